@@ -1,0 +1,71 @@
+"""Noise levels as three numbers: how a forward process depends on time, and nothing else."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Alpha = Callable[[Tensor], Tensor]
+
+
+class Mix(NamedTuple):
+    """q_t(z | x) = keep [z = x] + mask [z = MASK] + noise / N [z is a token]; each (B, 1) float64, summing to one."""
+
+    keep: Tensor
+    mask: Tensor
+    noise: Tensor
+
+
+Schedule = Callable[[Tensor], Mix]
+
+
+def log_linear(t: Tensor, eps: float = 1e-3) -> Tensor:
+    """alpha(t) = 1 - (1 - eps) t."""
+    return 1 - (1 - eps) * t
+
+
+def cosine(t: Tensor, eps: float = 1e-3) -> Tensor:
+    """alpha(t) = 1 - cos(pi/2 (1 - (1 - eps) t))."""
+    return 1 - torch.cos(math.pi / 2 * (1 - (1 - eps) * t))
+
+
+def geometric(t: Tensor, sigma_min: float = 1e-4, sigma_max: float = 20.0) -> Tensor:
+    """alpha(t) = exp(-sigma_min^(1-t) sigma_max^t), SEDD's schedule."""
+    return torch.exp(-(sigma_min ** (1 - t)) * sigma_max**t)
+
+
+ALPHAS: dict[str, Callable[..., Tensor]] = {
+    "log-linear": log_linear,
+    "cosine": cosine,
+    "geometric": geometric,
+}
+
+
+def closed(alpha: Alpha) -> Alpha:
+    """The same shape with alpha(0) = 1 and alpha(1) = 0 exactly, so that a bound misses no end of time."""
+    zero = torch.zeros(1, dtype=torch.float64)
+    start, end = float(alpha(zero)), float(alpha(zero + 1))
+    return lambda t: (alpha(t) - end) / (start - end)
+
+
+def absorbing(t: Tensor, alpha: Alpha = log_linear) -> Mix:
+    """keep = alpha(t), the rest is masked; t (B,) in [0, 1]."""
+    keep = alpha(t.unsqueeze(-1))
+    return Mix(keep, 1 - keep, torch.zeros_like(keep))
+
+
+def uniform(t: Tensor, alpha: Alpha = log_linear) -> Mix:
+    """keep = alpha(t), the rest is a uniform token; t (B,) in [0, 1]."""
+    keep = alpha(t.unsqueeze(-1))
+    return Mix(keep, torch.zeros_like(keep), 1 - keep)
+
+
+def hybrid(t: Tensor, p_uniform: float, gamma: float = 1.0) -> Mix:
+    """GIDD: ((1 - t), t, c) / (1 + c) with c = B (t (1 - t))^(gamma/2), B = 2^gamma p_u / (1 - p_u); t (B,)."""
+    t = t.unsqueeze(-1)
+    if p_uniform == 0:  # c is zero, but its derivative at the ends would be 0 times infinity
+        return Mix(1 - t, t, torch.zeros_like(t))
+    c = 2**gamma * p_uniform / (1 - p_uniform) * (t * (1 - t)) ** (gamma / 2)
+    return Mix((1 - t) / (1 + c), t / (1 + c), c / (1 + c))
