@@ -1,1 +1,2 @@
-"""Tensor mathematics that the algorithms share: schedules, processes, bounds, the head, draws and times."""
+"""Tensor mathematics that the algorithms share: schedules, processes, bounds, the head, draws and
+times."""

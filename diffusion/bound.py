@@ -1,4 +1,5 @@
-"""Bounds on the negative log-likelihood, row by row: logits (n, N) in, nats (n,) out; z == N is the mask."""
+"""Bounds on the negative log-likelihood, row by row: logits (n, N) in, nats (n,) out; z == N is the
+mask."""
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,8 @@ def masked_bound(logits: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix) -> T
 
 
 def interpolating_weight(x: Tensor, z: Tensor, mix: Mix, rate: Mix, vocab_size: int) -> Tensor:
-    """w = (b' - keep'/keep b)(z) / q_t(z | x), the rate at which z is made by noise, over its probability."""
+    """w = (b' - keep'/keep b)(z) / q_t(z | x), the rate at which z is made by noise, over its
+    probability."""
     masked = z == vocab_size
     b = torch.where(masked, mix.mask, mix.noise / vocab_size)
     b_rate = torch.where(masked, rate.mask, rate.noise / vocab_size)
@@ -28,8 +30,9 @@ def interpolating_weight(x: Tensor, z: Tensor, mix: Mix, rate: Mix, vocab_size: 
 def interpolating_divergence(logits: Tensor, x: Tensor, z: Tensor, mix: Mix) -> Tensor:
     """KL(q_t(. | x) || q_t(. | p)) + r - log r - 1 with r = q_t(z | x) / q_t(z | p).
 
-    The sum over the vocabulary is sum_j log(keep p_j + n), n = noise / N, as N log n + sum_j log1p(p_j keep / n):
-    one reduction over positive terms, no cancellation. The rest is float64 on n numbers."""
+    The sum over the vocabulary is sum_j log(keep p_j + n), n = noise / N, as N log n + sum_j
+    log1p(p_j keep / n): one reduction over positive terms, no cancellation. The rest is float64 on
+    n numbers."""
     vocab_size = logits.shape[-1]
     keep, n = mix.keep.double(), mix.noise.double() / vocab_size
     log_total = logits.logsumexp(-1)
@@ -49,6 +52,7 @@ def interpolating_divergence(logits: Tensor, x: Tensor, z: Tensor, mix: Mix) -> 
 
 
 def interpolating_bound(logits: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix) -> Tensor:
-    """The bound of every process of this suite (GIDD's; MDLM's without noise, UDLM's and DUO's without masks)."""
+    """The bound of every process of this suite (GIDD's; MDLM's without noise, UDLM's and DUO's
+    without masks)."""
     weight = interpolating_weight(x, z, mix, rate, logits.shape[-1])
     return weight * interpolating_divergence(logits, x, z, mix)

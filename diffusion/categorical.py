@@ -10,9 +10,9 @@ BLOCK = 256
 def draw(logits: Tensor, uniform: Tensor | None = None) -> Tensor:
     """Tokens (n,) ~ softmax(logits (n, N)) by inversion, exact to the tail.
 
-    A float32 weight is right to 1e-7 of itself however small it is; what float32 would lose are the sums and the
-    uniform number, so these are float64: first over blocks of the vocabulary, then inside one block.
-    `uniform` (n,) float64 in [0, 1) replaces the global generator."""
+    A float32 weight is right to 1e-7 of itself however small it is; what float32 would lose are the
+    sums and the uniform number, so these are float64: first over blocks of the vocabulary, then
+    inside one block. `uniform` (n,) float64 in [0, 1) replaces the global generator."""
     rows, size = logits.shape
     if uniform is None:
         uniform = torch.rand(rows, dtype=torch.float64, device=logits.device)
@@ -22,11 +22,14 @@ def draw(logits: Tensor, uniform: Tensor | None = None) -> Tensor:
     target = torch.minimum(uniform.unsqueeze(-1) * blocks[:, -1:], _below(blocks[:, -1:]))
     block = torch.searchsorted(blocks, target, right=True)
     before = F.pad(blocks, (1, 0)).gather(-1, block)
-    inside = weights[torch.arange(rows, device=logits.device), block.squeeze(-1)].double().cumsum(-1)
+    inside = (
+        weights[torch.arange(rows, device=logits.device), block.squeeze(-1)].double().cumsum(-1)
+    )
     within = torch.minimum(target - before, _below(inside[:, -1:])).clamp_min(0)
     return (block * BLOCK + torch.searchsorted(inside, within, right=True)).squeeze(-1)
 
 
 def _below(total: Tensor) -> Tensor:
-    """The next number down: a target that rounding put at the total would fall behind the last possible token."""
+    """The next number down: a target that rounding put at the total would fall behind the last
+    possible token."""
     return torch.nextafter(total, torch.zeros_like(total))

@@ -1,4 +1,5 @@
-"""The only place that turns hidden states into logits, some rows at a time: no (B, L, V) tensor is ever built."""
+"""The only place that turns hidden states into logits, some rows at a time: no (B, L, V) tensor is
+ever built."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,8 @@ from diffusion import categorical
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,)
 
-# float32 logits held at once: on a CPU few enough to stay near the caches, on a GPU enough to fill it
+# float32 logits held at once: on a CPU few enough to stay near the caches, on a GPU enough to fill
+# it
 CHUNK_BYTES = {"cpu": 2**25, "cuda": 2**29}
 
 
@@ -20,9 +22,9 @@ def chunked(
 ) -> Tensor:
     """fn(head(hidden), *columns) for each position (B, L), 0 where `rows` (B, L) is False.
 
-    Columns are (B, L, ...) or (B, 1) tensors and get no gradient. Gradients reach `hidden` (B, L, D) and the head;
-    they are computed with the values, in one pass, when every row's value enters the loss with the same factor,
-    and by a second pass over the head otherwise."""
+    Columns are (B, L, ...) or (B, 1) tensors and get no gradient. Gradients reach `hidden` (B, L,
+    D) and the head; they are computed with the values, in one pass, when every row's value enters
+    the loss with the same factor, and by a second pass over the head otherwise."""
     shape = hidden.shape[:2]
     chosen = None if rows is None else rows.flatten().nonzero().squeeze(-1)
 
@@ -61,7 +63,8 @@ def _gradients(
     columns: tuple[Tensor, ...],
     factors: Tensor | None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Values (n,), and the gradients of their sum, weighted by `factors` (n,), to hidden, weight and bias."""
+    """Values (n,), and the gradients of their sum, weighted by `factors` (n,), to hidden, weight
+    and bias."""
     hidden, weight, bias = inputs
     low_weight, low_bias = weight.to(dtype), bias.to(dtype)
     d_hidden, d_weight, d_bias = (torch.zeros_like(x) for x in inputs)
@@ -85,7 +88,8 @@ def _gradients(
 
 
 class _RowsWithGradient(torch.autograd.Function):
-    """Takes the gradients in the forward pass, for the factor one, and scales them in the backward pass."""
+    """Takes the gradients in the forward pass, for the factor one, and scales them in the backward
+    pass."""
 
     @staticmethod
     def forward(
@@ -114,7 +118,8 @@ class _RowsWithGradient(torch.autograd.Function):
 
 
 class Prediction:
-    """What the network says about every position of a batch, answered lazily: hidden states (B, L, D) and the head."""
+    """What the network says about every position of a batch, answered lazily: hidden states (B, L,
+    D) and the head."""
 
     def __init__(self, head: nn.Linear, hidden: Tensor, temperature: float = 1.0):
         self.head = head

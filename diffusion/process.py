@@ -1,4 +1,5 @@
-"""The forward process and its posterior, for every mixture of keeping, masking and uniform noise."""
+"""The forward process and its posterior, for every mixture of keeping, masking and uniform
+noise."""
 
 import torch
 from torch import Tensor
@@ -19,13 +20,16 @@ class Process:
     def mix(self, t: Tensor) -> tuple[Mix, Mix]:
         """The mixture at times t (B,) and its time derivative, each (B, 1) float64."""
         t = t.double()
-        return torch.func.jvp(self.schedule, (t,), (torch.ones_like(t),))
+        value, rate, *_ = torch.func.jvp(self.schedule, (t,), (torch.ones_like(t),))
+        return value, rate
 
     def at(self, z: Tensor, mix: Mix) -> Tensor:
         """b(z): the mass that the noise, not the data, puts on the state z (B, L)."""
         return torch.where(z == self.mask, mix.mask, mix.noise / self.vocab_size)
 
-    def noise(self, shape: tuple[int, int], t: Tensor, uniform: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def noise(
+        self, shape: tuple[int, int], t: Tensor, uniform: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Which positions (B, L) stay what they are at times t (B,), and what stands at the others.
 
         `uniform` (2, B, L) float64 in [0, 1) replaces the global generator."""
@@ -33,7 +37,9 @@ class Process:
         if uniform is None:
             uniform = torch.rand((2, *shape), dtype=torch.float64, device=t.device)
         coin, which = uniform
-        token = (which * self.vocab_size).long()  # float64: every one of N tokens to 1 part in 2^53 / N
+        token = (
+            which * self.vocab_size
+        ).long()  # float64: every one of N tokens to 1 part in 2^53 / N
         return coin < mix.keep, torch.where(coin < mix.keep + mix.mask, self.mask, token)
 
     def corrupt(self, x: Tensor, t: Tensor, uniform: Tensor | None = None) -> Tensor:
@@ -50,10 +56,11 @@ class Process:
         return torch.where(masked, self.mask, (uniform[1] * self.vocab_size).long())
 
     def jump(self, z: Tensor, at_input: Tensor | float, t: Tensor, s: Tensor) -> Tensor:
-        """rho (B, L) of q(z_s | z_t, p) = (1 - rho) [z_s = z_t] + rho q_s(z_s | p), float64, for s < t.
+        """rho (B, L) of q(z_s | z_t, p) = (1 - rho) [z_s = z_t] + rho q_s(z_s | p), float64, for s
+        < t.
 
-        rho = (b_t - keep_t / keep_s b_s)(z) / (keep_t p(z) + b_t(z)); at_input is the network's p(z | z),
-        which plays no part at masks."""
+        rho = (b_t - keep_t / keep_s b_s)(z) / (keep_t p(z) + b_t(z)); at_input is the network's p(z
+        | z), which plays no part at masks."""
         now, then = self.schedule(t.double()), self.schedule(s.double())
         b = self.at(z, now)
         gained = b - now.keep / then.keep * self.at(z, then)

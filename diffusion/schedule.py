@@ -11,7 +11,8 @@ Alpha = Callable[[Tensor], Tensor]
 
 
 class Mix(NamedTuple):
-    """q_t(z | x) = keep [z = x] + mask [z = MASK] + noise / N [z is a token]; each (B, 1) float64, summing to one."""
+    """q_t(z | x) = keep [z = x] + mask [z = MASK] + noise / N [z is a token]; each (B, 1) float64,
+    summing to one."""
 
     keep: Tensor
     mask: Tensor
@@ -44,7 +45,8 @@ ALPHAS: dict[str, Callable[..., Tensor]] = {
 
 
 def closed(alpha: Alpha) -> Alpha:
-    """The same shape with alpha(0) = 1 and alpha(1) = 0 exactly, so that a bound misses no end of time."""
+    """The same shape with alpha(0) = 1 and alpha(1) = 0 exactly, so that a bound misses no end of
+    time."""
     zero = torch.zeros(1, dtype=torch.float64)
     start, end = float(alpha(zero)), float(alpha(zero + 1))
     return lambda t: (alpha(t) - end) / (start - end)
@@ -63,7 +65,8 @@ def uniform(t: Tensor, alpha: Alpha = log_linear) -> Mix:
 
 
 def hybrid(t: Tensor, p_uniform: float, gamma: float = 1.0) -> Mix:
-    """GIDD: ((1 - t), t, c) / (1 + c) with c = B (t (1 - t))^(gamma/2), B = 2^gamma p_u / (1 - p_u); t (B,)."""
+    """GIDD: ((1 - t), t, c) / (1 + c) with c = B (t (1 - t))^(gamma/2), B = 2^gamma p_u / (1 -
+    p_u); t (B,)."""
     t = t.unsqueeze(-1)
     if p_uniform == 0:  # c is zero, but its derivative at the ends would be 0 times infinity
         return Mix(1 - t, t, torch.zeros_like(t))

@@ -1,4 +1,5 @@
-"""Times and randomness as functions of (seed, step or pass, example): the same for any number of devices."""
+"""Times and randomness as functions of (seed, step or pass, example): the same for any number of
+devices."""
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ def seed_of(*key: int) -> int:
 
 
 def stratified(index: Tensor, global_batch: int, seed: int) -> Tensor:
-    """t (B,) in [0, 1) for the examples number `index` = step * global_batch + i of the training stream:
+    """t (B,) in [0, 1) for the examples number `index` = step * global_batch + i of the training
+    stream:
 
     t_i = (offset(seed, step) + i / global_batch) mod 1, float64, on the device of `index`."""
     numbers = index.cpu().numpy()
@@ -34,12 +36,14 @@ def independent(index: Tensor, seed: int) -> Tensor:
 
 
 def evaluation_times(index: Tensor, seed: int, number: int) -> Tensor:
-    """t (B,) in (0, 1) of pass `number`: frac(offset + index * golden ratio), evenly spread over any run of examples."""
+    """t (B,) in (0, 1) of pass `number`: frac(offset + index * golden ratio), evenly spread over
+    any run of examples."""
     t = (_generator(seed, number).random() + index.double() * GOLDEN) % 1
     return t.clamp_min(2**-53)
 
 
 def evaluation_noise(index: Tensor, length: int, seed: int, number: int) -> Tensor:
-    """(2, B, L) uniforms of pass `number`, each example's its own: the batch it came in plays no part."""
+    """(2, B, L) uniforms of pass `number`, each example's its own: the batch it came in plays no
+    part."""
     draws = [_generator(seed, number, int(i)).random((2, length)) for i in index.tolist()]
     return torch.from_numpy(np.stack(draws, axis=1)).to(index.device)

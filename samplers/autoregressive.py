@@ -7,7 +7,9 @@ from torch import Tensor
 
 from diffusion.chunked import Prediction
 
-Step = Callable[[Tensor], Prediction]  # the newest tokens (B, n), the earlier ones remembered -> their successors
+Step = Callable[
+    [Tensor], Prediction
+]  # the newest tokens (B, n), the earlier ones remembered -> their successors
 
 
 @torch.no_grad()

@@ -1,0 +1,205 @@
+"""What every algorithm is to the rest of the suite, and what the diffusion algorithms share."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from backbones import DiT
+from diffusion.chunked import Prediction, chunked
+from diffusion.process import Process
+from diffusion.schedule import Mix
+from diffusion.times import (
+    evaluation_noise,
+    evaluation_times,
+    independent,
+    seed_of,
+    stratified,
+)
+
+Batch = dict[str, Tensor]  # tokens (B, L) int64, scored and noised (B, L) bool, index (B,) int64
+Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class Algorithm(L.LightningModule):
+    """A network and what is done with it. Concrete algorithms say what is minimised, reported and
+    sampled."""
+
+    nll_is_bound: bool
+    scores_first = True  # whether the first position of a block is predicted at all
+
+    def __init__(
+        self,
+        backbone: DiT,
+        vocab_size: int,
+        seed: int = 0,
+        optimizer: Optimizer | None = None,
+        lr_factor: Callable[[int], float] | None = None,
+    ):
+        super().__init__()
+        self.backbone = backbone
+        self.vocab_size = vocab_size
+        self.seed = seed
+        self.evaluation_pass = 0
+        self.network_evaluations = 0
+        self.sampling: Callable[[Algorithm, int], Tensor] | None = None
+        self._optimizer = optimizer
+        self._lr_factor = lr_factor
+
+    @abstractmethod
+    def objective(self, batch: Batch) -> Tensor:
+        """(B, L) what training minimises, in nats where it is a likelihood."""
+
+    @abstractmethod
+    def nll(self, batch: Batch) -> Tensor:
+        """(B, L) nats that are reported: exact, or a bound in expectation."""
+
+    @abstractmethod
+    def sample(
+        self, shape: tuple[int, int], sampler: Callable[..., Tensor], prompt: Tensor
+    ) -> Tensor:
+        """Tokens (B, L) that begin with `prompt` (B, P)."""
+
+    def scored(self, batch: Batch) -> Tensor:
+        """(B, L) bool: the positions whose nats count."""
+        if self.scores_first:
+            return batch["scored"]
+        return batch["scored"] & (torch.arange(batch["tokens"].shape[1], device=self.device) > 0)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        # Noise and dropout depend on the seed and the examples alone: nothing to store, nothing to
+        # restore.
+        torch.manual_seed(seed_of(self.seed, int(batch["index"][0])))
+        loss = self.objective(batch).sum() / self.scored(batch).sum()
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        return {"nats": self.nll(batch), "scored": self.scored(batch), "index": batch["index"]}
+
+    def predict_step(self, number: Tensor, batch_idx: int) -> tuple[int, Tensor]:
+        """Draws batch `number` (1,) of the samples, as `sampling` says."""
+        assert self.sampling is not None
+        return int(number), self.sampling(self, int(number)).cpu()
+
+    def configure_optimizers(self) -> Any:
+        if self._optimizer is None or self._lr_factor is None:
+            raise ValueError(
+                "this algorithm was built without an optimizer: it can only be evaluated"
+            )
+        optimizer = self._optimizer(self.parameters())
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the global norm, and ends the run before a gradient that is not finite reaches the
+        weights."""
+        limit = float("inf") if gradient_clip_val is None else gradient_clip_val
+        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        if not torch.isfinite(norm):
+            loss = float(self.trainer.callback_metrics["train/loss"])
+            raise FloatingPointError(
+                f"step {self.global_step + 1}: the gradient norm is {float(norm)}, the training "
+                f"loss {loss:.4g}; stopped before the optimizer used it: the weights and the last "
+                f"checkpoint are good; try a lower optim.lr"
+            )
+        self.log("train/grad_norm", norm)
+
+
+class Noised(NamedTuple):
+    """Noisy tokens z (B, L) at times t (B,) of `process`."""
+
+    process: Process
+    t: Tensor
+    z: Tensor
+
+
+class DiffusionAlgorithm(Algorithm):
+    """Noise, denoise, sample: shared by all algorithms that differ in process and loss only."""
+
+    nll_is_bound = True
+
+    def __init__(
+        self,
+        process: Process,
+        training_process: Process,
+        global_batch_size: int,
+        sampling_eps: tuple[float, float] = (0.0, 0.0),
+        antithetic_sampling: bool = True,
+        level: Callable[[Tensor], Tensor] | None = None,
+        **base: Any,
+    ):
+        """`process` covers all of time, from the text to pure noise: it evaluates and samples.
+        Training draws t in [eps_0, 1 - eps_1] of `training_process`. `level` maps t (B,) to the
+        network's input, None for no input."""
+        super().__init__(**base)
+        self.process = process
+        self.training_process = training_process
+        self.global_batch_size = global_batch_size
+        self.sampling_eps = sampling_eps
+        self.antithetic_sampling = antithetic_sampling
+        self.level = level
+
+    def training_noise(self, batch: Batch) -> Noised:
+        """One t per sequence, stratified over the global batch, and z from the global generator."""
+        if self.antithetic_sampling:
+            t = stratified(batch["index"], self.global_batch_size, self.seed)
+        else:
+            t = independent(batch["index"], self.seed)
+        low, high = self.sampling_eps
+        t = low + (1 - low - high) * t
+        z = self.training_process.corrupt(batch["tokens"], t)
+        return Noised(self.training_process, t, torch.where(batch["noised"], z, batch["tokens"]))
+
+    def evaluation_noise(self, batch: Batch) -> Noised:
+        """t over all of (0, 1) and z, both functions of (seed, pass, example) alone."""
+        x, index = batch["tokens"], batch["index"]
+        t = evaluation_times(index, self.seed, self.evaluation_pass)
+        uniform = evaluation_noise(index, x.shape[1], self.seed, self.evaluation_pass)
+        z = self.process.corrupt(x, t, uniform)
+        return Noised(self.process, t, torch.where(batch["noised"], z, x))
+
+    def per_token(self, fn: Callable[..., Tensor], batch: Batch, noised: Noised) -> Tensor:
+        """fn(logits, x, z, mix, rate) at the scored positions (B, L), 0 elsewhere.
+
+        Without uniform noise an unmasked position has no loss, so only masked ones go through the
+        head."""
+        process, t, z = noised
+        mix, rate = process.mix(t)
+        rows = self.scored(batch)
+        if not process.has_noise:
+            rows = rows & (z == process.mask)
+
+        def of_columns(logits: Tensor, x: Tensor, z: Tensor, *numbers: Tensor) -> Tensor:
+            return fn(logits, x, z, Mix(*numbers[:3]), Mix(*numbers[3:]))
+
+        hidden = self.hidden(z, t)
+        columns = (batch["tokens"], z, *mix, *rate)
+        return chunked(of_columns, self.backbone.head, hidden, *columns, rows=rows)
+
+    def hidden(self, z: Tensor, t: Tensor) -> Tensor:
+        """One network evaluation: (B, L, D)."""
+        self.network_evaluations += 1
+        return self.backbone(z, self.level(t) if self.level else None)
+
+    def sample(
+        self, shape: tuple[int, int], sampler: Callable[..., Tensor], prompt: Tensor
+    ) -> Tensor:
+        given = prompt.shape[1]
+
+        def clamp(z: Tensor) -> Tensor:
+            return torch.cat([prompt, z[:, given:]], dim=1)
+
+        def denoise(z: Tensor, t: Tensor) -> Prediction:
+            return Prediction(self.backbone.head, self.hidden(z, t))
+
+        z = self.process.prior(shape, device=prompt.device)
+        return sampler(denoise, self.process, z, clamp=clamp)

@@ -1,0 +1,56 @@
+"""MDLM (Sahoo et al., arXiv 2406.07524): masked diffusion with a bound that is a weighted cross-
+entropy."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from algos.base import Batch, DiffusionAlgorithm
+from diffusion.bound import masked_bound, masked_nats
+from diffusion.process import Process
+from diffusion.schedule import Alpha, Mix, absorbing, closed
+
+
+def low_variance(logits: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix) -> Tensor:
+    """The cross-entropy of masked tokens without the bound's weight 1/t."""
+    return masked_nats(logits, x, z)
+
+
+LOSSES: dict[str, Callable[..., Tensor]] = {"bound": masked_bound, "low_var": low_variance}
+
+
+class MDLM(DiffusionAlgorithm):
+    """-log p(x) <= E_t E_z [ -alpha'/(1 - alpha) sum over masked positions of -log p(x_l | z) ]."""
+
+    def __init__(
+        self,
+        alpha: Alpha,
+        vocab_size: int,
+        sampling_eps: float = 1e-3,
+        loss_type: str = "bound",
+        time_conditioning: bool = False,
+        **diffusion: Any,
+    ):
+        if loss_type not in LOSSES:
+            raise ValueError(f"algo.loss_type={loss_type!r}: choose from {sorted(LOSSES)}")
+
+        def sigma(t: Tensor) -> Tensor:
+            return -alpha(t).log()
+
+        super().__init__(
+            process=Process(partial(absorbing, alpha=closed(alpha)), vocab_size),
+            training_process=Process(partial(absorbing, alpha=alpha), vocab_size),
+            sampling_eps=(sampling_eps, 0.0),
+            level=sigma if time_conditioning else None,
+            vocab_size=vocab_size,
+            **diffusion,
+        )
+        self.loss = LOSSES[loss_type]
+
+    def objective(self, batch: Batch) -> Tensor:
+        return self.per_token(self.loss, batch, self.training_noise(batch))
+
+    def nll(self, batch: Batch) -> Tensor:
+        return self.per_token(masked_bound, batch, self.evaluation_noise(batch))

@@ -1,0 +1,168 @@
+"""The diffusion transformer of MDLM, DUO and GIDD, and its causal form for AR."""
+
+import math
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from backbones.attention import pick_attention
+from backbones.cache import KVCache
+from backbones.layers import Block, LevelEmbedding, Norm, SelfAttention, zero_linear
+from backbones.rotary import Rotary, rotary_table
+
+
+class DiT(nn.Module):
+    """Tokens (B, L) to hidden states (B, L, D); `head` turns those into `outputs` logits.
+
+    Parameters stay float32; under bf16 autocast the matrix products are bf16, while the residual
+    stream, norms, rotation and level embedding stay float32. Raises ValueError on sizes that do
+    not fit together and on an attention backend that is unknown or not installed.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        length: int,
+        n_blocks: int,
+        n_heads: int,
+        cond_dim: int = 128,
+        dropout: float = 0.0,
+        causal: bool = False,
+        outputs: int | None = None,
+        attention: str = "sdpa",
+        activation_checkpointing: bool = False,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_sizes(hidden_size, length, n_blocks, n_heads, cond_dim, dropout)
+        attend = pick_attention(attention)
+        self.length = length
+        self.head_width = hidden_size // n_heads
+        self.causal = causal
+        self.activation_checkpointing = activation_checkpointing
+        self.embedding = nn.Embedding(vocab_size + 1, hidden_size)  # the last row is the mask
+        nn.init.kaiming_uniform_(self.embedding.weight, a=math.sqrt(5))
+        self.level = None if causal else LevelEmbedding(cond_dim)
+        self.blocks = nn.ModuleList(
+            Block(
+                hidden_size,
+                dropout,
+                SelfAttention(hidden_size, n_heads, causal, attend),
+                None if causal else cond_dim,
+            )
+            for _ in range(n_blocks)
+        )
+        self.norm = Norm(hidden_size)
+        self.modulation = None if causal else zero_linear(cond_dim, 2 * hidden_size)
+        self.head = zero_linear(hidden_size, vocab_size if outputs is None else outputs)
+        if compile:
+            for block in self.blocks:
+                block.compile()  # in place: state-dict keys do not change
+
+    def forward(
+        self,
+        tokens: Tensor,
+        level: Tensor | None = None,
+        weights: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """Hidden states (B, L, D) of tokens (B, L), or of soft tokens (B, L, K) with weights.
+
+        level (B,) is the noise level, None feeds zeros; a cache holds the tokens before these.
+        """
+        self._check_inputs(tokens, level, weights, cache)
+        x = self._embed(tokens, weights)
+        start = 0 if cache is None else cache.position
+        cos, sin = rotary_table(self.length, self.head_width, x.device)
+        here = slice(start, start + x.shape[1])
+        condition = self._condition(level, x.device)
+        x = self._run_blocks(x, (cos[here], sin[here]), condition, cache)
+        if self.modulation is None or condition is None:
+            return self.norm(x)
+        shift, scale = self.modulation(condition).unsqueeze(1).chunk(2, dim=-1)
+        return self.norm(x, shift, scale)
+
+    def _embed(self, tokens: Tensor, weights: Tensor | None) -> Tensor:
+        if weights is None:
+            return self.embedding(tokens)
+        table = self.embedding.weight
+        bags = F.embedding_bag(
+            tokens.flatten(0, 1),
+            table,
+            mode="sum",
+            per_sample_weights=weights.flatten(0, 1).to(table.dtype),
+        )
+        return bags.unflatten(0, tokens.shape[:2])
+
+    def _condition(self, level: Tensor | None, device: torch.device) -> Tensor | None:
+        if self.level is None:
+            return None
+        # Without levels one row of zeros serves the whole batch.
+        return self.level(torch.zeros(1, device=device) if level is None else level)
+
+    def _run_blocks(
+        self, x: Tensor, rotary: Rotary, condition: Tensor | None, cache: KVCache | None
+    ) -> Tensor:
+        if cache is not None:
+            # Compiled code would be specialised anew for every length that the cache reaches.
+            with torch.compiler.set_stance("force_eager"):
+                for index, block in enumerate(self.blocks):
+                    x = block(x, rotary, condition, partial(cache.extend, index))
+            cache.position += x.shape[1]
+            return x
+        recompute = self.activation_checkpointing and torch.is_grad_enabled()
+        for block in self.blocks:
+            if recompute:
+                x = checkpoint(block, x, rotary, condition, use_reentrant=False)
+            else:
+                x = block(x, rotary, condition)
+        return x
+
+    def _check_inputs(
+        self,
+        tokens: Tensor,
+        level: Tensor | None,
+        weights: Tensor | None,
+        cache: KVCache | None,
+    ) -> None:
+        if (tokens.dim(), weights is None) not in ((2, True), (3, False)):
+            raise ValueError(
+                f"tokens of shape {tuple(tokens.shape)}: give (B, L), or (B, L, K) with weights"
+            )
+        end = tokens.shape[1] + (0 if cache is None else cache.position)
+        if end > self.length:
+            raise ValueError(f"model.length={self.length}: too short for {end} tokens")
+        if level is not None and self.causal:
+            raise ValueError("a causal network takes no noise level")
+        if level is not None and level.shape != tokens.shape[:1]:
+            raise ValueError(f"level of shape {tuple(level.shape)}: give ({tokens.shape[0]},)")
+        if cache is not None and not self.causal:
+            raise ValueError("a KV cache needs a causal network: here every token sees every other")
+        if cache is not None:
+            cache.check_room(tokens.shape[1])
+
+
+def _check_sizes(
+    hidden_size: int, length: int, n_blocks: int, n_heads: int, cond_dim: int, dropout: float
+) -> None:
+    sizes = {
+        "hidden_size": hidden_size,
+        "length": length,
+        "n_blocks": n_blocks,
+        "n_heads": n_heads,
+        "cond_dim": cond_dim,
+    }
+    for key, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"model.{key}={value}: give an integer above zero")
+    if hidden_size % n_heads or (hidden_size // n_heads) % 2:
+        raise ValueError(
+            f"model.n_heads={n_heads}: model.hidden_size={hidden_size} must be "
+            "an even multiple of it"
+        )
+    if not 0 <= dropout < 1:
+        raise ValueError(f"model.dropout={dropout}: give a number from 0 to below 1")

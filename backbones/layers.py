@@ -1,0 +1,127 @@
+"""The parts of the transformer: norm, noise-level embedding, self-attention, block."""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from backbones.attention import Attend
+from backbones.rotary import Rotary, turn
+
+EPSILON = 1e-5
+WAVES = 256
+PERIOD = 10000.0
+Extend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class Norm(nn.Module):
+    """weight * (x - mean) / sqrt(var + 1e-5), then * (1 + scale) + shift; float32, dtype kept."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(
+        self, x: Tensor, shift: Tensor | None = None, scale: Tensor | None = None
+    ) -> Tensor:
+        """x (B, L, D); shift and scale (B, 1, D), both or neither."""
+        weight = self.weight.float()
+        if shift is None or scale is None:
+            return F.layer_norm(x.float(), weight.shape, weight, eps=EPSILON).to(x.dtype)
+        # The weight joins the scale, (B, 1, D) numbers, so that one (B, L, D) pass does both.
+        unit = F.layer_norm(x.float(), weight.shape, eps=EPSILON)
+        return torch.addcmul(shift.float(), unit, weight * (1 + scale.float())).to(x.dtype)
+
+
+class LevelEmbedding(nn.Module):
+    """SiLU(MLP([cos(level f), sin(level f)])), f_i = 10000 ** (-i / 128), i < 128; float32."""
+
+    def __init__(self, cond_dim: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(WAVES, cond_dim), nn.SiLU(), nn.Linear(cond_dim, cond_dim)
+        )
+
+    def forward(self, level: Tensor) -> Tensor:
+        """(B,) -> (B, cond_dim)."""
+        half = WAVES // 2
+        index = torch.arange(half, dtype=torch.float32, device=level.device)
+        angles = level.float().unsqueeze(1) * torch.exp(index * (-math.log(PERIOD) / half))
+        waves = torch.cat([angles.cos(), angles.sin()], dim=1)  # (B, 256)
+        # A few kiloflops per sequence: half precision would only blur the noise level.
+        with torch.autocast(level.device.type, enabled=False):
+            return F.silu(self.mlp(waves.to(next(self.mlp.parameters()).dtype)))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention with rotated queries and keys; no biases, no norms inside."""
+
+    def __init__(self, hidden_size: int, n_heads: int, causal: bool, attend: Attend) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.causal = causal
+        self.attend = attend
+        self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
+        self.out = nn.Linear(hidden_size, hidden_size, bias=False)
+
+    def forward(self, x: Tensor, rotary: Rotary, extend: Extend | None = None) -> Tensor:
+        """(B, L, D) -> (B, L, D); `extend` adds the present keys and values to the earlier ones."""
+        batch, length, _ = x.shape
+        q, k, v = self.qkv(x).view(batch, length, 3, self.n_heads, -1).unbind(2)  # (B, L, H, d)
+        q, k = turn(q, rotary), turn(k, rotary)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, L, d)
+        if extend is not None:
+            k, v = extend(k, v)
+        mixed = self.attend(q, k, v, self.causal)
+        return self.out(mixed.transpose(1, 2).flatten(2))  # (B, L, D)
+
+
+class Block(nn.Module):
+    """x + gate * dropout(attention(norm(x))), then the same with an MLP of width 4 D.
+
+    The level's condition gives shift, scale and gate of both branches through one zero-initialised
+    Linear; without `cond_dim` (a causal network) the norms are plain and the gates are one.
+    """
+
+    def __init__(
+        self, hidden_size: int, dropout: float, attention: SelfAttention, cond_dim: int | None
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.norm_attention = Norm(hidden_size)
+        self.attention = attention
+        self.norm_mlp = Norm(hidden_size)
+        self.mlp = nn.Sequential(
+            nn.Linear(hidden_size, 4 * hidden_size),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(4 * hidden_size, hidden_size),
+        )
+        self.modulation = None if cond_dim is None else zero_linear(cond_dim, 6 * hidden_size)
+
+    def forward(
+        self, x: Tensor, rotary: Rotary, condition: Tensor | None, extend: Extend | None = None
+    ) -> Tensor:
+        """x (B, L, D), condition (B, cond_dim) or (1, cond_dim) for all, None without levels."""
+        if self.modulation is None or condition is None:
+            x = x + self._drop(self.attention(self.norm_attention(x), rotary, extend))
+            return x + self._drop(self.mlp(self.norm_mlp(x)))
+        parts = self.modulation(condition).unsqueeze(1).chunk(6, dim=-1)  # six of (B, 1, D)
+        shift, scale, gate = parts[:3]
+        branch = self.attention(self.norm_attention(x, shift, scale), rotary, extend)
+        x = torch.addcmul(x, gate.to(x.dtype), self._drop(branch))
+        shift, scale, gate = parts[3:]
+        branch = self.mlp(self.norm_mlp(x, shift, scale))
+        return torch.addcmul(x, gate.to(x.dtype), self._drop(branch))
+
+    def _drop(self, branch: Tensor) -> Tensor:
+        return F.dropout(branch, self.dropout, self.training)
+
+
+def zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A Linear whose weight and bias start at zero."""
+    linear = nn.Linear(inputs, outputs)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear

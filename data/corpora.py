@@ -1,0 +1,208 @@
+"""Corpora that are on this machine: the interpreter's own library, files, the Markov language."""
+
+import hashlib
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from data.files import digest_of, find_files, read_documents
+from data.markov import MarkovLanguage
+
+SPLITS = ("train", "valid")
+
+
+class Corpus(Protocol):
+    """Documents of named splits; `language` is set where the exact distribution is known."""
+
+    splits: tuple[str, ...]
+    language: MarkovLanguage | None
+
+    def documents(self, split: str) -> Iterator[str]:
+        """The texts of a split, always in the same order, one at a time."""
+
+    def digest(self, split: str) -> str:
+        """Changes whenever the split's texts change."""
+
+    def size_hint(self, split: str) -> int | None:
+        """Roughly the bytes of the split's text, for an estimate of the time; None if unknown."""
+
+
+class StdlibCorpus:
+    """The standard library of the running interpreter, one document per .py file.
+
+    Its digest goes into every record, since the text differs between Python versions.
+    """
+
+    splits = SPLITS
+    language = None
+    # Vendored packages and test data are neither prose nor the library.
+    skipped = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test"})
+
+    def __init__(self, valid_fraction: float) -> None:
+        _check_fraction(valid_fraction)
+        self.valid_fraction = valid_fraction
+
+    def _texts(self) -> Iterator[str]:
+        root = Path(sysconfig.get_path("stdlib"))
+        files = sorted(file.relative_to(root) for file in root.rglob("*.py"))
+        for file in files:
+            if self.skipped.isdisjoint(file.parts):
+                yield (root / file).read_bytes().decode("utf-8", errors="replace")
+
+    def documents(self, split: str) -> Iterator[str]:
+        """Files whose content hashes into the split, in the order of their names."""
+        valid = split == "valid"
+        return (text for text in self._texts() if _is_held_out(text, self.valid_fraction) is valid)
+
+    def digest(self, split: str) -> str:
+        """SHA-256 of the split's texts."""
+        total = hashlib.sha256()
+        for text in self.documents(split):
+            total.update(hashlib.sha256(text.encode("utf-8", "replace")).digest())
+        return total.hexdigest()
+
+    def size_hint(self, split: str) -> int | None:
+        """Unknown; it takes a second."""
+        return None
+
+
+class TextCorpus:
+    """Files of the user's own: one file, or all files of a folder in the order of their names.
+
+    Validation is `valid_path`; else a `valid_fraction` of the text: its end ("tail", by
+    characters, which also cuts a single document) or documents by the hash of their content
+    ("hash").
+    """
+
+    splits = SPLITS
+    language = None
+
+    def __init__(
+        self,
+        path: str | None,
+        valid_path: str | None,
+        text_key: str,
+        valid_split: str,
+        valid_fraction: float,
+    ) -> None:
+        if path is None:
+            raise ValueError("data.path=null: name a file or a folder (txt, jsonl or parquet)")
+        if valid_split not in ("tail", "hash"):
+            raise ValueError(f"data.valid_split={valid_split!r}: choose from ['hash', 'tail']")
+        _check_fraction(valid_fraction)
+        self.path, self.valid_path, self.text_key = path, valid_path, text_key
+        self.valid_split, self.valid_fraction = valid_split, valid_fraction
+
+    def _files(self, split: str) -> list[Path]:
+        if split == "valid" and self.valid_path is not None:
+            return find_files(self.valid_path, "data.valid_path")
+        return find_files(str(self.path), "data.path")
+
+    def _texts(self, split: str) -> Iterator[str]:
+        for file in self._files(split):
+            yield from read_documents(file, self.text_key)
+
+    def documents(self, split: str) -> Iterator[str]:
+        """The split's documents; files are read one after another."""
+        if self.valid_path is not None:
+            return self._texts(split)
+        if self.valid_split == "tail":
+            return self._halves(split)
+        return self._hashed(split)
+
+    def _hashed(self, split: str) -> Iterator[str]:
+        held_out = split == "valid"
+        seen = kept = 0
+        for text in self._texts(split):
+            seen += 1
+            if _is_held_out(text, self.valid_fraction) is held_out:
+                kept += 1
+                yield text
+        if kept == 0:
+            raise ValueError(
+                f"data.valid_split='hash': none of the {seen} documents of {self.path!r} falls "
+                f"into the {split} split; data.valid_split=tail cuts documents too"
+            )
+
+    def _halves(self, split: str) -> Iterator[str]:
+        total = sum(len(text) for text in self._texts(split))
+        cut = int(total * (1 - self.valid_fraction))
+        start = 0
+        for text in self._texts(split):
+            here = min(max(cut - start, 0), len(text))
+            start += len(text)
+            part = text[:here] if split == "train" else text[here:]
+            if part:
+                yield part
+
+    def digest(self, split: str) -> str:
+        """SHA-256 of the file contents and of how they are split."""
+        how = [split, self.valid_split, self.valid_fraction] if self.valid_path is None else None
+        content = digest_of(self._files(split))
+        return hashlib.sha256(repr([content, self.text_key, how]).encode()).hexdigest()
+
+    def size_hint(self, split: str) -> int | None:
+        """The files' sizes, None where some are compressed."""
+        files = self._files(split)
+        if any(file.suffix not in (".txt", ".jsonl") for file in files):
+            return None
+        total = sum(file.stat().st_size for file in files)
+        if self.valid_path is not None:
+            return total
+        share = self.valid_fraction if split == "valid" else 1 - self.valid_fraction
+        return int(total * share)
+
+
+class MarkovCorpus:
+    """One long document per split, drawn from a `MarkovLanguage`.
+
+    One document, so that every block is a cut of the stationary chain and `nll` is exact.
+    """
+
+    splits = SPLITS
+
+    def __init__(
+        self,
+        states: int,
+        order: int,
+        concentration: float,
+        language_seed: int,
+        train_tokens: int,
+        valid_tokens: int,
+    ) -> None:
+        for key, value in {"train_tokens": train_tokens, "valid_tokens": valid_tokens}.items():
+            if value < 1:
+                raise ValueError(f"data.{key}={value}: must be positive")
+        self.language = MarkovLanguage(states, order, language_seed, concentration)
+        self.tokens = {"train": train_tokens, "valid": valid_tokens}
+        self.seed = language_seed
+
+    def documents(self, split: str) -> Iterator[str]:
+        """The split's chain, as space-separated integers."""
+        rng = np.random.default_rng([self.seed, SPLITS.index(split), 1])
+        symbols = self.language.sample(self.tokens[split], rng)
+        yield " ".join(map(str, symbols.tolist()))
+
+    def digest(self, split: str) -> str:
+        """SHA-256 of the transitions and the length, which fix the chain with the seed."""
+        table = self.language.transition.tobytes()
+        fields = repr([split, self.seed, self.tokens[split]]).encode()
+        return hashlib.sha256(table + fields).hexdigest()
+
+    def size_hint(self, split: str) -> int | None:
+        """Unknown; drawing the chain takes longer than encoding it."""
+        return None
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise ValueError(f"data.valid_fraction={fraction}: must lie between 0 and 1")
+
+
+def _is_held_out(text: str, fraction: float) -> bool:
+    """Decided by the document's content alone, so new documents never move old ones."""
+    word = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(word, "big") < fraction * 2**64

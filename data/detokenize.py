@@ -1,0 +1,98 @@
+"""Undo the word-level tokenization of published corpora, as the papers' evaluations do."""
+
+import re
+from collections.abc import Callable, Sequence
+
+Rule = tuple[str | re.Pattern[str], str]
+
+
+def _regex(pairs: Sequence[tuple[str, str]]) -> list[Rule]:
+    return [(re.compile(pattern), new) for pattern, new in pairs]
+
+
+# The order matters: each rule sees the text the earlier ones left.
+_WIKITEXT: list[Rule] = [
+    *[("s '", "s'"), (" @-@ ", "-"), (" @,@ ", ","), (" @.@ ", ".")],
+    *[(f" {mark} ", f"{mark} ") for mark in ":;.!?,"],
+    *_regex(
+        [
+            (r"\(\s*([^\)]*?)\s*\)", r"(\1)"),
+            (r"\[\s*([^\]]*?)\s*\]", r"[\1]"),
+            (r"{\s*([^}]*?)\s*}", r"{\1}"),
+            (r"\"\s*([^\"]*?)\s*\"", r'"\1"'),
+            (r"'\s*([^']*?)\s*'", r"'\1'"),
+        ]
+    ),
+    *[("= = = =", "===="), ("= = =", "==="), ("= =", "==")],
+    *[(" \N{DEGREE SIGN} ", "\N{DEGREE SIGN}"), (" \n", "\n"), ("\n ", "\n")],
+    *[(" N ", " 1 "), (" 's", "'s")],
+]
+
+# Two passes over N, since " N N " holds one match only; the papers' code makes ten.
+_PTB: list[Rule] = [
+    *[(" 's", "'s"), ("s ' ", "s' "), (" n't", "n't"), (" \n ", "\n"), ("\\/", "/")],
+    *[(" N ", " 1 "), (" N ", " 1 "), ("$ 1", "$1"), ("# 1", "#1"), ("<unk>", "?")],
+]
+
+_LM1B: list[Rule] = [
+    *[("http : / / ", "http://"), ("https : / / ", "https://")],
+    *_regex([(r" '(\w+)", r"'\1"), (r" (\w+) \. ", r" \1. "), (r" (\w+) \.$", r" \1.")]),
+    *[(" ? ", "? ")],
+    *_regex([(r" \?$", "?")]),
+    *[(" ! ", "! ")],
+    *_regex([(r" !$", "!")]),
+    *[(" , ", ", "), (" : ", ": "), (" ; ", "; "), (" / ", "/")],
+    *_regex(
+        [
+            (r"\" ([^\"]+) \"", r'"\1"'),
+            (r"' ([^']+) '", r"'\1'"),
+            (r"\( ([^\(\)]+) \)", r"(\1)"),
+            (r"\[ ([^\[\]]+) \]", r"[\1]"),
+        ]
+    ),
+    *[("$ ", "$"), ("\N{POUND SIGN} ", "\N{POUND SIGN}")],
+]
+
+_STRAIGHT_QUOTES = str.maketrans(
+    {"\N{LEFT DOUBLE QUOTATION MARK}": '"', "\N{RIGHT DOUBLE QUOTATION MARK}": '"'}
+)
+
+
+def _apply(rules: Sequence[Rule], text: str) -> str:
+    for old, new in rules:
+        text = text.replace(old, new) if isinstance(old, str) else old.sub(new, text)
+    return text
+
+
+def wikitext(text: str) -> str:
+    """Joins WikiText's punctuation, brackets, quotes, numbers (" @,@ ") and headings."""
+    return _apply(_WIKITEXT, text)
+
+
+def ptb(text: str) -> str:
+    """Joins Penn Treebank's clitics and numbers; its number mark N reads 1, <unk> reads "?"."""
+    return _apply(_PTB, text)
+
+
+def lm1b(text: str) -> str:
+    """Joins the One Billion Word benchmark's punctuation, quotes, brackets and web addresses."""
+    return _apply(_LM1B, text)
+
+
+def lambada(text: str) -> str:
+    """Straight double quotes, no outer blanks, and one newline before the passage."""
+    return "\n" + text.translate(_STRAIGHT_QUOTES).strip()
+
+
+def scientific_papers(text: str) -> str:
+    """The rules of WikiText, then those of LM1B."""
+    return lm1b(wikitext(text))
+
+
+DETOKENIZERS: dict[str, Callable[[str], str]] = {
+    "wikitext": wikitext,
+    "ptb": ptb,
+    "lm1b": lm1b,
+    "lambada": lambada,
+    "scientific_papers": scientific_papers,
+}

@@ -1,0 +1,181 @@
+"""The LightningDataModule: token stores, blocks, and the loaders of each rank."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+from torch.utils.data import DataLoader
+
+from data.build import build_or_open
+from data.corpora import Corpus
+from data.loaders import EvalView, TrainView, make_loader
+from data.markov import MarkovLanguage
+from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
+from data.packing import CROPS, Blocks, Framer, PadBlocks, WrapBlocks
+from data.store import TokenStore
+from data.tokenizers import Tokenizer
+
+PACKINGS = ("pad", "wrap")
+# Evaluation never depends on the seed of a run.
+_EVAL_SEED = 0
+
+
+class TokenDataModule(L.LightningDataModule):
+    """Blocks of one corpus under one tokenizer, with the facts that reports need."""
+
+    def __init__(
+        self,
+        name: str,
+        corpus: Corpus,
+        tokenizer: Tokenizer,
+        length: int,
+        packing: str,
+        framing: str,
+        insert_eos: bool,
+        drop_last: bool,
+        crop: str,
+        cache_dir: str,
+        num_proc: int,
+        global_batch_size: int,
+        batch_size: int,
+        eval_batch_size: int,
+        num_workers: int,
+        seed: int,
+        max_eval_blocks: int | None,
+    ) -> None:
+        super().__init__()
+        if packing not in PACKINGS:
+            raise ValueError(f"data.packing={packing!r}: choose from {list(PACKINGS)}")
+        if crop not in CROPS:
+            raise ValueError(f"data.crop={crop!r}: choose from {list(CROPS)}")
+        accumulation(global_batch_size, batch_size, world_size=1)
+        for key, value, least in (
+            ("loader.eval_batch_size", eval_batch_size, 1),
+            ("loader.num_workers", num_workers, 0),
+            ("data.num_proc", num_proc, 1),
+            ("data.max_eval_blocks", 1 if max_eval_blocks is None else max_eval_blocks, 1),
+            ("seed", seed, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{key}={value}: must be {least} or more")
+        self.name, self.corpus, self.tokenizer = name, corpus, tokenizer
+        self.length, self.packing, self.framing = length, packing, framing
+        self.insert_eos, self.drop_last, self.crop = insert_eos, drop_last, crop
+        self.cache_dir, self.num_proc = Path(cache_dir).expanduser(), num_proc
+        self.global_batch_size, self.batch_size = global_batch_size, batch_size
+        self.eval_batch_size, self.num_workers = eval_batch_size, num_workers
+        self.seed, self.max_eval_blocks = seed, max_eval_blocks
+        self._framer = Framer(length, framing, tokenizer)
+        self._stores: dict[str, TokenStore] = {}
+
+    def store(self, split: str) -> TokenStore:
+        """The split's token store, built the first time."""
+        if split not in self.corpus.splits:
+            raise ValueError(f"data={self.name} has no {split} split, only {self.corpus.splits}")
+        if split not in self._stores:
+            self._stores[split] = build_or_open(
+                self.cache_dir,
+                self.corpus,
+                split,
+                self.tokenizer,
+                self.insert_eos,
+                self.num_proc,
+            )
+        return self._stores[split]
+
+    def blocks(self, split: str) -> Blocks:
+        """The split's blocks; ValueError where there is not even one."""
+        store = self.store(split)
+        tokens = store.meta["tokens"]
+        if self.packing == "pad":
+            seed = self.seed if split == "train" else _EVAL_SEED
+            return PadBlocks(store, self._framer, self.insert_eos, self.crop, seed)
+        blocks = WrapBlocks(store, self._framer, self.drop_last)
+        if len(blocks) == 0 or (split == "valid" and blocks.full == 0):
+            raise ValueError(
+                f"data={self.name}: the {split} split has {tokens} tokens, fewer than one block "
+                f"of model.length={self.length}; use more text or a smaller model.length"
+            )
+        return blocks
+
+    def prepare_data(self) -> None:
+        """Builds the stores that the run needs; Lightning calls it once per node."""
+        for split in self._needed():
+            self.store(split)
+
+    def setup(self, stage: str) -> None:
+        """Opens the stores and refuses what has no block."""
+        for split in self._needed():
+            self.blocks(split)
+
+    def _needed(self) -> tuple[str, ...]:
+        # An evaluation must not tokenize a training split that it never reads.
+        fits = self.trainer is None or self.trainer.state.fn == "fit"
+        return self.corpus.splits if fits else ("valid",)
+
+    def train_dataloader(self) -> DataLoader:
+        """Endless micro batches of this rank, from the trainer's current step on."""
+        step, world, rank = self._position()
+        sampler = StepSampler(step, self.global_batch_size, self.batch_size, world, rank)
+        blocks = self.blocks("train")
+        view = TrainView(blocks, TrainOrder(len(blocks), self.seed))
+        return make_loader(view, sampler, self.num_workers)
+
+    def val_dataloader(self) -> DataLoader:
+        """This rank's share of the validation blocks, each once."""
+        _, world, rank = self._position()
+        blocks = self.blocks("valid")
+        sampler = EvalSampler(self._eval_index(len(blocks)), self.eval_batch_size, world, rank)
+        return make_loader(EvalView(blocks), sampler, self.num_workers)
+
+    def _eval_index(self, count: int) -> np.ndarray:
+        """All blocks, or `max_eval_blocks` of them at equal distances."""
+        limit = count if self.max_eval_blocks is None else min(self.max_eval_blocks, count)
+        return np.arange(limit, dtype=np.int64) * count // limit
+
+    def _position(self) -> tuple[int, int, int]:
+        trainer = self.trainer
+        if trainer is None:
+            return 0, 1, 0
+        return trainer.global_step, trainer.world_size, trainer.global_rank
+
+    @property
+    def language(self) -> MarkovLanguage | None:
+        """The exact distribution of the text, where it is known."""
+        return self.corpus.language
+
+    @property
+    def train_tokens(self) -> int:
+        """Tokens of the training split, inserted EOS included."""
+        return self.store("train").meta["tokens"]
+
+    @cached_property
+    def corpus_digests(self) -> dict[str, str]:
+        """Content digest of each split."""
+        return {split: self.corpus.digest(split) for split in self.corpus.splits}
+
+    @property
+    def valid_bytes_per_token(self) -> float | None:
+        """UTF-8 bytes of the validation text per ordinary token; None for the Markov language."""
+        if self.language is not None:
+            return None
+        meta = self.store("valid").meta
+        return meta["text_bytes"] / meta["text_tokens"]
+
+    def protocol(self) -> dict[str, Any]:
+        """Every field of the data that changes a validation number."""
+        return {
+            "split": "valid",
+            "corpus_digest": self.store("valid").meta["fields"]["corpus"],
+            "tokenizer": self.tokenizer.name,
+            "tokenizer_digest": self.tokenizer.digest,
+            "packing": self.packing,
+            "framing": self.framing,
+            "length": self.length,
+            "insert_eos": self.insert_eos,
+            "drop_last": self.drop_last if self.packing == "wrap" else None,
+            "crop": self.crop if self.packing == "pad" else None,
+            "blocks": len(self._eval_index(len(self.blocks("valid")))),
+        }

@@ -1,0 +1,148 @@
+"""Cut a token store into framed blocks of one length, whole batches at a time."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.order import Index
+from data.store import TokenStore
+from data.tokenizers import Tokenizer
+
+Batch = dict[str, Tensor]
+
+
+class Frame(NamedTuple):
+    """How many ids stand before and after the text of a block."""
+
+    head: int
+    tail: int
+
+
+# "bos" gives every algorithm the same free start: never noised, never scored. "bos-eos" is the
+# MDLM and DUO protocol, whose two frame ids count as text (AR cannot score position 0).
+FRAMINGS = {"bos": Frame(1, 0), "bos-eos": Frame(1, 1), "none": Frame(0, 0)}
+
+CROPS = ("random", "start")
+
+
+class Blocks(Protocol):
+    """A finite set of blocks of one length."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def batch(self, blocks: Index, epochs: Index) -> Batch:
+        """`tokens` (B, L) int64, `scored` and `noised` (B, L) bool of (B,) blocks."""
+
+
+class Framer:
+    """Puts text into blocks: [BOS] text [EOS] PAD ..."""
+
+    def __init__(self, length: int, framing: str, tokenizer: Tokenizer) -> None:
+        if framing not in FRAMINGS:
+            raise ValueError(f"data.framing={framing!r}: choose from {sorted(FRAMINGS)}")
+        self.head, self.tail = FRAMINGS[framing]
+        self.length, self.framing = length, framing
+        self.room = length - self.head - self.tail
+        if length < 2 or self.room < 1:
+            least = max(2, 1 + self.head + self.tail)
+            raise ValueError(f"model.length={length}: at least {least} with data.framing={framing}")
+        self.bos, self.eos, self.pad = tokenizer.bos, tokenizer.eos, tokenizer.pad
+
+    def assemble(self, text: NDArray[np.integer], sizes: Index, noise_pad: bool) -> Batch:
+        """Frames (B, room) text of which row b holds `sizes[b]` tokens, then anything."""
+        count, (head, tail) = len(text), (self.head, self.tail)
+        tokens = np.empty((count, self.length), dtype=np.int64)
+        tokens[:, :head] = self.bos
+        tokens[:, head : head + self.room] = text
+        real = np.ones(tokens.shape, dtype=bool)
+        if tail:
+            tokens[np.arange(count), head + sizes] = self.eos
+        if count and sizes.min() < self.room:
+            real = np.arange(self.length) < (head + tail + sizes)[:, None]
+            tokens[~real] = self.pad
+        scored = real
+        noised = np.ones_like(real) if noise_pad else real.copy()
+        if self.framing == "bos":
+            scored[:, 0] = noised[:, 0] = False
+        arrays = {"tokens": tokens, "scored": scored, "noised": noised}
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+class WrapBlocks:
+    """Consecutive cuts of the whole token stream; the last, partial one is filled with PAD.
+
+    PAD is neither scored nor noised here. `drop_last` leaves the partial block out, as the
+    papers do.
+    """
+
+    def __init__(self, store: TokenStore, framer: Framer, drop_last: bool) -> None:
+        self.store, self.framer = store, framer
+        self.full, self.rest = divmod(store.meta["tokens"], framer.room)
+        self.count = self.full + (self.rest > 0 and not drop_last)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, blocks: Index, epochs: Index) -> Batch:
+        """See `Blocks.batch`; the epochs play no part."""
+        room = self.framer.room
+        rows = self.store.tokens[: self.full * room].reshape(self.full, room)
+        sizes = np.full(len(blocks), room)
+        partial = blocks == self.full
+        if not partial.any():
+            return self.framer.assemble(rows[blocks], sizes, noise_pad=False)
+        text = np.zeros((len(blocks), room), dtype=np.int64)
+        text[~partial] = rows[blocks[~partial]]
+        text[partial, : self.rest] = self.store.tokens[self.full * room :]
+        sizes[partial] = self.rest
+        return self.framer.assemble(text, sizes, noise_pad=False)
+
+
+class PadBlocks:
+    """One document per block: longer ones cropped, shorter ones filled with PAD.
+
+    PAD is noised like text and never scored, as in the published code. A random crop depends on
+    (seed, epoch, document) only.
+    """
+
+    def __init__(
+        self, store: TokenStore, framer: Framer, insert_eos: bool, crop: str, seed: int
+    ) -> None:
+        self.store, self.framer, self.crop, self.seed = store, framer, crop, seed
+        # The frame's own EOS takes the place of the document's.
+        self.surplus = 1 if insert_eos and framer.tail else 0
+
+    def __len__(self) -> int:
+        return self.store.meta["documents"]
+
+    def batch(self, blocks: Index, epochs: Index) -> Batch:
+        """See `Blocks.batch`."""
+        room, offsets, tokens = self.framer.room, self.store.offsets, self.store.tokens
+        start = offsets[blocks]
+        lengths = offsets[blocks + 1] - start - self.surplus
+        excess = np.maximum(lengths - room, 0)
+        if self.crop == "random" and excess.any():
+            start = start + _uniform(self.seed, epochs, blocks, excess + 1)
+        sizes = np.minimum(lengths, room)
+        places = np.minimum(start[:, None] + np.arange(room), len(tokens) - 1)
+        return self.framer.assemble(tokens[places], sizes, noise_pad=True)
+
+
+def _uniform(seed: int, epochs: Index, blocks: Index, bounds: Index) -> Index:
+    """(B,) integers in [0, bounds), a fixed random function of the three keys."""
+    state = np.full(len(blocks), seed % (1 << 64), dtype=np.uint64)
+    for key in (epochs, blocks):
+        state = _scramble(state ^ _scramble(key.astype(np.uint64)))
+    return (state % bounds.astype(np.uint64)).astype(np.int64)
+
+
+def _scramble(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The output function of SplitMix64: a bijection under which close inputs look unrelated."""
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

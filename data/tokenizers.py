@@ -1,0 +1,129 @@
+"""Text to token ids and back, under one vocabulary convention: ordinary ids 0..N-1, the mask N."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.integer]
+
+MASK_MARK = "[MASK]"
+UNKNOWN_MARK = "\N{REPLACEMENT CHARACTER}"
+END_MARK = "<|endoftext|>"
+BUILT_IN = "bytes, text8, symbols:<n>"
+
+
+class Tokenizer(Protocol):
+    """What the suite asks of a tokenizer; `vocab_size` is N, so the mask id is `vocab_size`."""
+
+    name: str
+    vocab_size: int
+    bos: int
+    eos: int
+    pad: int
+    digest: str
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """Ids of each text, without special tokens; text that spells one stays plain text."""
+
+    def decode(self, ids: Iterable[int], special: bool = False) -> str:
+        """Text of any ids; the mask shows as a mark, special tokens only if asked; never raises."""
+
+
+class ByteTokenizer:
+    """One id per byte of an alphabet, then one end-of-text id that is BOS, EOS and PAD."""
+
+    def __init__(self, name: str, alphabet: bytes) -> None:
+        self.name = name
+        self.vocab_size = len(alphabet) + 1
+        self.bos = self.eos = self.pad = len(alphabet)
+        self.digest = hashlib.sha256(b"byte alphabet " + alphabet).hexdigest()
+        self._lookup = np.full(256, -1, dtype=np.int16)
+        self._lookup[np.frombuffer(alphabet, dtype=np.uint8)] = np.arange(len(alphabet))
+        self._pieces = [bytes([value]) for value in alphabet]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """Ids of each text; ValueError names the first character outside the alphabet."""
+        return [self._encode(text) for text in texts]
+
+    def _encode(self, text: str) -> Ids:
+        ids = self._lookup[np.frombuffer(text.encode("utf-8"), dtype=np.uint8)]
+        if ids.size and ids.min() < 0:
+            allowed = {chr(piece[0]) for piece in self._pieces}
+            odd = next(character for character in text if character not in allowed)
+            raise ValueError(
+                f"data.tokenizer_name_or_path={self.name!r}: no id for the character {odd!r}; "
+                f"it knows {''.join(sorted(allowed))!r} only"
+            )
+        return ids
+
+    def decode(self, ids: Iterable[int], special: bool = False) -> str:
+        """Text of the ids, invalid UTF-8 replaced."""
+        end = END_MARK if special else ""
+        table = [*self._pieces, end.encode(), MASK_MARK.encode()]
+        return b"".join(
+            table[i] if 0 <= i < len(table) else UNKNOWN_MARK.encode() for i in as_integers(ids)
+        ).decode("utf-8", errors="replace")
+
+
+class SymbolTokenizer:
+    """Texts that are space-separated integers 0..n-1 (the Markov language); id n ends a text."""
+
+    def __init__(self, symbols: int) -> None:
+        self.name = f"symbols:{symbols}"
+        self.vocab_size = symbols + 1
+        self.bos = self.eos = self.pad = symbols
+        self.digest = hashlib.sha256(self.name.encode()).hexdigest()
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """Ids of each text; ValueError where a text is not integers in range."""
+        return [self._encode(text) for text in texts]
+
+    def _encode(self, text: str) -> Ids:
+        try:
+            ids = np.array(text.split(), dtype=np.int64)
+        except ValueError as error:
+            raise ValueError(f"tokenizer {self.name}: not integers ({error})") from error
+        if ids.size and not 0 <= ids.min() <= ids.max() < self.eos:
+            raise ValueError(f"tokenizer {self.name}: a symbol outside 0..{self.eos - 1}")
+        return ids
+
+    def decode(self, ids: Iterable[int], special: bool = False) -> str:
+        """The integers, separated by spaces."""
+        marks = {self.eos: END_MARK if special else "", self.vocab_size: MASK_MARK}
+        shown = (
+            marks.get(i, str(i) if 0 <= i < self.eos else UNKNOWN_MARK) for i in as_integers(ids)
+        )
+        return " ".join(mark for mark in shown if mark)
+
+
+def make_tokenizer(name_or_path: str) -> Tokenizer:
+    """A built-in tokenizer, else a local folder, else a Hugging Face Hub name.
+
+    ValueError in one line, naming data.tokenizer_name_or_path, for anything else.
+    """
+    if name_or_path == "bytes":
+        return ByteTokenizer("bytes", bytes(range(256)))
+    if name_or_path == "text8":
+        return ByteTokenizer("text8", b" abcdefghijklmnopqrstuvwxyz")
+    if name_or_path.startswith("symbols:"):
+        return SymbolTokenizer(_symbol_count(name_or_path))
+    # Only here: transformers takes a second to import and the built-in tokenizers never need it.
+    from data.pretrained import load_pretrained
+
+    return load_pretrained(name_or_path)
+
+
+def _symbol_count(name: str) -> int:
+    count = name.removeprefix("symbols:")
+    if not count.isdecimal() or int(count) < 2:
+        raise ValueError(
+            f"data.tokenizer_name_or_path={name!r}: symbols:<n> needs an integer n of 2 or more"
+        )
+    return int(count)
+
+
+def as_integers(ids: Iterable[int]) -> list[int]:
+    return ids.tolist() if hasattr(ids, "tolist") else [int(i) for i in ids]

@@ -1,0 +1,1 @@
+"""Numbers and their evidence: likelihood, sample quality, records and the leaderboard."""

@@ -1,0 +1,185 @@
+"""From per-token nats to a perplexity whose uncertainty is known."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+Pass = tuple[Tensor, Tensor, Tensor]
+Source = Literal["passes", "sequences", "exact"]
+
+
+class SequenceNats(Metric):
+    """Sums of nats per sequence, gathered over ranks once, when `compute` is called.
+
+    Each sequence is one row (index, nats, scored tokens) of float64, which holds integers exactly
+    up to 2^53. Rows are kept flat and the metric's own type is float64, because torchmetrics gives
+    a rank that saw no batch a flat empty tensor of that type to gather.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better = False
+    rows: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_dtype(torch.float64)
+        self.add_state("rows", default=[], dist_reduce_fx="cat")
+
+    def update(self, index: Tensor, nats: Tensor, scored: Tensor) -> None:
+        """Add the sequences `index` (B,) with `nats` (B, L), summed where `scored` (B, L).
+
+        ValueError when the shapes do not belong together.
+        """
+        if nats.ndim != 2 or scored.shape != nats.shape or index.shape != nats.shape[:1]:
+            shapes = f"index {tuple(index.shape)}, nats {tuple(nats.shape)}"
+            raise ValueError(
+                f"{shapes}, scored {tuple(scored.shape)}: (B,), (B, L) and (B, L) are required"
+            )
+        total = _tree_sum(torch.where(scored, nats.double(), 0.0))
+        row = torch.stack([index.double(), total, scored.sum(1).double()], dim=1)  # (B, 3)
+        self.rows.append(row.flatten())
+
+    def compute(self) -> Pass:
+        """Index, nats and scored tokens of every sequence, (S,) each, in order of the index.
+
+        torchmetrics turns the three into scalars where S = 1, which `summarise` accepts.
+        ValueError when there is no sequence, or the same one twice.
+        """
+        rows = dim_zero_cat(self.rows).reshape(-1, 3) if len(self.rows) else torch.empty(0, 3)
+        if not len(rows):
+            raise ValueError("no sequence was scored: the evaluation data is empty")
+        rows = rows[rows[:, 0].argsort()]
+        index = rows[:, 0].long()
+        twice = index[1:] == index[:-1]
+        if twice.any():
+            first = int(index[1:][twice][0])
+            raise ValueError(f"sequence {first} was scored twice in one pass: use disjoint shards")
+        return index, rows[:, 1], rows[:, 2].long()
+
+
+def _tree_sum(values: Tensor) -> Tensor:
+    """Row sums of (B, L) by halving.
+
+    Elementwise additions alone, so that the order and the last bit are the same for any batch
+    size and device; a library reduction chooses its order by the shape.
+    """
+    while values.shape[1] > 1:
+        half = values.shape[1] // 2
+        paired = values[:, :half] + values[:, half : 2 * half]
+        values = torch.cat([paired, values[:, 2 * half :]], dim=1)
+    return values.sum(1)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Nats per scored token and the perplexity exp(nats), with one standard error each.
+
+    `stderr` is the error of the number itself on this text (random noise levels and noise);
+    `data_stderr` that of the same number as a statement about new text, None for one sequence.
+    """
+
+    nats_per_token: float
+    stderr: float
+    stderr_from: Source
+    data_stderr: float | None
+    perplexity: float
+    perplexity_stderr: float
+    tokens: int
+    sequences: int
+    passes: int
+    total_nats: float
+
+
+def summarise(passes: Sequence[Pass], *, exact: bool = False) -> Likelihood:
+    """Mean over `passes` of `SequenceNats.compute()`, per scored token; `exact` is not a bound.
+
+    With P >= 2 passes, stderr = sqrt(sum_i var_i / P) / tokens, var_i the sample variance of
+    sequence i between passes: S (P - 1) degrees of freedom, and conservative where times are
+    stratified, since that makes the sequences' errors cancel. With one pass, stderr is the
+    ratio estimator's over sequences, which contains the spread of the data too and so is an
+    over-estimate. perplexity_stderr = perplexity * stderr (delta method).
+    Raises ValueError for passes that disagree, no scored token, nats that are not finite, and
+    one pass of a bound over one sequence, which leaves nothing to estimate an error from.
+    """
+    nats, count = _aligned(passes)
+    runs, sequences = nats.shape
+    tokens = int(count.sum())
+    if tokens == 0:
+        raise ValueError(f"none of the tokens of {sequences} sequences is scored")
+    mean = nats.mean(0)
+    total = math.fsum(mean.tolist())
+    data_stderr = _ratio_stderr(mean, count, total / tokens)
+    stderr, source = _stderr(nats, tokens, data_stderr, exact)
+    perplexity = _exp(total / tokens)
+    return Likelihood(
+        nats_per_token=total / tokens,
+        stderr=stderr,
+        stderr_from=source,
+        data_stderr=data_stderr,
+        perplexity=perplexity,
+        perplexity_stderr=perplexity * stderr,
+        tokens=tokens,
+        sequences=sequences,
+        passes=runs,
+        total_nats=total,
+    )
+
+
+def bits_per_byte(nats_per_token: float, bytes_per_token: float) -> float:
+    """nats / (ln 2 * bytes), both per scored token; ValueError unless there are bytes."""
+    if not bytes_per_token > 0:
+        raise ValueError(f"bytes_per_token={bytes_per_token}: a positive number is required")
+    return nats_per_token / (math.log(2) * bytes_per_token)
+
+
+def _aligned(passes: Sequence[Pass]) -> tuple[Tensor, Tensor]:
+    """Nats (P, S) in float64 and the common count (S,), on the CPU."""
+    if not passes:
+        raise ValueError("eval.passes=0: at least 1 pass is required")
+    on_cpu = [[part.detach().cpu().reshape(-1) for part in one] for one in passes]
+    index, _, count = on_cpu[0]
+    for number, (other_index, other_nats, other_count) in enumerate(on_cpu, start=1):
+        if not (torch.equal(index, other_index) and torch.equal(count, other_count)):
+            raise ValueError(f"pass {number} scored other sequences or tokens than pass 1")
+        bad = index[~other_nats.isfinite()]
+        if len(bad):
+            raise ValueError(f"pass {number}: the nats of sequence {int(bad[0])} are not finite")
+    return torch.stack([nats.double() for _, nats, _ in on_cpu]), count
+
+
+def _stderr(
+    nats: Tensor, tokens: int, data_stderr: float | None, exact: bool
+) -> tuple[float, Source]:
+    """Standard error of the mean over passes (P, S) and what it was estimated from."""
+    if exact:
+        return 0.0, "exact"
+    runs = len(nats)
+    if runs > 1:
+        return math.sqrt(math.fsum(nats.var(0).tolist()) / runs) / tokens, "passes"
+    if data_stderr is None:
+        raise ValueError("eval.passes=1: one pass over one sequence has no error, 2 or more do")
+    return data_stderr, "sequences"
+
+
+def _ratio_stderr(nats: Tensor, count: Tensor, ratio: float) -> float | None:
+    """Standard error of sum(nats) / sum(count) over sequences drawn at random; None for one."""
+    sequences = len(nats)
+    if sequences < 2:
+        return None
+    residual = nats - ratio * count
+    square = math.fsum(residual.square().tolist()) * sequences / (sequences - 1)
+    return math.sqrt(square) / int(count.sum())
+
+
+def _exp(nats_per_token: float) -> float:
+    """exp with a clear refusal; no trained model comes near the largest float."""
+    if nats_per_token > 700:
+        raise ValueError(f"{nats_per_token:.6g} nats per token: the model has diverged")
+    return math.exp(nats_per_token)

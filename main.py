@@ -1,0 +1,216 @@
+"""Composes the configuration, refuses what cannot be meant, and hands plain data to one of the
+modes.
+
+python main.py mode=train algo=gidd python main.py --help"""
+
+import difflib
+import importlib
+import os
+import re
+import sys
+import traceback
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+ROOT = Path(__file__).resolve().parent
+# HYDRA_FULL_ERROR=1 in the user's environment shows tracebacks; worker processes see the one set
+# below instead.
+QUIET = "ONE_LINE_ERRORS"
+TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and QUIET not in os.environ
+
+
+class Mode(Enum):
+    """Each names a module of the room modes/, whose `run` takes the configuration as plain data."""
+
+    train = "train"
+    ppl_eval = "ppl_eval"
+    sample_eval = "sample_eval"
+    benchmark = "benchmark"
+    leaderboard = "leaderboard"
+
+
+@dataclass
+class Root:
+    """The top level of the configuration; the groups below it are the keyword arguments of what
+    they name."""
+
+    mode: Mode = Mode.train
+    seed: int = 1
+    results_dir: str = "results"
+    algo: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    noise: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    loader: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    optim: dict[str, Any] = field(default_factory=dict)
+    lr_scheduler: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    strategy: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    checkpointing: dict[str, Any] = field(default_factory=dict)
+    eval: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    benchmark: dict[str, Any] = field(default_factory=dict)
+    wandb: dict[str, Any] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(name="root", node=Root)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as dicts, lists and numbers, interpolations resolved."""
+    return OmegaConf.to_container(config, resolve=True, enum_to_str=True)  # type: ignore[return-value]
+
+
+def compose(overrides: list[str]) -> dict[str, Any]:
+    return plain(hydra.compose("config", overrides=overrides))
+
+
+def keys_of(overrides: list[str]) -> dict[str, Any]:
+    """The overridden keys and groups, with their values."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return {override.get_key_element().lstrip("+~"): override.value() for override in parsed}
+
+
+def lookup(config: dict[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        config = config[part]
+    return config
+
+
+def is_group(key: str) -> bool:
+    return (ROOT / "configs" / key).is_dir()
+
+
+def check_types(config: dict[str, Any], overrides: list[str]) -> None:
+    """Refuses an override of another type than the value that it replaces."""
+    groups = [text for text in overrides if is_group(text.partition("=")[0])]
+    defaults = compose(groups)
+    for key in keys_of(overrides):
+        try:
+            old, new = lookup(defaults, key), lookup(config, key)
+        except (
+            KeyError,
+            TypeError,
+        ):  # added by the user, or inside a group that another override chose
+            continue
+        allowed = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}.get(type(old))
+        if allowed and new is not None and type(new) not in allowed:
+            raise ValueError(
+                f"{key}={new!r}: must be of type {type(old).__name__}, such as {old!r}"
+            )
+
+
+def check_pairs(config: dict[str, Any], overrides: list[str]) -> None:
+    """Refuses combinations that make no sense, before anything heavy is imported."""
+    algo, predictor, given = config["algo"], config["sampling"]["predictor"], keys_of(overrides)
+    if predictor is not None and predictor not in algo["predictors"]:
+        raise ValueError(
+            f"sampling.predictor={predictor}: algo={algo['name']} can use {algo['predictors']}"
+        )
+    if (
+        any(key.split(".")[0] == "noise" for key in given)
+        and config["noise"]["name"] not in algo["noises"]
+    ):
+        allowed = algo["noises"] or "no noise key: its own parameters set it"
+        raise ValueError(f"noise={config['noise']['name']}: algo={algo['name']} takes {allowed}")
+    if config["mode"] in ("ppl_eval", "sample_eval") and not config["eval"]["checkpoint_path"]:
+        raise ValueError(
+            f"eval.checkpoint_path: mode={config['mode']} needs a run directory or a checkpoint"
+        )
+    for key, low in (
+        ("trainer.max_steps", 1),
+        ("eval.passes", 1),
+        ("sampling.steps", 1),
+        ("sampling.num_sample_batches", 1),
+        ("loader.global_batch_size", 1),
+        ("loader.eval_batch_size", 1),
+        ("loader.num_workers", 0),
+    ):
+        if lookup(config, key) < low:
+            raise ValueError(f"{key}={lookup(config, key)}: must be at least {low}")
+    if config["sampling"]["temperature"] <= 0:
+        raise ValueError(
+            f"sampling.temperature={config['sampling']['temperature']}: must be positive"
+        )
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="config")
+def main(config: DictConfig) -> None:
+    overrides = list(HydraConfig.get().overrides.task)
+    settings = plain(config)
+    try:
+        check_types(settings, overrides)
+        check_pairs(settings, overrides)
+        mode = importlib.import_module(f"modes.{settings['mode']}")
+        mode.run(settings, overrides, compose)
+    except (ValueError, OSError, FloatingPointError) as error:
+        if TRACEBACKS or not is_ours(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def explain(error: Exception) -> str:
+    """One line for an error of composition: the key, the value, what is allowed."""
+    text = str(error)
+    if match := re.search(r"Could not find '([\w-]+)/(.+)'", text):
+        group, value = match.groups()
+        options = sorted(file.stem for file in (ROOT / "configs" / group).glob("*.yaml"))
+        return f"{group}={value}: choose from {', '.join(options)}"
+    if match := re.search(r"Could not override '([\w.\-/]+)'", text):
+        key = match.group(1)
+        with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+            node, parent = compose([a for a in sys.argv[1:] if is_group(a.partition("=")[0])]), ""
+        for part in key.split("."):
+            if not isinstance(node, dict) or part not in node:
+                break
+            node, parent = node[part], f"{parent}{part}."
+        allowed = [f"{parent}{name}" for name in node] if isinstance(node, dict) else []
+        close = difflib.get_close_matches(key, allowed, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return (
+            f"{key}: there is no such key; {hint}known: {', '.join(allowed) or parent.rstrip('.')}"
+        )
+    if "Error merging override" in text and error.__cause__ is not None:
+        reason = str(error.__cause__).splitlines()[0]
+        return f"{text.removeprefix('Error merging override ').strip()}: {reason}"
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether our own code raised it, as a message to the user, and not a library on our
+    account."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    path = Path(frame.filename).resolve()
+    return path.is_relative_to(ROOT) and "site-packages" not in path.parts
+
+
+def command_line() -> None:
+    """Runs `main`; a mistake of the user ends in one line on stderr and status 2."""
+    os.environ |= {
+        "HYDRA_FULL_ERROR": "1",
+        QUIET: "1",
+    }  # or Hydra prints errors itself, over several lines
+    try:
+        main()
+    except (HydraException, OmegaConfBaseException) as error:
+        if TRACEBACKS:
+            raise
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    command_line()

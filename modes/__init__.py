@@ -1,0 +1,1 @@
+"""What `mode=` chooses: each module connects the rooms for one kind of work."""

@@ -1,0 +1,155 @@
+"""From the configuration, as plain data, to objects."""
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch import callbacks as lightning_callbacks
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+
+from algos import ALGORITHMS
+from algos.base import Algorithm
+from backbones import DiT
+from data import build_data
+from data.module import TokenDataModule
+from diffusion.schedule import ALPHAS
+from training.checkpoint import AtomicCheckpointIO
+from training.optim import SCHEDULES, adamw
+
+Settings = dict[str, Any]
+
+# What it says at every start is in the configuration already.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # its own, for it
+
+STRATEGIES: dict[str, Callable[[], Strategy | str]] = {
+    "auto": lambda: "auto",
+    "ddp": lambda: DDPStrategy(gradient_as_bucket_view=True),
+}
+
+
+def pick(known: dict[str, Any], key: str, name: str) -> Any:
+    """known[name], or a ValueError that lists what there is."""
+    if name not in known:
+        raise ValueError(f"{key}={name!r}: choose from {', '.join(sorted(known))}")
+    return known[name]
+
+
+def data(settings: Settings, devices: int) -> TokenDataModule:
+    """Blocks of the corpus, split over devices and passes."""
+    loader = settings["loader"]
+    passes = accumulation(settings, devices)
+    return build_data(
+        **settings["data"],
+        length=settings["model"]["length"],
+        global_batch_size=loader["global_batch_size"],
+        batch_size=loader["global_batch_size"] // (passes * devices),
+        eval_batch_size=loader["eval_batch_size"],
+        num_workers=loader["num_workers"],
+        seed=settings["seed"],
+    )
+
+
+def algorithm(settings: Settings, vocab_size: int) -> Algorithm:
+    """The algorithm with a new network; its weights depend on the seed alone."""
+    algo = dict(settings["algo"])
+    name, _, noises = (algo.pop(key) for key in ("name", "predictors", "noises"))
+    cls = pick(ALGORITHMS, "algo.name", name)
+    torch.manual_seed(settings["seed"])
+    network = {key: value for key, value in settings["model"].items() if key != "name"}
+    backbone = DiT(vocab_size=vocab_size, causal=name == "ar", **network)
+    schedule = dict(settings["lr_scheduler"])
+    factor = pick(SCHEDULES, "lr_scheduler.name", schedule.pop("name"))
+    base = {
+        "backbone": backbone,
+        "vocab_size": vocab_size,
+        "seed": settings["seed"],
+        "optimizer": partial(adamw, **settings["optim"]),
+        "lr_factor": factor(max_steps=settings["trainer"]["max_steps"], **schedule),
+    }
+    if name == "ar":
+        return cls(**base, **algo)
+    if noises:
+        noise = dict(settings["noise"])
+        base["alpha"] = partial(pick(ALPHAS, "noise.name", noise.pop("name")), **noise)
+    training = settings["training"]
+    if training["sampling_eps"] is not None:
+        base["sampling_eps"] = training["sampling_eps"]
+    base["antithetic_sampling"] = training["antithetic_sampling"]
+    base["global_batch_size"] = settings["loader"]["global_batch_size"]
+    return cls(**base, **algo)
+
+
+def trainer(settings: Settings, callbacks: list[L.Callback], fitting: bool) -> L.Trainer:
+    """Lightning's Trainer; in training with logs, accumulation and steps counted over all
+    devices."""
+    options = dict(settings["trainer"])
+    if options["precision"] is None:
+        gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
+        options["precision"] = "bf16-mixed" if gpu else "32-true"
+    if not fitting:
+        options["limit_val_batches"] = None
+    strategy = pick(STRATEGIES, "strategy.name", settings["strategy"]["name"])()
+    built = L.Trainer(
+        **options,
+        strategy=strategy,
+        logger=loggers(settings) if fitting else False,
+        callbacks=[*callbacks, *users_callbacks(settings)],
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=settings["checkpointing"]["save_dir"],
+        max_epochs=-1,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        enable_checkpointing=fitting,
+    )
+    if fitting:
+        built.accumulate_grad_batches = accumulation(settings, built.world_size)
+        built.val_check_interval *= built.accumulate_grad_batches
+    return built
+
+
+def accumulation(settings: Settings, devices: int) -> int:
+    """Passes per optimizer step."""
+    loader = settings["loader"]
+    whole, part = loader["global_batch_size"], loader["batch_size"]
+    if part is None:
+        part = whole // devices
+    if part < 1 or whole % (part * devices):
+        raise ValueError(
+            f"loader.global_batch_size={whole}: must be a multiple of loader.batch_size={part} "
+            f"times {devices} devices"
+        )
+    return whole // (part * devices)
+
+
+def users_callbacks(settings: Settings) -> list[L.Callback]:
+    """Lightning's callbacks by name, with their keyword arguments."""
+    known = {name: getattr(lightning_callbacks, name) for name in lightning_callbacks.__all__}
+    return [
+        pick(known, "callbacks", name)(**(arguments or {}))
+        for name, arguments in settings["callbacks"].items()
+    ]
+
+
+def loggers(settings: Settings) -> list[Logger]:
+    """CSV always, each start of a run in its own version; Weights & Biases when asked for."""
+    directory = Path(settings["checkpointing"]["save_dir"])
+    every = settings["trainer"]["log_every_n_steps"]
+    made: list[Logger] = [CSVLogger(directory, name="logs", flush_logs_every_n_steps=every)]
+    wandb = {key: value for key, value in settings["wandb"].items() if value is not None}
+    if "project" in wandb or "name" in wandb:
+        if importlib.util.find_spec("wandb") is None:
+            raise ValueError(
+                "wandb.project: the package wandb is not installed (pip install wandb)"
+            )
+        made.append(WandbLogger(save_dir=str(directory), config=settings, **wandb))
+    return made

@@ -1,0 +1,106 @@
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import entropy
+
+from evaluation.quality import distinct_n, repetition, unigram_entropy
+
+
+def ragged(seed=0):
+    generator = np.random.default_rng(seed)
+    return [generator.integers(0, 6, length) for length in (1, 3, 4, 17, 60, 200)]
+
+
+def grams(row, n):
+    return [tuple(row[at : at + n].tolist()) for at in range(len(row) - n + 1)]
+
+
+def test_entropy_against_scipy():
+    rows = ragged()
+    expected = [entropy(list(Counter(row.tolist()).values())) for row in rows]
+    mean, stderr = unigram_entropy(rows)
+    assert mean == pytest.approx(np.mean(expected), rel=1e-12)
+    assert stderr == pytest.approx(np.std(expected, ddof=1) / math.sqrt(len(rows)), rel=1e-12)
+
+
+def test_entropy_of_different_ids_is_the_log_of_the_length_and_of_one_id_zero():
+    assert unigram_entropy(torch.arange(64).reshape(2, 32)).mean == pytest.approx(math.log(32))
+    assert unigram_entropy(torch.full((3, 32), 50_257)) == (0.0, 0.0)
+    assert unigram_entropy([torch.arange(9)]).stderr is None
+
+
+def test_an_empty_sequence_has_no_entropy():
+    assert unigram_entropy([[], [1, 2]]).mean == pytest.approx(math.log(2) / 2)
+    assert unigram_entropy([[], []]).mean == 0.0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_distinct_against_a_set(n):
+    rows = ragged()
+    every = [gram for row in rows for gram in grams(row, n)]
+    assert distinct_n(rows, n) == pytest.approx(len(set(every)) / len(every), rel=1e-14)
+
+
+def test_an_ngram_does_not_span_two_sequences():
+    assert distinct_n([[1, 2], [1, 2]], 2) == 0.5
+    assert distinct_n([[1, 2], [3], [2, 1]], 2) == 1.0
+
+
+def test_repetition_against_a_loop():
+    rows = ragged(1)
+    shares = []
+    for row in rows:
+        seen, repeated = set(), 0
+        for gram in grams(row, 4):
+            repeated += gram in seen
+            seen.add(gram)
+        if len(row) >= 4:
+            shares.append(repeated / (len(row) - 3))
+    mean, stderr = repetition(rows)
+    assert mean == pytest.approx(np.mean(shares), rel=1e-12)
+    assert stderr == pytest.approx(np.std(shares, ddof=1) / math.sqrt(len(shares)), rel=1e-12)
+
+
+def test_repetition_of_a_constant_and_of_different_ids():
+    assert repetition(torch.zeros(2, 13, dtype=torch.long)).mean == pytest.approx(0.9)
+    assert repetition(torch.arange(26).reshape(2, 13)).mean == 0.0
+
+
+def test_arrays_tensors_and_lists_are_the_same():
+    array = np.random.default_rng(2).integers(0, 9, (5, 40))
+    for same in (torch.from_numpy(array), list(array), list(torch.from_numpy(array))):
+        assert unigram_entropy(same) == unigram_entropy(array)
+        assert repetition(same) == repetition(array)
+        assert distinct_n(same, 2) == distinct_n(array, 2)
+
+
+def test_a_large_set_of_large_ids():
+    ids = np.random.default_rng(3).integers(0, 2**40, (1000, 1024))
+    assert unigram_entropy(ids).mean == pytest.approx(math.log(1024), abs=1e-3)
+    assert distinct_n(ids, 3) == 1.0
+    assert repetition(ids).mean == 0.0
+
+
+@pytest.mark.parametrize("measure", [unigram_entropy, repetition, lambda rows: distinct_n(rows, 2)])
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no sequences"),
+        (np.zeros((0, 5), dtype=int), "no sequences"),
+        ([[0.5, 1.5]], "integer ids"),
+        (np.zeros((2, 3, 4), dtype=int), "integer ids"),
+    ],
+)
+def test_what_is_not_a_set_of_sequences(measure, rows, message):
+    with pytest.raises(ValueError, match=message):
+        measure(rows)
+
+
+def test_no_ngram_at_all():
+    with pytest.raises(ValueError, match="no 4-gram: the longest sequence has 3 tokens"):
+        repetition([[1, 2, 3], [1]])
+    with pytest.raises(ValueError, match="n=0"):
+        distinct_n([[1, 2]], 0)

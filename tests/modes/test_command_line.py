@@ -1,0 +1,107 @@
+"""Refusals: one line, the key, the value, what is allowed; nothing heavy imported before."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.modes.conftest import ROOT, Command
+
+REFUSED = {
+    "mode=foo": "mode=foo: Invalid value 'foo', expected one of [train, ppl_eval",
+    "algo=foo": "algo=foo: choose from ar, gidd, mdlm",
+    "data=foo": "data=foo: choose from",
+    "experiment=foo": "experiment=foo: choose from",
+    "trainer.max_stepz=3": "trainer.max_stepz: there is no such key; did you mean",
+    "nothing.at=1": "nothing.at: there is no such key; known: mode, seed",
+    "trainer.max_steps=abc": "trainer.max_steps='abc': must be of type int",
+    "model.dropout=high": "model.dropout='high': must be of type float",
+    "training.antithetic_sampling=3": "training.antithetic_sampling=3: must be of type bool",
+    "trainer.max_steps=0": "trainer.max_steps=0: must be at least 1",
+    "sampling.steps=0": "sampling.steps=0: must be at least 1",
+    "sampling.temperature=0": "sampling.temperature=0: must be positive",
+    "eval.passes=0": "eval.passes=0: must be at least 1",
+    "sampling.predictor=psi": "sampling.predictor=psi: algo=mdlm can use ['ancestral']",
+    "algo=ar sampling.predictor=ancestral": "sampling.predictor=ancestral: algo=ar can use ['ar']",
+    "algo=gidd noise=cosine": "noise=cosine: algo=gidd takes no noise key",
+    "algo=gidd noise.eps=0.01": "noise=log-linear: algo=gidd takes no noise key",
+    "mode=ppl_eval": "eval.checkpoint_path: mode=ppl_eval needs a run directory",
+    "mode=sample_eval": "eval.checkpoint_path: mode=sample_eval needs a run directory",
+    "trainer.max_steps=[": "no viable alternative at input '['",
+}
+
+
+def without_torch(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
+    """main.py in an interpreter in which `import torch` fails."""
+    main = str(ROOT / "main.py")
+    program = f"""
+import runpy, sys
+sys.modules["torch"] = None
+sys.argv = {["main.py", *arguments]!r}
+runpy.run_path({main!r}, run_name="__main__")
+"""
+    line = [sys.executable, "-c", program]
+    return subprocess.run(line, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("overrides", REFUSED)
+def test_refused_in_one_line_without_heavy_imports(
+    overrides: str, environment: dict[str, str]
+) -> None:
+    """Importing torch would fail here: a refusal must not get that far."""
+    done = without_torch(overrides.split(), environment)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"error: {REFUSED[overrides]}")
+
+
+def test_help_names_the_groups_and_needs_no_torch(environment: dict[str, str]) -> None:
+    done = without_torch(["--help"], environment)
+    assert done.returncode == 0, done.stderr
+    for word in ("mode", "algo: ar, gidd, mdlm", "max_steps"):
+        assert word in done.stdout
+
+
+BAD_RUNS = {
+    "model.n_heads=3": "model.n_heads=3",
+    "model.attention=flash": "model.attention='flash': flash-attn is not installed",
+    "model.attention=x": "model.attention='x': choose from",
+    "algo=gidd algo.weighting=x": "algo.weighting='x': choose from",
+    "data.path=nowhere.txt": "nowhere.txt",
+    "data.tokenizer_name_or_path=./nowhere": "data.tokenizer_name_or_path='./nowhere'",
+    "loader.batch_size=3": "loader.global_batch_size=4",
+    "strategy.name=x": "strategy.name='x': choose from auto, ddp",
+    "+callbacks.X.y=1": "callbacks='X': choose from",
+    "training.ema=1.5": "training.ema=1.5",
+    "lr_scheduler=cosine_warmup trainer.max_steps=2": "lr_scheduler.num_warmup_steps=2",
+}
+
+
+@pytest.mark.parametrize("overrides", BAD_RUNS)
+def test_a_run_that_cannot_be_is_refused_in_one_line(
+    overrides: str, command: Command, tmp_path: Path
+) -> None:
+    done = command(*overrides.split())
+    assert done.returncode == 2, done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: ")
+    assert BAD_RUNS[overrides] in line
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_bad_checkpoints_are_named(command: Command, tmp_path: Path) -> None:
+    missing = command("mode=ppl_eval", f"eval.checkpoint_path={tmp_path}/none")
+    assert missing.returncode == 2
+    assert "there is no checkpoint at" in missing.stderr.splitlines()[-1]
+    file = tmp_path / "x.ckpt"
+    file.write_bytes(b"nonsense")
+    broken = command("mode=sample_eval", f"eval.checkpoint_path={file}")
+    assert broken.returncode == 2
+    assert "truncated, corrupt or not a checkpoint" in broken.stderr.splitlines()[-1]
+    torch.save({"a": 1}, file)
+    foreign = command("mode=ppl_eval", f"eval.checkpoint_path={file}")
+    assert foreign.returncode == 2
+    assert "another program" in foreign.stderr.splitlines()[-1]

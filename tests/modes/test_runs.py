@@ -1,0 +1,183 @@
+"""Train, evaluate and sample through the real entry point; stop runs and go on."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.modes.conftest import ROOT, Command
+
+ALGOS = sorted(file.stem for file in (ROOT / "configs" / "algo").glob("*.yaml"))
+
+
+def records(folder: Path) -> dict[str, dict]:
+    found = [json.loads(file.read_text()) for file in (folder / "results").glob("*.json")]
+    return {record["metric"]: record for record in found}
+
+
+def state(folder: Path) -> dict:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def losses(folder: Path) -> dict[int, float]:
+    """Training losses by step over all starts of a run."""
+    found: dict[int, float] = {}
+    for file in sorted(folder.glob("logs/version_*/metrics.csv")):
+        for row in csv.DictReader(file.open()):
+            if row.get("train/loss"):
+                found[int(row["step"])] = float(row["train/loss"])
+    return found
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_train_then_evaluate_then_sample(algo: str, command: Command, tmp_path: Path) -> None:
+    trained = command(f"algo={algo}", "trainer.max_steps=6", "checkpointing.every_n_steps=4")
+    assert trained.returncode == 0, trained.stderr
+    assert "6/6" in trained.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config == state(tmp_path / "run")["config"]
+    assert config["algo"]["name"] == algo
+    assert sorted(losses(tmp_path / "run")) == list(range(6))
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
+
+    run = f"eval.checkpoint_path={tmp_path / 'run'}"
+    evaluated = command("mode=ppl_eval", run, f"results_dir={tmp_path}/results", base=False)
+    assert evaluated.returncode == 0, evaluated.stderr
+    ppl = records(tmp_path)["ppl"]
+    assert ppl["kind"] == ("exact" if algo == "ar" else "upper bound")
+    assert ("<=" in evaluated.stdout) == (algo != "ar")
+    assert (ppl["stderr"] == 0) == (algo == "ar")
+    assert 5 < ppl["value"] < 1000
+    assert ppl["also"]["bits_per_byte"] > 0
+
+    sampled = command(
+        "mode=sample_eval", run, f"results_dir={tmp_path}/results", "sampling.steps=8", base=False
+    )
+    assert sampled.returncode == 0, sampled.stderr
+    assert "--- sample 1" in sampled.stdout
+    entropy = records(tmp_path)["entropy"]
+    assert entropy["training"]["checkpoint_digest"] == ppl["training"]["checkpoint_digest"]
+    assert entropy["also"]["network_evaluations"] <= (15 if algo == "ar" else 8)
+    samples = json.loads(Path(entropy["also"]["samples"]).read_text())["samples"]
+    assert len(samples) == entropy["count"] == 64
+    assert {len(sample["tokens"]) for sample in samples} == {16}
+    assert all(0 <= token < 257 for sample in samples for token in sample["tokens"])
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_goes_on_bit_for_bit(
+    how: signal.Signals,
+    command: Command,
+    arguments: list[str],
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """Dropout, averaged weights, accumulation and a stop at an arbitrary moment."""
+    more = [
+        "algo=gidd",
+        "model.dropout=0.1",
+        "loader.batch_size=2",
+        "trainer.max_steps=60",
+        "checkpointing.every_n_steps=4",
+    ]
+    whole = tmp_path / "whole"
+    straight = command(*more, f"checkpointing.save_dir={whole}")
+    assert straight.returncode == 0, straight.stderr
+
+    line = [sys.executable, str(ROOT / "main.py"), *arguments, *more]
+    process = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+    stopped = tmp_path / "run"
+    deadline = time.monotonic() + 120
+    while not (stopped / "checkpoints" / "last.ckpt").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(how)
+    process.wait(timeout=60)
+    assert process.returncode != 0
+    reached = state(stopped)["global_step"]
+    assert reached < 60
+
+    again = command(*more)
+    assert again.returncode == 0, again.stderr
+    one, other = state(whole), state(stopped)
+    assert one["global_step"] == other["global_step"] == 60
+    for name, tensor in one["state_dict"].items():
+        assert torch.equal(tensor, other["state_dict"][name]), name
+        assert torch.equal(one["ema"]["weights"][name], other["ema"]["weights"][name]), name
+    straight_losses, joined = losses(whole), losses(stopped)
+    assert set(range(reached, 60)) <= set(joined)
+    assert {step: straight_losses[step] for step in joined} == joined
+
+
+def test_a_finished_run_says_so_and_another_run_is_not_overwritten(
+    command: Command, tmp_path: Path
+) -> None:
+    assert command("algo=mdlm", "trainer.max_steps=2").returncode == 0
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    finished = command("algo=mdlm", "trainer.max_steps=2")
+    assert finished.returncode == 0
+    assert "has trainer.max_steps=2 steps already" in finished.stdout
+    other = command("algo=mdlm", "model.n_blocks=2", "trainer.max_steps=2")
+    assert other.returncode == 2
+    assert "model.n_blocks=1, not 2" in other.stderr.splitlines()[-1]
+    anew = command("algo=mdlm", "checkpointing.resume_from_ckpt=false")
+    assert anew.returncode == 2
+    assert "checkpointing.resume_from_ckpt=false" in anew.stderr.splitlines()[-1]
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_optimizer(
+    command: Command, tmp_path: Path
+) -> None:
+    good = command("trainer.max_steps=4", "optim.lr=0.001", "checkpointing.every_n_steps=2")
+    assert good.returncode == 0, good.stderr
+    checkpoint = state(tmp_path / "run")
+    name = "backbone.head.bias"
+    checkpoint["state_dict"][name][3] = float("inf")
+    torch.save(checkpoint, tmp_path / "run" / "checkpoints" / "last.ckpt")
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    bad = command("trainer.max_steps=8", "optim.lr=0.001", "checkpointing.every_n_steps=2")
+    assert bad.returncode == 2
+    assert bad.stderr.splitlines()[-1].startswith("error: step 5: the gradient norm is nan")
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_two_processes_train_and_evaluate_like_one(command: Command, tmp_path: Path) -> None:
+    """DDP over gloo: the same examples, times and noise, so the same weights and numbers up to
+    rounding."""
+    two = ["strategy=ddp", "trainer.devices=2"]
+    folders = {}
+    for name, more in {"one": [], "two": two}.items():
+        folder = tmp_path / name
+        places = [f"checkpointing.save_dir={folder}", f"results_dir={folder}/results"]
+        done = command("algo=ar", "trainer.max_steps=4", *places, *more)
+        assert done.returncode == 0, done.stderr
+        done = command("mode=ppl_eval", "algo=ar", f"eval.checkpoint_path={folder}", *places, *more)
+        assert done.returncode == 0, done.stderr
+        folders[name] = records(folder)["ppl"], state(folder)["state_dict"]
+    (one, weights), (other, others) = folders["one"], folders["two"]
+    for key, tensor in weights.items():
+        torch.testing.assert_close(tensor, others[key], rtol=1e-3, atol=1e-5)
+    assert one["count"] == other["count"]
+    assert one["value"] == pytest.approx(other["value"], rel=1e-4)
+    assert one["protocol_digest"] == other["protocol_digest"]
+
+
+def test_benchmark_compares_all_and_goes_on_where_it_was(command: Command, tmp_path: Path) -> None:
+    places = f"checkpointing.save_dir={tmp_path}/runs/${{algo.name}}"
+    first = command("mode=benchmark", "trainer.max_steps=3", "benchmark.algos=[ar,mdlm]", places)
+    assert first.returncode == 0, first.stderr
+    table = first.stdout[first.stdout.rindex("algorithm") :]
+    assert "ar" in table
+    assert "≤" in table
+    stamp = (tmp_path / "runs" / "ar" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    second = command("mode=benchmark", "trainer.max_steps=3", "benchmark.algos=[ar,mdlm]", places)
+    assert second.returncode == 0, second.stderr
+    assert (tmp_path / "runs" / "ar" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == stamp

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+
+from samplers.autoregressive import autoregressive
+from tests.diffusion import brute_force
+from tests.samplers.exact_network import ExactPrediction, codes
+
+SIZE, LENGTH = 3, 4
+
+
+class Remembering:
+    """p(x_l | x_<l) of a language, fed with the newest tokens only, as a cached network is."""
+
+    def __init__(self, language):
+        self.language = torch.from_numpy(language)
+        self.seen = None
+        self.sizes = []
+
+    def __call__(self, newest):
+        self.sizes.append(newest.shape[1])
+        self.seen = newest if self.seen is None else torch.cat([self.seen, newest], 1)
+        following = self.language
+        known = self.seen.shape[1]
+        table = following.flatten(known).view(SIZE**known, SIZE, -1).sum(-1)
+        law = table / table.sum(-1, keepdim=True)
+        last = law[codes(self.seen, SIZE)].unsqueeze(1)
+        earlier = torch.full((len(newest), newest.shape[1] - 1, SIZE), torch.nan)
+        return ExactPrediction(torch.cat([earlier.double(), last], 1))
+
+
+@pytest.mark.parametrize("given", [1, 2, 3])
+def test_continuations_follow_the_language_given_the_prompt(given):
+    torch.manual_seed(13)
+    language = brute_force.random_language(SIZE, LENGTH, seed=given)
+    prompt = torch.tensor([2, 0, 1])[:given].expand(30_000, given)
+    step = Remembering(language)
+    tokens = autoregressive(step, prompt, LENGTH)
+    assert tokens.shape == (30_000, LENGTH) and torch.equal(tokens[:, :given], prompt)
+    assert step.sizes == [given] + [1] * (LENGTH - given - 1)
+    law = language[tuple(prompt[0])].flatten()
+    counts = np.bincount(codes(tokens[:, given:], SIZE), minlength=len(law))
+    assert brute_force.agrees(counts, law / law.sum())
+
+
+def test_a_prompt_of_full_length_is_returned_without_a_call():
+    tokens = torch.randint(SIZE, (5, LENGTH))
+    step = Remembering(brute_force.random_language(SIZE, LENGTH, seed=0))
+    assert torch.equal(autoregressive(step, tokens, LENGTH), tokens)
+    assert step.sizes == []

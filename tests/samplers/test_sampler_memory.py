@@ -1,0 +1,47 @@
+"""What a sampling step costs: how large its tensors are, and how many rows go through the head."""
+
+import pytest
+import torch
+from torch import nn
+
+from diffusion import chunked
+from diffusion.chunked import Prediction
+from diffusion.process import Process
+from samplers.ancestral import ancestral, uniform_grid
+from tests.diffusion.cases import SCHEDULES
+from tests.diffusion.tensor_sizes import LargestTensor
+
+BATCH, LENGTH, SIZE, WIDTH = 4, 128, 2000, 8
+
+
+@pytest.fixture
+def head():
+    torch.manual_seed(12)
+    return nn.Linear(WIDTH, SIZE)
+
+
+def sampled(head, name, steps):
+    process = Process(SCHEDULES[name], SIZE)
+    z = process.prior((BATCH, LENGTH))
+    embedding = torch.randn(SIZE + 1, WIDTH)
+    return ancestral(lambda z, t: Prediction(head, embedding[z]), process, z, uniform_grid(steps))
+
+
+@pytest.mark.parametrize("name", ["absorbing log-linear", "uniform log-linear", "hybrid 0.1"])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_no_step_makes_a_tensor_of_all_logits(head, name, steps, monkeypatch):
+    rows_at_once = 16
+    monkeypatch.setitem(chunked.CHUNK_BYTES, "cpu", 4 * SIZE * rows_at_once)
+    with LargestTensor() as largest:
+        tokens = sampled(head, name, steps)
+    assert tokens.shape == (BATCH, LENGTH) and (tokens < SIZE).all()
+    padded = SIZE + 256  # a draw may round the vocabulary up to whole blocks
+    assert 0 < largest.elements <= padded * rows_at_once
+
+
+@pytest.mark.parametrize("steps", [1, 16])
+def test_unmasking_applies_the_head_once_per_position_in_all(head, steps):
+    rows = []
+    head.register_forward_hook(lambda layer, given, made: rows.append(len(made)))
+    sampled(head, "absorbing log-linear", steps)
+    assert sum(rows) == BATCH * LENGTH

@@ -1,0 +1,79 @@
+"""Which room may import which: an edge that is not listed here is a design decision that nobody
+took."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = {
+    "algos": {"backbones", "diffusion"},
+    "backbones": {"diffusion.chunked"},
+    "data": set(),
+    "diffusion": set(),
+    "evaluation": {"algos.base", "samplers", "diffusion"},
+    "modes": {"algos", "backbones", "data", "diffusion", "evaluation", "samplers", "training"},
+    "samplers": {"diffusion"},
+    "training": set(),
+}
+NO_LIGHTNING = {"backbones", "diffusion", "samplers"}
+ONLY_IN_MAIN = {"hydra", "omegaconf"}
+
+
+def imports(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def files(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def test_every_room_is_under_the_law() -> None:
+    rooms = {folder.parent.name for folder in ROOT.glob("*/__init__.py")}
+    assert rooms == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    allowed = ROOMS[room] | {room}
+    for file in files(room):
+        for name in imports(file):
+            if name.split(".")[0] not in ROOMS:
+                continue
+            parts = name.split(".")
+            above = {".".join(parts[: depth + 1]) for depth in range(len(parts))}
+            narrow = {rule for rule in allowed if rule.startswith(f"{name}.")}
+            assert above & allowed or narrow, f"{file.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_hydra_and_lightning_stay_where_they_belong(room: str) -> None:
+    for file in files(room):
+        top = {name.split(".")[0] for name in imports(file)}
+        assert not top & ONLY_IN_MAIN, file
+        assert "pytorch_lightning" not in top, f"{file}: lightning is the one class tree"
+        if room in NO_LIGHTNING:
+            assert "lightning" not in top, file
+
+
+def test_main_is_light() -> None:
+    tree = ast.parse((ROOT / "main.py").read_text())
+    top = {
+        alias.name.split(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    } | {
+        node.module.split(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert not top & {"torch", "lightning", "transformers", "datasets", "numpy", *ROOMS}

@@ -1,0 +1,2 @@
+"""What a run needs besides the algorithm: optimisation, averaged weights, checkpoints, a progress
+bar."""

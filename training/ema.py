@@ -1,0 +1,68 @@
+"""The exponential moving average of the weights, owned by a callback so that no algorithm knows of
+it."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+
+class EMA(L.Callback):
+    """average <- d average + (1 - d) weights after every optimizer step, d = min(decay, (1 + n) /
+    (10 + n)).
+
+    n counts the updates so far, as in the papers' code. Validation sees the average; the checkpoint
+    has both."""
+
+    def __init__(self, decay: float):
+        if not 0 < decay < 1:
+            raise ValueError(f"training.ema={decay}: a decay between 0 and 1, or 0 for none")
+        self.decay = decay
+        self.updates = 0
+        self.average: dict[str, Tensor] = {}
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for name, parameter in pl_module.named_parameters():
+            start = self.average.get(name, parameter.detach())
+            self.average[name] = start.to(parameter.device, copy=True)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if trainer.global_step == self.updates:  # still accumulating gradients
+            return
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        weights = [parameter.detach() for parameter in pl_module.parameters()]
+        torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
+        self.updates += 1
+
+    def _exchange(self, pl_module: L.LightningModule) -> None:
+        for name, parameter in pl_module.named_parameters():
+            parameter.data, self.average[name] = self.average[name], parameter.data
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._exchange(pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._exchange(pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["ema"] = {"updates": self.updates, "weights": dict(self.average)}
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if "ema" not in checkpoint:
+            raise ValueError(
+                "training.ema: the run to resume was trained without averaged weights; set 0"
+            )
+        self.updates = checkpoint["ema"]["updates"]
+        self.average = checkpoint["ema"]["weights"]
