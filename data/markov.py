@@ -1,11 +1,13 @@
 """A language of known entropy: a Markov chain of any order over a few symbols."""
 
 from bisect import bisect_right
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Array = NDArray[np.float64]
 
@@ -75,11 +77,14 @@ class MarkovLanguage:
             context = (context * states + symbol) % contexts
         return np.array(drawn, dtype=np.int64)
 
-    def nll(self, tokens: Tensor) -> Tensor:
+    def nll(self, tokens: "Tensor") -> "Tensor":
         """(B, L) exact nats of each symbol given the symbols before it in its block.
 
         Tokens that are no symbols (BOS, EOS, PAD) cost nothing, and the text starts anew after.
         """
+        # Only here: the processes that tokenize import this room and have no use for torch.
+        import torch
+
         ids = tokens.cpu().numpy()
         is_symbol = (ids >= 0) & (ids < self.states)
         positions = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
@@ -93,4 +98,4 @@ class MarkovLanguage:
                 context = context * self.states + ids[row, column - back]
             with np.errstate(divide="ignore"):
                 nats[row, column] = -np.log(table[context, ids[row, column]])
-        return torch.from_numpy(nats).to(tokens.device)
+        return tokens.new_tensor(nats, dtype=torch.float64)

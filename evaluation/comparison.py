@@ -131,7 +131,7 @@ def _row(name: str, runs: Sequence[Record], sampled: dict[str, Record]) -> Row:
         perplexity=_pool(runs),
         bits_per_byte=_also(runs, "bits_per_byte"),
         entropy=_pool(samples) if samples else None,
-        reference_entropy=_also(samples, "reference_entropy"),
+        reference_entropy=_also(runs, "reference_entropy"),
         distinct_2=_also(samples, "distinct_2"),
         sampler=" or ".join(sorted({wording.sampler(one.fields, length) for one in samples})),
         network_evaluations=_also(samples, "network_evaluations"),

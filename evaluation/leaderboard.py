@@ -17,9 +17,13 @@ LEGEND = (
 )
 
 
-def render(records: Sequence[Record]) -> list[table.Table]:
-    """One rich table per protocol; ValueError without a perplexity in `records`."""
-    return [_rich(one) for one in compare(records)]
+def render(records: Sequence[Record], width: int) -> list[table.Table]:
+    """One rich table per protocol for a terminal of `width` characters.
+
+    Columns that do not fit are left out, the least telling first; Markdown has them all.
+    ValueError without a perplexity in `records`.
+    """
+    return [_rich(one, width) for one in compare(records)]
 
 
 def markdown(records: Sequence[Record]) -> str:
@@ -27,13 +31,14 @@ def markdown(records: Sequence[Record]) -> str:
     return "\n".join(_markdown(one) for one in compare(records))
 
 
-def _rich(one: Table) -> table.Table:
-    caption = Text(f"{one.caption} {LEGEND}")
+def _rich(one: Table, width: int) -> table.Table:
+    headers, lines, left_out = _fitting(*_cells(one), width)
+    more = f" A wider terminal also shows: {', '.join(left_out)}." if left_out else ""
+    caption = Text(f"{one.caption} {LEGEND}{more}")
     drawn = table.Table(
         title=Text(one.title), caption=caption, box=box.SIMPLE, padding=(0, 1, 0, 0)
     )
     drawn.title_justify = drawn.caption_justify = "left"
-    headers, lines = _cells(one)
     for place, header in enumerate(headers):
         justify: JustifyMethod = "left" if place == 0 else "right"
         # Where the terminal is narrow, the first two columns keep their lines, no cell is cut.
@@ -110,6 +115,23 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "steps": lambda row: "" if row.steps is None else f"{row.steps:,}",
     "training": lambda row: _duration(row.train_seconds),
 }
+
+
+LEFT_OUT_FIRST = ("calls", "sampler", "steps", "params", "tokens", "training", "distinct-2")
+
+
+def _fitting(
+    headers: list[str], lines: list[list[str]], width: int
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """The columns that fit into `width` characters with one between them, and what is left out."""
+    columns = {header: [line[at] for line in lines] for at, header in enumerate(headers)}
+    left_out = []
+    for header in LEFT_OUT_FIRST:
+        needed = sum(1 + max(map(len, [name, *cells])) for name, cells in columns.items())
+        if needed > width and header in columns:
+            left_out.append(header)
+            del columns[header]
+    return list(columns), [list(line) for line in zip(*columns.values(), strict=True)], left_out
 
 
 def _cells(one: Table) -> tuple[list[str], list[list[str]]]:

@@ -87,9 +87,16 @@ def algorithm(settings: Settings, vocab_size: int) -> Algorithm:
     return cls(**base, **algo)
 
 
-def trainer(settings: Settings, callbacks: list[L.Callback], fitting: bool) -> L.Trainer:
-    """Lightning's Trainer; in training with logs, accumulation and steps counted over all
-    devices."""
+def trainer(
+    settings: Settings,
+    callbacks: list[L.Callback],
+    fitting: bool,
+    share_batches: bool = False,
+) -> L.Trainer:
+    """Lightning's Trainer, in training with logs, accumulation and steps over all devices.
+
+    `share_batches` lets it deal out the batches of a plain loader; a data module does so itself.
+    """
     options = dict(settings["trainer"])
     if options["precision"] is None:
         gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
@@ -107,7 +114,7 @@ def trainer(settings: Settings, callbacks: list[L.Callback], fitting: bool) -> L
         max_epochs=-1,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        use_distributed_sampler=False,
+        use_distributed_sampler=share_batches,
         enable_model_summary=False,
         enable_checkpointing=fitting,
     )

@@ -15,5 +15,5 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     for line in problems:
         print(f"set aside: {line}", file=sys.stderr)
     console = Console()
-    for table in render(records):
+    for table in render(records, console.width):
         console.print(table)

@@ -9,6 +9,7 @@ from typing import Any
 from data.markov import MarkovLanguage
 from data.module import TokenDataModule
 from evaluation.perplexity import Likelihood, bits_per_byte, summarise
+from evaluation.quality import unigram_entropy
 from evaluation.records import write_record
 from evaluation.validation import Validation
 from modes import build, saved
@@ -58,6 +59,7 @@ def also(likelihood: Likelihood, data: TokenDataModule, run: saved.Saved) -> dic
         "data_stderr": likelihood.data_stderr,
         "sequences": likelihood.sequences,
         "passes": likelihood.passes,
+        "reference_entropy": reference_entropy(data),
         "train_seconds": run.checkpoint.get("train_seconds"),
     }
     if data.valid_bytes_per_token:
@@ -68,6 +70,17 @@ def also(likelihood: Likelihood, data: TokenDataModule, run: saved.Saved) -> dic
         exact = exact_nats_per_token(data, data.language)
         values |= {"exact_nats_per_token": exact, "excess_nats": likelihood.nats_per_token - exact}
     return values
+
+
+def reference_entropy(data: TokenDataModule) -> float:
+    """Mean unigram entropy of the evaluated blocks in nats: what samples of their length aim at."""
+    blocks = [
+        tokens[scored].numpy()
+        for batch in data.val_dataloader()
+        for tokens, scored in zip(batch["tokens"], batch["scored"], strict=True)
+        if scored.all() or scored[1:].all()  # not the padded last one, whose length differs
+    ]
+    return unigram_entropy(blocks).mean
 
 
 def exact_nats_per_token(data: TokenDataModule, language: MarkovLanguage) -> float:

@@ -25,6 +25,13 @@ from modes import build, saved
 from samplers import SAMPLERS
 from samplers.ancestral import uniform_grid
 
+GRAMS: dict[str, tuple[Callable[[np.ndarray], float], int]] = {  # and the tokens that each needs
+    "distinct_1": (partial(distinct_n, n=1), 1),
+    "distinct_2": (partial(distinct_n, n=2), 2),
+    "distinct_3": (partial(distinct_n, n=3), 3),
+    "repetition": (lambda tokens: repetition(tokens).mean, 4),
+}
+
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     started = time.monotonic()
@@ -38,7 +45,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         raise ValueError(f"sampling.length={length}: between 2 and model.length={longest}")
     name = options["predictor"] or run.settings["algo"]["predictors"][0]
     prompt = beginning(run.settings, tokenizer)
-    trainer = build.trainer(run.settings, [], fitting=False)
+    trainer = build.trainer(run.settings, [], fitting=False, share_batches=True)
     algorithm.sampling = partial(
         sample_batch,
         shape=(settings["loader"]["eval_batch_size"], length),
@@ -105,9 +112,14 @@ def sample_batch(
 
 def draw(trainer: L.Trainer, algorithm: Algorithm, batches: int, steps: int) -> Tensor:
     """All batches (S, L) on the CPU, drawn by all devices, in the order of their numbers."""
-    loader = DataLoader(torch.arange(batches), batch_size=1)
+
+    def count(*_: Any) -> None:  # a value would replace the network's output
+        bar.update()
+
+    numbers: Any = range(batches)
+    loader: Any = DataLoader(numbers, batch_size=1)
     with tqdm(desc="network calls", unit="call", disable=not trainer.is_global_zero) as bar:
-        hook = algorithm.backbone.register_forward_hook(lambda *_: bar.update())
+        hook = algorithm.backbone.register_forward_hook(count)
         drawn: Any = trainer.predict(algorithm, loader)
         hook.remove()
     parts = [drawn]
@@ -121,15 +133,14 @@ def draw(trainer: L.Trainer, algorithm: Algorithm, batches: int, steps: int) -> 
 def statistics(tokens: np.ndarray) -> dict[str, Any]:
     """Fields of the record that describe the samples: entropy in nats, distinct n-grams,
     repetition."""
-    entropy = unigram_entropy(tokens)
+    entropy, length = unigram_entropy(tokens), tokens.shape[1]
     return {
         "metric": "entropy",
         "value": entropy.mean,
         "stderr": entropy.stderr,
         "count": len(tokens),
         "kind": "estimate",
-        "also": {f"distinct_{n}": distinct_n(tokens, n) for n in (1, 2, 3)}
-        | {"repetition": repetition(tokens).mean},
+        "also": {name: metric(tokens) for name, (metric, n) in GRAMS.items() if n <= length},
     }
 
 
@@ -155,6 +166,6 @@ def report(tokens: Tensor, tokenizer: Tokenizer, fields: dict[str, Any], show: i
     print(f"--- {len(tokens)} samples of {tokens.shape[1]} tokens")
     error = "" if fields["stderr"] is None else f" ± {fields['stderr']:.2g}"
     print(f"entropy {fields['value']:.3f}{error} nats; ", end="")
-    print("; ".join(f"{key} {also[key]:.3f}" for key in ("distinct_1", "distinct_2", "repetition")))
+    print("; ".join(f"{name} {also[name]:.3f}" for name in GRAMS if name in also))
     calls, speed = also["network_evaluations"], also["tokens_per_second"]
     print(f"{calls:.4g} network calls a batch, {speed:,.0f} tokens per second")

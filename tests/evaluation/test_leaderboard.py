@@ -88,7 +88,7 @@ def test_rows_are_sorted_and_only_bounds_have_the_sign(board):
 def test_other_protocols_and_texts_never_share_a_table(board, other):
     records = board(algorithm("mdlm", 14.0), algorithm("gidd", 13.0, **other))
     assert [len(table.rows) for table in compare(records)] == [1, 1]
-    assert len(render(records)) == 2
+    assert len(render(records, 200)) == 2
 
 
 def test_title_and_caption_say_what_was_measured(board):
@@ -175,7 +175,7 @@ def test_other_budgets_are_other_rows(board):
 
 def test_entropy_comes_from_the_samples_of_the_same_checkpoint(board):
     records = board(
-        algorithm("mdlm", 13.0),
+        algorithm("mdlm", 13.0, also={"reference_entropy": 5.6}),
         algorithm("gidd", 12.0),
         sample("mdlm", 5.1),
         sample("mdlm", 5.2, also={"network_evaluations": 128}),
@@ -224,7 +224,7 @@ def test_the_terminal_shows_what_markdown_shows(board, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     records = board(algorithm("[red]mdlm", 13.0), algorithm("a|r", 11.0, 0.0, kind="exact"))
     console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system="standard")
-    console.print(*render(records))
+    console.print(*render(records, console.width))
     shown = console.file.getvalue()
     for text in ("wikitext103: perplexity", "[red]mdlm", "≤ 13.000 ± 0.010", "1 h 2 min", "a|r"):
         assert text in shown
@@ -235,6 +235,17 @@ def test_the_terminal_shows_what_markdown_shows(board, monkeypatch):
 
 def test_nothing_to_show_says_what_to_run(board):
     for records in ([], board(sample("mdlm", 5.0))):
-        for show in (compare, render, markdown):
+        for show in (compare, lambda none: render(none, 80), markdown):
             with pytest.raises(ValueError, match=r"python main\.py mode=benchmark"):
                 show(records)
+
+
+def test_a_narrow_terminal_cuts_columns_not_cells(board):
+    records = board(algorithm("mdlm", 13.0), algorithm("ar", 11.0, 0.0, kind="exact"))
+    console = Console(file=io.StringIO(), width=60)
+    console.print(*render(records, console.width))
+    shown = console.file.getvalue()
+    assert "≤ 13.000 ± 0.010" in shown
+    assert "169.6M" not in shown
+    assert "A wider terminal also shows" in " ".join(shown.split())
+    assert all(len(line.rstrip()) <= 60 for line in shown.splitlines())
