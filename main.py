@@ -19,7 +19,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 ROOT = Path(__file__).resolve().parent
@@ -73,6 +73,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(config, resolve=True, enum_to_str=True)  # type: ignore[return-value]
 
 
+def raw(overrides: ListConfig) -> list[str]:
+    """The overrides as typed: their interpolations belong to what is composed of them."""
+    return OmegaConf.to_container(overrides, resolve=False)  # type: ignore[return-value]
+
+
 def compose(overrides: list[str]) -> dict[str, Any]:
     return plain(hydra.compose("config", overrides=overrides))
 
@@ -105,7 +110,7 @@ def check_types(config: dict[str, Any], overrides: list[str]) -> None:
             TypeError,
         ):  # added by the user, or inside a group that another override chose
             continue
-        allowed = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}.get(type(old))
+        allowed = {bool: (bool,), int: (int,), float: (int, float)}.get(type(old))
         if allowed and new is not None and type(new) not in allowed:
             raise ValueError(
                 f"{key}={new!r}: must be of type {type(old).__name__}, such as {old!r}"
@@ -148,7 +153,7 @@ def check_pairs(config: dict[str, Any], overrides: list[str]) -> None:
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="config")
 def main(config: DictConfig) -> None:
-    overrides = list(HydraConfig.get().overrides.task)
+    overrides = raw(HydraConfig.get().overrides.task)
     settings = plain(config)
     try:
         check_types(settings, overrides)

@@ -1,6 +1,7 @@
 """Corpora that are on this machine: the interpreter's own library, files, the Markov language."""
 
 import hashlib
+import os
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,14 +47,15 @@ class StdlibCorpus:
         self.valid_fraction = valid_fraction
 
     def _texts(self) -> Iterator[str]:
-        root = Path(sysconfig.get_path("stdlib"))
-        files = sorted(file.relative_to(root) for file in root.rglob("*.py"))
-        for file in files:
-            if self.skipped.isdisjoint(file.parts):
-                yield (root / file).read_bytes().decode("utf-8", errors="replace")
+        for folder, below, names in os.walk(sysconfig.get_path("stdlib")):
+            # In place: the walk then never enters the others, which may be many times larger.
+            below[:] = sorted(set(below) - self.skipped)
+            for name in sorted(names):
+                if name.endswith(".py"):
+                    yield Path(folder, name).read_bytes().decode("utf-8", errors="replace")
 
     def documents(self, split: str) -> Iterator[str]:
-        """Files whose content hashes into the split, in the order of their names."""
+        """Files whose content hashes into the split, folder by folder in the order of names."""
         valid = split == "valid"
         return (text for text in self._texts() if _is_held_out(text, self.valid_fraction) is valid)
 

@@ -153,8 +153,8 @@ class TokenDataModule(L.LightningDataModule):
 
     @cached_property
     def corpus_digests(self) -> dict[str, str]:
-        """Content digest of each split."""
-        return {split: self.corpus.digest(split) for split in self.corpus.splits}
+        """Content digest of each split that the run reads."""
+        return {split: self.corpus.digest(split) for split in self._needed()}
 
     @property
     def valid_bytes_per_token(self) -> float | None:

@@ -65,6 +65,11 @@ class RunProgress(ProgressBar):
         if trainer.state.fn == TrainerFn.VALIDATING and self._bar is not None:
             self._bar.update()
 
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self.teardown(trainer, pl_module, "")
+
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self._bar is not None:
             self._bar.close()

@@ -29,9 +29,9 @@ def losses(folder: Path) -> dict[int, float]:
     """Training losses by step over all starts of a run."""
     found: dict[int, float] = {}
     for file in sorted(folder.glob("logs/version_*/metrics.csv")):
-        for row in csv.DictReader(file.open()):
-            if row.get("train/loss"):
-                found[int(row["step"])] = float(row["train/loss"])
+        with file.open() as stream:
+            rows = [row for row in csv.DictReader(stream) if row.get("train/loss")]
+        found |= {int(row["step"]): float(row["train/loss"]) for row in rows}
     return found
 
 
@@ -91,7 +91,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert straight.returncode == 0, straight.stderr
 
     line = [sys.executable, str(ROOT / "main.py"), *arguments, *more]
-    process = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+    process = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     stopped = tmp_path / "run"
     deadline = time.monotonic() + 120
     while not (stopped / "checkpoints" / "last.ckpt").exists():

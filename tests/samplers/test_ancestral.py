@@ -84,6 +84,24 @@ def test_samples_follow_the_law_of_the_steps_exactly(name, steps):
 
 
 @every_noise
+@pytest.mark.parametrize("text", [(3, 3, 3), (3, 0, 1), (2, 0, 1)])
+def test_one_step_from_any_text_is_its_row_of_the_kernel(name, text):
+    """States half-way are masks and noise still, so the coin itself shows, to half a percent."""
+    if name.startswith("uniform") and SIZE in text:
+        text = tuple(token % SIZE for token in text)
+    language = brute_force.random_language(SIZE, LENGTH, seed=10)
+    process, level = Process(SCHEDULES[name], SIZE), brute_force.LEVELS[name]
+    network, z = ExactNetwork(language, process), torch.tensor(text).repeat(200_000, 1)
+    reached = ancestral(network, process, z, times(0.7, 0.3))
+    start = int(codes(z[:1], SIZE + 1))
+    row = brute_force.sampler_kernel(language, level(0.7), level(0.3))[start]
+    assert brute_force.agrees(np.bincount(codes(reached, SIZE + 1), minlength=len(row)), row)
+    moved = (brute_force.states(SIZE, LENGTH) != np.array(text)).sum(-1)
+    counts = np.bincount((reached != z).sum(-1), minlength=LENGTH + 1)
+    assert brute_force.agrees(counts, np.bincount(moved, weights=row, minlength=LENGTH + 1))
+
+
+@every_noise
 def test_an_uneven_grid_is_followed_as_given(name):
     language = brute_force.random_language(SIZE, LENGTH, seed=2)
     grid = times(1.0, 0.95, 0.4, 0.35, 0.02, 0.0)

@@ -1,0 +1,252 @@
+"""The data module through real loaders and a real trainer, and every refusal of its keys."""
+
+import inspect
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor
+
+from data import build_data
+from data.module import TokenDataModule
+
+Make = Callable[..., TokenDataModule]
+Rows = dict[int, list[int]]
+
+
+def as_rank(data: TokenDataModule, rank: int, world: int, step: int = 0) -> TokenDataModule:
+    state = SimpleNamespace(fn="fit")
+    data.trainer = SimpleNamespace(
+        global_step=step, world_size=world, global_rank=rank, state=state
+    )
+    return data
+
+
+def rows(loader: Any, batches: int | None = None) -> Rows:
+    return {
+        index: tokens
+        for batch in itertools.islice(loader, batches)
+        for index, tokens in zip(batch["index"].tolist(), batch["tokens"].tolist(), strict=True)
+    }
+
+
+@pytest.mark.parametrize("packing", ["wrap", "pad"])
+def test_training_is_the_same_for_any_split_and_any_workers(
+    make: Make, text_file: Path, packing: str
+) -> None:
+    keys: dict[str, Any] = {"path": str(text_file), "packing": packing, "insert_eos": False}
+    if packing == "pad":
+        keys |= {"valid_path": str(text_file)}
+    steps = 40 if packing == "wrap" else 3
+    whole = rows(make("text", **keys).train_dataloader(), steps)
+    assert sorted(whole) == list(range(8 * steps))
+    for batch, world, workers in ((4, 1, 0), (2, 2, 0), (1, 4, 0), (4, 2, 2)):
+        split: Rows = {}
+        for rank in range(world):
+            data = make("text", **keys, batch_size=batch, num_workers=workers)
+            loader = as_rank(data, rank, world).train_dataloader()
+            split |= rows(loader, steps * 8 // (batch * world))
+        assert split == whole
+
+
+def test_resuming_at_a_step_continues_the_stream(make: Make, text_file: Path) -> None:
+    keys = {"path": str(text_file)}
+    whole = rows(make("text", **keys).train_dataloader(), 12)
+    late = as_rank(make("text", **keys), rank=0, world=1, step=7)
+    resumed = rows(late.train_dataloader(), 5)
+    assert resumed == {j: whole[j] for j in range(56, 96)}
+    assert whole != rows(make("text", **keys, seed=4).train_dataloader(), 12)
+
+
+def test_evaluation_covers_every_block_once_on_any_number_of_ranks(
+    make: Make, text_file: Path
+) -> None:
+    whole = rows(make("text", path=str(text_file)).val_dataloader())
+    blocks = make("text", path=str(text_file)).blocks("valid")
+    assert sorted(whole) == list(range(len(blocks))) and len(blocks) % 3
+    parts = []
+    for rank, workers in enumerate((0, 2, 0)):
+        data = make("text", path=str(text_file), num_workers=workers, seed=rank)
+        parts.append(rows(as_rank(data, rank, 3).val_dataloader()))
+    assert sum(map(len, parts)) == len(whole)
+    assert parts[0] | parts[1] | parts[2] == whole
+
+
+def test_a_few_evaluation_blocks_are_spread_over_the_text(make: Make, text_file: Path) -> None:
+    data = make("text", path=str(text_file), max_eval_blocks=4)
+    count = len(data.blocks("valid"))
+    assert sorted(rows(data.val_dataloader())) == [i * count // 4 for i in range(4)]
+    assert data.protocol()["blocks"] == 4
+    plenty = make("text", path=str(text_file), max_eval_blocks=10**6)
+    assert len(rows(plenty.val_dataloader())) == count
+
+
+class Recorder(L.LightningModule):
+    """Keeps the example numbers of every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[list[int]] = []
+        self.validated = 0
+
+    def training_step(self, batch: dict[str, Tensor]) -> Tensor:
+        self.seen.append(batch["index"].tolist())
+        return self.weight * batch["tokens"].double().mean()
+
+    def validation_step(self, batch: dict[str, Tensor]) -> None:
+        self.validated += len(batch["index"])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.filterwarnings("ignore:.*does not have enough.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*")
+def test_a_trainer_resumes_where_it_stopped(make: Make, text_file: Path, tmp_path: Path) -> None:
+    def fit(steps: int, checkpoint: str | None) -> tuple[Recorder, L.Trainer]:
+        module = Recorder()
+        trainer = L.Trainer(
+            max_steps=steps,
+            accumulate_grad_batches=2,
+            val_check_interval=4,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=tmp_path,
+        )
+        data = make("text", path=str(text_file), batch_size=4)
+        trainer.fit(module, data, ckpt_path=checkpoint)
+        return module, trainer
+
+    whole, _ = fit(5, None)
+    assert list(itertools.chain.from_iterable(whole.seen)) == list(range(40))
+    assert whole.validated > 0
+    first, trainer = fit(3, None)
+    trainer.save_checkpoint(tmp_path / "three.ckpt")
+    second, _ = fit(5, str(tmp_path / "three.ckpt"))
+    assert first.seen + second.seen == whole.seen
+
+
+def test_evaluation_never_reads_the_training_text(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "valid.txt").write_text("validation text " * 10)
+    data = make("text", path=str(tmp_path / "absent"), valid_path=str(tmp_path / "valid.txt"))
+    data.trainer = SimpleNamespace(state=SimpleNamespace(fn="validate"))
+    data.prepare_data()
+    data.setup("validate")
+    assert list(data.corpus_digests) == ["valid"]
+    data.trainer.state.fn = "fit"
+    with pytest.raises(FileNotFoundError, match=r"data\.path="):
+        data.prepare_data()
+
+
+def test_facts_for_reports(make: Make, shared: Path) -> None:
+    folder = str(shared / "tokenizers" / "gpt2")
+    path = str(shared / "data" / "tinyshakespeare" / "input.txt")
+    data = make("text", path=path, tokenizer_name_or_path=folder)
+    # The published counts of this corpus, and one EOS.
+    assert data.train_tokens == 301_966 + 1
+    assert data.valid_bytes_per_token == pytest.approx(111_540 / 36_059, rel=1e-6)
+    assert data.language is None and data.name == "text"
+    assert set(data.corpus_digests) == {"train", "valid"}
+    protocol = data.protocol()
+    assert protocol["corpus_digest"] == data.corpus_digests["valid"]
+    assert protocol["tokenizer_digest"] == data.tokenizer.digest
+    changed = make("text", path=path, tokenizer_name_or_path=folder, framing="bos-eos", length=32)
+    assert {k for k, v in changed.protocol().items() if v != protocol[k]} == {
+        "framing",
+        "length",
+        "blocks",
+    }
+    assert changed.store("train").folder == data.store("train").folder
+
+
+def test_markov_blocks_have_exact_likelihoods(make: Make) -> None:
+    data = make("markov", train_tokens=2000, valid_tokens=20_000, length=65)
+    assert data.tokenizer.name == "symbols:16" and data.valid_bytes_per_token is None
+    assert data.language is not None
+    nats = count = 0.0
+    for batch in data.val_dataloader():
+        exact = data.language.nll(batch["tokens"])
+        assert (exact[~batch["scored"]] == 0).all()
+        nats, count = nats + exact.sum().item(), count + batch["scored"].sum().item()
+    assert count == 20_000
+    assert nats / count == pytest.approx(data.language.entropy_rate(), abs=0.05)
+    assert data.language.entropy_rate() < 0.8 * torch.tensor(16.0).log().item()
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"corpus": "imdb"}, r"data\.corpus='imdb': choose from \['hub', 'markov'"),
+        ({"speed": 1}, r"data\.speed: corpus 'text' has no such key; .*'valid_fraction'"),
+        ({"packing": "cut"}, r"data\.packing='cut': choose from \['pad', 'wrap'\]"),
+        ({"crop": "end"}, r"data\.crop='end': choose from \['random', 'start'\]"),
+        ({"framing": "eos"}, r"data\.framing='eos': choose from"),
+        ({"length": 1}, r"model\.length=1: at least 2"),
+        ({"batch_size": 3}, r"loader\.global_batch_size=8: .*loader\.batch_size=3"),
+        ({"eval_batch_size": 0}, r"loader\.eval_batch_size=0: must be 1 or more"),
+        ({"num_workers": -1}, r"loader\.num_workers=-1: must be 0 or more"),
+        ({"num_proc": 0}, r"data\.num_proc=0: must be 1 or more"),
+        ({"max_eval_blocks": 0}, r"data\.max_eval_blocks=0: must be 1 or more"),
+        ({"seed": -1}, r"seed=-1: must be 0 or more"),
+        ({"tokenizer_name_or_path": None}, r"data\.tokenizer_name_or_path=null"),
+    ],
+)
+def test_bad_keys_are_refused_before_anything_is_read(
+    make: Make, changes: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(ValueError, match=line) as caught:
+        make("text", path="absent.txt", **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_corpus_needs_all_its_keys() -> None:
+    run = dict.fromkeys(inspect.signature(build_data).parameters, 1)
+    del run["corpus_arguments"]
+    with pytest.raises(ValueError, match=r"data\.path is missing: corpus 'text' needs"):
+        build_data(**{**run, "name": "text", "corpus": None})
+
+
+def test_a_markov_language_has_its_own_tokenizer(make: Make) -> None:
+    assert make("markov", states=4, tokenizer_name_or_path="symbols:4").tokenizer.bos == 4
+    with pytest.raises(ValueError, match=r"needs 'symbols:4' or null"):
+        make("markov", states=4, tokenizer_name_or_path="bytes")
+
+
+def test_devices_that_do_not_divide_are_named(make: Make, text_file: Path) -> None:
+    data = as_rank(make("text", path=str(text_file)), rank=0, world=3)
+    with pytest.raises(ValueError, match=r"loader\.batch_size=8 times the number of devices, 3"):
+        data.train_dataloader()
+
+
+def test_too_little_text_is_named(make: Make, text_file: Path) -> None:
+    for changes in ({"length": 10_000}, {"length": 50_000, "drop_last": True}):
+        data = make("text", path=str(text_file), **changes)
+        with pytest.raises(ValueError, match=r"data=text: the .* fewer than one block"):
+            data.setup("fit")
+
+
+def test_a_corpus_without_training_text_says_so(make: Make) -> None:
+    data = make("lambada", tokenizer_name_or_path="bytes")
+    with pytest.raises(ValueError, match=r"data=lambada has no train split"):
+        data.train_dataloader()
+
+
+def test_the_room_imports_lightly() -> None:
+    heavy = {"torch", "lightning", "transformers", "datasets"}
+    code = f"import sys, data; print({heavy} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
