@@ -135,6 +135,7 @@ def check_pairs(config: dict[str, Any], overrides: list[str]) -> None:
             f"eval.checkpoint_path: mode={config['mode']} needs a run directory or a checkpoint"
         )
     for key, low in (
+        ("seed", 0),
         ("trainer.max_steps", 1),
         ("eval.passes", 1),
         ("sampling.steps", 1),

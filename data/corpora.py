@@ -16,10 +16,15 @@ SPLITS = ("train", "valid")
 
 
 class Corpus(Protocol):
-    """Documents of named splits; `language` is set where the exact distribution is known."""
+    """Documents of named splits."""
 
-    splits: tuple[str, ...]
-    language: MarkovLanguage | None
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits there are: "train" may be absent, "valid" never is."""
+
+    @property
+    def language(self) -> MarkovLanguage | None:
+        """The exact distribution of the texts, where it is known."""
 
     def documents(self, split: str) -> Iterator[str]:
         """The texts of a split, always in the same order, one at a time."""

@@ -15,7 +15,10 @@ def masked_nats(logits: Tensor, x: Tensor, z: Tensor) -> Tensor:
 
 def masked_bound(logits: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix) -> Tensor:
     """MDLM's continuous-time bound, (mask' / mask) (-log p(x)) at masked rows."""
-    return rate.mask / mix.mask * masked_nats(logits, x, z)
+    weight = torch.where(
+        z == logits.shape[-1], rate.mask / mix.mask, 0.0
+    )  # mask may be 0 elsewhere
+    return weight * masked_nats(logits, x, z)
 
 
 def interpolating_weight(x: Tensor, z: Tensor, mix: Mix, rate: Mix, vocab_size: int) -> Tensor:

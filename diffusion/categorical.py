@@ -25,7 +25,7 @@ def draw(logits: Tensor, uniform: Tensor | None = None) -> Tensor:
     inside = (
         weights[torch.arange(rows, device=logits.device), block.squeeze(-1)].double().cumsum(-1)
     )
-    within = torch.minimum(target - before, _below(inside[:, -1:])).clamp_min(0)
+    within = torch.minimum(target - before, _below(inside[:, -1:]))
     return (block * BLOCK + torch.searchsorted(inside, within, right=True)).squeeze(-1)
 
 

@@ -8,13 +8,18 @@ from torch import Tensor
 GOLDEN = (5**0.5 - 1) / 2
 
 
-def _generator(*key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+# What a stream of random numbers is for: the end of its key, never zero, since keys are padded
+# with zeros and two purposes must not share a stream.
+STEP, EXAMPLE, PASS, NOISE, SEED = range(1, 6)
+
+
+def _generator(purpose: int, *key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((*key, purpose))))
 
 
 def seed_of(*key: int) -> int:
     """A 64-bit seed from several integers."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    return int(np.random.SeedSequence((*key, SEED)).generate_state(1, np.uint64)[0])
 
 
 def stratified(index: Tensor, global_batch: int, seed: int) -> Tensor:
@@ -24,26 +29,26 @@ def stratified(index: Tensor, global_batch: int, seed: int) -> Tensor:
     t_i = (offset(seed, step) + i / global_batch) mod 1, float64, on the device of `index`."""
     numbers = index.cpu().numpy()
     steps, place = np.divmod(numbers, global_batch)
-    offsets = {step: _generator(seed, int(step)).random() for step in np.unique(steps)}
+    offsets = {step: _generator(STEP, seed, int(step)).random() for step in np.unique(steps)}
     t = (np.array([offsets[step] for step in steps]) + place / global_batch) % 1
     return torch.from_numpy(t).to(index.device)
 
 
 def independent(index: Tensor, seed: int) -> Tensor:
     """t (B,) in [0, 1), drawn independently for every example number."""
-    t = [_generator(seed, int(number), 0).random() for number in index.tolist()]
+    t = [_generator(EXAMPLE, seed, int(number)).random() for number in index.tolist()]
     return torch.tensor(t, dtype=torch.float64, device=index.device)
 
 
 def evaluation_times(index: Tensor, seed: int, number: int) -> Tensor:
     """t (B,) in (0, 1) of pass `number`: frac(offset + index * golden ratio), evenly spread over
     any run of examples."""
-    t = (_generator(seed, number).random() + index.double() * GOLDEN) % 1
+    t = (_generator(PASS, seed, number).random() + index.double() * GOLDEN) % 1
     return t.clamp_min(2**-53)
 
 
 def evaluation_noise(index: Tensor, length: int, seed: int, number: int) -> Tensor:
     """(2, B, L) uniforms of pass `number`, each example's its own: the batch it came in plays no
     part."""
-    draws = [_generator(seed, number, int(i)).random((2, length)) for i in index.tolist()]
+    draws = [_generator(NOISE, seed, number, int(i)).random((2, length)) for i in index.tolist()]
     return torch.from_numpy(np.stack(draws, axis=1)).to(index.device)

@@ -1,6 +1,5 @@
-"""The data module through real loaders and a real trainer, and every refusal of its keys."""
+"""The data module through real loaders and a real trainer."""
 
-import inspect
 import itertools
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from data import build_data
 from data.module import TokenDataModule
 
 Make = Callable[..., TokenDataModule]
@@ -47,7 +45,10 @@ def test_training_is_the_same_for_any_split_and_any_workers(
     steps = 40 if packing == "wrap" else 3
     whole = rows(make("text", **keys).train_dataloader(), steps)
     assert sorted(whole) == list(range(8 * steps))
-    for batch, world, workers in ((4, 1, 0), (2, 2, 0), (1, 4, 0), (4, 2, 2)):
+    splits = [(4, 1, 0), (2, 2, 0), (1, 4, 0)]
+    if packing == "wrap":
+        splits.append((4, 2, 2))
+    for batch, world, workers in splits:
         split: Rows = {}
         for rank in range(world):
             data = make("text", **keys, batch_size=batch, num_workers=workers)
@@ -185,64 +186,6 @@ def test_markov_blocks_have_exact_likelihoods(make: Make) -> None:
     assert count == 20_000
     assert nats / count == pytest.approx(data.language.entropy_rate(), abs=0.05)
     assert data.language.entropy_rate() < 0.8 * torch.tensor(16.0).log().item()
-
-
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
-        ({"corpus": "imdb"}, r"data\.corpus='imdb': choose from \['hub', 'markov'"),
-        ({"speed": 1}, r"data\.speed: corpus 'text' has no such key; .*'valid_fraction'"),
-        ({"packing": "cut"}, r"data\.packing='cut': choose from \['pad', 'wrap'\]"),
-        ({"crop": "end"}, r"data\.crop='end': choose from \['random', 'start'\]"),
-        ({"framing": "eos"}, r"data\.framing='eos': choose from"),
-        ({"length": 1}, r"model\.length=1: at least 2"),
-        ({"batch_size": 3}, r"loader\.global_batch_size=8: .*loader\.batch_size=3"),
-        ({"eval_batch_size": 0}, r"loader\.eval_batch_size=0: must be 1 or more"),
-        ({"num_workers": -1}, r"loader\.num_workers=-1: must be 0 or more"),
-        ({"num_proc": 0}, r"data\.num_proc=0: must be 1 or more"),
-        ({"max_eval_blocks": 0}, r"data\.max_eval_blocks=0: must be 1 or more"),
-        ({"seed": -1}, r"seed=-1: must be 0 or more"),
-        ({"tokenizer_name_or_path": None}, r"data\.tokenizer_name_or_path=null"),
-    ],
-)
-def test_bad_keys_are_refused_before_anything_is_read(
-    make: Make, changes: dict[str, Any], line: str
-) -> None:
-    with pytest.raises(ValueError, match=line) as caught:
-        make("text", path="absent.txt", **changes)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_corpus_needs_all_its_keys() -> None:
-    run = dict.fromkeys(inspect.signature(build_data).parameters, 1)
-    del run["corpus_arguments"]
-    with pytest.raises(ValueError, match=r"data\.path is missing: corpus 'text' needs"):
-        build_data(**{**run, "name": "text", "corpus": None})
-
-
-def test_a_markov_language_has_its_own_tokenizer(make: Make) -> None:
-    assert make("markov", states=4, tokenizer_name_or_path="symbols:4").tokenizer.bos == 4
-    with pytest.raises(ValueError, match=r"needs 'symbols:4' or null"):
-        make("markov", states=4, tokenizer_name_or_path="bytes")
-
-
-def test_devices_that_do_not_divide_are_named(make: Make, text_file: Path) -> None:
-    data = as_rank(make("text", path=str(text_file)), rank=0, world=3)
-    with pytest.raises(ValueError, match=r"loader\.batch_size=8 times the number of devices, 3"):
-        data.train_dataloader()
-
-
-def test_too_little_text_is_named(make: Make, text_file: Path) -> None:
-    for changes in ({"length": 10_000}, {"length": 50_000, "drop_last": True}):
-        data = make("text", path=str(text_file), **changes)
-        with pytest.raises(ValueError, match=r"data=text: the .* fewer than one block"):
-            data.setup("fit")
-
-
-def test_a_corpus_without_training_text_says_so(make: Make) -> None:
-    data = make("lambada", tokenizer_name_or_path="bytes")
-    with pytest.raises(ValueError, match=r"data=lambada has no train split"):
-        data.train_dataloader()
 
 
 def test_the_room_imports_lightly() -> None:

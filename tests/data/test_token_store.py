@@ -1,4 +1,4 @@
-"""Token stores: contents, keys, interrupted, concurrent and damaged builds."""
+"""Token stores: contents, keys, damaged files and failing builds."""
 
 import errno
 import hashlib
@@ -6,11 +6,6 @@ import json
 import logging
 import os
 import pickle
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +13,10 @@ import numpy as np
 import pytest
 
 from data.build import build_or_open
-from data.corpora import TextCorpus
 from data.encode import encode_documents
-from data.store import TokenStore, open_store, store_fields, store_name, token_dtype
+from data.store import TokenStore, store_fields, store_name, token_dtype
 from data.tokenizers import make_tokenizer
 
-ROOT = Path(__file__).resolve().parents[2]
 BYTES = make_tokenizer("bytes")
 
 
@@ -188,67 +181,6 @@ def test_an_empty_corpus_is_refused(tmp_path: Path, texts: list[str]) -> None:
     with pytest.raises(ValueError, match="the train split of the corpus is empty"):
         build(tmp_path, ListCorpus(texts))
     assert not list(tmp_path.glob("train-*[!k]"))
-
-
-SLOW_BUILD = """
-    import sys, time
-    from pathlib import Path
-    import data.corpora
-    from data.build import build_or_open
-    from data.tokenizers import make_tokenizer
-
-    class Slow(data.corpora.TextCorpus):
-        def documents(self, split):
-            for text in super().documents(split):
-                yield text
-                time.sleep(float(sys.argv[3]))
-            print("read", flush=True)
-
-    corpus = Slow(sys.argv[1], sys.argv[1], "text", "tail", 0.1)
-    store = build_or_open(Path(sys.argv[2]), corpus, "train", make_tokenizer("bytes"), True, 1)
-    print(store.tokens.sum(), flush=True)
-"""
-
-
-def start(text: Path, cache: Path, pause: float) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SLOW_BUILD), str(text), str(cache), str(pause)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def folder_of_texts(tmp_path: Path, count: int) -> Path:
-    folder = tmp_path / "texts"
-    folder.mkdir()
-    for number in range(count):
-        (folder / f"{number:03d}.txt").write_text(f"text number {number}")
-    return folder
-
-
-def test_a_killed_build_is_never_taken_for_whole(tmp_path: Path) -> None:
-    texts, cache = folder_of_texts(tmp_path, 50), tmp_path / "cache"
-    process = start(texts, cache, pause=60)
-    while not list(cache.glob("*.partial/tokens.bin")):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert list(cache.glob("*.partial"))
-    corpus = TextCorpus(str(texts), str(texts), "text", "tail", 0.1)
-    store = build_or_open(cache, corpus, "train", BYTES, True, 1)
-    assert store.meta["documents"] == 50
-    assert not list(cache.glob("*.partial"))
-    assert open_store(store.folder, store.meta["fields"]) is not None
-
-
-def test_concurrent_builders_build_once(tmp_path: Path) -> None:
-    texts, cache = folder_of_texts(tmp_path, 20), tmp_path / "cache"
-    processes = [start(texts, cache, pause=0.05) for _ in range(3)]
-    outputs = [process.communicate()[0].split() for process in processes]
-    assert all(process.returncode == 0 for process in processes)
-    assert sorted(map(len, outputs)) == [1, 1, 2]
-    assert len({output[-1] for output in outputs}) == 1
 
 
 def test_a_store_pickles_as_its_path(tmp_path: Path) -> None:
