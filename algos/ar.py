@@ -7,12 +7,8 @@ from torch import Tensor
 
 from algos.base import Algorithm, Batch
 from backbones import KVCache
+from diffusion.bound import next_token_nats
 from diffusion.chunked import Prediction, chunked
-
-
-def next_token_nats(logits: Tensor, following: Tensor) -> Tensor:
-    """-log p(following | all before) (n,)."""
-    return F.cross_entropy(logits, following, reduction="none")
 
 
 class AR(Algorithm):

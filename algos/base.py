@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from backbones import DiT
 from diffusion.chunked import Prediction, chunked
 from diffusion.process import Process
-from diffusion.schedule import Mix
 from diffusion.times import (
     evaluation_noise,
     evaluation_times,
@@ -177,13 +176,8 @@ class DiffusionAlgorithm(Algorithm):
         rows = self.scored(batch)
         if not process.has_noise:
             rows = rows & (z == process.mask)
-
-        def of_columns(logits: Tensor, x: Tensor, z: Tensor, *numbers: Tensor) -> Tensor:
-            return fn(logits, x, z, Mix(*numbers[:3]), Mix(*numbers[3:]))
-
-        hidden = self.hidden(z, t)
-        columns = (batch["tokens"], z, *mix, *rate)
-        return chunked(of_columns, self.backbone.head, hidden, *columns, rows=rows)
+        columns = (batch["tokens"], z, mix, rate)
+        return chunked(fn, self.backbone.head, self.hidden(z, t), *columns, rows=rows)
 
     def hidden(self, z: Tensor, t: Tensor) -> Tensor:
         """One network evaluation: (B, L, D)."""

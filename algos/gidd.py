@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from algos.base import Batch, DiffusionAlgorithm
-from diffusion.bound import interpolating_bound, interpolating_divergence, interpolating_weight
+from diffusion.bound import Interpolating, interpolating_bound, interpolating_weight
 from diffusion.process import Process
 from diffusion.schedule import Mix, hybrid
 
@@ -88,15 +88,15 @@ class GIDD(DiffusionAlgorithm):
         self.max_weight = max_weight
         self.weighting = WEIGHTINGS[weighting]
 
-    def weighted(self, logits: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix) -> Tensor:
-        """What training minimises, (n,)."""
-        bound = interpolating_weight(x, z, mix, rate, self.vocab_size)
+    def training_weight(self, x: Tensor, z: Tensor, mix: Mix, rate: Mix, vocab_size: int) -> Tensor:
+        """What the divergence is weighted by in training, (n,)."""
+        bound = interpolating_weight(x, z, mix, rate, vocab_size)
         t = mix.mask / (mix.mask + mix.keep)
-        row = Row(bound, z == self.process.mask, z == x, t, self.ratio, self.max_weight)
-        return self.weighting(row) * interpolating_divergence(logits, x, z, mix)
+        return self.weighting(Row(bound, z == vocab_size, z == x, t, self.ratio, self.max_weight))
 
     def objective(self, batch: Batch) -> Tensor:
-        return self.per_token(self.weighted, batch, self.training_noise(batch))
+        loss = Interpolating(self.training_weight)
+        return self.per_token(loss, batch, self.training_noise(batch))
 
     def nll(self, batch: Batch) -> Tensor:
         return self.per_token(interpolating_bound, batch, self.evaluation_noise(batch))

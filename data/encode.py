@@ -29,7 +29,8 @@ def encode_documents(
     """Batches of encoded documents, in order.
 
     With one process the tokenizer library's own threads use all cores while this one reads and
-    writes; with more, each process encodes on one thread, which scales further on many cores.
+    writes: on two cores the faster way. With more, each process encodes on one thread, for
+    machines with so many cores that the library's threads hinder each other.
     """
     with _executor(tokenizer, num_proc) as executor:
         waiting: deque[Future[Encoded]] = deque()

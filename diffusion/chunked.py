@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from diffusion import categorical
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,)
+Column = Tensor | tuple[Tensor, ...]
 
 # float32 logits held at once: on a CPU few enough to stay near the caches, on a GPU enough to fill
 # it
@@ -18,13 +19,15 @@ CHUNK_BYTES = {"cpu": 2**25, "cuda": 2**29}
 
 
 def chunked(
-    fn: RowFunction, head: nn.Linear, hidden: Tensor, *columns: Tensor, rows: Tensor | None = None
+    fn: RowFunction, head: nn.Linear, hidden: Tensor, *columns: Column, rows: Tensor | None = None
 ) -> Tensor:
     """fn(head(hidden), *columns) for each position (B, L), 0 where `rows` (B, L) is False.
 
-    Columns are (B, L, ...) or (B, 1) tensors and get no gradient. Gradients reach `hidden` (B, L,
-    D) and the head; they are computed with the values, in one pass, when every row's value enters
-    the loss with the same factor, and by a second pass over the head otherwise."""
+    Columns are (B, L, ...) or (B, 1) tensors, or named tuples of them, and get no gradient.
+    Gradients reach `hidden` (B, L, D) and the head; they are computed with the values, in one pass,
+    when every row's value enters the loss with the same factor, and by a second pass over the head
+    otherwise. A function with a method `with_gradient` (see diffusion.bound) spares autograd the
+    vocabulary."""
     shape = hidden.shape[:2]
     chosen = None if rows is None else rows.flatten().nonzero().squeeze(-1)
 
@@ -32,14 +35,21 @@ def chunked(
         tensor = tensor.expand(*shape, *tensor.shape[2:]).flatten(0, 1)
         return tensor if chosen is None else tensor[chosen]
 
-    taken = [flat(column) for column in columns]
+    taken = [_each(flat, column) for column in columns]
     if torch.is_grad_enabled():
-        values = _RowsWithGradient.apply(fn, flat(hidden), head.weight, head.bias, *taken)
+        values = _RowsWithGradient.apply(fn, taken, flat(hidden), head.weight, head.bias)
     else:
-        values = _rows(fn, head, flat(hidden), *taken)
+        values = _rows(fn, head, flat(hidden), taken)
     if chosen is not None:
         values = values.new_zeros(shape.numel()).index_put((chosen,), values)
     return values.view(shape)
+
+
+def _each(function: Callable[[Tensor], Tensor], column: Column) -> Column:
+    """function(tensor), or the same named tuple of them."""
+    if isinstance(column, Tensor):
+        return function(column)
+    return type(column)(*(function(tensor) for tensor in column))
 
 
 def _slices(count: int, width: int, device: torch.device) -> list[slice]:
@@ -47,43 +57,62 @@ def _slices(count: int, width: int, device: torch.device) -> list[slice]:
     return [slice(start, start + size) for start in range(0, count, size)]
 
 
-def _rows(fn: RowFunction, head: nn.Linear, hidden: Tensor, *columns: Tensor) -> Tensor:
+def _cut(columns: list[Column], part: slice) -> list[Column]:
+    return [_each(lambda tensor: tensor[part], column) for column in columns]
+
+
+def _rows(fn: RowFunction, head: nn.Linear, hidden: Tensor, columns: list[Column]) -> Tensor:
     """Values (n,) without gradients, from float32 logits whatever the precision of the network."""
     with torch.autocast(hidden.device.type, enabled=False):
         hidden = hidden.to(head.weight.dtype)
         parts = _slices(len(hidden), head.out_features, hidden.device)
-        values = [fn(head(hidden[part]), *(c[part] for c in columns)) for part in parts]
+        values = [fn(head(hidden[part]), *_cut(columns, part)) for part in parts]
     return torch.cat(values) if values else hidden.new_zeros(0)
+
+
+def _by_autograd(fn: RowFunction, logits: Tensor, columns: list[Column]) -> tuple[Tensor, Tensor]:
+    """Values (n,) and the gradient (n, V) of each to its own logits."""
+    logits.requires_grad_()
+    with torch.enable_grad():
+        values = fn(logits, *columns)
+        (gradient,) = torch.autograd.grad(values.sum(), logits)
+    return values.detach(), gradient
 
 
 def _gradients(
     fn: RowFunction,
+    columns: list[Column],
     dtype: torch.dtype,
     inputs: tuple[Tensor, Tensor, Tensor],
-    columns: tuple[Tensor, ...],
     factors: Tensor | None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Values (n,), and the gradients of their sum, weighted by `factors` (n,), to hidden, weight
-    and bias."""
+    and bias; the products in `dtype`, everything else in the weight's."""
     hidden, weight, bias = inputs
     low_weight, low_bias = weight.to(dtype), bias.to(dtype)
     d_hidden, d_weight, d_bias = (torch.zeros_like(x) for x in inputs)
     values = []
     for part in _slices(len(hidden), len(weight), hidden.device):
         low_hidden = hidden[part].to(dtype)
-        logits = F.linear(low_hidden, low_weight, low_bias).to(weight.dtype).requires_grad_()
-        with torch.enable_grad():
-            value = fn(logits, *(column[part] for column in columns))
-            total = value.sum() if factors is None else (value * factors[part]).sum()
-        values.append(value.detach())
-        (d_logits,) = torch.autograd.grad(total, logits)
-        d_bias += d_logits.sum(0)
-        d_logits = d_logits.to(dtype)
-        d_hidden[part] = d_logits @ low_weight
-        if dtype == weight.dtype:
-            d_weight.addmm_(d_logits.T, low_hidden)
+        logits = F.linear(low_hidden, low_weight, low_bias).to(weight.dtype)
+        own = getattr(fn, "with_gradient", None)
+        if own is None:
+            value, d_logits = _by_autograd(fn, logits, _cut(columns, part))
+            scale = torch.ones_like(value)
         else:
-            d_weight += d_logits.T @ low_hidden
+            value, scale = own(logits, *_cut(columns, part))
+            d_logits = logits
+        values.append(value)
+        scale = scale if factors is None else scale * factors[part]
+        scale = scale.to(weight.dtype).unsqueeze(-1)  # on D numbers a row, not on V
+        d_bias += (d_logits.T @ scale).squeeze(-1)
+        d_logits = d_logits.to(dtype)
+        d_hidden[part] = (d_logits @ low_weight) * scale
+        scaled = (low_hidden * scale).to(dtype)
+        if dtype == weight.dtype:
+            d_weight.addmm_(d_logits.T, scaled)
+        else:
+            d_weight += d_logits.T @ scaled
     return torch.cat(values) if values else hidden.new_zeros(0), [d_hidden, d_weight, d_bias]
 
 
@@ -93,28 +122,34 @@ class _RowsWithGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, fn: RowFunction, hidden: Tensor, weight: Tensor, bias: Tensor, *columns: Tensor
+        ctx: Any,
+        fn: RowFunction,
+        columns: list[Column],
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
     ) -> Tensor:
         device = hidden.device.type
         autocast = torch.is_autocast_enabled(device)
-        ctx.fn, ctx.dtype = fn, torch.get_autocast_dtype(device) if autocast else hidden.dtype
-        ctx.save_for_backward(hidden, weight, bias, *columns)
+        ctx.fn, ctx.columns = fn, columns
+        ctx.dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
+        ctx.save_for_backward(hidden, weight, bias)
         with torch.autocast(device, enabled=False):
-            values, ctx.gradients = _gradients(fn, ctx.dtype, (hidden, weight, bias), columns, None)
+            inputs = (hidden, weight, bias)
+            values, ctx.gradients = _gradients(fn, columns, ctx.dtype, inputs, None)
         return values
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, factors: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, bias, *columns = ctx.saved_tensors
         gradients, ctx.gradients = ctx.gradients, None  # scaled in place, so good for one call
         if gradients is None or not bool((factors == factors[:1]).all()):
-            inputs = (hidden, weight, bias)
-            _, gradients = _gradients(ctx.fn, ctx.dtype, inputs, tuple(columns), factors)
+            inputs = ctx.saved_tensors
+            _, gradients = _gradients(ctx.fn, ctx.columns, ctx.dtype, inputs, factors)
         elif len(factors):
             for gradient in gradients:
                 gradient.mul_(factors[0])
-        return None, *gradients, *(None for _ in columns)
+        return None, None, *gradients
 
 
 class Prediction:

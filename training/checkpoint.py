@@ -4,6 +4,7 @@ them."""
 import os
 import pickle
 import signal
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -148,6 +149,11 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         if stop:
             number = self._signal or signal.SIGTERM
             self._restore_handlers()
+            if trainer.is_global_zero:
+                print(
+                    f"\nstopped after step {self.step}; the same command goes on from there",
+                    file=sys.stderr,
+                )
             raise SystemExit(128 + number)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -58,7 +58,6 @@ def test_patterns_pick_the_files_of_a_converted_revision(tmp_path: Path) -> None
     parquet(root / "pubmed" / "test" / "0000.parquet", ["wrong"], "article")
     corpus = hub(
         root,
-        config="arxiv",
         revision="refs/convert/parquet",
         files={"train": "arxiv/*train/*.parquet", "test": "arxiv/*test/*.parquet"},
         text_key="article",

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer as Backend
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from data.pretrained import _PIECE_CHARACTERS, PretrainedTokenizer, load_pretrained
 from data.tokenizers import MASK_MARK, Tokenizer, make_tokenizer
@@ -72,6 +75,17 @@ def test_bert_swaps_its_mask_with_its_last_id(shared: Path) -> None:
     pieces = (shared / "tokenizers" / "bert-base-uncased" / "vocab.txt").read_text().split("\n")
     last = pieces[30521].removeprefix("##")
     assert last in tokenizer.decode([7592, 103])
+
+
+def test_text_with_the_last_id_gets_the_masks_old_place() -> None:
+    words = WordLevel({"[UNK]": 0, "[MASK]": 1, "a": 2, "b": 3}, unk_token="[UNK]")
+    backend = Backend(words)
+    backend.pre_tokenizer = Whitespace()
+    special = {"bos": 0, "eos": 3, "cls": None, "sep": None, "pad": None, "mask": 1}
+    tokenizer = PretrainedTokenizer("x", backend, special)
+    assert specials(tokenizer) == (3, 0, 1, 1)
+    assert tokenizer.encode_batch(["a b", "b"])[0].tolist() == [2, 1]
+    assert tokenizer.decode([2, 1, 3], special=True) == f"a b {MASK_MARK}"
 
 
 def test_text_that_spells_a_special_token_stays_text(shared: Path) -> None:

@@ -1,0 +1,125 @@
+"""Time and peak memory of a training step, against the same step with full logits, in one run.
+
+    .venv/bin/python benchmarks/training_step.py
+
+Forward, loss, backward and AdamW in float32 at the GPT-2 vocabulary, length 128, 8 layers of 256.
+Every case is a process of its own; cases alternate over the rounds and the best round counts. The
+peak is what a step needs above weights and optimizer state: gradients, activations, logits. "plain"
+is the AR step through (batch, length, vocabulary) logits and `F.cross_entropy`, once as the system
+allocates and once with glibc told to keep freed memory.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VOCABULARY, LENGTH = 50257, 128
+KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
+
+
+def step_function(case: str, batch_size: int) -> Callable[[], None]:
+    import torch
+    import torch.nn.functional as F
+
+    from algos import ALGORITHMS
+    from backbones import DiT
+    from diffusion.schedule import log_linear
+    from training.optim import adamw
+
+    torch.manual_seed(0)
+    name = {"plain": "ar"}.get(case, case.split("-")[0])
+    net = DiT(VOCABULARY, 256, LENGTH, n_blocks=8, n_heads=8, causal=name == "ar")
+    extra = {} if name == "ar" else {"global_batch_size": batch_size}
+    if name == "mdlm":
+        extra["alpha"] = log_linear
+    if case == "gidd-masked":
+        extra["p_uniform"] = 0.0
+    algorithm = ALGORITHMS[name](backbone=net, vocab_size=VOCABULARY, **extra)
+    optimizer = adamw(algorithm.parameters(), 3e-4, 0.9, 0.999, 1e-8, 0.0)
+    tokens = torch.randint(VOCABULARY, (batch_size, LENGTH))
+    inner = torch.ones_like(tokens, dtype=torch.bool)
+    inner[:, 0] = False
+    batch = {"tokens": tokens, "scored": inner, "noised": inner, "index": torch.arange(batch_size)}
+
+    def loss() -> torch.Tensor:
+        if case != "plain":
+            return algorithm.objective(batch).sum() / inner.sum()
+        logits = net.head(net(tokens[:, :-1]))
+        return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+
+    def step() -> None:
+        loss().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def resident_megabytes(field: str) -> float:
+    """VmRSS (now) or VmHWM (the peak since it was last reset)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
+
+
+def child(case: str, batch_size: int, repeats: int) -> None:
+    step = step_function(case, batch_size)
+    step()  # makes the optimizer's state: at rest from now on there are weights and moments
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    rest = resident_megabytes("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - began)
+    peak = resident_megabytes("VmHWM") - rest
+    print(json.dumps({"seconds": min(times), "megabytes": peak}))
+
+
+def measure(case: str, batch_size: int, repeats: int) -> dict[str, float]:
+    keep = KEEP if case.endswith("+keep") else {}
+    line = [sys.executable, __file__, "--case", case.removesuffix("+keep")]
+    line += ["--batch-size", str(batch_size), "--repeats", str(repeats)]
+    environment = os.environ | keep | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--case", help="one case, in this process")
+    options = parser.parse_args()
+    if options.case:
+        child(options.case, options.batch_size, options.repeats)
+        return
+    small = options.batch_size
+    cases = [("plain", small), ("plain+keep", small), ("ar", small), ("mdlm", small)]
+    cases += [("gidd-masked", small), ("gidd", small), ("ar", 4 * small), ("gidd", 4 * small)]
+    rounds = [
+        {case: measure(*case, options.repeats) for case in cases} for _ in range(options.rounds)
+    ]
+    best = {
+        case: {key: min(one[case][key] for one in rounds) for key in ("seconds", "megabytes")}
+        for case in cases
+    }
+    fastest = min(best["plain", small]["seconds"], best["plain+keep", small]["seconds"])
+    leanest = min(best["plain", small]["megabytes"], best["plain+keep", small]["megabytes"])
+    print(f"{'step':14} {'batch':>5} {'seconds':>8} {'/ plain':>8} {'peak MB':>8} {'/ plain':>8}")
+    for (case, size), found in best.items():
+        ratios = found["seconds"] / fastest, found["megabytes"] / leanest
+        print(f"{case:14} {size:5} {found['seconds']:8.3f} {ratios[0]:8.2f} ", end="")
+        print(f"{found['megabytes']:8.0f} {ratios[1]:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
