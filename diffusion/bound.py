@@ -33,11 +33,11 @@ class CrossEntropy:
 
 def _softmax_(logits: Tensor, *tokens: Tensor) -> list[Tensor]:
     """Turns logits (n, N) into probabilities in place; log p(token) (n,) for each of `tokens`."""
-    peak, where = logits.max(-1, keepdim=True)
+    peak = logits.amax(-1, keepdim=True)
     chosen = [logits.gather(-1, token.unsqueeze(-1)) for token in tokens]
     torch.softmax(logits, -1, out=logits)
     # The likeliest token has probability 1 / sum exp(logit - peak): right where others underflow.
-    log_total = peak - logits.gather(-1, where).log()
+    log_total = peak - logits.amax(-1, keepdim=True).log()
     return [(logit - log_total).squeeze(-1) for logit in chosen]
 
 
@@ -107,6 +107,7 @@ def _divergence(
     given = keep * (z == x) + n  # q_t(z | x) at tokens
     no_ratio = (z == size) | (given == 0)
     log_ratio = torch.where(no_ratio, 0.0, given.log() - log_q_z)
+    log_ratio = log_ratio.clamp_max(700)  # finite where there is no noise, and so no weight
     return entropy - keep * log_q_x - n * spread + torch.expm1(log_ratio) - log_ratio
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion import categorical
@@ -90,11 +89,16 @@ def _gradients(
     and bias; the products in `dtype`, everything else in the weight's."""
     hidden, weight, bias = inputs
     low_weight, low_bias = weight.to(dtype), bias.to(dtype)
-    d_hidden, d_weight, d_bias = (torch.zeros_like(x) for x in inputs)
+    d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
+    d_weight = torch.zeros_like(weight) if len(hidden) == 0 else torch.empty_like(weight)
     values = []
-    for part in _slices(len(hidden), len(weight), hidden.device):
+    parts = _slices(len(hidden), len(weight), hidden.device)
+    # One buffer for all chunks: a new one each time would be memory that the system has to clear.
+    buffer = weight.new_empty(len(hidden[parts[0]]) if parts else 0, len(weight), dtype=dtype)
+    for part in parts:
         low_hidden = hidden[part].to(dtype)
-        logits = F.linear(low_hidden, low_weight, low_bias).to(weight.dtype)
+        logits = torch.addmm(low_bias, low_hidden, low_weight.T, out=buffer[: len(low_hidden)])
+        logits = logits.to(weight.dtype)
         own = getattr(fn, "with_gradient", None)
         if own is None:
             value, d_logits = _by_autograd(fn, logits, _cut(columns, part))
@@ -110,7 +114,9 @@ def _gradients(
         d_hidden[part] = (d_logits @ low_weight) * scale
         scaled = (low_hidden * scale).to(dtype)
         if dtype == weight.dtype:
-            d_weight.addmm_(d_logits.T, scaled)
+            d_weight.addmm_(d_logits.T, scaled, beta=min(part.start, 1))  # 0 for the first part
+        elif part.start == 0:
+            d_weight.copy_(d_logits.T @ scaled)
         else:
             d_weight += d_logits.T @ scaled
     return torch.cat(values) if values else hidden.new_zeros(0), [d_hidden, d_weight, d_bias]
