@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch import callbacks as lightning_callbacks
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
@@ -117,6 +118,7 @@ def trainer(
         use_distributed_sampler=share_batches,
         enable_model_summary=False,
         enable_checkpointing=fitting,
+        enable_progress_bar=any(isinstance(one, ProgressBar) for one in callbacks),
     )
     if fitting:
         built.accumulate_grad_batches = accumulation(settings, built.world_size)

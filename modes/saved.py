@@ -12,6 +12,7 @@ from modes import build
 from training.checkpoint import LAST, load_weights, read_checkpoint
 
 TAKEN_FROM_RUN = ("algo", "model", "noise", "training")
+SET_BY_EVALUATION = ("mode", "eval", "sampling", "results_dir")  # the rest of a record is the run's
 
 
 class Saved(NamedTuple):
@@ -38,12 +39,23 @@ def open_run(settings: build.Settings, overrides: list[str]) -> Saved:
             raise ValueError(f"{group}={asked}: the run at {path} has {group}={has}")
     if "model.length" in given:
         merged["model"] = stored["model"] | {"length": shorter(settings, stored)}
-    own_data = any(key == "data" or key.startswith("data.") for key in given)
-    merged["data"] = dict(settings["data"] if own_data else stored["data"])
-    if "data.tokenizer_name_or_path" not in given:
-        key = "tokenizer_name_or_path"
-        merged["data"][key] = stored["data"][key]
+    merged["data"] = data_settings(settings, stored, given)
     return Saved(checkpoint, path / "checkpoints" / LAST if path.is_dir() else path, merged)
+
+
+def data_settings(
+    settings: build.Settings, stored: build.Settings, given: set[str]
+) -> dict[str, Any]:
+    """The text of the run, or the one that data=... names, with single data keys as given; always
+    the run's tokenizer."""
+    chosen = dict(settings["data"] if "data" in given else stored["data"])
+    for key in given:
+        group, _, name = key.partition(".")
+        if group == "data" and name:
+            chosen[name] = settings["data"].get(name)
+    if "data.tokenizer_name_or_path" not in given:
+        chosen["tokenizer_name_or_path"] = stored["data"]["tokenizer_name_or_path"]
+    return chosen
 
 
 def shorter(settings: build.Settings, stored: build.Settings) -> int:
@@ -99,6 +111,6 @@ def evidence(saved: Saved, algorithm: Algorithm, started: float) -> dict[str, An
         "hardware": records.hardware(),
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": records.peak_memory_bytes(),
-        "config": settings,
+        "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

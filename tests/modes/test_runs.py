@@ -47,7 +47,8 @@ def test_train_then_evaluate_then_sample(algo: str, command: Command, tmp_path: 
     assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
 
     run = f"eval.checkpoint_path={tmp_path / 'run'}"
-    evaluated = command("mode=ppl_eval", run, f"results_dir={tmp_path}/results", base=False)
+    few = "data.max_eval_blocks=20"  # a key of the run's own data, not of the default corpus
+    evaluated = command("mode=ppl_eval", run, few, f"results_dir={tmp_path}/results", base=False)
     assert evaluated.returncode == 0, evaluated.stderr
     ppl = records(tmp_path)["ppl"]
     assert ppl["kind"] == ("exact" if algo == "ar" else "upper bound")
@@ -55,6 +56,9 @@ def test_train_then_evaluate_then_sample(algo: str, command: Command, tmp_path: 
     assert (ppl["stderr"] == 0) == (algo == "ar")
     assert 5 < ppl["value"] < 1000
     assert ppl["also"]["bits_per_byte"] > 0
+    assert ppl["data"]["name"] == "text"
+    assert ppl["protocol"]["blocks"] == 20
+    assert ppl["config"]["trainer"] == config["trainer"]
 
     sampled = command(
         "mode=sample_eval", run, f"results_dir={tmp_path}/results", "sampling.steps=8", base=False
