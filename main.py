@@ -162,10 +162,19 @@ def main(config: DictConfig) -> None:
         mode = importlib.import_module(f"modes.{settings['mode']}")
         mode.run(settings, overrides, compose)
     except (ValueError, OSError, FloatingPointError) as error:
-        if TRACEBACKS or not is_ours(error):
-            raise
+        if TRACEBACKS or not (isinstance(error, OSError) or is_ours(error)):
+            raise  # a fault of the program; the system's own complaints speak for themselves
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        leave_process_group()
+
+
+def leave_process_group() -> None:
+    """Without it, a process of several may abort at its exit, after all its work."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def explain(error: Exception) -> str:

@@ -110,7 +110,7 @@ class Algorithm(L.LightningModule):
                 f"loss {loss:.4g}; stopped before the optimizer used it: the weights and the last "
                 f"checkpoint are good; try a lower optim.lr"
             )
-        self.log("train/grad_norm", norm)
+        self.log_dict({"train/grad_norm": norm, "train/lr": optimizer.param_groups[0]["lr"]})
 
 
 class Noised(NamedTuple):
@@ -140,6 +140,8 @@ class DiffusionAlgorithm(Algorithm):
         Training draws t in [eps_0, 1 - eps_1] of `training_process`. `level` maps t (B,) to the
         network's input, None for no input."""
         super().__init__(**base)
+        if min(sampling_eps) < 0 or sum(sampling_eps) >= 1:
+            raise ValueError(f"training.sampling_eps={sampling_eps[0]}: from 0 to below 1")
         self.process = process
         self.training_process = training_process
         self.global_batch_size = global_batch_size

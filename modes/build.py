@@ -20,6 +20,7 @@ from algos.base import Algorithm
 from backbones import DiT
 from data import build_data
 from data.module import TokenDataModule
+from data.order import accumulation
 from diffusion.schedule import ALPHAS
 from training.checkpoint import AtomicCheckpointIO
 from training.optim import SCHEDULES, adamw
@@ -46,12 +47,11 @@ def pick(known: dict[str, Any], key: str, name: str) -> Any:
 def data(settings: Settings, devices: int) -> TokenDataModule:
     """Blocks of the corpus, split over devices and passes."""
     loader = settings["loader"]
-    passes = accumulation(settings, devices)
     return build_data(
         **settings["data"],
         length=settings["model"]["length"],
         global_batch_size=loader["global_batch_size"],
-        batch_size=loader["global_batch_size"] // (passes * devices),
+        batch_size=loader["global_batch_size"] // (passes(settings, devices) * devices),
         eval_batch_size=loader["eval_batch_size"],
         num_workers=loader["num_workers"],
         seed=settings["seed"],
@@ -121,23 +121,18 @@ def trainer(
         enable_progress_bar=any(isinstance(one, ProgressBar) for one in callbacks),
     )
     if fitting:
-        built.accumulate_grad_batches = accumulation(settings, built.world_size)
+        built.accumulate_grad_batches = passes(settings, built.world_size)
         built.val_check_interval *= built.accumulate_grad_batches
     return built
 
 
-def accumulation(settings: Settings, devices: int) -> int:
-    """Passes per optimizer step."""
+def passes(settings: Settings, devices: int) -> int:
+    """Forward and backward passes per optimizer step and device."""
     loader = settings["loader"]
-    whole, part = loader["global_batch_size"], loader["batch_size"]
-    if part is None:
-        part = whole // devices
-    if part < 1 or whole % (part * devices):
-        raise ValueError(
-            f"loader.global_batch_size={whole}: must be a multiple of loader.batch_size={part} "
-            f"times {devices} devices"
-        )
-    return whole // (part * devices)
+    together, alone = loader["global_batch_size"], loader["batch_size"]
+    if alone is None:
+        alone = max(1, together // devices)
+    return accumulation(together, alone, devices)
 
 
 def users_callbacks(settings: Settings) -> list[L.Callback]:

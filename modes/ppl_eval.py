@@ -22,7 +22,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     validation = Validation()
     progress = RunProgress(f"{run.settings['algo']['name']} on {run.settings['data']['name']}", 0)
     trainer = build.trainer(run.settings, [validation, progress], fitting=False)
-    data = build.data(run.settings, trainer.world_size)
+    data = build.data(run.settings, devices=1)  # each rank takes its share of the blocks itself
     algorithm = saved.restore(run, data.tokenizer.vocab_size)
     passes = []
     for number in range(settings["eval"]["passes"] if algorithm.nll_is_bound else 1):

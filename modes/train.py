@@ -15,41 +15,27 @@ from training.checkpoint import LAST, Checkpoints, read_checkpoint
 from training.ema import EMA
 from training.progress import RunProgress
 
-# What may differ between the start of a run and its continuation.
-FREE = {
-    "mode",
-    "results_dir",
-    "trainer",
-    "loader",
-    "checkpointing",
-    "eval",
-    "sampling",
-    "benchmark",
-    "wandb",
-}
+# What may differ between the start of a run and its continuation: groups, and single keys.
+FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
+FREE |= {"sampling", "benchmark", "wandb", "loader.batch_size", "loader.eval_batch_size"}
+FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
+FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    checkpoint = resumed(settings)
-    if (
-        checkpoint
-        and read_checkpoint(checkpoint)["global_step"] >= settings["trainer"]["max_steps"]
-    ):
-        print(
-            f"{checkpoint}: has trainer.max_steps={settings['trainer']['max_steps']} steps already"
-        )
-        return
+    checkpoint, step = resumed(settings)
     directory = Path(settings["checkpointing"]["save_dir"])
-    loader, options = settings["loader"], settings["trainer"]
+    last_step = settings["trainer"]["max_steps"]
+    if step >= last_step:
+        print(f"{directory}: has trainer.max_steps={last_step} steps already")
+        return
     name = f"{settings['algo']['name']} on {settings['data']['name']}"
-    tokens = loader["global_batch_size"] * settings["model"]["length"]
-    callbacks: list[L.Callback] = [Validation(), RunProgress(name, tokens)]
-    if settings["training"]["ema"]:
-        callbacks.insert(
-            0, EMA(settings["training"]["ema"])
-        )  # before what looks at the averaged weights
-    every = settings["checkpointing"]["every_n_steps"]
-    callbacks.append(Checkpoints(directory / "checkpoints", every, settings))
+    tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
+    decay, every = settings["training"]["ema"], settings["checkpointing"]["every_n_steps"]
+    # The average comes first: the callbacks after it look at averaged weights in validation.
+    callbacks: list[L.Callback] = [EMA(decay)] if decay else []
+    callbacks += [Validation(), RunProgress(name, tokens)]
+    callbacks += [Checkpoints(directory / "checkpoints", every, settings)]
     trainer = build.trainer(settings, callbacks, fitting=True)
     data = build.data(settings, trainer.world_size)
     algorithm = build.algorithm(settings, data.tokenizer.vocab_size)
@@ -57,32 +43,32 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         write_config(directory, settings)
     started = time.monotonic()
     trainer.fit(algorithm, data, ckpt_path=checkpoint, weights_only=True)
-    print(f"{name}: {options['max_steps']} steps, {time.monotonic() - started:.0f} s; {directory}")
+    if trainer.is_global_zero:
+        print(f"{name}: {last_step} steps, {time.monotonic() - started:.0f} s; {directory}")
 
 
-def resumed(settings: build.Settings) -> Path | None:
-    """The checkpoint to go on from; refuses to go on, or to begin anew, over a different run."""
+def resumed(settings: build.Settings) -> tuple[Path | None, int]:
+    """The checkpoint to go on from and its step; refuses to go on, or to begin anew, over a
+    different run."""
     options = settings["checkpointing"]
     last = Path(options["save_dir"]) / "checkpoints" / LAST
     if not last.exists():
-        return None
+        return None, 0
     if not options["resume_from_ckpt"]:
         raise ValueError(
             f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
             f"choose another checkpointing.save_dir or move it away"
         )
-    stored = flat(read_checkpoint(last)["config"])
-    asked = flat(settings)
+    checkpoint = read_checkpoint(last)
+    stored, asked = flat(checkpoint["config"]), flat(settings)
     for key in sorted(stored.keys() | asked.keys()):
-        if key.split(".")[0] in FREE and key != "loader.global_batch_size":
-            continue
-        if stored.get(key) != asked.get(key):
+        if key not in FREE and key.split(".")[0] not in FREE and stored.get(key) != asked.get(key):
             raise ValueError(
                 f"checkpointing.save_dir={options['save_dir']}: the run there has "
                 f"{key}={stored.get(key)}, not {asked.get(key)}; choose another "
                 f"checkpointing.save_dir or the same setting"
             )
-    return last
+    return last, checkpoint["global_step"]
 
 
 def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@ them."""
 
 import os
 import pickle
+import shutil
 import signal
 import sys
 import time
@@ -75,8 +76,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 os.fsync(stream.fileno())
             beside.replace(path)
         except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
+            free = shutil.disk_usage(path.parent).free
+            reason = error.strerror if isinstance(error, OSError) else "the write failed"
             raise OSError(
-                f"cannot write the checkpoint {path}: {error}; older ones are untouched"
+                f"cannot write the checkpoint {path}: {reason}, {free:,} bytes are free there; "
+                f"the older one is untouched"
             ) from error
         finally:
             beside.unlink(missing_ok=True)

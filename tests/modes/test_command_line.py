@@ -78,6 +78,8 @@ BAD_RUNS = {
     "strategy.name=x": "strategy.name='x': choose from auto, ddp",
     "+callbacks.X.y=1": "callbacks='X': choose from",
     "training.ema=1.5": "training.ema=1.5",
+    "training.sampling_eps=1.0": "training.sampling_eps=1.0",
+    "trainer.devices=3": "loader.global_batch_size=4",
     "lr_scheduler=cosine_warmup trainer.max_steps=2": "lr_scheduler.num_warmup_steps=2",
 }
 
