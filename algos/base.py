@@ -14,6 +14,7 @@ from diffusion.process import Process
 from diffusion.times import (
     evaluation_noise,
     evaluation_times,
+    evaluation_weight,
     independent,
     seed_of,
     stratified,
@@ -167,6 +168,11 @@ class DiffusionAlgorithm(Algorithm):
         uniform = evaluation_noise(index, x.shape[1], self.seed, self.evaluation_pass)
         z = self.process.corrupt(x, t, uniform)
         return Noised(self.process, t, torch.where(batch["noised"], z, x))
+
+    def bound(self, fn: Callable[..., Tensor], batch: Batch) -> Tensor:
+        """(B, L) values whose expectation is the integral of fn's over t in (0, 1)."""
+        noised = self.evaluation_noise(batch)
+        return self.per_token(fn, batch, noised) * evaluation_weight(noised.t).unsqueeze(-1)
 
     def per_token(self, fn: Callable[..., Tensor], batch: Batch, noised: Noised) -> Tensor:
         """fn(logits, x, z, mix, rate) at the scored positions (B, L), 0 elsewhere.

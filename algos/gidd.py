@@ -99,4 +99,4 @@ class GIDD(DiffusionAlgorithm):
         return self.per_token(loss, batch, self.training_noise(batch))
 
     def nll(self, batch: Batch) -> Tensor:
-        return self.per_token(interpolating_bound, batch, self.evaluation_noise(batch))
+        return self.bound(interpolating_bound, batch)

@@ -1,5 +1,4 @@
-"""MDLM (Sahoo et al., arXiv 2406.07524): masked diffusion with a bound that is a weighted cross-
-entropy."""
+"""MDLM (Sahoo et al., arXiv 2406.07524): masked diffusion, its bound a weighted cross-entropy."""
 
 from collections.abc import Callable
 from functools import partial
@@ -48,4 +47,4 @@ class MDLM(DiffusionAlgorithm):
         return self.per_token(self.loss, batch, self.training_noise(batch))
 
     def nll(self, batch: Batch) -> Tensor:
-        return self.per_token(masked_bound, batch, self.evaluation_noise(batch))
+        return self.bound(masked_bound, batch)

@@ -119,7 +119,7 @@ def test_a_uniform_prediction_has_a_bound_of_log_n(name: str) -> None:
     means = torch.tensor(means)
     error = float(means.std()) / math.sqrt(len(means))
     assert abs(float(means.mean()) - math.log(N)) < 4 * error
-    assert error < 0.05
+    assert error < 0.08
 
 
 def test_low_var_is_the_bound_without_its_weight() -> None:

@@ -6,15 +6,22 @@ from scipy import stats
 from diffusion.times import (
     evaluation_noise,
     evaluation_times,
+    evaluation_weight,
     independent,
     seed_of,
     stratified,
 )
 
+
+def quantile(t):
+    """The distribution function of evaluation times: most are uniform, a tenth crowd at 0."""
+    return 0.9 * t + 0.1 * t**0.25
+
+
 TIMES = {
     "stratified": lambda index, seed: stratified(index, 8, seed),
     "independent": independent,
-    "evaluation": lambda index, seed: evaluation_times(index, seed, 3),
+    "evaluation": lambda index, seed: quantile(evaluation_times(index, seed, 3)),
 }
 every_rule = pytest.mark.parametrize("rule", TIMES.values(), ids=TIMES)
 
@@ -74,14 +81,30 @@ def test_independent_times_are_uniform_and_unrelated():
 
 def test_evaluation_times_are_evenly_spread_over_any_run_of_examples():
     for first, count in ((0, 10), (12_345, 100), (10**7, 1000)):
-        t = evaluation_times(torch.arange(first, first + count), 4, 0).sort().values
+        t = evaluation_times(torch.arange(first, first + count), 4, 0)
+        t = quantile(t).sort().values
         gaps = torch.cat([t.diff(), (t[:1] + 1 - t[-1:])])
         assert gaps.max() < 2.5 / count and gaps.min() > 0.3 / count
         assert abs(t.mean() - 0.5) < 1.5 / count
 
 
-def test_an_example_sees_uniform_times_over_the_passes():
+def test_evaluation_weights_turn_means_into_integrals():
+    """The weight is one over the density, and it tames what uniform times cannot integrate."""
+    t = torch.linspace(1e-6, 1 - 1e-6, 1000, dtype=torch.float64)
+    density = (quantile(t + 1e-9) - quantile(t - 1e-9)) / 2e-9
+    torch.testing.assert_close(
+        evaluation_weight(t) * density, torch.ones_like(t), rtol=1e-4, atol=0
+    )
+    t = evaluation_times(torch.arange(1_000_000), 1, 0)
+    assert 0 < t.min() < 1e-18 and t.max() < 1
+    for power, integral in ((0, 1.0), (-0.5, 2.0), (-0.7, 1 / 0.3), (1, 0.5)):
+        mean = (evaluation_weight(t) * t**power).mean()
+        assert abs(mean - integral) < 1e-3 * integral
+
+
+def test_an_example_sees_times_of_the_same_law_over_the_passes():
     t = torch.cat([evaluation_times(torch.tensor([17]), 4, number) for number in range(2000)])
+    t = quantile(t)
     assert is_uniform(t)
     assert is_uniform((t[1:] - t[:-1]) % 1)
     assert (t > 0).all()
