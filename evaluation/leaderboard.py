@@ -123,11 +123,11 @@ LEFT_OUT_FIRST = ("calls", "sampler", "steps", "params", "tokens", "training", "
 def _fitting(
     headers: list[str], lines: list[list[str]], width: int
 ) -> tuple[list[str], list[list[str]], list[str]]:
-    """The columns that fit into `width` characters with one between them, and what is left out."""
+    """The columns that fit into `width` characters, two between them, and what is left out."""
     columns = {header: [line[at] for line in lines] for at, header in enumerate(headers)}
     left_out = []
     for header in LEFT_OUT_FIRST:
-        needed = sum(1 + max(map(len, [name, *cells])) for name, cells in columns.items())
+        needed = 1 + sum(2 + max(map(len, [name, *cells])) for name, cells in columns.items())
         if needed > width and header in columns:
             left_out.append(header)
             del columns[header]

@@ -4,4 +4,4 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 make_env requirements.txt
-exec "$root/.venv/bin/python" "$root/main.py" mode=benchmark trainer.max_steps=400 "$@"
+exec "$root/.venv/bin/python" "$root/main.py" mode=benchmark trainer.max_steps=300 "$@"
