@@ -1,6 +1,7 @@
 """mode=sample_eval: texts from a trained run, on screen and in a file, and their statistics as one
 record."""
 
+import hashlib
 import json
 import os
 import time
@@ -147,14 +148,16 @@ def statistics(tokens: np.ndarray) -> dict[str, Any]:
 def write_samples(
     run: saved.Saved, name: str, options: dict[str, Any], tokens: Tensor, tokenizer: Tokenizer
 ) -> Path:
-    """A JSON file of texts and tokens in the run directory, never over another one."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    folder = run.file.parent.parent / "samples"
-    file = folder / f"{stamp}-{name}-{options['steps']}.json"
-    folder.mkdir(parents=True, exist_ok=True)
+    """A JSON file of texts and tokens in the run directory, named by time and content."""
     texts = [{"text": tokenizer.decode(row), "tokens": row} for row in tokens.tolist()]
+    content = json.dumps({"sampling": options, "samples": texts}, ensure_ascii=False)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    mark = hashlib.sha256(content.encode()).hexdigest()[:8]
+    folder = run.file.parent.parent / "samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{stamp}-{name}-{options['steps']}-{mark}.json"
     beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(json.dumps({"sampling": options, "samples": texts}, ensure_ascii=False))
+    beside.write_text(content, encoding="utf-8")
     beside.replace(file)
     return file
 

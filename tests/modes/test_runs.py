@@ -174,6 +174,21 @@ def test_two_processes_train_and_evaluate_like_one(command: Command, tmp_path: P
     assert one["protocol_digest"] == other["protocol_digest"]
 
 
+def test_two_processes_draw_the_samples_of_one(command: Command, tmp_path: Path) -> None:
+    assert command("algo=mdlm", "trainer.max_steps=2").returncode == 0
+    sample = ["mode=sample_eval", f"eval.checkpoint_path={tmp_path}/run"]
+    sample += ["sampling.num_sample_batches=3", "loader.eval_batch_size=4"]
+    drawn = []
+    for number, more in enumerate(([], ["strategy=ddp", "trainer.devices=2"])):
+        done = command(*sample, *more, f"results_dir={tmp_path}/results{number}")
+        assert done.returncode == 0, done.stderr
+        (file,) = (tmp_path / f"results{number}").glob("*.json")
+        samples = Path(json.loads(file.read_text())["also"]["samples"])
+        drawn.append(json.loads(samples.read_text())["samples"])
+    assert len(drawn[0]) == 12
+    assert drawn[0] == drawn[1]
+
+
 def test_benchmark_compares_all_and_goes_on_where_it_was(command: Command, tmp_path: Path) -> None:
     places = f"checkpointing.save_dir={tmp_path}/runs/${{algo.name}}"
     first = command("mode=benchmark", "trainer.max_steps=3", "benchmark.algos=[ar,mdlm]", places)
