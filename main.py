@@ -22,6 +22,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from modes.checks import check, lookup
+
 ROOT = Path(__file__).resolve().parent
 # HYDRA_FULL_ERROR=1 in the user's environment shows tracebacks; worker processes see the one set
 # below instead.
@@ -88,12 +90,6 @@ def keys_of(overrides: list[str]) -> dict[str, Any]:
     return {override.get_key_element().lstrip("+~"): override.value() for override in parsed}
 
 
-def lookup(config: dict[str, Any], key: str) -> Any:
-    for part in key.split("."):
-        config = config[part]
-    return config
-
-
 def is_group(key: str) -> bool:
     return (ROOT / "configs" / key).is_dir()
 
@@ -103,53 +99,12 @@ def check_types(config: dict[str, Any], overrides: list[str]) -> None:
     groups = [text for text in overrides if is_group(text.partition("=")[0])]
     defaults = compose(groups)
     for key in keys_of(overrides):
-        try:
-            old, new = lookup(defaults, key), lookup(config, key)
-        except (
-            KeyError,
-            TypeError,
-        ):  # added by the user, or inside a group that another override chose
-            continue
+        old, new = lookup(defaults, key), lookup(config, key)
         allowed = {bool: (bool,), int: (int,), float: (int, float)}.get(type(old))
         if allowed and new is not None and type(new) not in allowed:
             raise ValueError(
                 f"{key}={new!r}: must be of type {type(old).__name__}, such as {old!r}"
             )
-
-
-def check_pairs(config: dict[str, Any], overrides: list[str]) -> None:
-    """Refuses combinations that make no sense, before anything heavy is imported."""
-    algo, predictor, given = config["algo"], config["sampling"]["predictor"], keys_of(overrides)
-    if predictor is not None and predictor not in algo["predictors"]:
-        raise ValueError(
-            f"sampling.predictor={predictor}: algo={algo['name']} can use {algo['predictors']}"
-        )
-    if (
-        any(key.split(".")[0] == "noise" for key in given)
-        and config["noise"]["name"] not in algo["noises"]
-    ):
-        allowed = algo["noises"] or "no noise key: its own parameters set it"
-        raise ValueError(f"noise={config['noise']['name']}: algo={algo['name']} takes {allowed}")
-    if config["mode"] in ("ppl_eval", "sample_eval") and not config["eval"]["checkpoint_path"]:
-        raise ValueError(
-            f"eval.checkpoint_path: mode={config['mode']} needs a run directory or a checkpoint"
-        )
-    for key, low in (
-        ("seed", 0),
-        ("trainer.max_steps", 1),
-        ("eval.passes", 1),
-        ("sampling.steps", 1),
-        ("sampling.num_sample_batches", 1),
-        ("loader.global_batch_size", 1),
-        ("loader.eval_batch_size", 1),
-        ("loader.num_workers", 0),
-    ):
-        if lookup(config, key) < low:
-            raise ValueError(f"{key}={lookup(config, key)}: must be at least {low}")
-    if config["sampling"]["temperature"] <= 0:
-        raise ValueError(
-            f"sampling.temperature={config['sampling']['temperature']}: must be positive"
-        )
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="config")
@@ -158,7 +113,7 @@ def main(config: DictConfig) -> None:
     settings = plain(config)
     try:
         check_types(settings, overrides)
-        check_pairs(settings, overrides)
+        check(settings, keys_of(overrides))
         mode = importlib.import_module(f"modes.{settings['mode']}")
         mode.run(settings, overrides, compose)
     except (ValueError, OSError, FloatingPointError) as error:

@@ -21,15 +21,18 @@ NO_LIGHTNING = {"backbones", "diffusion", "samplers"}
 ONLY_IN_MAIN = {"hydra", "omegaconf"}
 
 
+def imported(node: ast.AST) -> set[str]:
+    """The names that one statement imports: modules, and what is taken from them."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if not isinstance(node, ast.ImportFrom):
+        return set()
+    assert node.level == 0, "a relative import"
+    return {f"{node.module}.{alias.name}" for alias in node.names}
+
+
 def imports(file: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return found
+    return {name for node in ast.walk(ast.parse(file.read_text())) for name in imported(node)}
 
 
 def files(room: str) -> list[Path]:
@@ -64,16 +67,14 @@ def test_hydra_and_lightning_stay_where_they_belong(room: str) -> None:
             assert "lightning" not in top, file
 
 
-def test_main_is_light() -> None:
-    tree = ast.parse((ROOT / "main.py").read_text())
-    top = {
-        alias.name.split(".")[0]
-        for node in tree.body
-        if isinstance(node, ast.Import)
-        for alias in node.names
-    } | {
-        node.module.split(".")[0]
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and node.module
-    }
-    assert not top & {"torch", "lightning", "transformers", "datasets", "numpy", *ROOMS}
+def test_what_a_refusal_needs_is_light() -> None:
+    """main.py at its start, and the checks of the configuration that it imports."""
+    heavy = {"torch", "lightning", "transformers", "datasets", "numpy", *ROOMS} - {"modes"}
+    for file in ("main.py", "modes/__init__.py", "modes/checks.py"):
+        names = {
+            name
+            for node in ast.parse((ROOT / file).read_text()).body
+            for name in imported(node)
+            if not name.startswith("modes.checks")
+        }
+        assert not {name.split(".")[0] for name in names} & {*heavy, "modes"}, file

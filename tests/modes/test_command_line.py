@@ -32,6 +32,13 @@ REFUSED = {
     "algo=gidd noise.eps=0.01": "noise=log-linear: algo=gidd takes no noise key",
     "mode=ppl_eval": "eval.checkpoint_path: mode=ppl_eval needs a run directory",
     "mode=sample_eval": "eval.checkpoint_path: mode=sample_eval needs a run directory",
+    "algo=gidd algo.weighting=x": "algo.weighting='x': choose from clip, dynamic",
+    "algo=gidd algo.p_uniform=1.2": "algo.p_uniform=1.2: must be at least 0 and below 1",
+    "model.n_heads=3": "model.n_heads=3: model.hidden_size=128 must be an even multiple",
+    "model.attention=x": "model.attention='x': choose from flash, flex, sdpa",
+    "strategy.name=x": "strategy.name='x': choose from auto, ddp",
+    "training.ema=1.5": "training.ema=1.5: must be at least 0 and below 1",
+    "training.sampling_eps=1.0": "training.sampling_eps=1.0: must be",
     "trainer.max_steps=[": "no viable alternative at input '['",
 }
 

@@ -9,8 +9,15 @@ from hydra import initialize_config_dir
 import main
 from algos import ALGORITHMS
 from algos.base import DiffusionAlgorithm
+from algos.gidd import WEIGHTINGS
+from algos.mdlm import LOSSES
 from backbones import DiT
+from backbones.attention import ATTENTION
+from data.module import PACKINGS
+from data.packing import FRAMINGS
 from diffusion.schedule import ALPHAS
+from modes.build import STRATEGIES
+from modes.checks import AT_LEAST, CHOICES, check, lookup
 from training.optim import SCHEDULES, adamw
 
 CONFIGS = Path(main.__file__).parent / "configs"
@@ -21,7 +28,7 @@ def compose(*overrides: str) -> dict:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         settings = main.compose(list(overrides))
         main.check_types(settings, list(overrides))
-        main.check_pairs(settings, list(overrides))
+        check(settings, main.keys_of(list(overrides)))
         return settings
 
 
@@ -56,6 +63,21 @@ def test_optimizer_and_network_keys_are_keywords() -> None:
     settings = compose()
     assert set(settings["optim"]) == set(inspect.signature(adamw).parameters) - {"parameters"}
     assert set(settings["model"]) - {"name"} <= set(inspect.signature(DiT).parameters)
+
+
+def test_early_choices_are_those_of_the_rooms() -> None:
+    rooms = {
+        "algo.loss_type": LOSSES,
+        "algo.weighting": WEIGHTINGS,
+        "model.attention": ATTENTION,
+        "data.packing": PACKINGS,
+        "data.framing": FRAMINGS,
+        "strategy.name": STRATEGIES,
+    }
+    assert {key: sorted(known) for key, known in rooms.items()} == {
+        key: sorted(known) for key, known in CHOICES.items()
+    }
+    assert all(lookup(compose(), key) is not None for key in AT_LEAST)
 
 
 def test_the_run_directory_names_data_algorithm_network_and_seed() -> None:
