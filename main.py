@@ -1,7 +1,7 @@
-"""Composes the configuration, refuses what cannot be meant, and hands plain data to one of the
-modes.
+"""Composes the configuration, refuses what cannot be meant, and hands plain data to a mode.
 
-python main.py mode=train algo=gidd python main.py --help"""
+python main.py mode=train algo=gidd
+"""
 
 import difflib
 import importlib
@@ -16,6 +16,7 @@ from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -116,6 +117,11 @@ def main(config: DictConfig) -> None:
         check(settings, keys_of(overrides))
         mode = importlib.import_module(f"modes.{settings['mode']}")
         mode.run(settings, overrides, compose)
+    except HydraException as error:  # a mode composed what cannot be
+        if TRACEBACKS:
+            raise
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(2)
     except (ValueError, OSError, FloatingPointError) as error:
         if TRACEBACKS or not (isinstance(error, OSError) or is_ours(error)):
             raise  # a fault of the program; the system's own complaints speak for themselves
@@ -141,18 +147,19 @@ def explain(error: Exception) -> str:
         return f"{group}={value}: choose from {', '.join(options)}"
     if match := re.search(r"Could not override '([\w.\-/]+)'", text):
         key = match.group(1)
+        GlobalHydra.instance().clear()
         with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
             node, parent = compose([a for a in sys.argv[1:] if is_group(a.partition("=")[0])]), ""
         for part in key.split("."):
             if not isinstance(node, dict) or part not in node:
                 break
             node, parent = node[part], f"{parent}{part}."
-        allowed = [f"{parent}{name}" for name in node] if isinstance(node, dict) else []
+        if not isinstance(node, dict):
+            return f"{key}: not every algorithm of benchmark.algos has this key"
+        allowed = [f"{parent}{name}" for name in node]
         close = difflib.get_close_matches(key, allowed, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        return (
-            f"{key}: there is no such key; {hint}known: {', '.join(allowed) or parent.rstrip('.')}"
-        )
+        return f"{key}: there is no such key; {hint}known: {', '.join(allowed)}"
     if "Error merging override" in text and error.__cause__ is not None:
         reason = str(error.__cause__).splitlines()[0]
         return f"{text.removeprefix('Error merging override ').strip()}: {reason}"
@@ -169,10 +176,8 @@ def is_ours(error: BaseException) -> bool:
 
 def command_line() -> None:
     """Runs `main`; a mistake of the user ends in one line on stderr and status 2."""
-    os.environ |= {
-        "HYDRA_FULL_ERROR": "1",
-        QUIET: "1",
-    }  # or Hydra prints errors itself, over several lines
+    # Without the first, Hydra prints errors itself, over several lines.
+    os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:

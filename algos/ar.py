@@ -36,6 +36,6 @@ class AR(Algorithm):
 
         def step(newest: Tensor) -> Prediction:
             self.network_evaluations += 1
-            return Prediction(self.backbone.head, self.backbone(newest, cache=cache))
+            return self.prediction(self.backbone(newest, cache=cache))
 
         return sampler(step, prompt, shape[1])

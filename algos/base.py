@@ -45,6 +45,7 @@ class Algorithm(L.LightningModule):
         self.seed = seed
         self.evaluation_pass = 0
         self.network_evaluations = 0
+        self.temperature = 1.0  # of what the network predicts when it samples
         self.sampling: Callable[[Algorithm, int], Tensor] | None = None
         self._optimizer = optimizer
         self._lr_factor = lr_factor
@@ -62,6 +63,10 @@ class Algorithm(L.LightningModule):
         self, shape: tuple[int, int], sampler: Callable[..., Tensor], prompt: Tensor
     ) -> Tensor:
         """Tokens (B, L) that begin with `prompt` (B, P)."""
+
+    def prediction(self, hidden: Tensor) -> Prediction:
+        """What a sampler asks about hidden states (B, L, D)."""
+        return Prediction(self.backbone.head, hidden, self.temperature)
 
     def scored(self, batch: Batch) -> Tensor:
         """(B, L) bool: the positions whose nats count."""
@@ -201,7 +206,7 @@ class DiffusionAlgorithm(Algorithm):
             return torch.cat([prompt, z[:, given:]], dim=1)
 
         def denoise(z: Tensor, t: Tensor) -> Prediction:
-            return Prediction(self.backbone.head, self.hidden(z, t))
+            return self.prediction(self.hidden(z, t))
 
         z = self.process.prior(shape, device=prompt.device)
         return sampler(denoise, self.process, z, clamp=clamp)

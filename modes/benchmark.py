@@ -10,10 +10,11 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     """Trains what is not yet trained, then evaluates and samples each; a second call goes on where
     it was."""
     kept = [text for text in overrides if text.partition("=")[0] not in ("mode", "algo")]
-    for algo in settings["benchmark"]["algos"]:
-        own = [*kept, f"algo={algo}"]
-        directory = compose(own)["checkpointing"]["save_dir"]
-        train.run(compose(own), own, compose)
+    rows = [[*kept, f"algo={algo}"] for algo in settings["benchmark"]["algos"]]
+    composed = [compose(own) for own in rows]  # all before the first, which may take hours
+    for own, its in zip(rows, composed, strict=True):
+        directory = its["checkpointing"]["save_dir"]
+        train.run(its, own, compose)
         for mode in (ppl_eval, sample_eval):
             mine = [*own, f"eval.checkpoint_path={directory}"]
             mode.run(compose(mine), mine, compose)

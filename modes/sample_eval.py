@@ -54,8 +54,10 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         prompt=prompt,
         seed=settings["seed"],
     )
+    algorithm.temperature = options["temperature"]
+    most = length - len(prompt) if name == "ar" else options["steps"]
     began = time.monotonic()
-    tokens = draw(trainer, algorithm, options["num_sample_batches"], options["steps"])
+    tokens = draw(trainer, algorithm, options["num_sample_batches"], most)
     if not trainer.is_global_zero:
         return
     seconds = time.monotonic() - began
@@ -111,15 +113,17 @@ def sample_batch(
     return algorithm.sample(shape, sampler, start)
 
 
-def draw(trainer: L.Trainer, algorithm: Algorithm, batches: int, steps: int) -> Tensor:
-    """All batches (S, L) on the CPU, drawn by all devices, in the order of their numbers."""
+def draw(trainer: L.Trainer, algorithm: Algorithm, batches: int, most: int) -> Tensor:
+    """All batches (S, L) on the CPU, drawn by all devices, in the order of their numbers; `most`
+    network calls a batch, for the estimate of the time left."""
 
     def count(*_: Any) -> None:  # a value would replace the network's output
         bar.update()
 
     numbers: Any = range(batches)
     loader: Any = DataLoader(numbers, batch_size=1)
-    with tqdm(desc="network calls", unit="call", disable=not trainer.is_global_zero) as bar:
+    total, hidden = -(-batches // trainer.world_size) * most, not trainer.is_global_zero
+    with tqdm(desc="network calls", total=total, unit="call", disable=hidden) as bar:
         hook = algorithm.backbone.register_forward_hook(count)
         drawn: Any = trainer.predict(algorithm, loader)
         hook.remove()

@@ -205,6 +205,19 @@ def test_ar_samples_its_own_distribution() -> None:
     assert chi2 < 26 + 5 * math.sqrt(2 * 26)
 
 
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_temperature_reaches_the_draws(name: str) -> None:
+    """Near zero a single step draws the likeliest token: the same in every text of the batch."""
+    algorithm = build(name).eval()
+    sampler = autoregressive if name == "ar" else partial(ancestral, grid=uniform_grid(1))
+    start = torch.zeros(64, 1, dtype=torch.long)
+    hot = algorithm.sample((64, L), sampler, start)
+    algorithm.temperature = 1e-4
+    cold = algorithm.sample((64, L), sampler, start)
+    assert len(hot.unique(dim=0)) > 10
+    assert len(cold.unique(dim=0)) == 1
+
+
 def test_an_absorbing_sampler_calls_the_network_at_most_once_a_token() -> None:
     algorithm = build("mdlm").eval()
     sampler = partial(ancestral, grid=uniform_grid(1000))

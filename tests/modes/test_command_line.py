@@ -116,6 +116,15 @@ def test_its_refusal_is_one_line_on_the_command_line(command: Command) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_benchmark_names_an_unknown_algorithm_before_it_trains(
+    command: Command, tmp_path: Path
+) -> None:
+    done = command("mode=benchmark", "benchmark.algos=[ar,foo]")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: algo=foo: choose from ar, gidd, mdlm"
+    assert not (tmp_path / "run").exists()
+
+
 def test_bad_checkpoints_are_named(command: Command, tmp_path: Path) -> None:
     missing = command("mode=ppl_eval", f"eval.checkpoint_path={tmp_path}/none")
     assert missing.returncode == 2
