@@ -8,16 +8,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
-    "algos": {"backbones", "diffusion"},
+    "algos": {"backbones", "diffusion", "integral"},
     "backbones": {"diffusion.chunked"},
     "data": set(),
     "diffusion": set(),
     "evaluation": {"algos.base", "samplers", "diffusion"},
+    "integral": set(),
     "modes": {"algos", "backbones", "data", "diffusion", "evaluation", "samplers", "training"},
     "samplers": {"diffusion"},
     "training": set(),
 }
-NO_LIGHTNING = {"backbones", "diffusion", "samplers"}
+NO_LIGHTNING = {"backbones", "diffusion", "integral", "samplers"}
 ONLY_IN_MAIN = {"hydra", "omegaconf"}
 
 
