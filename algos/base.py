@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from backbones import DiT
 from diffusion.chunked import Prediction, chunked
 from diffusion.process import Process
+from diffusion.schedule import Alpha, Mix, closed
+from diffusion.shaping import Shaping
 from diffusion.times import (
     evaluation_noise,
     evaluation_times,
@@ -30,6 +33,7 @@ class Algorithm(L.LightningModule):
 
     nll_is_bound: bool
     scores_first = True  # whether the first position of a block is predicted at all
+    outputs_mask = False  # whether the network's outputs are N + 1, the mask among them
 
     def __init__(
         self,
@@ -45,7 +49,9 @@ class Algorithm(L.LightningModule):
         self.seed = seed
         self.evaluation_pass = 0
         self.network_evaluations = 0
-        self.temperature = 1.0  # of what the network predicts when it samples
+        self.shaping = Shaping()  # of what the network predicts when it samples
+        # The averaged weights by name, where training keeps them.
+        self.average: Callable[[], dict[str, Tensor]] | None = None
         self.sampling: Callable[[Algorithm, int], Tensor] | None = None
         self._optimizer = optimizer
         self._lr_factor = lr_factor
@@ -66,13 +72,17 @@ class Algorithm(L.LightningModule):
 
     def prediction(self, hidden: Tensor) -> Prediction:
         """What a sampler asks about hidden states (B, L, D)."""
-        return Prediction(self.backbone.head, hidden, self.temperature)
+        return Prediction(self.backbone.head, hidden, self.shaping)
 
     def scored(self, batch: Batch) -> Tensor:
         """(B, L) bool: the positions whose nats count."""
         if self.scores_first:
             return batch["scored"]
         return batch["scored"] & (torch.arange(batch["tokens"].shape[1], device=self.device) > 0)
+
+    def facts(self) -> dict[str, Any]:
+        """What a record says of the training beyond the configuration."""
+        return {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         # Noise and dropout depend on the seed and the examples alone: nothing to store, nothing to
@@ -120,11 +130,29 @@ class Algorithm(L.LightningModule):
 
 
 class Noised(NamedTuple):
-    """Noisy tokens z (B, L) at times t (B,) of `process`."""
+    """Noisy tokens z (B, L) at times t (B,) of `process`, and what the times weigh, (B,)."""
 
     process: Process
     t: Tensor
     z: Tensor
+    weight: Tensor
+
+
+def by_alpha(
+    kind: Callable[..., Mix], alpha: Alpha, vocab_size: int, time_conditioning: bool = True
+) -> dict[str, Any]:
+    """The processes of an algorithm whose noise has one shape: training's, and the one closed at
+    both ends of time for evaluation and sampling; the network's input is sigma = -log alpha."""
+
+    def sigma(t: Tensor) -> Tensor:
+        return -alpha(t).log()
+
+    return {
+        "process": Process(partial(kind, alpha=closed(alpha)), vocab_size),
+        "training_process": Process(partial(kind, alpha=alpha), vocab_size),
+        "level": sigma if time_conditioning else None,
+        "vocab_size": vocab_size,
+    }
 
 
 class DiffusionAlgorithm(Algorithm):
@@ -140,11 +168,12 @@ class DiffusionAlgorithm(Algorithm):
         sampling_eps: tuple[float, float] = (0.0, 0.0),
         antithetic_sampling: bool = True,
         level: Callable[[Tensor], Tensor] | None = None,
+        steps: int | None = None,
         **base: Any,
     ):
         """`process` covers all of time, from the text to pure noise: it evaluates and samples.
         Training draws t in [eps_0, 1 - eps_1] of `training_process`. `level` maps t (B,) to the
-        network's input, None for no input."""
+        network's input, None for no input. `steps` = T rounds every t up to a multiple of 1 / T."""
         super().__init__(**base)
         if min(sampling_eps) < 0 or sum(sampling_eps) >= 1:
             raise ValueError(f"training.sampling_eps={sampling_eps[0]}: from 0 to below 1")
@@ -154,48 +183,64 @@ class DiffusionAlgorithm(Algorithm):
         self.sampling_eps = sampling_eps
         self.antithetic_sampling = antithetic_sampling
         self.level = level
+        self.steps = steps
 
-    def training_noise(self, batch: Batch) -> Noised:
-        """One t per sequence, stratified over the global batch, and z from the global generator."""
+    def on_grid(self, t: Tensor) -> Tensor:
+        return t if self.steps is None else (t * self.steps).ceil().clamp_min(1) / self.steps
+
+    def training_times(self, batch: Batch) -> Tensor:
+        """t (B,), one per sequence, stratified over the global batch."""
         if self.antithetic_sampling:
             t = stratified(batch["index"], self.global_batch_size, self.seed)
         else:
             t = independent(batch["index"], self.seed)
         low, high = self.sampling_eps
-        t = low + (1 - low - high) * t
+        return self.on_grid(low + (1 - low - high) * t)
+
+    def training_noise(self, batch: Batch) -> Noised:
+        """z at the training times, from the global generator."""
+        t = self.training_times(batch)
         z = self.training_process.corrupt(batch["tokens"], t)
-        return Noised(self.training_process, t, torch.where(batch["noised"], z, batch["tokens"]))
+        z = torch.where(batch["noised"], z, batch["tokens"])
+        return Noised(self.training_process, t, z, torch.ones_like(t))
 
     def evaluation_noise(self, batch: Batch) -> Noised:
         """t over all of (0, 1) and z, both functions of (seed, pass, example) alone."""
         x, index = batch["tokens"], batch["index"]
         t = evaluation_times(index, self.seed, self.evaluation_pass)
+        weight, t = evaluation_weight(t), self.on_grid(t)
         uniform = evaluation_noise(index, x.shape[1], self.seed, self.evaluation_pass)
         z = self.process.corrupt(x, t, uniform)
-        return Noised(self.process, t, torch.where(batch["noised"], z, x))
+        return Noised(self.process, t, torch.where(batch["noised"], z, x), weight)
 
     def bound(self, fn: Callable[..., Tensor], batch: Batch) -> Tensor:
         """(B, L) values whose expectation is the integral of fn's over t in (0, 1)."""
-        noised = self.evaluation_noise(batch)
-        return self.per_token(fn, batch, noised) * evaluation_weight(noised.t).unsqueeze(-1)
+        return self.per_token(fn, batch, self.evaluation_noise(batch))
 
     def per_token(self, fn: Callable[..., Tensor], batch: Batch, noised: Noised) -> Tensor:
-        """fn(logits, x, z, mix, rate) at the scored positions (B, L), 0 elsewhere.
+        """weight * fn(logits, x, z, mix, rate) at the scored positions (B, L), 0 elsewhere."""
+        mix, rate = noised.process.mix(noised.t)
+        hidden = self.hidden(noised.z, noised.t)
+        rows = self.rows(batch, noised)
+        columns = (batch["tokens"], noised.z, mix, rate)
+        values = chunked(fn, self.backbone.head, hidden, *columns, rows=rows)
+        return values * noised.weight.unsqueeze(-1)
 
-        Without uniform noise an unmasked position has no loss, so only masked ones go through the
-        head."""
-        process, t, z = noised
-        mix, rate = process.mix(t)
+    def rows(self, batch: Batch, noised: Noised) -> Tensor:
+        """(B, L) bool: where a noised text costs anything. Without uniform noise an unmasked
+        position does not, so only masked ones go through the head."""
         rows = self.scored(batch)
-        if not process.has_noise:
-            rows = rows & (z == process.mask)
-        columns = (batch["tokens"], z, mix, rate)
-        return chunked(fn, self.backbone.head, self.hidden(z, t), *columns, rows=rows)
+        return rows if noised.process.has_noise else rows & (noised.z == noised.process.mask)
 
     def hidden(self, z: Tensor, t: Tensor) -> Tensor:
         """One network evaluation: (B, L, D)."""
         self.network_evaluations += 1
         return self.backbone(z, self.level(t) if self.level else None)
+
+    def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """What a network would put out (B, L, V) that knew log_p (B, L, N), p(x_l | z without
+        l)."""
+        return log_p
 
     def sample(
         self, shape: tuple[int, int], sampler: Callable[..., Tensor], prompt: Tensor

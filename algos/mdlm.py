@@ -1,15 +1,13 @@
 """MDLM (Sahoo et al., arXiv 2406.07524): masked diffusion, its bound a weighted cross-entropy."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from algos.base import Batch, DiffusionAlgorithm
+from algos.base import Batch, DiffusionAlgorithm, by_alpha
 from diffusion.bound import masked_bound, masked_nats
-from diffusion.process import Process
-from diffusion.schedule import Alpha, absorbing, closed
+from diffusion.schedule import Alpha, absorbing
 
 # the bound, and the cross-entropy without its weight
 LOSSES: dict[str, Callable[..., Tensor]] = {"bound": masked_bound, "low_var": masked_nats}
@@ -30,15 +28,9 @@ class MDLM(DiffusionAlgorithm):
         if loss_type not in LOSSES:
             raise ValueError(f"algo.loss_type={loss_type!r}: choose from {sorted(LOSSES)}")
 
-        def sigma(t: Tensor) -> Tensor:
-            return -alpha(t).log()
-
         super().__init__(
-            process=Process(partial(absorbing, alpha=closed(alpha)), vocab_size),
-            training_process=Process(partial(absorbing, alpha=alpha), vocab_size),
             sampling_eps=(sampling_eps, 0.0),
-            level=sigma if time_conditioning else None,
-            vocab_size=vocab_size,
+            **by_alpha(absorbing, alpha, vocab_size, time_conditioning),
             **diffusion,
         )
         self.loss = LOSSES[loss_type]

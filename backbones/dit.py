@@ -70,7 +70,8 @@ class DiT(nn.Module):
         weights: Tensor | None = None,
         cache: KVCache | None = None,
     ) -> Tensor:
-        """Hidden states (B, L, D) of tokens (B, L), or of soft tokens (B, L, K) with weights.
+        """Hidden states (B, L, D) of tokens (B, L), of soft tokens (B, L, K) with weights, or of
+        embeddings (B, L, D) that the caller has mixed.
 
         level (B,) is the noise level, None feeds zeros; a cache holds the tokens before these.
         """
@@ -87,6 +88,8 @@ class DiT(nn.Module):
         return self.norm(x, shift, scale)
 
     def _embed(self, tokens: Tensor, weights: Tensor | None) -> Tensor:
+        if tokens.is_floating_point():
+            return tokens
         if weights is None:
             return self.embedding(tokens)
         table = self.embedding.weight
@@ -129,9 +132,11 @@ class DiT(nn.Module):
         weights: Tensor | None,
         cache: KVCache | None,
     ) -> None:
-        if (tokens.dim(), weights is None) not in ((2, True), (3, False)):
+        kind = tokens.dim(), weights is None, tokens.is_floating_point()
+        if kind not in ((2, True, False), (3, False, False), (3, True, True)):
             raise ValueError(
-                f"tokens of shape {tuple(tokens.shape)}: give (B, L), or (B, L, K) with weights"
+                f"tokens of shape {tuple(tokens.shape)}: give (B, L), (B, L, K) with weights, or "
+                "embeddings (B, L, D)"
             )
         end = tokens.shape[1] + (0 if cache is None else cache.position)
         if end > self.length:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from diffusion.in_place import add_at_, softmax_
 from diffusion.schedule import Mix
 
 
@@ -26,23 +27,9 @@ class CrossEntropy:
     ) -> tuple[Tensor, Tensor]:
         """Values (n,) and a scale (n,); scale * (what `logits` then holds) is the gradient."""
         scale = self.weight(x, logits.shape[-1], *columns)
-        (log_p,) = _softmax_(logits, x)
-        _add_at_(logits, x, torch.full_like(log_p, -1.0))
+        (log_p,) = softmax_(logits, x)
+        add_at_(logits, x, torch.full_like(log_p, -1.0))
         return -scale * log_p, scale
-
-
-def _softmax_(logits: Tensor, *tokens: Tensor) -> list[Tensor]:
-    """Turns logits (n, N) into probabilities in place; log p(token) (n,) for each of `tokens`."""
-    peak = logits.amax(-1, keepdim=True)
-    chosen = [logits.gather(-1, token.unsqueeze(-1)) for token in tokens]
-    torch.softmax(logits, -1, out=logits)
-    # The likeliest token has probability 1 / sum exp(logit - peak): right where others underflow.
-    log_total = peak - logits.amax(-1, keepdim=True).log()
-    return [(logit - log_total).squeeze(-1) for logit in chosen]
-
-
-def _add_at_(values: Tensor, token: Tensor, amount: Tensor) -> None:
-    values.scatter_add_(-1, token.unsqueeze(-1), amount.to(values.dtype).unsqueeze(-1))
 
 
 def _every(x: Tensor, vocab_size: int) -> Tensor:
@@ -81,7 +68,8 @@ def interpolating_divergence(logits: Tensor, x: Tensor, z: Tensor, mix: Mix) -> 
     log_p = logits.log_softmax(-1)
     spread = torch.log1p(_odds(mix, logits) * log_p.exp()).sum(-1)
     at_x, at_z = (log_p.gather(-1, token.unsqueeze(-1)) for token in (x, _token(z, logits)))
-    return _divergence(at_x.squeeze(-1), at_z.squeeze(-1), spread, x, z, mix, logits.shape[-1])
+    columns = (x, z, mix, logits.shape[-1])
+    return _divergence(at_x.squeeze(-1), at_z.squeeze(-1), spread, *columns)[0]
 
 
 def _odds(mix: Mix, logits: Tensor) -> Tensor:
@@ -97,18 +85,21 @@ def _token(z: Tensor, logits: Tensor) -> Tensor:
 
 def _divergence(
     log_p_x: Tensor, log_p_z: Tensor, spread: Tensor, x: Tensor, z: Tensor, mix: Mix, size: int
-) -> Tensor:
-    """The divergence (n,) from what it needs of the vocabulary, float64."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The divergence (n,) from what it needs of the vocabulary, and its derivatives by the first
+    three, float64."""
     keep, n = mix.keep.double(), mix.noise.double() / size
-    log_q_x, log_q_z = (
-        torch.logaddexp(keep.log() + log_p.double(), n.log()) for log_p in (log_p_x, log_p_z)
-    )
-    entropy = torch.xlogy(keep + n, keep + n) - torch.xlogy(n, n)
+    log_keep, log_n = keep.log(), n.log()
+    raised_x, raised_z = log_keep + log_p_x.double(), log_keep + log_p_z.double()
+    log_q_x, log_q_z = torch.logaddexp(raised_x, log_n), torch.logaddexp(raised_z, log_n)
     given = keep * (z == x) + n  # q_t(z | x) at tokens
+    entropy = torch.xlogy(keep + n, keep + n) - torch.xlogy(n, n)
     no_ratio = (z == size) | (given == 0)
     log_ratio = torch.where(no_ratio, 0.0, given.log() - log_q_z)
-    log_ratio = log_ratio.clamp_max(700)  # finite where there is no noise, and so no weight
-    return entropy - keep * log_q_x - n * spread + torch.expm1(log_ratio) - log_ratio
+    excess = torch.expm1(log_ratio.clamp_max(700))  # finite where no noise is, and so no weight
+    value = entropy - keep * log_q_x - n * spread + excess - log_ratio.clamp_max(700)
+    at_x = -keep * (raised_x - log_q_x).exp()
+    return value, at_x, -excess * (raised_z - log_q_z).exp(), -n
 
 
 @dataclass(frozen=True)
@@ -124,24 +115,29 @@ class Interpolating:
     def with_gradient(
         self, logits: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix
     ) -> tuple[Tensor, Tensor]:
-        """As `CrossEntropy.with_gradient`: autograd on n numbers, the chain rule on N by hand.
+        """As `CrossEntropy.with_gradient`, by the chain rule.
 
         With a = o p / (1 + o p), o = keep / n: d spread = a - p sum a, d log p(y) = [y] - p."""
         scale = self.weight(x, z, mix, rate, logits.shape[-1])
         token, odds = _token(z, logits), _odds(mix, logits)
-        log_p_x, log_p_z = _softmax_(logits, x, token)
-        share = logits * odds
-        other = share.log1p()
-        parts = [one.requires_grad_() for one in (log_p_x, log_p_z, other.sum(-1))]
-        with torch.enable_grad():
-            value = _divergence(parts[0], parts[1], parts[2], x, z, mix, logits.shape[-1])
-            at_x, at_z, of_sum = torch.autograd.grad(value.sum(), parts)
-        share.div_(torch.add(share, 1, out=other)).mul_(of_sum.unsqueeze(-1))
+        log_p_x, log_p_z = softmax_(logits, x, token)
+        scratch = (logits * odds).add_(1)
+        parts = (log_p_x, log_p_z, _sum_of_logs(scratch))
+        value, at_x, at_z, of_sum = _divergence(*parts, x, z, mix, logits.shape[-1])
+        share = torch.mul(logits, scratch.reciprocal_(), out=scratch)
+        share.mul_((odds * of_sum.unsqueeze(-1)).to(share.dtype))
         drain = at_x + at_z + share.sum(-1)
-        logits.mul_(-drain.unsqueeze(-1)).add_(share)
-        _add_at_(logits, x, at_x)
-        _add_at_(logits, token, at_z)
-        return scale * value.detach(), scale
+        logits.mul_(-drain.unsqueeze(-1).to(logits.dtype)).add_(share)
+        add_at_(logits, x, at_x)
+        add_at_(logits, token, at_z)
+        return scale * value, scale
+
+
+def _sum_of_logs(values: Tensor) -> Tensor:
+    """sum_j log u_j (n,), of products of two: half as many logarithms."""
+    half = values.shape[-1] // 2
+    pairs = (values[:, :half] * values[:, half : 2 * half]).log_().sum(-1)
+    return pairs + values[:, 2 * half :].log().sum(-1)
 
 
 # The bound of every process of this suite: GIDD's; MDLM's without noise, UDLM's and DUO's without

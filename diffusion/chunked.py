@@ -1,7 +1,7 @@
 """The only place that turns hidden states into logits, some rows at a time: no (B, L, V) tensor is
 ever built."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from diffusion import categorical
 
-RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,)
+RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
 Column = Tensor | tuple[Tensor, ...]
 
 # float32 logits held at once: on a CPU few enough to stay near the caches, on a GPU enough to fill
 # it
 CHUNK_BYTES = {"cpu": 2**25, "cuda": 2**29}
+# Of these, what a row function gets at a time: on a CPU it makes several passes over them, which
+# stay in the cache, and its scratch space is small enough to be used again by the allocator.
+BLOCK_BYTES = {"cpu": 2**22, "cuda": 2**29}
 
 
 def chunked(
@@ -22,11 +25,11 @@ def chunked(
 ) -> Tensor:
     """fn(head(hidden), *columns) for each position (B, L), 0 where `rows` (B, L) is False.
 
-    Columns are (B, L, ...) or (B, 1) tensors, or named tuples of them, and get no gradient.
-    Gradients reach `hidden` (B, L, D) and the head; they are computed with the values, in one pass,
-    when every row's value enters the loss with the same factor, and by a second pass over the head
-    otherwise. A function with a method `with_gradient` (see diffusion.bound) spares autograd the
-    vocabulary."""
+    Columns are (B, L, ...) or (B, 1) tensors, or named tuples of them, and get no gradient; without
+    gradients fn may return several numbers a row. Gradients reach `hidden` (B, L, D) and the head;
+    they are computed with the values, in one pass, when every row's value enters the loss with the
+    same factor, and by a second pass over the head otherwise. A function with a method
+    `with_gradient` (see diffusion.bound) spares autograd the vocabulary."""
     shape = hidden.shape[:2]
     chosen = None if rows is None else rows.flatten().nonzero().squeeze(-1)
 
@@ -40,8 +43,8 @@ def chunked(
     else:
         values = _rows(fn, head, flat(hidden), taken)
     if chosen is not None:
-        values = values.new_zeros(shape.numel()).index_put((chosen,), values)
-    return values.view(shape)
+        values = values.new_zeros(shape.numel(), *values.shape[1:]).index_put((chosen,), values)
+    return values.unflatten(0, shape)
 
 
 def _each(function: Callable[[Tensor], Tensor], column: Column) -> Column:
@@ -51,31 +54,44 @@ def _each(function: Callable[[Tensor], Tensor], column: Column) -> Column:
     return type(column)(*(function(tensor) for tensor in column))
 
 
-def _slices(count: int, width: int, device: torch.device) -> list[slice]:
-    size = max(1, CHUNK_BYTES.get(device.type, CHUNK_BYTES["cpu"]) // (4 * width))
-    return [slice(start, start + size) for start in range(0, count, size)]
+def _slices(count: int, width: int, device: torch.device, limit: dict[str, int]) -> list[slice]:
+    size = max(1, limit.get(device.type, limit["cpu"]) // (4 * width))
+    return [slice(start, start + size) for start in range(0, max(count, 1), size)]
 
 
 def _cut(columns: list[Column], part: slice) -> list[Column]:
     return [_each(lambda tensor: tensor[part], column) for column in columns]
 
 
+def _blocks(fn: Callable[..., Any], logits: Tensor, columns: list[Column]) -> Iterator[Any]:
+    """fn(logits, *columns) of a few rows after another."""
+    for block in _slices(len(logits), logits.shape[1], logits.device, BLOCK_BYTES):
+        yield fn(logits[block], *_cut(columns, block))
+
+
 def _rows(fn: RowFunction, head: nn.Linear, hidden: Tensor, columns: list[Column]) -> Tensor:
     """Values (n,) without gradients, from float32 logits whatever the precision of the network."""
+    values: list[Tensor] = []
     with torch.autocast(hidden.device.type, enabled=False):
         hidden = hidden.to(head.weight.dtype)
-        parts = _slices(len(hidden), head.out_features, hidden.device)
-        values = [fn(head(hidden[part]), *_cut(columns, part)) for part in parts]
-    return torch.cat(values) if values else hidden.new_zeros(0)
+        for part in _slices(len(hidden), head.out_features, hidden.device, CHUNK_BYTES):
+            values += _blocks(fn, head(hidden[part]), _cut(columns, part))
+    return torch.cat(values)
 
 
-def _by_autograd(fn: RowFunction, logits: Tensor, columns: list[Column]) -> tuple[Tensor, Tensor]:
-    """Values (n,) and the gradient (n, V) of each to its own logits."""
-    logits.requires_grad_()
-    with torch.enable_grad():
-        values = fn(logits, *columns)
-        (gradient,) = torch.autograd.grad(values.sum(), logits)
-    return values.detach(), gradient
+def _with_gradient(
+    fn: RowFunction, logits: Tensor, columns: list[Column]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Values (n,), a scale (n,) and an array (n, V), whose product is the gradient of each value to
+    its own logits."""
+    if not hasattr(fn, "with_gradient"):
+        logits.requires_grad_()
+        with torch.enable_grad():
+            value = fn(logits, *columns)
+            (gradient,) = torch.autograd.grad(value.sum(), logits)
+        return value.detach(), torch.ones_like(value), gradient
+    values, scales = zip(*_blocks(fn.with_gradient, logits, columns), strict=True)
+    return torch.cat(values), torch.cat(scales), logits
 
 
 def _gradients(
@@ -90,22 +106,15 @@ def _gradients(
     hidden, weight, bias = inputs
     low_weight, low_bias = weight.to(dtype), bias.to(dtype)
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
-    d_weight = torch.zeros_like(weight) if len(hidden) == 0 else torch.empty_like(weight)
+    d_weight = torch.empty_like(weight)
     values = []
-    parts = _slices(len(hidden), len(weight), hidden.device)
+    parts = _slices(len(hidden), len(weight), hidden.device, CHUNK_BYTES)
     # One buffer for all chunks: a new one each time would be memory that the system has to clear.
-    buffer = weight.new_empty(len(hidden[parts[0]]) if parts else 0, len(weight), dtype=dtype)
+    buffer = weight.new_empty(len(hidden[parts[0]]), len(weight), dtype=dtype)
     for part in parts:
         low_hidden = hidden[part].to(dtype)
         logits = torch.addmm(low_bias, low_hidden, low_weight.T, out=buffer[: len(low_hidden)])
-        logits = logits.to(weight.dtype)
-        own = getattr(fn, "with_gradient", None)
-        if own is None:
-            value, d_logits = _by_autograd(fn, logits, _cut(columns, part))
-            scale = torch.ones_like(value)
-        else:
-            value, scale = own(logits, *_cut(columns, part))
-            d_logits = logits
+        value, scale, d_logits = _with_gradient(fn, logits.to(weight.dtype), _cut(columns, part))
         values.append(value)
         scale = scale if factors is None else scale * factors[part]
         scale = scale.to(weight.dtype).unsqueeze(-1)  # on D numbers a row, not on V
@@ -119,7 +128,7 @@ def _gradients(
             d_weight.copy_(d_logits.T @ scaled)
         else:
             d_weight += d_logits.T @ scaled
-    return torch.cat(values) if values else hidden.new_zeros(0), [d_hidden, d_weight, d_bias]
+    return torch.cat(values), [d_hidden, d_weight, d_bias]
 
 
 class _RowsWithGradient(torch.autograd.Function):
@@ -160,29 +169,43 @@ class _RowsWithGradient(torch.autograd.Function):
 
 class Prediction:
     """What the network says about every position of a batch, answered lazily: hidden states (B, L,
-    D) and the head."""
+    D) and the head; `shaping` (see diffusion.shaping) bends the logits of p."""
 
-    def __init__(self, head: nn.Linear, hidden: Tensor, temperature: float = 1.0):
+    def __init__(
+        self,
+        head: nn.Linear,
+        hidden: Tensor,
+        shaping: Callable[[Tensor], Tensor] = lambda logits: logits,
+    ):
         self.head = head
         self.hidden = hidden
-        self.temperature = temperature
+        self.shaping = shaping
 
     @torch.no_grad()
+    def ask(self, fn: RowFunction, *columns: Column, where: Tensor | None = None) -> Tensor:
+        """fn(outputs (n, V), *columns (n, ...)) at the positions where `where` (B, L) is True, 0
+        elsewhere; the outputs as the network makes them."""
+        return chunked(fn, self.head, self.hidden, *columns, rows=where)
+
     def mass_at(self, z: Tensor, where: Tensor | None = None) -> Tensor:
         """p(z | .) (B, L) float64, 0 where `where` (B, L) is False."""
 
         def mass(logits: Tensor, token: Tensor) -> Tensor:
-            logits = logits / self.temperature
+            logits = self.shaping(logits)
             log_p = logits.gather(-1, token.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
             return log_p.double().exp()
 
-        return chunked(mass, self.head, self.hidden, z, rows=where)
+        return self.ask(mass, z, where=where)
 
-    @torch.no_grad()
-    def draw(self, where: Tensor) -> Tensor:
-        """Tokens (B, L) ~ p at the positions where `where` (B, L) is True, 0 elsewhere."""
+    def draw(self, where: Tensor, among: int | None = None) -> Tensor:
+        """Tokens (B, L) ~ p at the positions where `where` (B, L) is True, 0 elsewhere; `among`
+        the first so many outputs only."""
 
         def tokens(logits: Tensor) -> Tensor:
-            return categorical.draw(logits / self.temperature)
+            return categorical.draw(self.shaping(logits[:, :among]))
 
-        return chunked(tokens, self.head, self.hidden, rows=where).long()
+        return self.ask(tokens, where=where).long()
+
+    def likeliest(self, where: Tensor, among: int | None = None) -> Tensor:
+        """argmax p (B, L) where `where` is True, 0 elsewhere; `among` as in `draw`."""
+        return self.ask(lambda logits: logits[:, :among].argmax(-1), where=where).long()

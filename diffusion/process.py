@@ -8,18 +8,21 @@ from diffusion.schedule import Mix, Schedule
 
 
 class Process:
-    """A schedule over a vocabulary of `vocab_size` = N ordinary tokens; the mask is the id N."""
+    """A schedule over a vocabulary of `vocab_size` = N ordinary tokens; the mask is the id N.
 
-    def __init__(self, schedule: Schedule, vocab_size: int):
+    `predicts_mask` says that predictions p(. | z) are over N + 1 states, as D3PM's."""
+
+    def __init__(self, schedule: Schedule, vocab_size: int, predicts_mask: bool = False):
         self.schedule = schedule
         self.vocab_size = vocab_size
         self.mask = vocab_size
+        self.predicts_mask = predicts_mask
         middle = schedule(torch.tensor([0.5], dtype=torch.float64))
         self.has_noise = bool(middle.noise > 0)
 
     def mix(self, t: Tensor) -> tuple[Mix, Mix]:
         """The mixture at times t (B,) and its time derivative, each (B, 1) float64."""
-        t = t.double()
+        t = t.double().contiguous()  # jvp takes no expanded view
         value, rate, *_ = torch.func.jvp(self.schedule, (t,), (torch.ones_like(t),))
         return value, rate
 
@@ -55,14 +58,19 @@ class Process:
         masked = uniform[0] * (mix.mask + mix.noise) < mix.mask
         return torch.where(masked, self.mask, (uniform[1] * self.vocab_size).long())
 
+    def asks(self, z: Tensor) -> Tensor:
+        """(B, L) bool: where the chance to jump depends on the mass p(z | z) of the prediction."""
+        masked = z == self.mask
+        return (~masked & self.has_noise) | (masked & self.predicts_mask)
+
     def jump(self, z: Tensor, at_input: Tensor | float, t: Tensor, s: Tensor) -> Tensor:
         """rho (B, L) of q(z_s | z_t, p) = (1 - rho) [z_s = z_t] + rho q_s(z_s | p), float64, for s
         < t.
 
-        rho = (b_t - keep_t / keep_s b_s)(z) / (keep_t p(z) + b_t(z)); at_input is the network's p(z
-        | z), which plays no part at masks."""
+        rho = (b_t - keep_t / keep_s b_s)(z) / (keep_t p(z) + b_t(z)); at_input is the prediction's
+        p(z | z), which plays no part where `asks` is False."""
         now, then = self.schedule(t.double()), self.schedule(s.double())
         b = self.at(z, now)
         gained = b - now.keep / then.keep * self.at(z, then)
-        total = b + torch.where(z == self.mask, 0.0, now.keep * at_input)
+        total = b + torch.where(self.asks(z), now.keep * at_input, 0.0)
         return torch.where(gained > 0, gained / total, 0.0)

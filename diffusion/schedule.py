@@ -52,6 +52,12 @@ def closed(alpha: Alpha) -> Alpha:
     return lambda t: (alpha(t) - end) / (start - end)
 
 
+def started(alpha: Alpha) -> Alpha:
+    """The same sigma = -log alpha, counted from t = 0: alpha(0) = 1 exactly, alpha(1) > 0 stays."""
+    start = float(alpha(torch.zeros(1, dtype=torch.float64)))
+    return lambda t: alpha(t) / start
+
+
 def absorbing(t: Tensor, alpha: Alpha = log_linear) -> Mix:
     """keep = alpha(t), the rest is masked; t (B,) in [0, 1]."""
     keep = alpha(t.unsqueeze(-1))

@@ -6,5 +6,11 @@ from torch import Tensor
 
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive
+from samplers.score import analytic, euler
 
-SAMPLERS: dict[str, Callable[..., Tensor]] = {"ancestral": ancestral, "ar": autoregressive}
+SAMPLERS: dict[str, Callable[..., Tensor]] = {
+    "ancestral": ancestral,
+    "analytic": analytic,
+    "euler": euler,
+    "ar": autoregressive,
+}

@@ -81,6 +81,25 @@ def test_soft_tokens_are_the_weighted_sum_of_rows(build: Build) -> None:
     torch.testing.assert_close(entered[0].double(), expected, atol=1e-6, rtol=1e-5)
 
 
+def test_embeddings_enter_as_they_are(build: Build, tokens: Tensor) -> None:
+    """What the caller mixed replaces the look-up, and carries its gradient."""
+    net = build()
+    level = torch.tensor([0.1, 0.5, 0.9])
+    results = []
+    for given in (tokens, F.one_hot(tokens, 12).float() @ net.embedding.weight):
+        hidden = net(given, level)
+        (hidden * torch.linspace(-1, 1, 32)).sum().backward()
+        assert net.embedding.weight.grad is not None
+        results.append((hidden.detach(), net.embedding.weight.grad.clone()))
+        net.zero_grad()
+    torch.testing.assert_close(results[0], results[1])
+    mixed = torch.randn(3, 10, 32, generator=torch.Generator().manual_seed(3))
+    entered: list[Tensor] = []
+    with net.blocks[0].register_forward_pre_hook(lambda _, args: entered.append(args[0])):
+        net(mixed, level)
+    assert torch.equal(entered[0], mixed)
+
+
 def test_dropout_falls_on_the_branch_and_keeps_its_mean() -> None:
     torch.manual_seed(0)
     net = DiT(3, hidden_size=64, length=64, n_blocks=1, n_heads=2, dropout=0.25, causal=True)
@@ -126,6 +145,16 @@ def test_constructor_refuses_by_name(build: Build, changes: dict[str, Any], mess
             False,
             {"tokens": torch.zeros(1, 2, dtype=torch.long), "weights": torch.ones(1, 2)},
             "with weights",
+        ),
+        (
+            False,
+            {"tokens": torch.zeros(1, 2)},
+            r"shape \(1, 2\): give .* or embeddings \(B, L, D\)",
+        ),
+        (
+            False,
+            {"tokens": torch.zeros(1, 2, 32), "weights": torch.ones(1, 2, 32)},
+            r"or embeddings \(B, L, D\)",
         ),
         (
             False,

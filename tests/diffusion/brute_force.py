@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy import linalg, stats
 
 Level = tuple[float, float, float]
 
@@ -56,9 +56,9 @@ def leftover(level: Level, size: int) -> np.ndarray:
     return np.append(np.full(size, noise / size), mask)
 
 
-def marginal(level: Level, size: int) -> np.ndarray:
-    """(N, N+1) matrix of q_t(z | x)."""
-    return level[0] * np.eye(size, size + 1) + leftover(level, size)
+def marginal(level: Level, size: int, clean: int | None = None) -> np.ndarray:
+    """(N, N+1) matrix of q_t(z | x); with `clean` = N + 1 the mask may be clean too."""
+    return level[0] * np.eye(clean or size, size + 1) + leftover(level, size)
 
 
 def transition(later: Level, earlier: Level, size: int) -> np.ndarray:
@@ -67,10 +67,14 @@ def transition(later: Level, earlier: Level, size: int) -> np.ndarray:
     return ratio * np.eye(size + 1) + leftover(later, size) - ratio * leftover(earlier, size)
 
 
-def posterior(prediction: np.ndarray, z: int, later: Level, earlier: Level) -> np.ndarray:
-    """(N+1,) Bayes: q(z_s | z_t = z), clean token ~ prediction (N,); an impossible z stays z."""
-    size = len(prediction)
-    joint = transition(later, earlier, size)[:, z] * (prediction @ marginal(earlier, size))
+def posterior(
+    prediction: np.ndarray, z: int, later: Level, earlier: Level, size: int | None = None
+) -> np.ndarray:
+    """(N+1,) Bayes: q(z_s | z_t = z), clean token ~ prediction (N,), or (N+1,) where `size` = N
+    says that the last one is the mask; an impossible z stays z."""
+    size = size or len(prediction)
+    clean = prediction @ marginal(earlier, size, len(prediction))
+    joint = transition(later, earlier, size)[:, z] * clean
     return joint / joint.sum() if joint.sum() > 0 else np.eye(size + 1)[z]
 
 
@@ -143,14 +147,52 @@ def information(language: np.ndarray, level: Level) -> float:
     return entropy(corrupted(language, level)) - language.ndim * noise
 
 
-def sampler_kernel(language: np.ndarray, later: Level, earlier: Level) -> np.ndarray:
-    """(S^L, S^L) one step that redraws every position independently from its exact posterior."""
-    size, length = language.shape[0], language.ndim
-    prediction, texts = leave_one_out(language, later), states(size, length)
+def product_kernel(
+    laws: Callable[[int, int, int], np.ndarray], size: int, length: int
+) -> np.ndarray:
+    """(S^L, S^L) one step that redraws every position by itself: laws(row, position, z) (S,)."""
+    texts = states(size, length)
     kernel = np.zeros((len(texts), len(texts)))
     for row, text in enumerate(texts):
         law = np.ones(1)
         for position, z in enumerate(text):
-            law = np.kron(law, posterior(prediction[row, position], int(z), later, earlier))
+            law = np.kron(law, laws(row, position, int(z)))
         kernel[row] = law
     return kernel
+
+
+def sampler_kernel(language: np.ndarray, later: Level, earlier: Level) -> np.ndarray:
+    """(S^L, S^L) one step that redraws every position independently from its exact posterior."""
+    prediction = leave_one_out(language, later)
+    return product_kernel(
+        lambda row, position, z: posterior(prediction[row, position], z, later, earlier),
+        language.shape[0],
+        language.ndim,
+    )
+
+
+def rate_matrix(kind: str, size: int) -> np.ndarray:
+    """(N+1, N+1) rates from row to column per unit of sigma: to the mask, or to a uniform token."""
+    if kind == "absorbing":
+        return np.append(np.zeros((size + 1, size)), np.ones((size + 1, 1)), 1) - np.eye(size + 1)
+    rates = np.zeros((size + 1, size + 1))
+    rates[:size, :size] = 1 / size - np.eye(size)
+    return rates
+
+
+def positive(weights: np.ndarray) -> np.ndarray:
+    """Weights as a law, those below zero left out."""
+    return weights.clip(0) / weights.clip(0).sum()
+
+
+def analytic_step(scores: np.ndarray, z: int, rates: np.ndarray, sigma: float) -> np.ndarray:
+    """SEDD's p(z_s = y) ~ (exp(-sigma Q) s)_y exp(sigma Q)(y -> z), by matrix exponentials."""
+    return positive(linalg.expm(-sigma * rates).T @ scores * linalg.expm(sigma * rates)[:, z])
+
+
+def euler_step(scores: np.ndarray, z: int, rates: np.ndarray, sigma: float) -> np.ndarray:
+    """SEDD's [y = z] + sigma R_y, R_y = Q(y -> z) s_y for y != z and R_z = -sum of the others."""
+    reverse = rates[:, z] * scores
+    reverse[z] = 0
+    reverse[z] = -reverse.sum()
+    return positive(np.eye(len(scores))[z] + sigma * reverse)

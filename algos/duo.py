@@ -1,0 +1,98 @@
+"""DUO (Sahoo et al., arXiv 2506.10892): uniform noise as the argmax of a Gaussian one, and a
+curriculum of soft inputs from there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from algos.base import Batch, DiffusionAlgorithm, by_alpha
+from algos.gaussian import GaussianTime
+from diffusion.bound import interpolating_bound
+from diffusion.chunked import chunked
+from diffusion.schedule import Alpha, uniform
+from integral.competitors import competitors, latent, soft_tokens
+from integral.soft_embedding import soft_embedding
+
+
+class DUO(DiffusionAlgorithm):
+    """The bound of uniform noise. For the first part of training its input is softmax(w / tau), w
+    the Gaussian latent whose argmax is z, at noise levels between gamma_min and gamma_max only:
+    biased, of low variance. `curriculum` says how the softmax is taken:
+
+    "full" over the whole vocabulary, as first published; "efficient" over the true token and its k
+    largest competitors, the rest in expectation (Duo++)."""
+
+    def __init__(
+        self,
+        alpha: Alpha,
+        vocab_size: int,
+        max_steps: int,
+        curriculum: str = "efficient",
+        k: int = 2,
+        tau: float = 1e-3,
+        gamma_min: float | None = None,
+        gamma_max: float | None = None,
+        curriculum_share: float = 0.5,
+        sampling_eps: float = 1e-3,
+        **diffusion: Any,
+    ):
+        if curriculum not in CURRICULA:
+            raise ValueError(f"algo.curriculum={curriculum!r}: choose from {sorted(CURRICULA)}")
+        if not 2 <= k < vocab_size:
+            raise ValueError(f"algo.k={k}: at least 2 and below the {vocab_size} tokens")
+        if tau <= 0:
+            raise ValueError(f"algo.tau={tau}: must be positive")
+        if not 0 <= curriculum_share <= 1:
+            raise ValueError(f"algo.curriculum_share={curriculum_share}: from 0 to 1")
+        super().__init__(
+            sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
+        )
+        self.curriculum = CURRICULA[curriculum]
+        self.k, self.tau = k, tau
+        self.gaussian = GaussianTime(vocab_size, gamma_min, gamma_max)
+        self.switch_step = round(curriculum_share * max_steps)
+
+    def objective(self, batch: Batch) -> Tensor:
+        if self.global_step >= self.switch_step:
+            return self.per_token(interpolating_bound, batch, self.training_noise(batch))
+        x, t = batch["tokens"], self.training_times(batch)
+        mix, rate = self.gaussian.process.mix(t)
+        z, *soft = self.curriculum(self, x, self.gaussian.gamma(t), batch["noised"])
+        hidden = self.backbone(soft[0], -mix.keep.squeeze(-1).log(), *soft[1:])
+        columns = (x, z, mix, rate)
+        return chunked(
+            interpolating_bound, self.backbone.head, hidden, *columns, rows=self.scored(batch)
+        )
+
+    def nll(self, batch: Batch) -> Tensor:
+        return self.bound(interpolating_bound, batch)
+
+
+Soft = tuple[Tensor, ...]  # z (B, L) and what the network takes in its place
+
+
+def full(algorithm: DUO, x: Tensor, gamma: Tensor, noised: Tensor) -> Soft:
+    """Embeddings (B, L, D) of the softmax over all N tokens."""
+    table = algorithm.backbone.embedding.weight
+    z, soft = soft_embedding(x, gamma, algorithm.tau, table, algorithm.vocab_size)
+    plain = algorithm.backbone.embedding(x)
+    return torch.where(noised, z, x), torch.where(noised.unsqueeze(-1), soft, plain)
+
+
+def efficient(algorithm: DUO, x: Tensor, gamma: Tensor, noised: Tensor) -> Soft:
+    """Soft tokens (B, L, k + 1) with weights."""
+    size = algorithm.vocab_size
+    drawn = competitors(x, algorithm.k, size)
+    tokens, weights = soft_tokens(drawn, x, gamma, algorithm.tau, size)
+    alone = torch.zeros_like(weights)
+    alone[..., 0] = 1  # x comes first
+    weights = torch.where(noised.unsqueeze(-1), weights, alone)
+    return torch.where(noised, latent(drawn, x, gamma), x), tokens, weights
+
+
+CURRICULA: dict[str, Callable[[DUO, Tensor, Tensor, Tensor], Soft]] = {
+    "full": full,
+    "efficient": efficient,
+}

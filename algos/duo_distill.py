@@ -1,0 +1,114 @@
+"""Discrete consistency distillation (Sahoo et al., arXiv 2506.10892): a DUO model learns to predict
+from the noisier of two times what its teacher predicts from the other."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from algos.base import Batch, DiffusionAlgorithm, by_alpha
+from algos.gaussian import GaussianTime
+from backbones import DiT
+from diffusion.bound import interpolating_bound
+from diffusion.chunked import chunked
+from diffusion.divergence import PredictionKL
+from diffusion.schedule import Alpha, uniform
+from integral.competitors import competitors, latent
+
+DIVERGENCES = {"reverse": False, "forward": True}  # KL(student || teacher), KL(teacher || student)
+TEACHERS = ("raw", "averaged")  # the student's weights as they are, or their moving average
+
+
+class DUODistill(DiffusionAlgorithm):
+    """KL between the student at (z_t, t) and the teacher at (z_s, s), s = max(t - delta, 0), on one
+    Gaussian path. Training has `rounds` of max_steps / rounds steps; the teacher becomes the
+    student, and delta doubles from 1 / grid, at the start of each.
+
+    The teacher is kept in eval mode and out of the modules: it has no gradients, no average and no
+    part in the weights of a checkpoint."""
+
+    def __init__(
+        self,
+        alpha: Alpha,
+        vocab_size: int,
+        max_steps: int,
+        rounds: int = 5,
+        grid: int = 512,
+        divergence: str = "reverse",
+        teacher: str = "raw",
+        gamma_min: float = -4.0,
+        gamma_max: float = -1.0,
+        sampling_eps: float = 1e-3,
+        **diffusion: Any,
+    ):
+        if divergence not in DIVERGENCES:
+            raise ValueError(f"algo.divergence={divergence!r}: choose from {sorted(DIVERGENCES)}")
+        if teacher not in TEACHERS:
+            raise ValueError(f"algo.teacher={teacher!r}: choose from {sorted(TEACHERS)}")
+        if not 1 <= rounds <= max_steps:
+            raise ValueError(f"algo.rounds={rounds}: from 1 to trainer.max_steps={max_steps}")
+        if grid < 1:
+            raise ValueError(f"algo.grid={grid}: must be at least 1")
+        super().__init__(
+            sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
+        )
+        self.gaussian = GaussianTime(vocab_size, gamma_min, gamma_max)
+        self.rounds, self.grid, self.max_steps = rounds, grid, max_steps
+        self.forward_kl = DIVERGENCES[divergence]
+        self.teacher_is = teacher
+        self.round = -1
+        self._teacher: tuple[DiT, ...] = ()  # in a tuple, which is not searched for modules
+
+    def delta(self) -> float:
+        """How far back in time the teacher looks, at most all of it."""
+        return min(1.0, 2**self.round / self.grid)
+
+    def teacher(self) -> DiT:
+        """The teacher of the current round."""
+        now = min(self.global_step * self.rounds // self.max_steps, self.rounds - 1)
+        if now != self.round:
+            self.round = now
+            self._teacher = (self._copy_of_student(),)
+        return self._teacher[0].to(self.device)
+
+    def _copy_of_student(self) -> DiT:
+        teacher = copy.deepcopy(self.backbone).requires_grad_(False).eval()
+        if self.teacher_is == "averaged" and self.round > 0:
+            assert self.average is not None
+            prefix = "backbone."
+            average = {k.removeprefix(prefix): v for k, v in self.average().items()}
+            teacher.load_state_dict(average)
+        return teacher
+
+    def objective(self, batch: Batch) -> Tensor:
+        teacher, x, t = self.teacher(), batch["tokens"], self.training_times(batch)
+        path = competitors(x, 1, self.vocab_size)
+        now = self._hidden_at(self.backbone, batch, path, t)
+        with torch.no_grad():
+            then = self._hidden_at(teacher, batch, path, (t - self.delta()).clamp_min(0))
+        loss = PredictionKL(teacher.head, self.forward_kl)
+        return chunked(loss, self.backbone.head, now, then, rows=self.scored(batch))
+
+    def _hidden_at(self, network: DiT, batch: Batch, path: Any, t: Tensor) -> Tensor:
+        x, gamma = batch["tokens"], self.gaussian.gamma(t)
+        z = torch.where(batch["noised"], latent(path, x, gamma), x)
+        return network(z, -self.gaussian.keep(gamma).log())
+
+    def nll(self, batch: Batch) -> Tensor:
+        return self.bound(interpolating_bound, batch)
+
+    def facts(self) -> dict[str, Any]:
+        """The rounds that training has begun, and where the teacher came from."""
+        return {"distillation": {"rounds": self.round + 1, "teacher": self.teacher_is}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        weights = self._teacher[0].state_dict() if self._teacher else {}
+        checkpoint["distillation"] = {"round": self.round, "teacher": weights}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        stored = checkpoint["distillation"]
+        self.round = stored["round"]
+        if stored["teacher"]:
+            self._teacher = (copy.deepcopy(self.backbone).requires_grad_(False).eval(),)
+            self._teacher[0].load_state_dict(stored["teacher"])

@@ -1,0 +1,26 @@
+"""UDLM (Schiff et al., arXiv 2412.10193), which is DUO's base (Sahoo et al., arXiv 2506.10892):
+uniform noise."""
+
+from typing import Any
+
+from torch import Tensor
+
+from algos.base import Batch, DiffusionAlgorithm, by_alpha
+from diffusion.bound import interpolating_bound
+from diffusion.schedule import Alpha, uniform
+
+
+class UDLM(DiffusionAlgorithm):
+    """The continuous-time bound of uniform noise, Rao-Blackwellised: two gathers and one sum over
+    the vocabulary."""
+
+    def __init__(self, alpha: Alpha, vocab_size: int, sampling_eps: float = 1e-3, **diffusion: Any):
+        super().__init__(
+            sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
+        )
+
+    def objective(self, batch: Batch) -> Tensor:
+        return self.per_token(interpolating_bound, batch, self.training_noise(batch))
+
+    def nll(self, batch: Batch) -> Tensor:
+        return self.bound(interpolating_bound, batch)

@@ -1,0 +1,75 @@
+"""Algorithms as their files in configs/algo describe them, small: a new file is a new one here."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import initialize_config_dir
+from torch import Tensor
+
+import main
+from algos.base import Algorithm, Batch
+from modes.build import algorithm
+from samplers import SAMPLERS
+from samplers.ancestral import uniform_grid
+
+CONFIGS = Path(main.__file__).parent / "configs"
+TINY = {"hidden_size": 16, "n_blocks": 1, "n_heads": 2, "cond_dim": 8, "dropout": 0.0}
+
+
+def _composed(group: str) -> dict[str, dict[str, Any]]:
+    """The settings with each file of a group by the name they give it: aliases count once."""
+    found: dict[str, dict[str, Any]] = {}
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        for file in sorted((CONFIGS / group).glob("*.yaml")):
+            settings = main.compose([f"{group}={file.stem}"])
+            found.setdefault(settings[group]["name"], settings)
+    return found
+
+
+SETTINGS, NOISES = _composed("algo"), _composed("noise")
+NAMES = sorted(SETTINGS)
+DIFFUSION = [name for name in NAMES if name != "ar"]  # ar has no noise
+KNOWN = {name: SETTINGS[name]["algo"] for name in NAMES}
+# every algorithm with every noise that it takes, None where it brings its own, and with every
+# sampler
+NOISED = [(name, noise) for name in DIFFUSION for noise in KNOWN[name]["noises"] or [None]]
+PREDICTORS = [(name, predictor) for name in NAMES for predictor in KNOWN[name]["predictors"]]
+
+
+def build(
+    name: str, vocab_size: int = 5, length: int = 6, noise: str | None = None, **own: Any
+) -> Algorithm:
+    """A network of random weights, so that no two positions predict the same."""
+    settings, noises = deepcopy(SETTINGS[name]), KNOWN[name]["noises"]
+    if noises:
+        settings["noise"] = dict(NOISES[noise or noises[0]]["noise"])
+    settings["algo"] |= own
+    settings["model"] |= TINY | {"length": length}
+    settings["loader"]["global_batch_size"] = 8
+    made = algorithm(settings, vocab_size)
+    with torch.no_grad():
+        for parameter in made.backbone.parameters():
+            parameter.normal_(std=0.3)
+    return made
+
+
+def sampler_of(name: str, steps: int) -> Callable[..., Tensor]:
+    """The sampling loop, with a grid of times where it has times."""
+    return SAMPLERS[name] if name == "ar" else partial(SAMPLERS[name], grid=uniform_grid(steps))
+
+
+def a_batch(vocab_size: int = 5, length: int = 6, size: int = 8, start: int = 0) -> Batch:
+    """Random texts whose first token is given: neither noised nor scored."""
+    generator = torch.Generator().manual_seed(1)
+    inner = torch.ones(size, length, dtype=torch.bool)
+    inner[:, 0] = False
+    return {
+        "tokens": torch.randint(vocab_size, (size, length), generator=generator),
+        "scored": inner,
+        "noised": inner,
+        "index": torch.arange(start, start + size),
+    }

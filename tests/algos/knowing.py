@@ -1,0 +1,71 @@
+"""Networks that know a small language exactly: what an algorithm is worth when nothing is left to
+learn."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from algos.base import Algorithm, Batch
+
+LEAST = -1e4  # in place of -inf, which times zero is no number
+
+
+def left_out(language: np.ndarray, mix: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """(B, L, N) of p(x_l | z without l) for texts z (B, L) of the mask N and tokens, each at its
+    own level (B, 3) of (keep, mask, noise); uniform where the others are impossible."""
+    size, length = language.shape[0], language.ndim
+    keep, mask, noise = (part[:, None, None] for part in mix.T)
+    given = keep * np.eye(size + 1, size)[z] + np.where(z[..., None] == size, mask, noise / size)
+    laws = []
+    for position in range(length):
+        axes = [axis for axis in range(length) if axis != position]
+        operands = [part for axis in axes for part in (given[:, axis], [length, axis])]
+        law = np.einsum(language, list(range(length)), *operands, [length, position])
+        laws.append(law)
+    joint = np.stack(laws, axis=1)
+    total = joint.sum(-1, keepdims=True)
+    return np.where(total > 0, joint / np.where(total > 0, total, 1), 1 / size)
+
+
+def teach(algorithm: Algorithm, language: np.ndarray) -> None:
+    """Puts the best outputs there are in place of the network, in float64."""
+    size = algorithm.backbone.head.out_features
+    head = nn.Linear(size, size).double()
+    with torch.no_grad():
+        head.weight.copy_(torch.eye(size))
+        head.bias.zero_()
+    algorithm.backbone.head = head
+
+    states = texts(language.shape[0] + 1, language.ndim)
+
+    def known(z: np.ndarray, mix: np.ndarray) -> np.ndarray:
+        if len(z) <= len(states) or (mix != mix[0]).any():
+            return left_out(language, mix, z)
+        table = left_out(
+            language, mix[: len(states)], states
+        )  # at one time, for all texts there are
+        return table[np.ravel_multi_index(z.T, (language.shape[0] + 1,) * language.ndim)]
+
+    def hidden(z: Tensor, t: Tensor) -> Tensor:
+        algorithm.network_evaluations += 1
+        mix = torch.cat(algorithm.process.schedule(t.double()), dim=1)
+        law = torch.from_numpy(known(z.numpy(), mix.numpy()))
+        return algorithm.ideal_outputs(law.log(), z, t).clamp_min(LEAST)
+
+    algorithm.hidden = hidden
+
+
+def whole(tokens: Tensor) -> Batch:
+    """A batch of texts (B, L) with every position noised and scored."""
+    every = torch.ones_like(tokens, dtype=torch.bool)
+    return {
+        "tokens": tokens,
+        "scored": every,
+        "noised": every,
+        "index": torch.arange(len(tokens)),
+    }
+
+
+def texts(size: int, length: int) -> np.ndarray:
+    """(S^L, L) every text of S = `size` states, in C order."""
+    return np.stack(np.unravel_index(np.arange(size**length), (size,) * length), axis=-1)
