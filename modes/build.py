@@ -62,10 +62,12 @@ def algorithm(settings: Settings, vocab_size: int) -> Algorithm:
     """The algorithm with a new network; its weights depend on the seed alone."""
     algo = dict(settings["algo"])
     name, _, noises = (algo.pop(key) for key in ("name", "predictors", "noises"))
+    algo.pop("corrects", None)  # runs of earlier versions do not say
     cls = pick(ALGORITHMS, "algo.name", name)
     torch.manual_seed(settings["seed"])
     network = {key: value for key, value in settings["model"].items() if key != "name"}
-    backbone = DiT(vocab_size=vocab_size, causal=name == "ar", **network)
+    outputs = vocab_size + cls.outputs_mask
+    backbone = DiT(vocab_size=vocab_size, causal=name == "ar", outputs=outputs, **network)
     schedule = dict(settings["lr_scheduler"])
     factor = pick(SCHEDULES, "lr_scheduler.name", schedule.pop("name"))
     base = {

@@ -40,7 +40,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         "count": likelihood.tokens,
         "kind": "upper bound" if algorithm.nll_is_bound else "exact",
         "protocol": data.protocol()
-        | {"weights": "raw" if settings["eval"]["disable_ema"] else "averaged", "times": "(0, 1)"},
+        | {"weights": "averaged" if saved.averaged(run) else "raw", "times": "(0, 1)"},
         "data": {"name": data.name, "digest": data.corpus_digests["valid"]},
         "sampler": None,
         "also": also(likelihood, data, run),

@@ -1,6 +1,5 @@
 """A trained run, rebuilt from its checkpoint for evaluation, and what a record says of it."""
 
-import hashlib
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +8,13 @@ from typing import Any, NamedTuple
 from algos.base import Algorithm
 from evaluation import records
 from modes import build
-from training.checkpoint import LAST, load_weights, read_checkpoint
+from training.checkpoint import (
+    checkpoint_file,
+    digest,
+    load_weights,
+    read_checkpoint,
+    tokens_seen,
+)
 
 TAKEN_FROM_RUN = ("algo", "model", "noise", "training")
 SET_BY_EVALUATION = ("mode", "eval", "sampling", "results_dir")  # the rest of a record is the run's
@@ -21,26 +26,30 @@ class Saved(NamedTuple):
 
     checkpoint: dict[str, Any]
     file: Path
+    digest: str  # of the file as it was read: a run that goes on replaces it
     settings: build.Settings
 
 
-def open_run(settings: build.Settings, overrides: list[str]) -> Saved:
-    """Reads eval.checkpoint_path; refuses an algo or model on the command line that is not the
-    run's."""
+def open_run(
+    settings: build.Settings, overrides: list[str], key: str = "eval.checkpoint_path"
+) -> Saved:
+    """Reads eval.checkpoint_path, which `key` says where it came from; refuses an algo or model on
+    the command line that is not the run's."""
     path = Path(settings["eval"]["checkpoint_path"])
-    checkpoint = read_checkpoint(path)
+    checkpoint, file = read_checkpoint(path, key), checkpoint_file(path)
+    mark = digest(file)
     stored = checkpoint["config"]
     given = {text.lstrip("+~").partition("=")[0] for text in overrides}
     merged = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
-    for key in sorted(given & {"algo", "model", "algo.name", "model.name"}):
-        group = key.removesuffix(".name")
+    for name in sorted(given & {"algo", "model", "algo.name", "model.name"}):
+        group = name.removesuffix(".name")
         asked, has = settings[group]["name"], stored[group]["name"]
         if asked != has:
             raise ValueError(f"{group}={asked}: the run at {path} has {group}={has}")
     if "model.length" in given:
         merged["model"] = stored["model"] | {"length": shorter(settings, stored)}
     merged["data"] = data_settings(settings, stored, given)
-    return Saved(checkpoint, path / "checkpoints" / LAST if path.is_dir() else path, merged)
+    return Saved(checkpoint, file, mark, merged)
 
 
 def data_settings(
@@ -54,8 +63,18 @@ def data_settings(
         if group == "data" and name:
             chosen[name] = settings["data"].get(name)
     if "data.tokenizer_name_or_path" not in given:
-        chosen["tokenizer_name_or_path"] = stored["data"]["tokenizer_name_or_path"]
+        chosen["tokenizer_name_or_path"] = tokenizer_name(stored["data"])
     return chosen
+
+
+def tokenizer_name(data: dict[str, Any]) -> str:
+    """The tokenizer of a run by its settings; a language of symbols has its own."""
+    return data["tokenizer_name_or_path"] or f"symbols:{data['states']}"
+
+
+def averaged(saved: Saved) -> bool:
+    """Whether averaged weights are evaluated: where the run has them, unless eval.disable_ema."""
+    return "ema" in saved.checkpoint and not saved.settings["eval"]["disable_ema"]
 
 
 def shorter(settings: build.Settings, stored: build.Settings) -> int:
@@ -68,25 +87,18 @@ def shorter(settings: build.Settings, stored: build.Settings) -> int:
 def restore(saved: Saved, vocab_size: int) -> Algorithm:
     """The algorithm with the checkpoint's weights: averaged ones unless eval.disable_ema."""
     algorithm = build.algorithm(saved.settings, vocab_size)
-    averaged = not saved.settings["eval"]["disable_ema"]
     try:
-        load_weights(algorithm, saved.checkpoint, averaged)
+        load_weights(algorithm, saved.checkpoint, averaged(saved))
     except ValueError as error:
         raise ValueError(f"eval.checkpoint_path={saved.file}: {error}") from error
+    algorithm.on_load_checkpoint(saved.checkpoint)  # as Lightning does where it restores a run
     return algorithm.eval()
-
-
-def digest(file: Path) -> str:
-    """sha256 of a checkpoint file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def evidence(saved: Saved, algorithm: Algorithm, started: float) -> dict[str, Any]:
     """The fields of a record that do not depend on what was measured; `started` is
     time.monotonic()."""
     settings, stored = saved.settings, saved.checkpoint["config"]
-    steps = saved.checkpoint["global_step"]
     head = algorithm.backbone.head
     parameters = sum(p.numel() for p in algorithm.parameters())
     return {
@@ -99,13 +111,15 @@ def evidence(saved: Saved, algorithm: Algorithm, started: float) -> dict[str, An
         },
         "training": {
             "corpus": stored["data"]["name"],
-            "steps": steps,
-            "tokens": steps * stored["loader"]["global_batch_size"] * stored["model"]["length"],
+            "steps": saved.checkpoint["global_step"],
+            "tokens": tokens_seen(saved.checkpoint),
             "seed": stored["seed"],
-            "averaged_weights": "ema" in saved.checkpoint and not settings["eval"]["disable_ema"],
-            "checkpoint_digest": digest(saved.file),
+            "averaged_weights": averaged(saved),
+            "checkpoint_digest": saved.digest,
             "checkpoint": str(saved.file),
-        },
+            "finetuned_from": saved.checkpoint.get("finetuned_from"),
+        }
+        | algorithm.facts(),
         "seed": stored["seed"],
         "commit": records.commit(),
         "hardware": records.hardware(),

@@ -1,4 +1,5 @@
-"""mode=train: from nothing, or from the last checkpoint of the same run, to trainer.max_steps."""
+"""mode=train: from nothing, from another run's weights, or from the last checkpoint of the same
+run, to trainer.max_steps."""
 
 import json
 import os
@@ -9,8 +10,13 @@ from typing import Any
 
 import lightning as L
 
+from algos.base import Algorithm
+from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.validation import Validation
 from modes import build
+from modes.checks import starts_from
+from modes.saved import tokenizer_name
+from training import finetune
 from training.checkpoint import LAST, Checkpoints, read_checkpoint
 from training.ema import EMA
 from training.progress import RunProgress
@@ -19,7 +25,10 @@ from training.progress import RunProgress
 FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
 FREE |= {"sampling", "benchmark", "wandb", "loader.batch_size", "loader.eval_batch_size"}
 FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
+FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done with it
 FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
+# What older runs do not say, and did.
+UNSAID = {"training.finetune_ema": True}
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
@@ -29,22 +38,69 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     if step >= last_step:
         print(f"{directory}: has trainer.max_steps={last_step} steps already")
         return
+    source = first_weights(settings)
     name = f"{settings['algo']['name']} on {settings['data']['name']}"
     tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
     decay, every = settings["training"]["ema"], settings["checkpointing"]["every_n_steps"]
     # The average comes first: the callbacks after it look at averaged weights in validation.
-    callbacks: list[L.Callback] = [EMA(decay)] if decay else []
+    ema = EMA(decay) if decay else None
+    callbacks: list[L.Callback] = [ema] if ema else []
     callbacks += [Validation(), RunProgress(name, tokens)]
-    callbacks += [Checkpoints(directory / "checkpoints", every, settings)]
+    origin = source and source.provenance
+    callbacks += [Checkpoints(directory / "checkpoints", every, settings, origin)]
     trainer = build.trainer(settings, callbacks, fitting=True)
     data = build.data(settings, trainer.world_size)
     algorithm = build.algorithm(settings, data.tokenizer.vocab_size)
+    if ema:
+        algorithm.average = lambda: ema.average
+    report = begin(algorithm, source, settings, data.tokenizer) if source else []
     if trainer.is_global_zero:
         write_config(directory, settings)
+        for line in report:
+            print(line)
     started = time.monotonic()
     trainer.fit(algorithm, data, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
         print(f"{name}: {last_step} steps, {time.monotonic() - started:.0f} s; {directory}")
+
+
+def first_weights(settings: build.Settings) -> finetune.Source | None:
+    """Those of training.finetune_path, at the very first start of a run alone."""
+    file = starts_from(settings)
+    if file is None:
+        return None
+    return finetune.read_source(file, settings["training"]["finetune_ema"])
+
+
+def begin(
+    algorithm: Algorithm, source: finetune.Source, settings: build.Settings, tokenizer: Tokenizer
+) -> list[str]:
+    """Puts the weights in, and says in lines which; ValueError where they would mean something
+    else here."""
+    given = f"training.finetune_path={settings['training']['finetune_path']}"
+    there, here = tokenizer_name(source.config["data"]), tokenizer_name(settings["data"])
+    if there != here and digest_of(there, given) != tokenizer.digest:
+        raise ValueError(
+            f"{given}: the run there has data.tokenizer_name_or_path={there}, not {here}: "
+            f"its tokens mean something else"
+        )
+    heads, own = source.config["model"]["n_heads"], settings["model"]["n_heads"]
+    if heads != own:
+        raise ValueError(
+            f"{given}: the run there has model.n_heads={heads}, not {own}: "
+            f"its attention would mean something else"
+        )
+    kind = "{algo}, step {steps}, {weights} weights".format_map(source.provenance)
+    first, *rest = finetune.take(algorithm, source).report()
+    return [f"{given} ({kind}): {first}", *rest]
+
+
+def digest_of(tokenizer: str, given: str) -> str:
+    """Of the tokenizer of the run to begin with, which need not be on this machine."""
+    try:
+        return make_tokenizer(tokenizer).digest
+    except ValueError as error:
+        raise ValueError(f"{given}: the tokenizer of the run there: {error}") from error
 
 
 def resumed(settings: build.Settings) -> tuple[Path | None, int]:
@@ -59,8 +115,8 @@ def resumed(settings: build.Settings) -> tuple[Path | None, int]:
             f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
             f"choose another checkpointing.save_dir or move it away"
         )
-    checkpoint = read_checkpoint(last)
-    stored, asked = flat(checkpoint["config"]), flat(settings)
+    checkpoint = read_checkpoint(last, "checkpointing.save_dir")
+    stored, asked = UNSAID | flat(checkpoint["config"]), flat(settings)
     for key in sorted(stored.keys() | asked.keys()):
         if key not in FREE and key.split(".")[0] not in FREE and stored.get(key) != asked.get(key):
             raise ValueError(

@@ -1,6 +1,7 @@
 """Checkpoints that are whole or absent, never unpickle code, and say plainly what is wrong with
 them."""
 
+import hashlib
 import os
 import pickle
 import shutil
@@ -16,18 +17,23 @@ import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import nn
+from torch import Tensor, nn
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The checkpoint at `path` (a file, or a run directory: its last one), tensors on the CPU;
-    plain data only."""
+def checkpoint_file(path: str | Path) -> Path:
+    """`path` itself, or the last checkpoint of the run directory that it is."""
     path = Path(path)
-    file = path / "checkpoints" / LAST if path.is_dir() else path
+    return path / "checkpoints" / LAST if path.is_dir() else path
+
+
+def read_checkpoint(path: str | Path, key: str = "eval.checkpoint_path") -> dict[str, Any]:
+    """The checkpoint at `path` (a file, or a run directory: its last one), tensors on the CPU;
+    plain data only. `key` is the setting that an error names."""
+    file = checkpoint_file(path)
     if not file.is_file():
-        raise FileNotFoundError(f"eval.checkpoint_path={path}: there is no checkpoint at {file}")
+        raise FileNotFoundError(f"{key}={path}: there is no checkpoint at {file}")
     try:
         with zipfile.ZipFile(file) as archive:  # torch itself does not look at the checksums
             damaged = archive.testzip()
@@ -36,20 +42,41 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except (zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{file}: truncated, corrupt or not a checkpoint ({reason})") from error
+        raise ValueError(
+            f"{key}={file}: truncated, corrupt or not a checkpoint ({reason})"
+        ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "config"} <= checkpoint.keys():
         raise ValueError(
-            f"{file}: a checkpoint of another program (no state_dict and config in it)"
+            f"{key}={file}: a checkpoint of another program (no state_dict and config in it)"
         )
     return checkpoint
+
+
+def digest(file: Path) -> str:
+    """sha256 of a checkpoint file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def tokens_seen(checkpoint: dict[str, Any]) -> int:
+    """Tokens of all blocks that the run was trained on so far."""
+    config = checkpoint["config"]
+    per_step = config["loader"]["global_batch_size"] * config["model"]["length"]
+    return checkpoint["global_step"] * per_step
+
+
+def weights_of(checkpoint: dict[str, Any], averaged: bool) -> dict[str, Tensor]:
+    """Weights by name; `averaged` prefers the averaged ones where the run has them."""
+    weights = dict(checkpoint["state_dict"])
+    if averaged and "ema" in checkpoint:
+        weights |= checkpoint["ema"]["weights"]
+    return weights
 
 
 def load_weights(module: nn.Module, checkpoint: dict[str, Any], averaged: bool = True) -> None:
     """Puts the (averaged) weights into `module`; refuses names or shapes that differ, naming the
     first."""
-    weights = dict(checkpoint["state_dict"])
-    if averaged and "ema" in checkpoint:
-        weights |= checkpoint["ema"]["weights"]
+    weights = weights_of(checkpoint, averaged)
     own = module.state_dict()
     for name in sorted(own.keys() | weights.keys()):
         here, there = (tuple(d[name].shape) if name in d else None for d in (own, weights))
@@ -88,7 +115,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
-        return read_checkpoint(path)
+        return read_checkpoint(path, "checkpointing.save_dir")
 
 
 class Checkpoints(L.pytorch.callbacks.Checkpoint):
@@ -96,14 +123,22 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     validated one.
 
     SIGINT and SIGTERM end the run after the current step with a checkpoint; a second one ends it at
-    once."""
+    once. `finetuned_from` says where the first weights came from, None for a run from nothing; a
+    run that goes on keeps what its checkpoint says."""
 
-    def __init__(self, directory: str | Path, every_n_steps: int, config: dict[str, Any]):
+    def __init__(
+        self,
+        directory: str | Path,
+        every_n_steps: int,
+        config: dict[str, Any],
+        finetuned_from: dict[str, Any] | None = None,
+    ):
         if every_n_steps < 1:
             raise ValueError(f"checkpointing.every_n_steps={every_n_steps}: must be at least 1")
         self.directory = Path(directory)
         self.every_n_steps = every_n_steps
         self.config = config
+        self.finetuned_from = finetuned_from
         self.step = self.saved = 0
         self.best = float("inf")
         self.started = time.monotonic()
@@ -125,6 +160,12 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint |= {"config": self.config, "train_seconds": self.seconds()}
+        checkpoint["finetuned_from"] = self.finetuned_from
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.finetuned_from = checkpoint.get("finetuned_from")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.step = self.saved = trainer.global_step

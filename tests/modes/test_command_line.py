@@ -14,7 +14,7 @@ from tests.modes.conftest import ROOT, Command
 
 REFUSED = {
     "mode=foo": "mode=foo: Invalid value 'foo', expected one of [train, ppl_eval",
-    "algo=foo": "algo=foo: choose from ar, gidd, mdlm",
+    "algo=foo": "algo=foo: choose from ar, d3pm, distillation, duo, duo_base, duo_distill, gidd",
     "data=foo": "data=foo: choose from",
     "experiment=foo": "experiment=foo: choose from",
     "trainer.max_stepz=3": "trainer.max_stepz: there is no such key; did you mean",
@@ -30,6 +30,52 @@ REFUSED = {
     "algo=ar sampling.predictor=ancestral": "sampling.predictor=ancestral: algo=ar can use ['ar']",
     "algo=gidd noise=cosine": "noise=cosine: algo=gidd takes no noise key",
     "algo=gidd noise.eps=0.01": "noise=log-linear: algo=gidd takes no noise key",
+    "sampling.self_correction=-1": "sampling.self_correction=-1: must be at least 0",
+    "sampling.self_correction_tokens=0": "sampling.self_correction_tokens=0: must be at least 1",
+    "sampling.self_correction_patience=0": "sampling.self_correction_patience=0: must be at least",
+    "sampling.self_correction_temperature=0": "sampling.self_correction_temperature=0: must be pos",
+    "sampling.self_correction_time=1.0": "sampling.self_correction_time=1.0: must be at least 0",
+    "sampling.self_correction=8": "sampling.self_correction=8: algo=mdlm cannot, its network",
+    "mode=sample_eval algo=ar sampling.self_correction=8": "sampling.self_correction=8: algo=ar",
+    "algo=gidd algo.p_uniform=0 sampling.self_correction=8": (
+        "sampling.self_correction=8: algo=gidd with p_uniform=0 cannot"
+    ),
+    "sampling.texts=x.txt": "sampling.texts=x.txt: needs sampling.self_correction",
+    "algo=gidd sampling.self_correction=1 sampling.texts=nowhere.txt": (
+        "sampling.texts=nowhere.txt: there is no such file"
+    ),
+    "algo=gidd sampling.self_correction=1 sampling.texts=x.md": (
+        "sampling.texts=x.md: a file that ends in .json, .jsonl, .txt"
+    ),
+    "algo=gidd sampling.self_correction=1 sampling.texts=x.txt sampling.steps=3": (
+        "sampling.steps: plays no part with sampling.texts=x.txt"
+    ),
+    "algo=ar sampling.noise_removal=greedy": (
+        "sampling.noise_removal=greedy: sampling.predictor=ar of algo=ar has its own last step"
+    ),
+    "algo=sedd sampling.noise_removal=greedy": "sampling.noise_removal=greedy: sampling.predictor=",
+    "algo=sedd sampling.predictor=ancestral": "sampling.predictor=ancestral: algo=sedd can use",
+    "algo=sedd_uniform sampling.temperature=0.5": "sampling.temperature, sampling.min_p: algo=sedd",
+    "algo=d3pm noise=cosine": "noise=cosine: algo=d3pm takes ['log-linear']",
+    "algo=d3pm algo.T=1": "algo.T=1: must be at least 2",
+    "algo=d3pm training.sampling_eps=0.1": "training.sampling_eps=0.1: algo=d3pm draws its times",
+    "algo=mdlm algo.p_uniform=0.1": "algo.p_uniform: there is no such key",
+    "algo=duo algo.k=1": "algo.k=1: must be at least 2",
+    "algo=duo algo.tau=0": "algo.tau=0: must be positive",
+    "algo=duo algo.curriculum=x": "algo.curriculum='x': choose from efficient, full",
+    "algo=duo algo.gamma_min=-1 algo.gamma_max=-2": (
+        "algo.gamma_min=-1: must be below algo.gamma_max=-2"
+    ),
+    "algo=duo algo.gamma_min=-9": "algo.gamma_min=-9: must be from -8 to 8",
+    "algo=duo algo.curriculum_share=1.5": "algo.curriculum_share=1.5: must be from 0 to 1",
+    "algo=duo_distill": "training.finetune_path: algo=duo_distill needs the run of its teacher",
+    "mode=benchmark benchmark.algos=[distillation]": "training.finetune_path: algo=distillation",
+    "algo=duo_distill training.finetune_path=nowhere": (
+        "training.finetune_path=nowhere: there is no checkpoint"
+    ),
+    "algo=duo_distill algo.teacher=averaged training.ema=0 training.finetune_path=x": (
+        "algo.teacher=averaged: needs training.ema above 0"
+    ),
     "mode=ppl_eval": "eval.checkpoint_path: mode=ppl_eval needs a run directory",
     "mode=sample_eval": "eval.checkpoint_path: mode=sample_eval needs a run directory",
     "algo=gidd algo.weighting=x": "algo.weighting='x': choose from clip, dynamic",
@@ -70,7 +116,7 @@ def test_refused_in_one_line_without_heavy_imports(
 def test_help_names_the_groups_and_needs_no_torch(environment: dict[str, str]) -> None:
     done = without_torch(["--help"], environment)
     assert done.returncode == 0, done.stderr
-    for word in ("mode", "algo: ar, gidd, mdlm", "max_steps"):
+    for word in ("mode", "algo: ar, d3pm, distillation", "max_steps"):
         assert word in done.stdout
 
 
@@ -121,7 +167,7 @@ def test_a_benchmark_names_an_unknown_algorithm_before_it_trains(
 ) -> None:
     done = command("mode=benchmark", "benchmark.algos=[ar,foo]")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "error: algo=foo: choose from ar, gidd, mdlm"
+    assert done.stderr.splitlines()[-1].startswith("error: algo=foo: choose from ar, d3pm, ")
     assert not (tmp_path / "run").exists()
 
 

@@ -9,6 +9,8 @@ from hydra import initialize_config_dir
 import main
 from algos import ALGORITHMS
 from algos.base import DiffusionAlgorithm
+from algos.duo import CURRICULA
+from algos.duo_distill import DIVERGENCES, TEACHERS
 from algos.gidd import WEIGHTINGS
 from algos.mdlm import LOSSES
 from backbones import DiT
@@ -17,10 +19,11 @@ from data.module import PACKINGS
 from data.packing import FRAMINGS
 from diffusion.schedule import ALPHAS
 from modes.build import STRATEGIES
-from modes.checks import AT_LEAST, CHOICES, check, lookup
+from modes.checks import ABOVE_ZERO, AT_LEAST, BELOW_ONE, CHOICES, check, lookup
 from training.optim import SCHEDULES, adamw
 
 CONFIGS = Path(main.__file__).parent / "configs"
+ALIASES = {"duo_base": "udlm", "distillation": "duo_distill"}
 FILES = sorted(file.relative_to(CONFIGS) for file in CONFIGS.glob("*/*.yaml"))
 
 
@@ -32,23 +35,30 @@ def compose(*overrides: str) -> dict:
         return settings
 
 
+def has(settings: dict, key: str) -> bool:
+    group, _, name = key.rpartition(".")
+    return name in (lookup(settings, group) if group else settings)
+
+
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_every_option_composes(file: Path) -> None:
-    settings = compose(f"{file.parent}={file.stem}")
-    assert settings["mode"] == "train"
+    # an evaluation, since some algorithms cannot be trained from nothing
+    settings = compose("mode=ppl_eval", "eval.checkpoint_path=x", f"{file.parent}={file.stem}")
     if file.parent.name not in ("experiment", "optim", "trainer"):
-        assert settings[file.parent.name]["name"] == file.stem
+        assert settings[file.parent.name]["name"] == ALIASES.get(file.stem, file.stem)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithm_keys_are_constructor_keywords(name: str) -> None:
-    keys = set(compose(f"algo={name}")["algo"]) - {"name", "predictors", "noises"}
+    settings = compose("mode=ppl_eval", "eval.checkpoint_path=x", f"algo={name}")
+    keys = set(settings["algo"]) - {"name", "predictors", "noises", "corrects"}
     known = set(inspect.signature(ALGORITHMS[name]).parameters)
     assert keys <= known | set(inspect.signature(DiffusionAlgorithm).parameters)
 
 
 def test_every_algorithm_has_a_file_and_every_file_an_algorithm() -> None:
-    assert {file.stem for file in (CONFIGS / "algo").glob("*.yaml")} == set(ALGORITHMS)
+    algos = {file.stem for file in (CONFIGS / "algo").glob("*.yaml")}
+    assert algos == set(ALGORITHMS) | set(ALIASES)
     assert {file.stem for file in (CONFIGS / "noise").glob("*.yaml")} == set(ALPHAS)
     assert {file.stem for file in (CONFIGS / "lr_scheduler").glob("*.yaml")} == set(SCHEDULES)
 
@@ -68,16 +78,22 @@ def test_optimizer_and_network_keys_are_keywords() -> None:
 def test_early_choices_are_those_of_the_rooms() -> None:
     rooms = {
         "algo.loss_type": LOSSES,
+        "algo.curriculum": CURRICULA,
+        "algo.divergence": DIVERGENCES,
+        "algo.teacher": TEACHERS,
         "algo.weighting": WEIGHTINGS,
         "model.attention": ATTENTION,
         "data.packing": PACKINGS,
         "data.framing": FRAMINGS,
         "strategy.name": STRATEGIES,
+        "sampling.noise_removal": ["ancestral", "greedy"],
     }
     assert {key: sorted(known) for key, known in rooms.items()} == {
         key: sorted(known) for key, known in CHOICES.items()
     }
-    assert all(lookup(compose(), key) is not None for key in AT_LEAST)
+    composed = [compose("mode=ppl_eval", "eval.checkpoint_path=x", f"algo={a}") for a in ALGORITHMS]
+    for key in (*CHOICES, *AT_LEAST, *ABOVE_ZERO, *BELOW_ONE):
+        assert any(has(settings, key) for settings in composed), key
 
 
 def test_the_run_directory_names_data_algorithm_network_and_seed() -> None:

@@ -1,0 +1,151 @@
+"""Begins a run with the weights of another: which fit, which do not, and where they come from."""
+
+import math
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from training.checkpoint import digest, read_checkpoint, tokens_seen, weights_of
+
+KEY = "training.finetune_path"
+SHOWN_SHAPES = 3
+Shape = tuple[int, ...]
+
+
+class Source(NamedTuple):
+    """The weights to begin with, the configuration that they were trained under, and what a
+    checkpoint of the new run says of them."""
+
+    weights: dict[str, Tensor]
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+def read_source(file: Path, averaged: bool) -> Source:
+    """A checkpoint of this suite; `averaged` takes its averaged weights, where it has them."""
+    checkpoint = read_checkpoint(file, KEY)
+    provenance = {
+        "algo": checkpoint["config"]["algo"]["name"],
+        "steps": checkpoint["global_step"],
+        "tokens": tokens_seen(checkpoint),
+        "checkpoint": str(file),
+        "checkpoint_digest": digest(file),
+        "weights": "averaged" if averaged and "ema" in checkpoint else "raw",
+        "finetuned_from": checkpoint.get("finetuned_from"),
+    }
+    return Source(weights_of(checkpoint, averaged), checkpoint["config"], provenance)
+
+
+class Fit(NamedTuple):
+    """Shapes by name, of a network's own weights (`here`) and of a checkpoint's (`there`)."""
+
+    here: dict[str, Shape]
+    there: dict[str, Shape]
+
+    @property
+    def taken(self) -> list[str]:
+        return [name for name, shape in self.here.items() if self.there.get(name) == shape]
+
+    @property
+    def differing(self) -> list[str]:
+        """Each name of two shapes, with both."""
+        names: dict[tuple[Shape, Shape], list[str]] = {}
+        for name in self.here.keys() & self.there.keys() - set(self.taken):
+            names.setdefault((self.there[name], self.here[name]), []).append(name)
+        return sorted(
+            f"{one} is {there} there, {here} here"
+            for (there, here), alike in names.items()
+            for one in numbered(alike)
+        )
+
+    @property
+    def missing(self) -> list[str]:
+        """What only the network has, whole modules by their own name."""
+        return briefly(self.here.keys() - self.there.keys(), self.here)
+
+    @property
+    def unused(self) -> list[str]:
+        """What only the checkpoint has, whole modules by their own name."""
+        return briefly(self.there.keys() - self.here.keys(), self.there)
+
+    def report(self) -> list[str]:
+        """What was taken, in one line, and a line for each kind of what was not."""
+        count, total = len(self.taken), len(self.here)
+        part = _amount(sum(math.prod(self.here[name]) for name in self.taken))
+        whole = _amount(sum(math.prod(shape) for shape in self.here.values()))
+        lines = [f"took {count} of {total} weights ({part} of {whole} parameters)"]
+        if self.differing:
+            lines.append(f"not taken: {'; '.join(self.differing)}")
+        if self.missing:
+            lines.append(f"not there: {', '.join(self.missing)}")
+        if self.unused:
+            lines.append(f"not used here: {', '.join(self.unused)}")
+        return lines
+
+
+def take(module: nn.Module, source: Source) -> Fit:
+    """Copies into `module` what has the same name and shape in `source`, leaves the rest alone.
+
+    ValueError, with the module untouched, where not one weight of any of its blocks fits."""
+    own = module.state_dict()
+    fit = Fit(shapes(own), shapes(source.weights))
+    if not any("blocks" in name.split(".") for name in fit.taken):
+        reasons, more = fit.differing[:SHOWN_SHAPES], len(fit.differing) - SHOWN_SHAPES
+        reasons += [f"and {more} more"] if more > 0 else []
+        missing = f"not there: {', '.join(fit.missing)}"
+        raise ValueError(
+            f"{KEY}={source.provenance['checkpoint']}: no weight of any block fits: "
+            f"{'; '.join(reasons) or missing}"
+        )
+    for name in fit.taken:
+        own[name].copy_(source.weights[name])
+    return fit
+
+
+def shapes(weights: dict[str, Tensor]) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in weights.items()}
+
+
+def briefly(names: Collection[str], among: Iterable[str]) -> list[str]:
+    """`names` in order, a module in place of its weights where all it has in `among` are there."""
+    others = set(among) - set(names)
+    inside = {other[: place + 1] for other in others for place in _dots(other)}
+    short = set()
+    for name in names:
+        starts = (name[:place] for place in _dots(name) if name[: place + 1] not in inside)
+        short.add(next(starts, name))
+    return numbered(short)
+
+
+def _dots(name: str) -> list[int]:
+    return [match.start() for match in re.finditer(r"\.", name)]
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """Sorted names; those that differ in their first number alone are one: blocks.0-3.norm."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    alone = []
+    for name in names:
+        match = re.fullmatch(r"(.*?\.)(\d+)((?:\..*)?)", name)
+        if match:
+            groups.setdefault((match[1], match[3]), []).append(int(match[2]))
+        else:
+            alone.append(name)
+    return sorted(
+        [*alone, *(f"{head}{_span(group)}{tail}" for (head, tail), group in groups.items())]
+    )
+
+
+def _span(numbers: list[int]) -> str:
+    """0-3 for all of them, else 0,2,3."""
+    low, high = min(numbers), max(numbers)
+    if high - low == len(numbers) - 1 > 0:
+        return f"{low}-{high}"
+    return ",".join(map(str, sorted(numbers)))
+
+
+def _amount(count: int) -> str:
+    return f"{count / 1e6:.2f}M" if count >= 1e6 else f"{count:,}"
