@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 from backbones import DiT
 from diffusion.chunked import Prediction, chunked
 from diffusion.process import Process
-from diffusion.schedule import Alpha, Mix, closed
 from diffusion.shaping import Shaping
 from diffusion.times import (
     evaluation_noise,
@@ -136,23 +134,6 @@ class Noised(NamedTuple):
     t: Tensor
     z: Tensor
     weight: Tensor
-
-
-def by_alpha(
-    kind: Callable[..., Mix], alpha: Alpha, vocab_size: int, time_conditioning: bool = True
-) -> dict[str, Any]:
-    """The processes of an algorithm whose noise has one shape: training's, and the one closed at
-    both ends of time for evaluation and sampling; the network's input is sigma = -log alpha."""
-
-    def sigma(t: Tensor) -> Tensor:
-        return -alpha(t).log()
-
-    return {
-        "process": Process(partial(kind, alpha=closed(alpha)), vocab_size),
-        "training_process": Process(partial(kind, alpha=alpha), vocab_size),
-        "level": sigma if time_conditioning else None,
-        "vocab_size": vocab_size,
-    }
 
 
 class DiffusionAlgorithm(Algorithm):

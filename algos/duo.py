@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch, DiffusionAlgorithm, by_alpha
-from algos.gaussian import GaussianTime
+from algos.base import Batch, DiffusionAlgorithm
+from algos.noise import GaussianTime, by_alpha
 from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
 from diffusion.schedule import Alpha, uniform
@@ -51,7 +51,7 @@ class DUO(DiffusionAlgorithm):
         )
         self.curriculum = CURRICULA[curriculum]
         self.k, self.tau = k, tau
-        self.gaussian = GaussianTime(vocab_size, gamma_min, gamma_max)
+        self.gaussian = GaussianTime(vocab_size, gamma_min, gamma_max, ends=(0.95, 0.05))
         self.switch_step = round(curriculum_share * max_steps)
 
     def objective(self, batch: Batch) -> Tensor:

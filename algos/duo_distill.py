@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch, DiffusionAlgorithm, by_alpha
-from algos.gaussian import GaussianTime
+from algos.base import Batch, DiffusionAlgorithm
+from algos.noise import GaussianTime, by_alpha
 from backbones import DiT
 from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
@@ -17,6 +17,7 @@ from diffusion.schedule import Alpha, uniform
 from integral.competitors import competitors, latent
 
 DIVERGENCES = {"reverse": False, "forward": True}  # KL(student || teacher), KL(teacher || student)
+ENDS = (0.9987, 0.0062)  # of alpha: what the published gamma from -4 to -1 are for GPT-2
 TEACHERS = ("raw", "averaged")  # the student's weights as they are, or their moving average
 
 
@@ -37,8 +38,8 @@ class DUODistill(DiffusionAlgorithm):
         grid: int = 512,
         divergence: str = "reverse",
         teacher: str = "raw",
-        gamma_min: float = -4.0,
-        gamma_max: float = -1.0,
+        gamma_min: float | None = None,
+        gamma_max: float | None = None,
         sampling_eps: float = 1e-3,
         **diffusion: Any,
     ):
@@ -53,7 +54,7 @@ class DUODistill(DiffusionAlgorithm):
         super().__init__(
             sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
         )
-        self.gaussian = GaussianTime(vocab_size, gamma_min, gamma_max)
+        self.gaussian = GaussianTime(vocab_size, gamma_min, gamma_max, ENDS)
         self.rounds, self.grid, self.max_steps = rounds, grid, max_steps
         self.forward_kl = DIVERGENCES[divergence]
         self.teacher_is = teacher

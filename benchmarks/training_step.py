@@ -1,12 +1,12 @@
-"""Time and peak memory of a training step, against the same step with full logits, in one run.
+"""Time and peak memory of a training step of every algorithm, beside the AR step, in one run.
 
     .venv/bin/python benchmarks/training_step.py
 
 Forward, loss, backward and AdamW in float32 at the GPT-2 vocabulary, length 128, 8 layers of 256.
 Every case is a process of its own; cases alternate over the rounds and the best round counts. The
 peak is what a step needs above weights and optimizer state: gradients, activations, logits. "plain"
-is the AR step through (batch, length, vocabulary) logits and `F.cross_entropy`, once as the system
-allocates and once with glibc told to keep freed memory.
+is the AR step through (batch, length, vocabulary) logits and `F.cross_entropy`, as the system
+allocates and ("+keep") with glibc told to keep freed memory; all others run as the system does.
 """
 
 import argparse
@@ -18,13 +18,30 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+Case = tuple[str, int, bool]  # name, batch size, whether activations are recomputed
 ROOT = Path(__file__).resolve().parents[1]
 VOCABULARY, LENGTH = 50257, 128
+# name of the algorithm, its options
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "plain": ("ar", {}),
+    "ar": ("ar", {}),
+    "mdlm": ("mdlm", {}),
+    "sedd": ("sedd", {}),
+    "sedd_uniform": ("sedd_uniform", {}),
+    "d3pm": ("d3pm", {}),
+    "gidd, p_u 0": ("gidd", {"p_uniform": 0.0}),
+    "gidd": ("gidd", {}),
+    "udlm": ("udlm", {}),
+    "duo": ("duo", {}),
+    "duo, full": ("duo", {"curriculum": "full"}),
+    "duo_distill": ("duo_distill", {}),
+}
 KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
-def step_function(case: str, batch_size: int) -> Callable[[], None]:
+def step_function(case: str, batch_size: int, checkpointing: bool) -> Callable[[], None]:
     import torch
     import torch.nn.functional as F
 
@@ -34,14 +51,25 @@ def step_function(case: str, batch_size: int) -> Callable[[], None]:
     from training.optim import adamw
 
     torch.manual_seed(0)
-    name = {"plain": "ar"}.get(case, case.split("-")[0])
-    net = DiT(VOCABULARY, 256, LENGTH, n_blocks=8, n_heads=8, causal=name == "ar")
-    extra = {} if name == "ar" else {"global_batch_size": batch_size}
-    if name == "mdlm":
+    name, options = CASES[case]
+    cls = ALGORITHMS[name]
+    outputs = VOCABULARY + cls.outputs_mask
+    net = DiT(
+        VOCABULARY,
+        256,
+        LENGTH,
+        n_blocks=8,
+        n_heads=8,
+        causal=name == "ar",
+        outputs=outputs,
+        activation_checkpointing=checkpointing,
+    )
+    extra: dict[str, Any] = {} if name == "ar" else {"global_batch_size": batch_size}
+    if name not in ("ar", "gidd"):
         extra["alpha"] = log_linear
-    if case == "gidd-masked":
-        extra["p_uniform"] = 0.0
-    algorithm = ALGORITHMS[name](backbone=net, vocab_size=VOCABULARY, **extra)
+    if name in ("duo", "duo_distill"):
+        extra["max_steps"] = 10**6  # the curriculum, or the first round
+    algorithm = cls(backbone=net, vocab_size=VOCABULARY, **extra, **options)
     optimizer = adamw(algorithm.parameters(), 3e-4, 0.9, 0.999, 1e-8, 0.0)
     tokens = torch.randint(VOCABULARY, (batch_size, LENGTH))
     inner = torch.ones_like(tokens, dtype=torch.bool)
@@ -68,8 +96,8 @@ def resident_megabytes(field: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
-def child(case: str, batch_size: int, repeats: int) -> None:
-    step = step_function(case, batch_size)
+def child(case: str, batch_size: int, repeats: int, checkpointing: bool) -> None:
+    step = step_function(case, batch_size, checkpointing)
     step()  # makes the optimizer's state: at rest from now on there are weights and moments
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     rest = resident_megabytes("VmRSS")
@@ -83,10 +111,11 @@ def child(case: str, batch_size: int, repeats: int) -> None:
     print(json.dumps({"seconds": min(times), "megabytes": peak}))
 
 
-def measure(case: str, batch_size: int, repeats: int) -> dict[str, float]:
+def measure(case: str, batch_size: int, checkpointing: bool, repeats: int) -> dict[str, float]:
     keep = KEEP if case.endswith("+keep") else {}
     line = [sys.executable, __file__, "--case", case.removesuffix("+keep")]
     line += ["--batch-size", str(batch_size), "--repeats", str(repeats)]
+    line += ["--checkpointing"] * checkpointing
     environment = os.environ | keep | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
@@ -97,28 +126,43 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument(
+        "--only", nargs="+", choices=CASES, help="these cases, and those compared to"
+    )
     parser.add_argument("--case", help="one case, in this process")
+    parser.add_argument("--checkpointing", action="store_true", help="of a case's activations")
     options = parser.parse_args()
     if options.case:
-        child(options.case, options.batch_size, options.repeats)
+        child(options.case, options.batch_size, options.repeats, options.checkpointing)
         return
-    small = options.batch_size
-    cases = [("plain", small), ("plain+keep", small), ("ar", small), ("mdlm", small)]
-    cases += [("gidd-masked", small), ("gidd", small), ("ar", 4 * small), ("gidd", 4 * small)]
+    report(compared(options), options.batch_size)
+
+
+def compared(options: argparse.Namespace) -> dict[Case, dict[str, float]]:
+    """Seconds and megabytes of every case, the best of all rounds."""
+    small, wanted = options.batch_size, options.only or list(CASES)
+    cases = [("plain", small, False), ("plain+keep", small, False), ("ar", small, False)]
+    cases += [(case, small, False) for case in wanted if case not in ("plain", "ar")]
+    if not options.only:
+        cases += [(case, 4 * small, True) for case in ("ar", "mdlm", "gidd")]
     rounds = [
         {case: measure(*case, options.repeats) for case in cases} for _ in range(options.rounds)
     ]
-    best = {
+    return {
         case: {key: min(one[case][key] for one in rounds) for key in ("seconds", "megabytes")}
         for case in cases
     }
-    fastest = min(best["plain", small]["seconds"], best["plain+keep", small]["seconds"])
-    leanest = min(best["plain", small]["megabytes"], best["plain+keep", small]["megabytes"])
-    print(f"{'step':14} {'batch':>5} {'seconds':>8} {'/ plain':>8} {'peak MB':>8} {'/ plain':>8}")
-    for (case, size), found in best.items():
-        ratios = found["seconds"] / fastest, found["megabytes"] / leanest
-        print(f"{case:14} {size:5} {found['seconds']:8.3f} {ratios[0]:8.2f} ", end="")
-        print(f"{found['megabytes']:8.0f} {ratios[1]:8.2f}")
+
+
+def report(best: dict[Case, dict[str, float]], small: int) -> None:
+    """The table, against the AR step of the suite."""
+    ours = best["ar", small, False]
+    print(f"{'step':14} {'batch':>5} {'seconds':>8} {'/ ar':>6} {'peak MB':>8} {'/ ar':>6}")
+    for (case, size, checkpointing), found in best.items():
+        ratios = [found[key] / ours[key] for key in ("seconds", "megabytes")]
+        print(f"{case:14} {size:5} {found['seconds']:8.3f} {ratios[0]:6.2f} ", end="")
+        print(f"{found['megabytes']:8.0f} {ratios[1]:6.2f}", end="")
+        print("  activations recomputed" if checkpointing else "")
 
 
 if __name__ == "__main__":

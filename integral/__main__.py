@@ -103,11 +103,12 @@ def _picture(transformation: Transformation, chosen: argparse.Namespace) -> None
     except ImportError as error:
         raise ValueError("--plot needs matplotlib: pip install matplotlib") from error
     gamma = _between(chosen, 400)
-    axes = Figure(figsize=(6, 4), layout="constrained").subplots()
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
     axes.plot(gamma.numpy(), transformation(gamma).numpy())
     axes.set(xlabel="gamma", ylabel="alpha", title=f"N = {chosen.vocab_size}", ylim=(0, 1))
     axes.grid(alpha=0.3)
-    axes.figure.savefig(chosen.plot)
+    figure.savefig(chosen.plot)
 
 
 def _write_tables() -> str:

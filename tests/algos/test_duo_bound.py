@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.stats import ks_2samp
 from torch import Tensor, nn
 
-from algos.gaussian import GaussianTime
+from algos.noise import GaussianTime
 from integral.transformation import Transformation
 from tests.algos.configured import a_batch, build
 
@@ -90,7 +90,7 @@ def test_the_window_is_where_alpha_is_from_95_to_5_percent(
     size: int, low: float, high: float
 ) -> None:
     """The published ends are these rounded, to alphas of 0.942 to 0.945 and 0.049."""
-    time = GaussianTime(size, None, None)
+    time = GaussianTime(size, None, None, (0.95, 0.05))
     ends = time.alpha(torch.tensor([0.0, 1.0]).double()).tolist()
     assert ends == pytest.approx([0.95, 0.05], rel=1e-12)
     assert (time.start, time.end) == pytest.approx((low, high), abs=0.03)

@@ -52,6 +52,11 @@ def test_the_gamma_that_keeps_so_much(size, keep, tmp_path):
     assert abs(float(found) - keep) < 1e-12
 
 
+def test_the_nearest_gamma_where_none_of_the_domain_keeps_so_much():
+    assert Transformation(2).gamma_at(0.001) == 8
+    assert Transformation(50257).gamma_at(1 - 1e-16) > -8
+
+
 @pytest.mark.parametrize("keep", [0.0, 1.0, -1.0, 1.5, math.nan])
 def test_no_gamma_keeps_nothing_or_all(keep):
     with pytest.raises(ValueError, match="keep="):

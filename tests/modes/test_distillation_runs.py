@@ -72,8 +72,9 @@ REFUSED = {
     "algo=duo algo.gamma_min=-1 algo.gamma_max=-3": "algo.gamma_min=-1: must be below "
     "algo.gamma_max=-3",
     "algo=duo algo.gamma_min=-9": "algo.gamma_min=-9: must be from -8 to 8",
-    "algo=duo_distill algo.gamma_min=-0.5 training.finetune_path=x": "algo.gamma_min=-0.5: must be "
-    "below algo.gamma_max=-1.0",
+    "algo=duo_distill algo.gamma_min=0 algo.gamma_max=-1 training.finetune_path=x": (
+        "algo.gamma_min=0: must be below algo.gamma_max=-1"
+    ),
     "algo=duo_distill algo.teacher=x training.finetune_path=x": "algo.teacher='x': choose from",
     "algo=duo_distill algo.divergence=x training.finetune_path=x": "algo.divergence='x': choose",
     "algo=duo_distill algo.teacher=averaged training.ema=0 training.finetune_path=x": "algo.teacher"

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from algos import ALGORITHMS
 from tests.modes.conftest import ROOT, Command
 
-ALGOS = sorted(file.stem for file in (ROOT / "configs" / "algo").glob("*.yaml"))
+# the distillation, which needs a teacher, has its own file
+ALGOS = sorted(ALGORITHMS.keys() - {"duo_distill"})
 
 
 def records(folder: Path) -> dict[str, dict]:
@@ -54,7 +56,7 @@ def test_train_then_evaluate_then_sample(algo: str, command: Command, tmp_path: 
     assert ppl["kind"] == ("exact" if algo == "ar" else "upper bound")
     assert ("<=" in evaluated.stdout) == (algo != "ar")
     assert (ppl["stderr"] == 0) == (algo == "ar")
-    assert 5 < ppl["value"] < 1000
+    assert 5 < ppl["value"] < 1e6  # a D3PM network has to learn first that the mask is no token
     assert ppl["also"]["bits_per_byte"] > 0
     assert ppl["data"]["name"] == "text"
     assert ppl["protocol"]["blocks"] == 20
