@@ -76,6 +76,9 @@ REFUSED = {
     "algo=duo_distill algo.teacher=averaged training.ema=0 training.finetune_path=x": (
         "algo.teacher=averaged: needs training.ema above 0"
     ),
+    "eval.gen_ppl_eval_model_name_or_path=x": (
+        "eval.gen_ppl_eval_model_name_or_path=x: there is no such run directory"
+    ),
     "mode=ppl_eval": "eval.checkpoint_path: mode=ppl_eval needs a run directory",
     "mode=sample_eval": "eval.checkpoint_path: mode=sample_eval needs a run directory",
     "algo=gidd algo.weighting=x": "algo.weighting='x': choose from clip, dynamic",
