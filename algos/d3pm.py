@@ -9,54 +9,77 @@ from torch import Tensor
 
 from algos.base import Batch, DiffusionAlgorithm, Noised
 from algos.noise import by_alpha
-from diffusion.bound import next_token_nats
 from diffusion.chunked import chunked
 from diffusion.posterior_kl import posterior_kl
 from diffusion.process import Process
-from diffusion.schedule import Alpha, absorbing, closed
+from diffusion.schedule import Alpha, Mix, absorbing, closed
+
+MASKS, TEXT = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)  # mixtures of nothing else
 
 
 class D3PM(DiffusionAlgorithm):
     """-log p(x) <= sum over t = 1/T .. 1 of KL(q(z_s | z_t, x) || q(z_s | z_t, p)) - log p(x | x),
     s = t - 1/T, alpha = 1 - t.
 
-    The network has the mask among its outputs and sees sigma; the last term, of the clean text, is
-    an evaluation of its own."""
+    The network has the mask among its outputs and sees sigma. In training one text of
+    `reconstruct_one_in` has the last term, for which the network sees the clean text, weighted
+    accordingly: the same in expectation, for less."""
 
     outputs_mask = True
 
-    def __init__(self, alpha: Alpha, vocab_size: int, T: int = 1000, **diffusion: Any):
+    def __init__(
+        self,
+        alpha: Alpha,
+        vocab_size: int,
+        T: int = 1000,
+        reconstruct_one_in: int = 4,
+        **diffusion: Any,
+    ):
         if T < 2:
             raise ValueError(f"algo.T={T}: at least 2 steps of time are needed")
+        if reconstruct_one_in < 1:
+            raise ValueError(f"algo.reconstruct_one_in={reconstruct_one_in}: must be at least 1")
         processes = by_alpha(absorbing, alpha, vocab_size)
         exact = Process(partial(absorbing, alpha=closed(alpha)), vocab_size, predicts_mask=True)
         processes |= {"process": exact, "training_process": exact}
         super().__init__(steps=T, **processes, **diffusion)
+        self.reconstruct_one_in = reconstruct_one_in
 
     def objective(self, batch: Batch) -> Tensor:
-        return self.steps_nats(batch, self.training_noise(batch)) + self.reconstruction(batch)
+        return self.terms(batch, self.training_noise(batch), self.reconstruct_one_in)
 
     def nll(self, batch: Batch) -> Tensor:
-        return self.steps_nats(batch, self.evaluation_noise(batch)) + self.reconstruction(batch)
+        return self.terms(batch, self.evaluation_noise(batch), 1)
 
-    def steps_nats(self, batch: Batch, noised: Noised) -> Tensor:
-        """(B, L) T times the divergence of one step, which is the sum of all in expectation."""
+    def terms(self, batch: Batch, noised: Noised, one_in: int) -> Tensor:
+        """(B, L) T times the divergence of one step, which is the sum of all in expectation, plus
+        -log p(x | z_0 = x) of one text in `one_in`, so many times; all in one pass.
+
+        The latter is the divergence of a step from nothing but masks to nothing but text."""
         assert self.steps is not None
         process, t, z, weight = noised
+        x, clean = batch["tokens"], (batch["index"] % one_in == 0).nonzero().squeeze(-1)
         now, then = process.mix(t)[0], process.mix((t - 1 / self.steps).clamp_min(0))[0]
-        columns, rows = (batch["tokens"], z, now, then), self.rows(batch, noised)
-        head = self.backbone.head
-        values = chunked(posterior_kl, head, self.hidden(z, t), *columns, rows=rows)
-        return values * self.steps * weight.unsqueeze(-1)
-
-    def reconstruction(self, batch: Batch) -> Tensor:
-        """(B, L) -log p(x | z_0 = x) at t = 0."""
-        x = batch["tokens"]
-        hidden = self.hidden(x, torch.zeros(len(x), dtype=torch.float64, device=x.device))
-        return chunked(next_token_nats, self.backbone.head, hidden, x, rows=self.scored(batch))
+        columns = (
+            torch.cat([x, x[clean]]),
+            torch.cat([z, x[clean]]),
+            _followed(now, MASKS, len(clean)),
+            _followed(then, TEXT, len(clean)),
+            F.pad(self.steps * weight, (0, len(clean)), value=one_in).unsqueeze(-1),
+        )
+        rows = torch.cat([self.rows(batch, noised), self.scored(batch)[clean]])
+        hidden = self.hidden(columns[1], F.pad(t, (0, len(clean))))
+        values = chunked(posterior_kl, self.backbone.head, hidden, *columns, rows=rows)
+        return values[: len(x)].index_add(0, clean, values[len(x) :])
 
     def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Where a token stands, it is the clean one."""
         seen = F.one_hot(z, self.vocab_size + 1).to(log_p.dtype)[..., :-1].log()
         known = torch.where((z == self.process.mask).unsqueeze(-1), log_p, seen)
         return F.pad(known, (0, 1), value=-torch.inf)
+
+
+def _followed(mix: Mix, level: tuple[float, float, float], count: int) -> Mix:
+    """The mixtures of a batch, each (B, 1), and `count` times another one."""
+    pairs = zip(mix, level, strict=True)
+    return Mix(*(F.pad(part, (0, 0, 0, count), value=one) for part, one in pairs))

@@ -6,7 +6,8 @@ Forward, loss, backward and AdamW in float32 at the GPT-2 vocabulary, length 128
 Every case is a process of its own; cases alternate over the rounds and the best round counts. The
 peak is what a step needs above weights and optimizer state: gradients, activations, logits. "plain"
 is the AR step through (batch, length, vocabulary) logits and `F.cross_entropy`, as the system
-allocates and ("+keep") with glibc told to keep freed memory; all others run as the system does.
+allocates and ("+keep") with glibc told to keep freed memory, as mode=train does on a CPU and all
+other cases do.
 """
 
 import argparse
@@ -97,6 +98,10 @@ def resident_megabytes(field: str) -> float:
 
 
 def child(case: str, batch_size: int, repeats: int, checkpointing: bool) -> None:
+    from training.memory import keep_freed_memory
+
+    if case != "plain":
+        keep_freed_memory()  # as mode=train does on a CPU
     step = step_function(case, batch_size, checkpointing)
     step()  # makes the optimizer's state: at rest from now on there are weights and moments
     ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -17,7 +17,7 @@ Column = Tensor | tuple[Tensor, ...]
 CHUNK_BYTES = {"cpu": 2**25, "cuda": 2**29}
 # Of these, what a row function gets at a time: on a CPU it makes several passes over them, which
 # stay in the cache, and its scratch space is small enough to be used again by the allocator.
-BLOCK_BYTES = {"cpu": 2**22, "cuda": 2**29}
+BLOCK_BYTES = {"cpu": 2**23, "cuda": 2**29}
 
 
 def chunked(

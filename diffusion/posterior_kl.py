@@ -15,15 +15,29 @@ class PosteriorKL:
     tokens and the mask itself, whose mass a is the last output:
 
     log(1 + keep_t a / mask_t) - c log p(x) - (1 - c) log(1 + keep_s a / mask_s),
-    c = (keep_s - keep_t) / mask_t."""
+    c = (keep_s - keep_t) / mask_t; times `weight` (n,)."""
 
-    def __call__(self, logits: Tensor, x: Tensor, z: Tensor, now: Mix, then: Mix) -> Tensor:
+    def __call__(
+        self,
+        logits: Tensor,
+        x: Tensor,
+        z: Tensor,
+        now: Mix,
+        then: Mix,
+        weight: Tensor | float = 1.0,
+    ) -> Tensor:
         log_p = logits.log_softmax(-1)
         log_p_x = log_p.gather(-1, x.unsqueeze(-1)).squeeze(-1)
-        return self._value(log_p_x, log_p[:, -1], now, then)[0]
+        return weight * self._value(log_p_x, log_p[:, -1], now, then)[0]
 
     def with_gradient(
-        self, logits: Tensor, x: Tensor, z: Tensor, now: Mix, then: Mix
+        self,
+        logits: Tensor,
+        x: Tensor,
+        z: Tensor,
+        now: Mix,
+        then: Mix,
+        weight: Tensor | float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """As `CrossEntropy.with_gradient`: -c ([x] - p) + d ([mask] - p), d the derivative by log
         a."""
@@ -33,7 +47,8 @@ class PosteriorKL:
         logits.mul_((revealed - by_log_a).to(logits.dtype).unsqueeze(-1))
         add_at_(logits, x, -revealed)
         add_at_(logits, mask, by_log_a)
-        return value, torch.ones_like(value)
+        scale = weight * torch.ones_like(value)
+        return scale * value, scale
 
     @staticmethod
     def _value(

@@ -24,6 +24,7 @@ CHOICES = {
 AT_LEAST = {
     "seed": 0,
     "algo.T": 2,
+    "algo.reconstruct_one_in": 1,
     "algo.k": 2,
     "algo.rounds": 1,
     "algo.grid": 1,

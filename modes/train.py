@@ -19,6 +19,7 @@ from modes.saved import tokenizer_name
 from training import finetune
 from training.checkpoint import LAST, Checkpoints, read_checkpoint
 from training.ema import EMA
+from training.memory import keep_freed_memory
 from training.progress import RunProgress
 
 # What may differ between the start of a run and its continuation: groups, and single keys.
@@ -49,6 +50,8 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     origin = source and source.provenance
     callbacks += [Checkpoints(directory / "checkpoints", every, settings, origin)]
     trainer = build.trainer(settings, callbacks, fitting=True)
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     data = build.data(settings, trainer.world_size)
     algorithm = build.algorithm(settings, data.tokenizer.vocab_size)
     if ema:

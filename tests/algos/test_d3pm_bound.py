@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from algos.base import Noised
-from tests.algos.configured import build
+from tests.algos.configured import a_batch, build
 from tests.algos.knowing import teach, texts, whole
 from tests.diffusion import brute_force
 
@@ -89,3 +89,18 @@ def test_every_step_of_time_has_the_same_weight(steps):
         torch.testing.assert_close(
             share, torch.full((steps,), 1 / steps).double(), rtol=0.05, atol=0
         )
+
+
+@pytest.mark.parametrize("one_in", [2, 3])
+def test_training_weighs_the_texts_that_it_reconstructs(one_in):
+    """Against -log p(x | x) of the clean texts: over all, the term counts as in the bound."""
+    algorithm, batch = build("d3pm", 5, 4), a_batch(5, 4, 6)
+    noised, x = algorithm.evaluation_noise(batch), batch["tokens"]
+    with torch.no_grad():
+        few, all_of_them = algorithm.terms(batch, noised, one_in), algorithm.terms(batch, noised, 1)
+        outputs = algorithm.backbone.head(algorithm.hidden(x, torch.zeros(6).double()))
+        nats = -outputs.log_softmax(-1).gather(-1, x.unsqueeze(-1)).squeeze(-1) * batch["scored"]
+    chosen = (batch["index"] % one_in == 0).unsqueeze(-1)
+    assert chosen.sum() * one_in == len(chosen)
+    expected = torch.where(chosen, (one_in - 1) * nats, -nats).double()
+    torch.testing.assert_close(few - all_of_them, expected, rtol=1e-5, atol=1e-6)
