@@ -3,6 +3,7 @@ mask. Losses that training takes through the whole vocabulary bring their gradie
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -65,41 +66,58 @@ def interpolating_divergence(logits: Tensor, x: Tensor, z: Tensor, mix: Mix) -> 
 
     The sum over the vocabulary is sum_j log(keep p_j + n), n = noise / N, as N log n + sum_j
     log1p(p_j keep / n): one reduction over positive terms, no cancellation."""
+    known = _known(x, z, mix, logits.shape[-1])
     log_p = logits.log_softmax(-1)
-    spread = torch.log1p(_odds(mix, logits) * log_p.exp()).sum(-1)
-    at_x, at_z = (log_p.gather(-1, token.unsqueeze(-1)) for token in (x, _token(z, logits)))
-    columns = (x, z, mix, logits.shape[-1])
-    return _divergence(at_x.squeeze(-1), at_z.squeeze(-1), spread, *columns)[0]
+    spread = torch.log1p(known.odds.to(logits.dtype).unsqueeze(-1) * log_p.exp()).sum(-1)
+    at_x, at_z = (log_p.gather(-1, token.unsqueeze(-1)) for token in (x, known.token))
+    return _divergence(at_x.squeeze(-1), at_z.squeeze(-1), spread, known)[0]
 
 
-def _odds(mix: Mix, logits: Tensor) -> Tensor:
-    """keep / n (n, 1); 0 without noise, where the sum has no weight."""
-    odds = torch.where(mix.noise > 0, mix.keep / mix.noise * logits.shape[-1], 0.0)
-    return odds.to(logits.dtype).unsqueeze(-1)
+class Known(NamedTuple):
+    """What the divergence takes from the noise alone, (n,) each and float64 but for the token: z,
+    with any token for the mask, whose probability plays no part."""
+
+    token: Tensor
+    odds: Tensor  # keep / n; 0 without noise, where the sum has no weight
+    keep: Tensor
+    n: Tensor
+    log_keep: Tensor
+    log_n: Tensor
+    log_given: Tensor  # of q_t(z | x) at tokens
+    entropy: Tensor
+    no_ratio: Tensor
 
 
-def _token(z: Tensor, logits: Tensor) -> Tensor:
-    """z, with any token for the mask, whose probability plays no part."""
-    return z.masked_fill(z == logits.shape[-1], 0)
+def _known(x: Tensor, z: Tensor, mix: Mix, size: int) -> Known:
+    keep, n = mix.keep.double(), mix.noise.double() / size
+    given = keep * (z == x) + n
+    return Known(
+        token=z.masked_fill(z == size, 0),
+        odds=torch.where(n > 0, keep / n, 0.0),
+        keep=keep,
+        n=n,
+        log_keep=keep.log(),
+        log_n=n.log(),
+        log_given=given.log(),
+        entropy=torch.xlogy(keep + n, keep + n) - torch.xlogy(n, n),
+        no_ratio=(z == size) | (given == 0),
+    )
 
 
 def _divergence(
-    log_p_x: Tensor, log_p_z: Tensor, spread: Tensor, x: Tensor, z: Tensor, mix: Mix, size: int
+    log_p_x: Tensor, log_p_z: Tensor, spread: Tensor, known: Known
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The divergence (n,) from what it needs of the vocabulary, and its derivatives by the first
     three, float64."""
-    keep, n = mix.keep.double(), mix.noise.double() / size
-    log_keep, log_n = keep.log(), n.log()
-    raised_x, raised_z = log_keep + log_p_x.double(), log_keep + log_p_z.double()
-    log_q_x, log_q_z = torch.logaddexp(raised_x, log_n), torch.logaddexp(raised_z, log_n)
-    given = keep * (z == x) + n  # q_t(z | x) at tokens
-    entropy = torch.xlogy(keep + n, keep + n) - torch.xlogy(n, n)
-    no_ratio = (z == size) | (given == 0)
-    log_ratio = torch.where(no_ratio, 0.0, given.log() - log_q_z)
-    excess = torch.expm1(log_ratio.clamp_max(700))  # finite where no noise is, and so no weight
-    value = entropy - keep * log_q_x - n * spread + excess - log_ratio.clamp_max(700)
-    at_x = -keep * (raised_x - log_q_x).exp()
-    return value, at_x, -excess * (raised_z - log_q_z).exp(), -n
+    raised_x, raised_z = known.log_keep + log_p_x.double(), known.log_keep + log_p_z.double()
+    log_q_x = torch.logaddexp(raised_x, known.log_n)
+    log_q_z = torch.logaddexp(raised_z, known.log_n)
+    # finite where no noise is, and so no weight
+    log_ratio = (known.log_given - log_q_z).masked_fill(known.no_ratio, 0.0).clamp_max(700)
+    excess = torch.expm1(log_ratio)
+    value = known.entropy - known.keep * log_q_x - known.n * spread + excess - log_ratio
+    at_x = -known.keep * (raised_x - log_q_x).exp()
+    return value, at_x, -excess * (raised_z - log_q_z).exp(), -known.n
 
 
 @dataclass(frozen=True)
@@ -112,24 +130,29 @@ class Interpolating:
         weight = self.weight(x, z, mix, rate, logits.shape[-1])
         return weight * interpolating_divergence(logits, x, z, mix)
 
+    def prepare(
+        self, size: int, x: Tensor, z: Tensor, mix: Mix, rate: Mix
+    ) -> tuple[Tensor, Tensor, Known]:
+        """The columns of `with_gradient`: what does not depend on the logits, for all rows at once
+        instead of some at a time."""
+        return x, self.weight(x, z, mix, rate, size), _known(x, z, mix, size)
+
     def with_gradient(
-        self, logits: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix
+        self, logits: Tensor, x: Tensor, scale: Tensor, known: Known
     ) -> tuple[Tensor, Tensor]:
         """As `CrossEntropy.with_gradient`, by the chain rule.
 
         With a = o p / (1 + o p), o = keep / n: d spread = a - p sum a, d log p(y) = [y] - p."""
-        scale = self.weight(x, z, mix, rate, logits.shape[-1])
-        token, odds = _token(z, logits), _odds(mix, logits)
-        log_p_x, log_p_z = softmax_(logits, x, token)
+        odds = known.odds.to(logits.dtype).unsqueeze(-1)
+        log_p_x, log_p_z = softmax_(logits, x, known.token)
         scratch = (logits * odds).add_(1)
-        parts = (log_p_x, log_p_z, _sum_of_logs(scratch))
-        value, at_x, at_z, of_sum = _divergence(*parts, x, z, mix, logits.shape[-1])
+        value, at_x, at_z, of_sum = _divergence(log_p_x, log_p_z, _sum_of_logs(scratch), known)
         share = torch.mul(logits, scratch.reciprocal_(), out=scratch)
         share.mul_((odds * of_sum.unsqueeze(-1)).to(share.dtype))
         drain = at_x + at_z + share.sum(-1)
         logits.mul_(-drain.unsqueeze(-1).to(logits.dtype)).add_(share)
         add_at_(logits, x, at_x)
-        add_at_(logits, token, at_z)
+        add_at_(logits, known.token, at_z)
         return scale * value, scale
 
 

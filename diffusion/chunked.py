@@ -29,7 +29,8 @@ def chunked(
     gradients fn may return several numbers a row. Gradients reach `hidden` (B, L, D) and the head;
     they are computed with the values, in one pass, when every row's value enters the loss with the
     same factor, and by a second pass over the head otherwise. A function with a method
-    `with_gradient` (see diffusion.bound) spares autograd the vocabulary."""
+    `with_gradient` (see diffusion.bound) spares autograd the vocabulary; where it has `prepare`
+    too, that method makes the columns of this one."""
     shape = hidden.shape[:2]
     chosen = None if rows is None else rows.flatten().nonzero().squeeze(-1)
 
@@ -104,6 +105,8 @@ def _gradients(
     """Values (n,), and the gradients of their sum, weighted by `factors` (n,), to hidden, weight
     and bias; the products in `dtype`, everything else in the weight's."""
     hidden, weight, bias = inputs
+    if hasattr(fn, "prepare"):
+        columns = list(fn.prepare(len(weight), *columns))
     low_weight, low_bias = weight.to(dtype), bias.to(dtype)
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
     d_weight = torch.empty_like(weight)

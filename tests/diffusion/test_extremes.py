@@ -14,6 +14,7 @@ from diffusion.schedule import Mix, absorbing, hybrid, uniform
 from diffusion.score_entropy import masked_score_entropy, uniform_score_entropy
 from tests.diffusion import precise
 from tests.diffusion.cases import SHAPES
+from tests.diffusion.own_gradient import with_gradient
 from tests.diffusion.precise import LONG, MANY
 
 TIMES = [1e-12, 1e-6, 0.5, 1 - 1e-6, 1 - 1e-12]
@@ -76,7 +77,7 @@ def test_values_at_both_ends_of_time(name, size, dtype, spread):
     logits = (spread * torch.randn(len(x), size, generator=generator)).to(dtype)
     for actual in (
         loss(logits, x, z, mix, rate),
-        loss.with_gradient(logits.clone(), x, z, mix, rate)[0],
+        with_gradient(loss, logits.clone(), x, z, mix, rate)[0],
     ):
         for row, time in enumerate(t.tolist()):
             numbers = logits[row].double().numpy()
@@ -92,7 +93,7 @@ def test_gradients_at_both_ends_of_time(name):
     x, z, t, mix, rate = columns_of(noise, 3, kinds)
     logits = 2 * torch.randn(len(x), 3, generator=torch.Generator().manual_seed(7)).double()
     written = logits.clone()
-    _, scale = loss.with_gradient(written, x, z, mix, rate)
+    _, scale = with_gradient(loss, written, x, z, mix, rate)
     gradient = scale.unsqueeze(-1) * written
     step = MANY.make(1e-25)
     for row, time in enumerate(t.tolist()):
@@ -115,7 +116,7 @@ def test_a_vocabulary_of_256_000(name):
     x, z, t, mix, rate = columns_of(noise, size, kinds)
     logits = 2 * torch.randn(len(x), size, generator=torch.Generator().manual_seed(8))
     written = logits.clone()
-    actual, scale = loss.with_gradient(written, x, z, mix, rate)
+    actual, scale = with_gradient(loss, written, x, z, mix, rate)
     assert written.isfinite().all() and scale.isfinite().all()
     for row, time in enumerate(t.tolist()):
         numbers = logits[row].double().numpy()
@@ -136,7 +137,7 @@ def test_divergences_of_posteriors_from_the_first_step_to_the_last(size, dtype, 
     logits = 3 * torch.randn(4, size + 1, generator=torch.Generator().manual_seed(9)).to(dtype)
     logits[1, -1] = 40.0  # sure of the mask
     digits = LONG if size > 100 else MANY
-    actual, _ = posterior_kl.with_gradient(logits.clone(), x, z, now, then)
+    actual, _ = with_gradient(posterior_kl, logits.clone(), x, z, now, then)
     for row, number in enumerate(numbers.tolist()):
         times = (digits.make(number) / steps, digits.make(number - 1) / steps)
         levels = ((1 - t, t) for t in times)
