@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from algos.base import Algorithm, Batch
+from algos.base import Algorithm, Batch, Guidance
 from backbones import KVCache
 from diffusion.bound import next_token_nats
 from diffusion.chunked import Prediction, chunked
@@ -30,12 +31,22 @@ class AR(Algorithm):
         return F.pad(nats, (1, 0))
 
     def sample(
-        self, shape: tuple[int, int], sampler: Callable[..., Tensor], prompt: Tensor
+        self,
+        tokens: Tensor,
+        fixed: Tensor,
+        sampler: Callable[..., Tensor],
+        guidance: Guidance | None = None,
     ) -> Tensor:
-        cache = KVCache(shape[1])
+        given = fixed.sum(-1)
+        prefix = torch.arange(tokens.shape[1], device=given.device) < given.unsqueeze(-1)
+        if not torch.equal(prefix, fixed) or bool((given == 0).any()):
+            raise ValueError("algo=ar takes prefixes only: every text begins with what is given")
+        if guidance is not None:
+            raise ValueError("sampling.guidance: algo=ar has no prediction without its prompt")
+        cache = KVCache(tokens.shape[1])
 
         def step(newest: Tensor) -> Prediction:
-            self.network_evaluations += 1
+            self.network_evaluations += len(newest)
             return self.prediction(self.backbone(newest, cache=cache))
 
-        return sampler(step, prompt, shape[1])
+        return sampler(step, tokens, given)

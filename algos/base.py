@@ -16,6 +16,7 @@ from diffusion.times import (
     evaluation_noise,
     evaluation_times,
     evaluation_weight,
+    evenly_spread,
     independent,
     seed_of,
     stratified,
@@ -23,6 +24,13 @@ from diffusion.times import (
 
 Batch = dict[str, Tensor]  # tokens (B, L) int64, scored and noised (B, L) bool, index (B,) int64
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class Guidance(NamedTuple):
+    """Logits of p move by `weight` times their distance from those without the `prompt` (B, L)."""
+
+    weight: float
+    prompt: Tensor
 
 
 class Algorithm(L.LightningModule):
@@ -46,7 +54,9 @@ class Algorithm(L.LightningModule):
         self.vocab_size = vocab_size
         self.seed = seed
         self.evaluation_pass = 0
-        self.network_evaluations = 0
+        # Of uniform times under the noise of training; None: all of time under the closed noise.
+        self.evaluation_range: tuple[float, float] | None = None
+        self.network_evaluations = 0  # counted in texts, each once for every call that has it
         self.shaping = Shaping()  # of what the network predicts when it samples
         # The averaged weights by name, where training keeps them.
         self.average: Callable[[], dict[str, Tensor]] | None = None
@@ -64,9 +74,14 @@ class Algorithm(L.LightningModule):
 
     @abstractmethod
     def sample(
-        self, shape: tuple[int, int], sampler: Callable[..., Tensor], prompt: Tensor
+        self,
+        tokens: Tensor,
+        fixed: Tensor,
+        sampler: Callable[..., Tensor],
+        guidance: Guidance | None = None,
     ) -> Tensor:
-        """Tokens (B, L) that begin with `prompt` (B, P)."""
+        """Texts (B, L) that have `tokens` (B, L) where `fixed` (B, L) is True; the rest is drawn,
+        whatever `tokens` holds there. ValueError for what the algorithm cannot keep fixed."""
 
     def prediction(self, hidden: Tensor) -> Prediction:
         """What a sampler asks about hidden states (B, L, D)."""
@@ -186,16 +201,24 @@ class DiffusionAlgorithm(Algorithm):
         return Noised(self.training_process, t, z, torch.ones_like(t))
 
     def evaluation_noise(self, batch: Batch) -> Noised:
-        """t over all of (0, 1) and z, both functions of (seed, pass, example) alone."""
+        """t and z, both functions of (seed, pass, example) alone: t over all of (0, 1), or of
+        `evaluation_range`."""
         x, index = batch["tokens"], batch["index"]
-        t = evaluation_times(index, self.seed, self.evaluation_pass)
-        weight, t = evaluation_weight(t), self.on_grid(t)
-        uniform = evaluation_noise(index, x.shape[1], self.seed, self.evaluation_pass)
-        z = self.process.corrupt(x, t, uniform)
-        return Noised(self.process, t, torch.where(batch["noised"], z, x), weight)
+        key = self.seed, self.evaluation_pass
+        if self.evaluation_range is None:
+            process, t = self.process, evaluation_times(index, *key)
+            weight = evaluation_weight(t)
+        else:
+            low, high = self.evaluation_range
+            process, t = self.training_process, low + (high - low) * evenly_spread(index, *key)
+            weight = torch.ones_like(t)
+        t, uniform = self.on_grid(t), evaluation_noise(index, x.shape[1], *key)
+        z = process.corrupt(x, t, uniform)
+        return Noised(process, t, torch.where(batch["noised"], z, x), weight)
 
     def bound(self, fn: Callable[..., Tensor], batch: Batch) -> Tensor:
-        """(B, L) values whose expectation is the integral of fn's over t in (0, 1)."""
+        """(B, L) values whose expectation is the integral of fn's over t in (0, 1), or their mean
+        over `evaluation_range`."""
         return self.per_token(fn, batch, self.evaluation_noise(batch))
 
     def per_token(self, fn: Callable[..., Tensor], batch: Batch, noised: Noised) -> Tensor:
@@ -215,7 +238,7 @@ class DiffusionAlgorithm(Algorithm):
 
     def hidden(self, z: Tensor, t: Tensor) -> Tensor:
         """One network evaluation: (B, L, D)."""
-        self.network_evaluations += 1
+        self.network_evaluations += len(z)
         return self.backbone(z, self.level(t) if self.level else None)
 
     def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
@@ -224,15 +247,24 @@ class DiffusionAlgorithm(Algorithm):
         return log_p
 
     def sample(
-        self, shape: tuple[int, int], sampler: Callable[..., Tensor], prompt: Tensor
+        self,
+        tokens: Tensor,
+        fixed: Tensor,
+        sampler: Callable[..., Tensor],
+        guidance: Guidance | None = None,
     ) -> Tensor:
-        given = prompt.shape[1]
-
         def clamp(z: Tensor) -> Tensor:
-            return torch.cat([prompt, z[:, given:]], dim=1)
+            return torch.where(fixed, tokens, z)
 
-        def denoise(z: Tensor, t: Tensor) -> Prediction:
-            return self.prediction(self.hidden(z, t))
+        def denoise(z: Tensor, t: Tensor, rows: Tensor | None = None) -> Prediction:
+            if guidance is None:
+                return self.prediction(self.hidden(z, t))
+            prompt = guidance.prompt if rows is None else guidance.prompt[rows]
+            noise = self.process.prior((len(z), z.shape[1]), z.device)
+            blank = torch.where(prompt, noise, z)
+            # The head is linear, so that what holds of logits can be done to hidden states.
+            guided, free = self.hidden(torch.cat([z, blank]), torch.cat([t, t])).chunk(2)
+            return self.prediction(guided + guidance.weight * (guided - free))
 
-        z = self.process.prior(shape, device=prompt.device)
+        z = self.process.prior((len(tokens), tokens.shape[1]), device=tokens.device)
         return sampler(denoise, self.process, z, clamp=clamp)

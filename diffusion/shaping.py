@@ -3,26 +3,70 @@
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+NUCLEI = ("keep-crossing", "drop-crossing")
+FIRST_LOOK = 256  # tokens that are sorted at first: most nuclei are smaller
 
 
 @dataclass(frozen=True)
 class Shaping:
-    """Logits over the temperature, then without the tokens whose p is below min_p max_j p_j."""
+    """Logits over the temperature; then, in this order, only the `top_k` likeliest tokens, the
+    nucleus of mass `top_p` among them, and no token below min_p max_j p_j.
+
+    The nucleus is the likeliest tokens up to and with the one that takes their sum to top_p or
+    beyond ("keep-crossing": DUO and most libraries), or those whose sum does not go beyond it, at
+    least one ("drop-crossing": ReMDM, BD3-LM)."""
 
     temperature: float = 1.0
     min_p: float = 0.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    nucleus: str = NUCLEI[0]
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise ValueError(f"sampling.temperature={self.temperature}: must be positive")
         if not 0 <= self.min_p < 1:
             raise ValueError(f"sampling.min_p={self.min_p}: must be at least 0 and below 1")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"sampling.top_k={self.top_k}: must be at least 1, or null")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"sampling.p_nucleus={self.top_p}: must be above 0 and at most 1")
+        if self.nucleus not in NUCLEI:
+            raise ValueError(f"sampling.nucleus={self.nucleus!r}: choose from {', '.join(NUCLEI)}")
 
     def __call__(self, logits: Tensor) -> Tensor:
         if self.temperature != 1:
             logits = logits / self.temperature
+        if self.top_k is not None and self.top_k < logits.shape[-1]:
+            chosen = logits.topk(self.top_k).indices
+            logits = _only(logits, chosen, torch.ones_like(chosen, dtype=torch.bool))
+        if self.top_p < 1:
+            logits = self._in_nucleus(logits)
         if self.min_p > 0:
             least = logits.amax(-1, keepdim=True) + math.log(self.min_p)
             logits = logits.masked_fill(logits < least, -math.inf)
         return logits
+
+    def _in_nucleus(self, logits: Tensor) -> Tensor:
+        """Sums in float64, of as many sorted tokens as are needed for all rows."""
+        size = min(FIRST_LOOK, logits.shape[-1])
+        total = logits.logsumexp(-1, keepdim=True)
+        while True:
+            top = logits.topk(size)
+            p = (top.values - total).double().exp()
+            mass = p.cumsum(-1)
+            if size == logits.shape[-1] or bool((mass[:, -1] > self.top_p).all()):
+                break
+            size = min(8 * size, logits.shape[-1])
+        inside = mass - p < self.top_p if self.nucleus == NUCLEI[0] else mass <= self.top_p
+        inside[:, 0] = True
+        return _only(logits, top.indices, inside)
+
+
+def _only(logits: Tensor, tokens: Tensor, inside: Tensor) -> Tensor:
+    """Logits (n, V) at those of `tokens` (n, k) that are `inside` (n, k), -inf elsewhere."""
+    kept = logits.gather(-1, tokens).masked_fill(~inside, -math.inf)
+    return torch.full_like(logits, -math.inf).scatter(-1, tokens, kept)

@@ -1,5 +1,5 @@
-"""Ancestral sampling for every process: a coin per position, and a draw from the network where it
-jumps."""
+"""Ancestral sampling for every process, and the predictor-corrector samplers that add a coin to it:
+a coin per position, and a draw from the network where it jumps."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -10,45 +10,75 @@ from torch import Tensor
 from diffusion.chunked import Prediction
 from diffusion.process import Process
 
-Denoiser = Callable[
-    [Tensor, Tensor], Prediction
-]  # (z (B, L), t (B,)) -> what the network says of the clean tokens
+# (z (b, L), t (b,), rows (b,)) -> what the network says of the clean tokens of these texts of the
+# batch; without rows of all of them
+Denoiser = Callable[..., Prediction]
 Clamp = Callable[[Tensor], Tensor]  # puts the given tokens back in their places
-
-
-def uniform_grid(steps: int, end: float = 0.0) -> Tensor:
-    """(steps + 1,) times from 1 to `end`, evenly spaced, float64."""
-    if steps < 1:
-        raise ValueError(f"sampling.steps={steps}: at least 1 step is needed")
-    return torch.linspace(1, end, steps + 1, dtype=torch.float64)
+# (process, z (B, L), t (B,), s (B,)) -> the chance (B, 1) or (B, L) of a posterior step
+Kappa = Callable[[Process, Tensor, Tensor, Tensor], Tensor]
 
 
 @torch.no_grad()
 def ancestral(
-    denoise: Denoiser, process: Process, z: Tensor, grid: Tensor, clamp: Clamp | None = None
+    denoise: Denoiser,
+    process: Process,
+    z: Tensor,
+    grid: Tensor,
+    kappa: Kappa | None = None,
+    clamp: Clamp | None = None,
 ) -> Tensor:
     """z_s ~ q(z_s | z_t, p(. | z_t)) along a decreasing grid of times; z (B, L) is a draw from the
     prior.
 
-    A position that jumps is a draw from the network noised to level s, so the network is asked only
-    about jumps that keep their token; where the jumps do not depend on it, as without uniform
-    noise, a step without any skips it. The last step, to s = 0, leaves no mask: a prediction that
-    has mass there is taken among the tokens."""
+    With `kappa` a position takes that step with the chance kappa only; else it goes all the way
+    back, to x ~ q(x | z_t, p), and is noised to level s anew (Psi-samplers, arXiv 2602.21185). A
+    method `kappa.watch` hears of every draw."""
     clamp = clamp or (lambda tokens: tokens)
     z = clamp(z)
     for t, s in pairwise(grid.to(z.device)):
-        last = bool(s == 0)
-        t, s = t.expand(len(z)), s.expand(len(z))
-        asked = process.asks(z) & (z != process.mask if last else True)
-        prediction = denoise(z, t) if bool(asked.any()) else None
-        mass = prediction.mass_at(z, where=asked) if prediction else 0.0
-        jumps = torch.rand(z.shape, dtype=torch.float64, device=z.device) < process.jump(
-            z, mass, t, s
-        )
-        kept, other = process.noise((z.shape[0], z.shape[1]), s)
-        drawn = jumps & kept
-        if bool(drawn.any()):
-            among = process.vocab_size if last else None
-            other = torch.where(kept, (prediction or denoise(z, t)).draw(drawn, among), other)
-        z = clamp(torch.where(jumps, other, z))
+        z = clamp(_step(denoise, process, z, t.expand(len(z)), s.expand(len(z)), kappa))
     return z
+
+
+def _step(
+    denoise: Denoiser, process: Process, z: Tensor, t: Tensor, s: Tensor, kappa: Kappa | None
+) -> Tensor:
+    """From times t (B,) to s (B,).
+
+    A position that jumps is a draw from the network noised to level s, so the network is asked only
+    about jumps that keep their token. Where the jumps do not depend on it, as without uniform
+    noise, a text in which nothing is drawn is not shown to it: what the published cache saves, for
+    each text by itself. The last step, to s = 0, leaves no mask: a prediction that has mass there
+    is taken among the tokens."""
+    last = bool((s == 0).all())
+    coin = torch.rand(z.shape, dtype=torch.float64, device=z.device)
+    kept, other = process.noise((z.shape[0], z.shape[1]), s)
+    anew = None
+    if kappa is not None and not last:  # to level 0 both ways are the same
+        anew = torch.rand_like(coin) >= kappa(process, z, t, s)
+
+    def jump(mass: Tensor | float) -> Tensor:
+        rho = process.jump(z, mass, t, s)
+        if anew is not None:
+            rho = torch.where(anew, process.jump(z, mass, t, torch.zeros_like(s)), rho)
+        return coin < rho
+
+    asked = process.asks(z)
+    if last:
+        asked &= z != process.mask
+    jumps = jump(0.0)  # right where the network has no say
+    rows = (asked | (jumps & kept)).any(-1).nonzero().squeeze(-1)
+    if len(rows):
+        prediction, where = denoise(z[rows], t[rows], rows), asked[rows]
+        if bool(where.any()):
+            mass = coin.new_zeros(z.shape)
+            mass[rows] = prediction.mass_at(z[rows], where=where)
+            jumps = jump(mass)
+        drawn = (jumps & kept)[rows]
+        tokens = prediction.draw(drawn, process.vocab_size if last else None)
+        other[rows] = torch.where(drawn, tokens, other[rows])
+        if kappa is not None and hasattr(kappa, "watch"):
+            kappa.watch(rows, drawn, tokens, prediction)
+    # What does not jump stays; where it is noised anew, only if that keeps it.
+    stays = ~jumps if anew is None else ~jumps & (kept | ~anew)
+    return torch.where(stays, z, other)

@@ -13,12 +13,15 @@ Step = Callable[
 
 
 @torch.no_grad()
-def autoregressive(step: Step, tokens: Tensor, length: int) -> Tensor:
-    """Continues tokens (B, P), P >= 1, to (B, length), each ~ p(. | all before it)."""
-    newest = tokens
-    while tokens.shape[1] < length:
+def autoregressive(step: Step, tokens: Tensor, given: Tensor) -> Tensor:
+    """Texts (B, L) that begin with the first `given` (B,), 1 or more, of `tokens` (B, L); each
+    further one ~ p(. | all before it)."""
+    tokens, start = tokens.clone(), int(given.min())
+    newest = tokens[:, :start]
+    for place in range(start, tokens.shape[1]):
         where = torch.zeros_like(newest, dtype=torch.bool)
-        where[:, -1] = True
-        newest = step(newest).draw(where)[:, -1:]
-        tokens = torch.cat([tokens, newest], dim=1)
+        where[:, -1] = free = place >= given
+        drawn = step(newest).draw(where)[:, -1]
+        tokens[:, place] = torch.where(free, drawn, tokens[:, place])
+        newest = tokens[:, place : place + 1]
     return tokens

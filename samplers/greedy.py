@@ -1,4 +1,4 @@
-"""The greedy tail of DUO's published samples: the last draw replaced by the likeliest token."""
+"""How a text ends, where the last step is not drawn like the others: `noise_removal`."""
 
 from collections.abc import Callable
 
@@ -21,10 +21,76 @@ def greedy_tail(
     """`sampler` down to the last time of the grid, above 0, then argmax p(. | z) of one more
     network call: at every position where a token can be noise, at the masks elsewhere.
 
-    As the published code does; the text of the paper has the argmax of the posterior, which would
-    almost never revise a token."""
+    As the published samples of DUO were made; its text has `greedy_posterior_tail`."""
     z = sampler(denoise, process, z, grid, clamp=clamp)
     where = torch.ones_like(z, dtype=torch.bool) if process.has_noise else z == process.mask
-    tokens = denoise(z, grid[-1].to(z.device).expand(len(z))).likeliest(where, process.vocab_size)
-    z = torch.where(where, tokens, z)
+    return _ended(denoise, process, z, grid, where, torch.zeros_like(z, dtype=torch.float64), clamp)
+
+
+@torch.no_grad()
+def greedy_posterior_tail(
+    denoise: Denoiser,
+    process: Process,
+    z: Tensor,
+    grid: Tensor,
+    sampler: Callable[..., Tensor],
+    clamp: Clamp | None = None,
+) -> Tensor:
+    """The same with argmax q(z_0 | z, p), as the text of DUO has it (arXiv 2506.10892): a token y
+    is as likely as b(z) p_y, and the one that stands there as (keep + b(z)) p_z.
+
+    At the last time b(z) is so small that a token is almost never revised."""
+    z = sampler(denoise, process, z, grid, clamp=clamp)
+    where = torch.ones_like(z, dtype=torch.bool) if process.has_noise else z == process.mask
+    now = process.schedule(grid[-1:].to(z.device).expand(len(z)))
+    b = process.at(z, now)
+    favour = torch.where(z == process.mask, 0.0, ((now.keep + b) / b).log())
+    return _ended(denoise, process, z, grid, where, favour, clamp)
+
+
+@torch.no_grad()
+def no_tail(
+    denoise: Denoiser,
+    process: Process,
+    z: Tensor,
+    grid: Tensor,
+    sampler: Callable[..., Tensor],
+    clamp: Clamp | None = None,
+) -> Tensor:
+    """`sampler` down to the last time of the grid and nothing more: noise of that level, masks
+    among it, may stay."""
+    return sampler(denoise, process, z, grid, clamp=clamp)
+
+
+TAILS: dict[str, Callable[..., Tensor]] = {
+    "greedy": greedy_tail,
+    "greedy-posterior": greedy_posterior_tail,
+    "none": no_tail,
+}
+
+
+def _ended(
+    denoise: Denoiser,
+    process: Process,
+    z: Tensor,
+    grid: Tensor,
+    where: Tensor,
+    favour: Tensor,
+    clamp: Clamp | None,
+) -> Tensor:
+    """argmax of log p plus `favour` (B, L) at the token that stands there, `where` (B, L) it is
+    asked, in one call for the texts that have such a position."""
+    rows = where.any(-1).nonzero().squeeze(-1)
+    if len(rows) == 0:
+        return z
+    text, t = z[rows], grid[-1:].to(z.device).expand(len(rows))
+    prediction = denoise(text, t, rows)
+
+    def best(outputs: Tensor, token: Tensor, more: Tensor) -> Tensor:
+        log_p = prediction.shaping(outputs[:, : process.vocab_size]).double()
+        present = token.clamp_max(process.vocab_size - 1).unsqueeze(-1)
+        return log_p.scatter_add(-1, present, more.unsqueeze(-1)).argmax(-1)
+
+    tokens = prediction.ask(best, text, favour[rows], where=where[rows]).long()
+    z = z.index_put((rows,), torch.where(where[rows], tokens, text))
     return clamp(z) if clamp else z

@@ -14,7 +14,8 @@ import main
 from algos.base import Algorithm, Batch
 from modes.build import algorithm
 from samplers import SAMPLERS
-from samplers.ancestral import uniform_grid
+from samplers.grids import uniform_grid
+from samplers.kappa import profile
 
 CONFIGS = Path(main.__file__).parent / "configs"
 TINY = {"hidden_size": 16, "n_blocks": 1, "n_heads": 2, "cond_dim": 8, "dropout": 0.0}
@@ -37,7 +38,12 @@ KNOWN = {name: SETTINGS[name]["algo"] for name in NAMES}
 # every algorithm with every noise that it takes, None where it brings its own, and with every
 # sampler
 NOISED = [(name, noise) for name in DIFFUSION for noise in KNOWN[name]["noises"] or [None]]
-PREDICTORS = [(name, predictor) for name in NAMES for predictor in KNOWN[name]["predictors"]]
+PREDICTORS = [
+    (name, predictor)
+    for name in NAMES
+    for predictor in KNOWN[name]["predictors"]
+    if predictor in SAMPLERS  # semi_ar is a loop around another one
+]
 
 
 def build(
@@ -59,7 +65,10 @@ def build(
 
 def sampler_of(name: str, steps: int) -> Callable[..., Tensor]:
     """The sampling loop, with a grid of times where it has times."""
-    return SAMPLERS[name] if name == "ar" else partial(SAMPLERS[name], grid=uniform_grid(steps))
+    if name == "ar":
+        return SAMPLERS[name]
+    own = {"profile": profile("psi-rescale")} if name == "psi" else {}
+    return partial(SAMPLERS[name], grid=uniform_grid(steps), **own)
 
 
 def a_batch(vocab_size: int = 5, length: int = 6, size: int = 8, start: int = 0) -> Batch:

@@ -27,11 +27,14 @@ def test_samples_come_to_follow_the_language_as_steps_grow(name: str, predictor:
     teach(algorithm, LANGUAGE)
     found = []
     for steps in (1, 4, 64):
-        nothing = torch.zeros(COUNT, 0, dtype=torch.long)
-        tokens = algorithm.sample((COUNT, LENGTH), sampler_of(predictor, steps), nothing)
+        blank = torch.zeros(COUNT, LENGTH, dtype=torch.long)
+        tokens = algorithm.sample(blank, blank.bool(), sampler_of(predictor, steps))
         assert tokens.min() >= 0 and tokens.max() < SIZE
         found.append(distance(tokens))
     # what samples of the language itself show, and half of it again
     noise = 1.5 * np.sqrt(LANGUAGE * (1 - LANGUAGE) / COUNT / (2 * np.pi)).sum()
+    if predictor == "first_hitting":  # one token after another: exact, whatever the grid
+        assert max(found) < noise
+        return
     assert found[0] > max(found[1], noise) > found[2]
     assert found[2] < noise + found[1] / 8  # falls like 1 / steps

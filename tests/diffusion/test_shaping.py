@@ -140,3 +140,80 @@ def test_adding_at_a_token_touches_its_entry_alone():
         expected[row, token[row]] += float(amount[row])
     add_at_(values, token, amount)
     torch.testing.assert_close(values, expected, rtol=1e-6, atol=1e-6)
+
+
+def nucleus_of(p, top_p, crossing):
+    """The tokens of one row that stay, by walking down from the likeliest."""
+    order, mass, kept = sorted(range(len(p)), key=lambda j: -p[j]), 0.0, set()
+    for token in order:
+        fits = mass < top_p if crossing else mass + p[token] <= top_p
+        if not fits and kept:
+            break
+        kept.add(token)
+        mass += p[token]
+    return kept
+
+
+@pytest.mark.parametrize("nucleus", ["keep-crossing", "drop-crossing"])
+@pytest.mark.parametrize("top_p", [1e-9, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("size", [2, 40, 3000])
+def test_the_nucleus_is_what_a_walk_down_from_the_likeliest_finds(nucleus, top_p, size):
+    """At 3000 tokens the first look at the likeliest ones is not enough for all rows."""
+    logits = torch.tensor([0.1, 1.0, 4.0]).repeat(4).unsqueeze(-1).double() * torch.randn(12, size)
+    plain = logits.softmax(-1)
+    actual = law_of(logits, Shaping(top_p=top_p, nucleus=nucleus))
+    for before, after in zip(plain.tolist(), actual.tolist(), strict=True):
+        kept = nucleus_of(before, top_p, nucleus == "keep-crossing")
+        assert {j for j, p in enumerate(after) if p > 0} == kept
+        total = sum(before[j] for j in kept)
+        assert after == pytest.approx([p / total * (j in kept) for j, p in enumerate(before)])
+
+
+def test_both_nuclei_keep_one_token_at_least_and_differ_by_the_one_that_crosses():
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
+    kept = {
+        name: (law_of(logits, Shaping(top_p=0.7, nucleus=name)) > 0).tolist()[0]
+        for name in ("keep-crossing", "drop-crossing")
+    }
+    assert kept["keep-crossing"] == [True, True, False, False]
+    assert kept["drop-crossing"] == [True, False, False, False]
+    sure = torch.tensor([[0.99, 0.01]]).log()
+    assert law_of(sure, Shaping(top_p=0.5, nucleus="drop-crossing")).tolist() == [[1.0, 0.0]]
+
+
+@pytest.mark.parametrize("top_k", [1, 3, 9, 50])
+def test_top_k_keeps_the_likeliest_in_their_proportions(top_k):
+    logits = torch.randn(30, 9).double()
+    plain = logits.softmax(-1)
+    rank = plain.argsort(-1, descending=True).argsort(-1)
+    expected = plain * (rank < top_k)
+    expected /= expected.sum(-1, keepdim=True)
+    torch.testing.assert_close(law_of(logits, Shaping(top_k=top_k)), expected, rtol=1e-12, atol=0)
+
+
+def test_of_equals_top_k_keeps_as_many_as_asked():
+    assert (law_of(torch.zeros(5, 8), Shaping(top_k=3)) > 0).sum(-1).tolist() == [3] * 5
+
+
+def test_one_follows_the_other_temperature_first_min_p_last():
+    logits = 2 * torch.randn(50, 30).double()
+    every = Shaping(temperature=0.7, top_k=12, top_p=0.8, min_p=0.2)
+    alone = (Shaping(temperature=0.7), Shaping(top_k=12), Shaping(top_p=0.8), Shaping(min_p=0.2))
+    expected = logits
+    for one in alone:
+        expected = one(expected)
+    assert torch.equal(every(logits), expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [
+        ("sampling.top_k=0", {"top_k": 0}),
+        ("sampling.p_nucleus=0", {"top_p": 0}),
+        ("sampling.p_nucleus=1.5", {"top_p": 1.5}),
+        ("sampling.nucleus='x': choose from keep-crossing", {"nucleus": "x"}),
+    ],
+)
+def test_a_nucleus_that_makes_no_sense_is_refused_by_name(key, options):
+    with pytest.raises(ValueError, match=key):
+        Shaping(**options)

@@ -31,16 +31,22 @@ class ExactPrediction:
 
 
 class ExactNetwork:
-    """denoise(z, t): the leave-one-out posteriors of a language (N,) * L under a process."""
+    """denoise(z, t, rows): the leave-one-out posteriors of a language (N,) * L under a process.
+
+    The times may be mixed where only masks are noise: what is known of a masked text does not
+    depend on them."""
 
     def __init__(self, language: np.ndarray, process: Process):
         self.language = language
         self.process = process
         self.calls: list[float] = []
+        self.shown: list[Tensor] = []  # the texts of the batch, call by call
 
-    def __call__(self, z: Tensor, t: Tensor) -> ExactPrediction:
-        assert t.shape == (len(z),) and bool((t == t[0]).all())
+    def __call__(self, z: Tensor, t: Tensor, rows: Tensor | None = None) -> ExactPrediction:
+        assert t.shape == (len(z),) and (rows is None or rows.shape == t.shape)
+        assert not self.process.has_noise or bool((t == t[0]).all())
         self.calls.append(float(t[0]))
+        self.shown.append(torch.arange(len(z)) if rows is None else rows)
         keep, mask, noise = (float(part) for part in self.process.schedule(t[:1]))
         known = brute_force.leave_one_out(self.language, (keep, mask, noise))
         table = torch.from_numpy(known)

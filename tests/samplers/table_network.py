@@ -39,7 +39,7 @@ class TableNetwork:
         self.shaping = shaping or Shaping()
         self.calls: list[float] = []
 
-    def __call__(self, z: Tensor, t: Tensor) -> Prediction:
+    def __call__(self, z: Tensor, t: Tensor, rows: Tensor | None = None) -> Prediction:
         assert t.shape == (len(z),) and bool((t == t[0]).all())
         self.calls.append(float(t[0]))
         return Prediction(self.head, self.outputs[codes(z, self.states)], self.shaping)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from diffusion.process import Process
-from samplers.ancestral import ancestral, uniform_grid
+from samplers.ancestral import ancestral
+from samplers.grids import uniform_grid
 from tests.diffusion import brute_force
 from tests.diffusion.cases import SCHEDULES, times
 from tests.samplers.exact_network import ExactNetwork, codes
@@ -143,11 +144,11 @@ def test_clamped_positions_stay_and_the_rest_follows_them(name):
     def clamp(z):
         return torch.cat([torch.full_like(z[:, :1], 2), z[:, 1:]], 1)
 
-    def denoise(z, t):
+    def denoise(z, t, rows):
         seen.append(z)
         return network(z, t)
 
-    tokens = ancestral(denoise, process, process.prior((60_000, LENGTH)), grid, clamp)
+    tokens = ancestral(denoise, process, process.prior((60_000, LENGTH)), grid, clamp=clamp)
     assert (tokens[:, 0] == 2).all() and all((state[:, 0] == 2).all() for state in seen)
     law = exact_law(language, name, grid, first=2)
     assert brute_force.agrees(counts_of(tokens, language), law)
@@ -161,12 +162,19 @@ def test_the_network_sees_the_times_of_the_grid_and_never_the_end():
     assert network.calls == [1.0, 0.75, 0.5, 0.25]
 
 
-def test_steps_that_unmask_nothing_do_not_ask_the_network():
+def test_a_text_is_shown_only_where_something_is_drawn():
     language = brute_force.random_language(SIZE, LENGTH, seed=7)
     process = Process(SCHEDULES["absorbing log-linear"], SIZE)
-    network = ExactNetwork(language, process)
-    ancestral(network, process, process.prior((1, LENGTH)), uniform_grid(1000))
-    assert 1 <= len(network.calls) <= LENGTH
+    network, shown = ExactNetwork(language, process), []
+
+    def denoise(z, t, rows):
+        shown.append(rows)
+        return network(z, t)
+
+    ancestral(denoise, process, process.prior((200, LENGTH)), uniform_grid(1000))
+    calls = torch.cat(shown).bincount(minlength=200)
+    assert calls.min() >= 1 and calls.max() == LENGTH  # of each text by itself
+    assert sum(map(len, shown)) < 200 * LENGTH  # now and then two are drawn at once
 
 
 @every_noise

@@ -9,7 +9,8 @@ import torch
 from diffusion.process import Process
 from diffusion.schedule import absorbing
 from diffusion.shaping import Shaping
-from samplers.ancestral import ancestral, uniform_grid
+from samplers.ancestral import ancestral
+from samplers.grids import uniform_grid
 from tests.diffusion import brute_force
 from tests.diffusion.cases import SCHEDULES, SHAPES, times
 from tests.samplers.table_network import TableNetwork, counts_of, follows

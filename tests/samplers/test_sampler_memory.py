@@ -7,7 +7,8 @@ from torch import nn
 from diffusion import chunked
 from diffusion.chunked import Prediction
 from diffusion.process import Process
-from samplers.ancestral import ancestral, uniform_grid
+from samplers.ancestral import ancestral
+from samplers.grids import uniform_grid
 from tests.diffusion.cases import SCHEDULES
 from tests.diffusion.tensor_sizes import LargestTensor
 
@@ -24,7 +25,9 @@ def sampled(head, name, steps):
     process = Process(SCHEDULES[name], SIZE)
     z = process.prior((BATCH, LENGTH))
     embedding = torch.randn(SIZE + 1, WIDTH)
-    return ancestral(lambda z, t: Prediction(head, embedding[z]), process, z, uniform_grid(steps))
+    return ancestral(
+        lambda z, t, rows: Prediction(head, embedding[z]), process, z, uniform_grid(steps)
+    )
 
 
 @pytest.mark.parametrize("name", ["absorbing log-linear", "uniform log-linear", "hybrid 0.1"])

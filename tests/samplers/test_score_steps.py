@@ -10,7 +10,7 @@ import torch
 
 from diffusion.process import Process
 from diffusion.schedule import ALPHAS, absorbing, closed, started, uniform
-from samplers.ancestral import uniform_grid
+from samplers.grids import uniform_grid
 from samplers.score import analytic, euler
 from tests.diffusion import brute_force
 from tests.diffusion.cases import times
@@ -130,7 +130,7 @@ def test_clamped_positions_stay_and_the_network_sees_them(kind, rule):
     def clamp(z):
         return torch.cat([torch.full_like(z[:, :1], 2), z[:, 1:]], 1)
 
-    def denoise(z, t):
+    def denoise(z, t, rows):
         seen.append(z)
         return network(z, t)
 
@@ -148,3 +148,36 @@ def test_unmasking_ends_when_nothing_is_masked(rule):
     STEPS[rule][0](network, process, process.prior((1, LENGTH)), uniform_grid(1000))
     assert len(network.calls) < 1000
     assert network.calls[0] == 1.0
+
+
+@every_rule
+def test_a_text_without_masks_is_not_shown(rule):
+    network, shown = TableNetwork(SIZE, LENGTH, SIZE, seed=46), []
+
+    def denoise(z, t, rows):
+        shown.append(rows.tolist())
+        assert z.shape == (len(rows), LENGTH) and (z == SIZE).any(-1).all()
+        return network(z, t, rows)
+
+    process = process_of("absorbing", "log-linear")
+    z = torch.tensor([[0, 1], [SIZE, 2], [1, 1], [SIZE, SIZE]])
+    once = STEPS[rule][0](denoise, process, z, times(0.7, 0.6))
+    assert torch.equal(once[z < SIZE], z[z < SIZE])
+    tokens = STEPS[rule][0](denoise, process, z, uniform_grid(30))
+    assert shown[0] == shown[1] == [1, 3]
+    assert (tokens < SIZE).all() and torch.equal(tokens[z < SIZE], z[z < SIZE])
+
+
+@every_rule
+def test_half_of_a_batch_goes_on_by_its_own_text(rule):
+    """What is known of the texts that go on is not mixed up with those that are complete."""
+    network, process = (
+        TableNetwork(SIZE, LENGTH, SIZE, seed=47),
+        process_of("absorbing", "geometric"),
+    )
+    z = torch.tensor([[1, 0], [SIZE, 1]]).repeat(40_000, 1)
+    reached = STEPS[rule][0](network, process, z, times(0.7, 0.2))
+    assert torch.equal(reached[::2], z[::2])
+    law = kernel(network, "absorbing", "geometric", 0.7, 0.2, rule)
+    start = int(np.ravel_multi_index((SIZE, 1), (SIZE + 1,) * LENGTH))
+    assert brute_force.agrees(counts_of(reached[1::2], SIZE + 1), law[start])
