@@ -18,7 +18,8 @@ class MarkovLanguage:
     """x_l ~ transition[x_{l-order} .. x_{l-1}], rows drawn from a symmetric Dirichlet.
 
     A context is the number whose base-`states` digits are its symbols, the oldest first. S is
-    the number of contexts, `transition` (S, states), `stationary` (S,).
+    the number of contexts, `transition` (S, states), `stationary` (S,); `tables` has one table
+    (states^k, states) of p(next | the first k symbols of a block) for each k = 0 .. order.
     """
 
     def __init__(self, states: int, order: int, seed: int, concentration: float) -> None:
@@ -33,7 +34,7 @@ class MarkovLanguage:
         rng = np.random.default_rng([seed, states, order])
         self.transition: Array = rng.dirichlet([concentration] * states, size=states**order)
         self.stationary = self._solve_stationary(concentration)
-        self._tables = [*(self._opening(depth) for depth in range(order)), self.transition]
+        self.tables = [*(self._opening(depth) for depth in range(order)), self.transition]
 
     def _solve_stationary(self, concentration: float) -> Array:
         """The fixed point of one step of the chain of contexts, by power iteration."""
@@ -77,6 +78,23 @@ class MarkovLanguage:
             context = (context * states + symbol) % contexts
         return np.array(drawn, dtype=np.int64)
 
+    def texts(self, count: int, length: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(count, length) independent texts, each of `length` symbols of the stationary chain."""
+        ends = [np.cumsum(table, axis=1) for table in self.tables]
+        for rows in ends:
+            rows[:, -1] = 1.0
+            rows += np.arange(len(rows))[:, None]  # one increasing sequence over all rows
+        context = np.zeros(count, dtype=np.int64)
+        drawn = np.empty((count, length), dtype=np.int64)
+        for place in range(length):
+            rows = ends[min(place, self.order)]
+            found = np.searchsorted(rows.ravel(), context + rng.random(count), side="right")
+            symbol = np.minimum(found - context * self.states, self.states - 1)
+            drawn[:, place] = symbol
+            known = self.states ** min(place + 1, self.order)
+            context = (context * self.states + symbol) % known
+        return drawn
+
     def nll(self, tokens: "Tensor") -> "Tensor":
         """(B, L) exact nats of each symbol given the symbols before it in its block.
 
@@ -91,7 +109,7 @@ class MarkovLanguage:
         last_break = np.maximum.accumulate(np.where(is_symbol, -1, positions), axis=1)
         depth = np.minimum(positions - last_break - 1, self.order)
         nats = np.zeros(ids.shape)
-        for known, table in enumerate(self._tables):
+        for known, table in enumerate(self.tables):
             row, column = np.nonzero(is_symbol & (depth == known))
             context = np.zeros(len(row), dtype=np.int64)
             for back in range(known, 0, -1):

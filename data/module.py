@@ -13,7 +13,7 @@ from data.corpora import Corpus
 from data.loaders import EvalView, TrainView, make_loader
 from data.markov import MarkovLanguage
 from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
-from data.packing import CROPS, Blocks, Framer, PadBlocks, WrapBlocks
+from data.packing import CROPS, Blocks, Framer, PadBlocks, SlidingBlocks, WrapBlocks
 from data.store import TokenStore
 from data.tokenizers import Tokenizer
 
@@ -44,7 +44,9 @@ class TokenDataModule(L.LightningDataModule):
         num_workers: int,
         seed: int,
         max_eval_blocks: int | None,
+        stride: int | None = None,
     ) -> None:
+        """`stride` is that of evaluation; as many tokens as fit into a block are no overlap."""
         super().__init__()
         if packing not in PACKINGS:
             raise ValueError(f"data.packing={packing!r}: choose from {list(PACKINGS)}")
@@ -68,7 +70,28 @@ class TokenDataModule(L.LightningDataModule):
         self.eval_batch_size, self.num_workers = eval_batch_size, num_workers
         self.seed, self.max_eval_blocks = seed, max_eval_blocks
         self._framer = Framer(length, framing, tokenizer)
+        self.stride = self._overlapping(stride)
         self._stores: dict[str, TokenStore] = {}
+
+    def _overlapping(self, stride: int | None) -> int | None:
+        """A stride below the text of a block; ValueError for one that cannot be used."""
+        if stride is None:
+            return None
+        if not 1 <= stride <= self.length:
+            raise ValueError(f"eval.stride={stride}: from 1 to model.length={self.length}")
+        if stride >= self._framer.room:
+            return None
+        if self.packing == "pad":
+            raise ValueError(
+                f"eval.stride={stride}: data.packing=pad has one text in a block; windows slide "
+                f"over the stream of data.packing=wrap"
+            )
+        if self._framer.tail:
+            raise ValueError(
+                f"eval.stride={stride}: data.framing={self.framing} would end every window in an "
+                f"EOS; choose data.framing=bos or none"
+            )
+        return stride
 
     def store(self, split: str) -> TokenStore:
         """The split's token store, built the first time."""
@@ -92,7 +115,11 @@ class TokenDataModule(L.LightningDataModule):
         if self.packing == "pad":
             seed = self.seed if split == "train" else _EVAL_SEED
             return PadBlocks(store, self._framer, self.insert_eos, self.crop, seed)
-        blocks = WrapBlocks(store, self._framer, self.drop_last)
+        blocks: WrapBlocks | SlidingBlocks
+        if self.stride is None or split == "train":
+            blocks = WrapBlocks(store, self._framer, self.drop_last)
+        else:
+            blocks = SlidingBlocks(store, self._framer, self.drop_last, self.stride)
         if len(blocks) == 0 or (split == "valid" and blocks.full == 0):
             raise ValueError(
                 f"data={self.name}: the {split} split has {tokens} tokens, fewer than one block "
@@ -165,8 +192,9 @@ class TokenDataModule(L.LightningDataModule):
         return meta["text_bytes"] / meta["text_tokens"]
 
     def protocol(self) -> dict[str, Any]:
-        """Every field of the data that changes a validation number."""
-        return {
+        """Every field of the data that changes a validation number; a stride where blocks
+        overlap."""
+        return ({} if self.stride is None else {"stride": self.stride}) | {
             "split": "valid",
             "corpus_digest": self.store("valid").meta["fields"]["corpus"],
             "tokenizer": self.tokenizer.name,

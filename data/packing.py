@@ -102,6 +102,35 @@ class WrapBlocks:
         return self.framer.assemble(text, sizes, noise_pad=False)
 
 
+class SlidingBlocks:
+    """Windows over the whole token stream, `stride` tokens apart. A window scores what no earlier
+    one holds; the tokens before that are context, neither noised nor scored.
+
+    The last, partial window is as in `WrapBlocks`.
+    """
+
+    def __init__(self, store: TokenStore, framer: Framer, drop_last: bool, stride: int) -> None:
+        self.store, self.framer, self.stride = store, framer, stride
+        self.total = store.meta["tokens"]
+        beyond = self.total - framer.room  # the first window
+        self.full = 0 if beyond < 0 else 1 + beyond // stride
+        some_left = self.full == 0 or beyond % stride > 0
+        self.count = self.full + (some_left and not drop_last)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, blocks: Index, epochs: Index) -> Batch:
+        """See `Blocks.batch`; the epochs play no part."""
+        room, start = self.framer.room, blocks * self.stride
+        places = np.minimum(start[:, None] + np.arange(room), self.total - 1)
+        sizes = np.minimum(self.total - start, room)
+        batch = self.framer.assemble(self.store.tokens[places], sizes, noise_pad=False)
+        seen = self.framer.head + np.where(blocks == 0, 0, room - self.stride)
+        new = torch.from_numpy(np.arange(self.framer.length) >= seen[:, None])
+        return batch | {name: batch[name] & new for name in ("scored", "noised")}
+
+
 class PadBlocks:
     """One document per block: longer ones cropped, shorter ones filled with PAD.
 

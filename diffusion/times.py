@@ -41,10 +41,16 @@ def independent(index: Tensor, seed: int) -> Tensor:
     return torch.tensor(t, dtype=torch.float64, device=index.device)
 
 
+def evenly_spread(index: Tensor, seed: int, number: int) -> Tensor:
+    """u (B,) in [0, 1) of pass `number`, spread evenly over any run of examples:
+    frac(offset(seed, pass) + index * golden ratio)."""
+    return (_generator(PASS, seed, number).random() + index.double() * GOLDEN) % 1
+
+
 def evaluation_times(index: Tensor, seed: int, number: int) -> Tensor:
-    """t (B,) in (0, 1) of pass `number`, of density 1 / `evaluation_weight`, spread evenly over
-    any run of examples: the quantiles frac(offset + index * golden ratio)."""
-    u = (_generator(PASS, seed, number).random() + index.double() * GOLDEN) % 1
+    """t (B,) in (0, 1) of pass `number`, of density 1 / `evaluation_weight`: the quantiles that
+    `evenly_spread` chooses."""
+    u = evenly_spread(index, seed, number)
     root = torch.ones_like(u)  # of t = root^4: the distribution function is a convex polynomial
     for _ in range(40):  # Newton from above, which cannot overshoot a root of a convex function
         cube = root * root * root  # not a power: its last bit depends on the size of the batch

@@ -16,6 +16,8 @@ NOT_THE_RECIPE = {
     "eval",
     "hydra",
     "mode",
+    "oracle",
+    "protocol",
     "results_dir",
     "sampling",
     "seed",

@@ -97,8 +97,13 @@ class Likelihood:
     total_nats: float
 
 
-def summarise(passes: Sequence[Pass], *, exact: bool = False) -> Likelihood:
+def summarise(
+    passes: Sequence[Pass], *, exact: bool = False, batch: int | None = None
+) -> Likelihood:
     """Mean over `passes` of `SequenceNats.compute()`, per scored token; `exact` is not a bound.
+
+    With `batch` the mean of the token means of so many sequences in a row, weighted by how many
+    they are (the last may be fewer), as some published numbers are.
 
     With P >= 2 passes, stderr = sqrt(sum_i var_i / P) / tokens, var_i the sample variance of
     sequence i between passes: S (P - 1) degrees of freedom, and conservative where times are
@@ -113,13 +118,15 @@ def summarise(passes: Sequence[Pass], *, exact: bool = False) -> Likelihood:
     tokens = int(count.sum())
     if tokens == 0:
         raise ValueError(f"none of the tokens of {sequences} sequences is scored")
+    share = _shares(count, batch)
     mean = nats.mean(0)
-    total = math.fsum(mean.tolist())
-    data_stderr = _ratio_stderr(mean, count, total / tokens)
-    stderr, source = _stderr(nats, tokens, data_stderr, exact)
-    perplexity = _exp(total / tokens)
+    nats_per_token = math.fsum((mean * share).tolist()) / tokens
+    residual = (mean - nats_per_token * count) * share
+    data_stderr = _ratio_stderr(residual, batch or 1, tokens)
+    stderr, source = _stderr(nats * share, tokens, data_stderr, exact)
+    perplexity = _exp(nats_per_token)
     return Likelihood(
-        nats_per_token=total / tokens,
+        nats_per_token=nats_per_token,
         stderr=stderr,
         stderr_from=source,
         data_stderr=data_stderr,
@@ -128,7 +135,7 @@ def summarise(passes: Sequence[Pass], *, exact: bool = False) -> Likelihood:
         tokens=tokens,
         sequences=sequences,
         passes=runs,
-        total_nats=total,
+        total_nats=math.fsum(mean.tolist()),
     )
 
 
@@ -164,18 +171,34 @@ def _stderr(
     if runs > 1:
         return math.sqrt(math.fsum(nats.var(0).tolist()) / runs) / tokens, "passes"
     if data_stderr is None:
-        raise ValueError("eval.passes=1: one pass over one sequence has no error, 2 or more do")
+        raise ValueError(
+            "eval.passes=1: one pass over one sequence or one eval.batch_mean has no error, 2 or "
+            "more passes do"
+        )
     return data_stderr, "sequences"
 
 
-def _ratio_stderr(nats: Tensor, count: Tensor, ratio: float) -> float | None:
-    """Standard error of sum(nats) / sum(count) over sequences drawn at random; None for one."""
-    sequences = len(nats)
-    if sequences < 2:
+def _shares(count: Tensor, batch: int | None) -> Tensor:
+    """(S,) how much more a nat counts than in the mean over tokens: 1, or by the tokens of the
+    `batch` sequences around it. ValueError for a batch without a scored token."""
+    if batch is None:
+        return torch.ones_like(count, dtype=torch.float64)
+    parts = count.split(batch)
+    if not all(part.any() for part in parts):
+        raise ValueError(f"eval.batch_mean={batch}: a batch has no scored token")
+    tokens, sequences = int(count.sum()), len(count)
+    each = [tokens / sequences * len(part) / int(part.sum()) for part in parts]
+    return torch.tensor(each, dtype=torch.float64).repeat_interleave(batch)[:sequences]
+
+
+def _ratio_stderr(residual: Tensor, batch: int, tokens: int) -> float | None:
+    """Standard error of a mean per token from what each sequence (S,) has too much, where
+    sequences, or every `batch` of them, are drawn at random; None for one."""
+    parts = [math.fsum(part.tolist()) for part in residual.split(batch)]
+    if len(parts) < 2:
         return None
-    residual = nats - ratio * count
-    square = math.fsum(residual.square().tolist()) * sequences / (sequences - 1)
-    return math.sqrt(square) / int(count.sum())
+    square = math.fsum(part * part for part in parts) * len(parts) / (len(parts) - 1)
+    return math.sqrt(square) / tokens
 
 
 def _exp(nats_per_token: float) -> float:

@@ -17,7 +17,8 @@ from training.checkpoint import (
 )
 
 TAKEN_FROM_RUN = ("algo", "model", "noise", "training")
-SET_BY_EVALUATION = ("mode", "eval", "sampling", "results_dir")  # the rest of a record is the run's
+# The rest of the configuration in a record is the run's.
+SET_BY_EVALUATION = ("mode", "eval", "protocol", "sampling", "oracle", "results_dir")
 
 
 class Saved(NamedTuple):
@@ -38,18 +39,27 @@ def open_run(
     path = Path(settings["eval"]["checkpoint_path"])
     checkpoint, file = read_checkpoint(path, key), checkpoint_file(path)
     mark = digest(file)
-    stored = checkpoint["config"]
-    given = {text.lstrip("+~").partition("=")[0] for text in overrides}
-    merged = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
+    stored, given = checkpoint["config"], keys_of(overrides)
     for name in sorted(given & {"algo", "model", "algo.name", "model.name"}):
         group = name.removesuffix(".name")
         asked, has = settings[group]["name"], stored[group]["name"]
         if asked != has:
             raise ValueError(f"{group}={asked}: the run at {path} has {group}={has}")
+    return Saved(checkpoint, file, mark, merged(settings, stored, given))
+
+
+def keys_of(overrides: list[str]) -> set[str]:
+    """What the command line says something about."""
+    return {text.lstrip("+~").partition("=")[0] for text in overrides}
+
+
+def merged(settings: build.Settings, stored: build.Settings, given: set[str]) -> build.Settings:
+    """The settings of an evaluation: what made the run is its own, the text too unless the command
+    line names one, single keys are as given."""
+    own = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
     if "model.length" in given:
-        merged["model"] = stored["model"] | {"length": shorter(settings, stored)}
-    merged["data"] = data_settings(settings, stored, given)
-    return Saved(checkpoint, file, mark, merged)
+        own["model"] = stored["model"] | {"length": shorter(settings, stored)}
+    return own | {"data": data_settings(settings, stored, given)}
 
 
 def data_settings(
