@@ -1,0 +1,53 @@
+"""What mode=oracle refuses before anything is loaded; only the standard library."""
+
+from typing import Any
+
+Settings = dict[str, Any]
+
+LONGER = "semi_ar"  # draws texts longer than the network, of which the oracle has none
+
+
+def check_oracle(settings: Settings) -> None:
+    """ValueError naming the key, the value and what is allowed."""
+    data, options, run = settings["data"], settings["oracle"], settings["eval"]["checkpoint_path"]
+    if data.get("corpus") != "markov":
+        raise ValueError(
+            f"data={data['name']}: mode=oracle needs a language whose law is known, data=markov"
+        )
+    if data["framing"] != "bos" or data["insert_eos"]:
+        raise ValueError(
+            f"data.framing={data['framing']}, data.insert_eos={data['insert_eos']}: mode=oracle "
+            f"knows texts of BOS and symbols, data.framing=bos and data.insert_eos=false"
+        )
+    steps, samples = options["steps"], options["samples"]
+    if not isinstance(steps, list) or not steps or any(_below(one, 1) for one in steps):
+        raise ValueError(f"oracle.steps={steps}: must be a list of numbers of at least 1")
+    if _below(samples, 2):
+        raise ValueError(f"oracle.samples={samples}: must be at least 2")
+    for key in ("algos", "samplers"):
+        if options[key] is not None and not (isinstance(options[key], list) and options[key]):
+            raise ValueError(f"oracle.{key}={options[key]}: must be a list of names, or null")
+    if run and options["algos"]:
+        raise ValueError(
+            f"oracle.algos={options['algos']}: the run of eval.checkpoint_path has its own"
+        )
+
+
+def check_samplers(algos: list[Settings], wanted: list[str] | None) -> None:
+    """ValueError for a sampler of oracle.samplers that none of `algos` can use."""
+    known = {name for algo in algos for name in algo["predictors"]} - {LONGER}
+    for name in wanted or []:
+        if name not in known:
+            raise ValueError(
+                f"oracle.samplers={name}: the algorithms here can use {', '.join(sorted(known))}"
+            )
+
+
+def samplers_of(algo: Settings, wanted: list[str] | None) -> list[str]:
+    """The samplers that `algo` can use, of those that are `wanted`."""
+    own = [name for name in algo["predictors"] if name != LONGER]
+    return own if wanted is None else [name for name in own if name in wanted]
+
+
+def _below(value: Any, least: int) -> bool:
+    return type(value) is not int or value < least

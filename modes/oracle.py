@@ -1,0 +1,201 @@
+"""mode=oracle: what each sampler loses with a network that knows the language, and with a trained
+run also what its training lost; a table, and one record per row."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from algos.base import Algorithm
+from data.markov import MarkovLanguage
+from diffusion.times import seed_of
+from evaluation import oracle, records
+from evaluation.language import Ids
+from evaluation.perfect import teach
+from modes import build, oracle_report, oracle_split, sampling, saved
+from modes.checks_drawing import check_sampling
+from modes.checks_oracle import check_oracle, check_samplers, samplers_of
+from modes.oracle_report import PERFECT, RUN, Row
+
+FLOOR = 1  # what a stream of random numbers is for
+
+
+class Subject(NamedTuple):
+    """An algorithm with the network that it is examined with, and the ways to sample from it."""
+
+    settings: build.Settings
+    network: str
+    algorithm: Algorithm
+    ways: list[sampling.Way]
+
+
+def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
+    run = saved.open_run(settings, overrides) if settings["eval"]["checkpoint_path"] else None
+    composed = examined(run.settings if run else settings, overrides, compose, run is not None)
+    language = language_of(composed[0]["data"])
+    subjects = [perfect(one, language) for one in composed]
+    if run is not None:
+        trained = saved.restore(run, language.states + 1)
+        parts = oracle_split.likelihood(subjects[0].algorithm, trained, language, run.settings)
+        for line in oracle_report.likelihood_lines(parts):
+            print(line)
+        subjects.append(subjects[0]._replace(network=RUN, algorithm=trained))
+    count, length = settings["oracle"]["samples"], composed[0]["model"]["length"]
+    true = oracle.floor(
+        language, count, length - 1, np.random.default_rng([settings["seed"], FLOOR])
+    )
+    rows = []
+    for subject, row in measured(subjects, language, true, settings):
+        about = described(subject, run, time.monotonic() - row.seconds)
+        path = records.write_record(settings["results_dir"], about | fields(subject, row, language))
+        rows.append(row)
+    oracle_report.show(rows, language)
+    print(f"{len(rows)} records in {path.parent}")
+
+
+def examined(
+    base: build.Settings, overrides: list[str], compose: Callable[..., Any], trained: bool
+) -> list[build.Settings]:
+    """The settings of every algorithm; ValueError for what cannot be, before anything is built."""
+    check_oracle(base)
+    kept = [text for text in overrides if text.partition("=")[0] not in ("mode", "algo")]
+    names = base["oracle"]["algos"] or [base["algo"]["name"]]
+    if trained:  # what can be done with a run's algorithm is what today's files say
+        today = compose([f"algo={base['algo']['name']}"])["algo"]
+        known = {key: today[key] for key in ("predictors", "corrects")}
+        composed = [base | {"algo": base["algo"] | known}]
+    elif names == [base["algo"]["name"]]:
+        composed = [base]
+    else:
+        composed = [compose([*kept, f"algo={name}"]) for name in names]
+    algos = [one["algo"] for one in composed]
+    check_samplers(algos, base["oracle"]["samplers"])
+    for algo in algos:
+        for name in samplers_of(algo, base["oracle"]["samplers"]):
+            check_sampling(algo, base["sampling"] | {"predictor": name})
+    return composed
+
+
+def language_of(data: dict[str, Any]) -> MarkovLanguage:
+    return MarkovLanguage(
+        data["states"], data["order"], data["language_seed"], data["concentration"]
+    )
+
+
+def perfect(settings: build.Settings, language: MarkovLanguage) -> Subject:
+    """An algorithm whose network has nothing left to learn."""
+    algorithm = build.algorithm(settings, language.states + 1).eval()
+    teach(algorithm, language)
+    algo, options = settings["algo"], settings["oracle"]
+    ways = []
+    for name in samplers_of(algo, options["samplers"]):
+        for steps in options["steps"]:
+            chosen = settings["sampling"] | {"predictor": name, "steps": steps}
+            way = sampling.way(chosen, algo, settings["model"]["length"], 1)
+            # One that sets its own pace does so for any number of steps.
+            if way.protocol()["steps"] is not None or steps == options["steps"][0]:
+                ways.append(way)
+    return Subject(settings, PERFECT, algorithm, ways)
+
+
+def measured(
+    subjects: list[Subject],
+    language: MarkovLanguage,
+    true: oracle.Floor,
+    settings: build.Settings,
+) -> Iterator[tuple[Subject, Row]]:
+    """Every way of every subject in turn, behind one bar with an estimate."""
+    length, size = true.length + 1, settings["loader"]["eval_batch_size"]
+    sizes = [min(size, true.texts - start) for start in range(0, true.texts, size)]
+    tasks = [(subject, way) for subject in subjects for way in subject.ways]
+    total = sum(way.calls([length]) for _, way in tasks) * len(sizes)
+
+    def count(*_: Any) -> None:  # a value would replace the network's output
+        bar.update()
+
+    with tqdm(desc="network calls", total=total, unit="call") as bar:
+        for subject, way in tasks:
+            algorithm, began = subject.algorithm, time.monotonic()
+            bar.set_description(f"{subject.settings['algo']['name']} {way.predictor}")
+            expected = bar.n + way.calls([length]) * len(sizes)
+            hook = algorithm.backbone.register_forward_hook(count)
+            algorithm.network_evaluations, batches = 0, []
+            for number, rows in enumerate(sizes):
+                torch.manual_seed(seed_of(settings["seed"], number))
+                batches.append(drawn(algorithm, way, rows, length, language.states))
+            hook.remove()
+            bar.update(expected - bar.n)  # what was saved
+            texts, seconds = torch.cat(batches).numpy(), time.monotonic() - began
+            yield subject, row_of(subject, way, texts, language, true)._replace(seconds=seconds)
+
+
+def row_of(
+    subject: Subject, way: sampling.Way, texts: Ids, language: MarkovLanguage, true: oracle.Floor
+) -> Row:
+    """What texts (S, M), drawn just now, lose."""
+    protocol = way.protocol() | {"length": true.length + 1}
+    return Row(
+        algo=subject.settings["algo"]["name"],
+        predictor=way.predictor,
+        steps=protocol["steps"],
+        network=subject.network,
+        losses=oracle.losses(texts, language, true),
+        foreign=oracle.foreign(texts, language),
+        evaluations=subject.algorithm.network_evaluations / len(texts),
+        seconds=0.0,
+        protocol=protocol,
+    )
+
+
+def drawn(algorithm: Algorithm, way: sampling.Way, count: int, length: int, bos: int) -> Tensor:
+    """(count, length - 1) the symbols of new texts behind their BOS."""
+    tokens = torch.full((count, length), bos)
+    fixed = torch.zeros_like(tokens, dtype=torch.bool)
+    fixed[:, 0] = True
+    return way(algorithm, tokens, fixed)[:, 1:]
+
+
+def described(subject: Subject, run: saved.Saved | None, started: float) -> dict[str, Any]:
+    """The fields of a record that say what was examined."""
+    if run is not None and subject.network == RUN:
+        return saved.evidence(run, subject.algorithm, started)
+    return {
+        "algo": subject.settings["algo"]["name"],
+        "network": {"name": PERFECT, "parameters": 0},
+        "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
+        "commit": records.commit(),
+        "hardware": records.hardware(),
+        "wall_time_s": time.monotonic() - started,
+        "peak_memory_bytes": records.peak_memory_bytes(),
+        "config": subject.settings,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def fields(subject: Subject, row: Row, language: MarkovLanguage) -> dict[str, Any]:
+    """The fields of a record that say what was measured."""
+    nats, data = row.losses[oracle.NATS], subject.settings["data"]
+    keys = ("states", "order", "concentration", "language_seed")
+    return {
+        "metric": "oracle",
+        "value": nats.excess,
+        "stderr": nats.stderr,
+        "count": subject.settings["oracle"]["samples"],
+        "kind": "estimate",
+        "protocol": row.protocol | {key: data[key] for key in keys},
+        "data": {"name": data["name"], "digest": sha256(language.transition.tobytes()).hexdigest()},
+        "sampler": row.protocol | {"network_evaluations": row.evaluations},
+        "seed": subject.settings["seed"],
+        "also": {
+            "losses": {name: loss._asdict() for name, loss in row.losses.items()},
+            "foreign": row.foreign,
+            "network_evaluations": row.evaluations,
+            "seconds": row.seconds,
+        },
+    }
