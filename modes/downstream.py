@@ -1,0 +1,208 @@
+"""mode=downstream: a trained run on tasks of EleutherAI's lm-eval, one record a task."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import lightning as L
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from algos.base import Algorithm
+from data.tokenizers import make_tokenizer
+from evaluation import schema
+from evaluation.paired import Precision, precision
+from evaluation.records import write_record
+from modes import build, saved
+from modes.checks_drawing import check_sampling
+from modes.downstream_metrics import Metric, digest, metrics_of, number, write_answers
+from modes.downstream_scoring import Scorer
+from modes.downstream_tasks import VERSION, check_tasks, load_tasks
+from modes.downstream_writing import Writer, sampling_keys
+from modes.plans import beginning
+from modes.sample_eval import able
+from modes.sampling import Way, way
+
+if TYPE_CHECKING:
+    from modes.downstream_model import Adapter
+
+LEGEND = (
+    "± one standard error: of a value over questions; of log-likelihoods and of the lead of the "
+    "likeliest answer over passes, in nats. Undecided: leads within two of their errors."
+)
+
+
+class Result(NamedTuple):
+    """Of one task: the main metric comes first; `known` of its log-likelihoods, None where there
+    are none."""
+
+    task: Any
+    metrics: list[Metric]
+    samples: list[dict[str, Any]]
+    known: Precision | None
+
+    @property
+    def name(self) -> str:
+        return self.task.config.task
+
+    @property
+    def writes(self) -> bool:
+        return self.task.OUTPUT_TYPE == "generate_until"
+
+
+def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
+    started, options = time.monotonic(), settings["eval"]
+    check_tasks(options)
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of what its own tasks say
+    tasks = load_tasks(options["tasks"], options["tasks_path"], options["num_fewshot"])
+    check_score(options["downstream_score"], tasks)
+    run = saved.open_run(settings, overrides)
+    trainer = build.trainer(run.settings, [], fitting=False)
+    adapter = open_model(run, compose, trainer)
+    results = evaluate(adapter, tasks, options["limit"], trainer)
+    algorithm, folder = adapter.scorer.algorithm, run.file.parent.parent / "downstream"
+    for one in results:
+        answers = write_answers(folder, one.name, one.samples, adapter.measured.get(one.name, {}))
+        fields = saved.evidence(run, algorithm, started) | fields_of(one, algorithm)
+        fields |= {
+            "seed": settings["seed"],
+            "protocol": protocol(run, one, adapter, trainer),
+            "sampler": drawn_how(adapter, one),
+        }
+        fields["also"] |= {"answers": str(answers), "truncated": adapter.truncated()}
+        print(f"answers: {answers}\nrecord: {write_record(settings['results_dir'], fields)}")
+    Console().print(table(results, algorithm))
+
+
+def check_score(score: str, tasks: dict[str, Any]) -> None:
+    """ValueError for a score that ranks choices, of a task that has none."""
+    for name, task in tasks.items():
+        if score == "full" and task.OUTPUT_TYPE != "multiple_choice":
+            raise ValueError(
+                f"eval.downstream_score=full: it ranks choices, but the task {name} is of the kind "
+                f"{task.OUTPUT_TYPE}"
+            )
+
+
+def open_model(run: saved.Saved, compose: Callable[..., Any], trainer: L.Trainer) -> "Adapter":
+    """The run as lm-eval takes a model, on the trainer's device."""
+    from modes.downstream_model import Adapter  # it imports lm-eval
+
+    settings, options = run.settings, run.settings["eval"]
+    size, seed = settings["loader"]["eval_batch_size"], settings["seed"]
+    tokenizer = make_tokenizer(settings["data"]["tokenizer_name_or_path"])
+    begin, length = beginning(settings, tokenizer), settings["model"]["length"]
+    algo = able(settings["algo"], compose)
+
+    def draws(keys: dict[str, Any]) -> Way:
+        chosen = settings["sampling"] | keys
+        check_sampling(algo, chosen)
+        return way(chosen, algo, length, len(begin))
+
+    algorithm = saved.restore(run, tokenizer.vocab_size).to(trainer.strategy.root_device)
+    score = options["downstream_score"]
+    scorer = Scorer(algorithm, length, tokenizer.eos, options["passes"], size, score)
+    writer = Writer(algorithm, tokenizer, begin, draws, size, seed)
+    return Adapter(scorer, writer, tokenizer, begin)
+
+
+def evaluate(
+    adapter: "Adapter", tasks: dict[str, Any], limit: int | None, trainer: L.Trainer
+) -> list[Result]:
+    """What lm-eval makes of the model's answers; its bootstrap is left out, `metrics_of` has errors
+    in closed form."""
+    from lm_eval.evaluator import evaluate as harness
+
+    with trainer.precision_plugin.forward_context():
+        found: Any = harness(lm=adapter, task_dict={"tasks": tasks}, limit=limit, bootstrap_iters=0)
+    results = []
+    for name, task in tasks.items():
+        samples, measured = found["samples"][name], adapter.measured.get(name)
+        known = precision(measured.values()) if measured else None
+        metrics = metrics_of(task, found["results"][name], samples)
+        results.append(Result(task, metrics, samples, known))
+    return results
+
+
+def fields_of(result: Result, algorithm: Algorithm) -> dict[str, Any]:
+    """What a record says of the numbers."""
+    main, known = result.metrics[0], result.known
+    return {
+        "metric": main.name,
+        "value": main.value,
+        "stderr": main.stderr,
+        "count": len({sample["doc_id"] for sample in result.samples}),
+        "kind": kind_of(result, algorithm),
+        "data": {"name": result.name, "digest": digest(result.samples)},
+        "also": {
+            "metrics": {one.name: [one.value, one.stderr] for one in result.metrics},
+            "log_likelihoods": None if known is None else asdict(known),
+        },
+    }
+
+
+def kind_of(result: Result, algorithm: Algorithm) -> str:
+    """Bounds of log-likelihoods make a perplexity an upper bound, and an accuracy an estimate."""
+    if result.writes:
+        return "estimate"
+    if not algorithm.nll_is_bound:
+        return "exact"
+    return "upper bound" if result.metrics[0].is_perplexity else "estimate"
+
+
+def protocol(
+    run: saved.Saved, result: Result, adapter: "Adapter", trainer: L.Trainer
+) -> dict[str, Any]:
+    """Everything that changes the number, beyond the run and the questions."""
+    options, task = run.settings["eval"], result.task
+    said = {
+        "harness": f"lm-eval {VERSION}",
+        "task": result.name,
+        "version": task.VERSION,
+        "task_digest": schema.digest(json.loads(json.dumps(task.dump_config(), default=str))),
+        "num_fewshot": task.get_config("num_fewshot"),
+        "limit": options["limit"],
+        "length": run.settings["model"]["length"],
+        "tokenizer": adapter.tokenizer.digest,
+        "framing": run.settings["data"]["framing"],
+        "weights": "averaged" if saved.averaged(run) else "raw",
+        "precision": str(trainer.precision),
+    }
+    if result.writes:
+        return said | {"sampler": drawn_how(adapter, result)}
+    return said | adapter.scorer.protocol()
+
+
+def drawn_how(adapter: "Adapter", result: Result) -> dict[str, Any] | None:
+    """The sampler of a task's texts, with the keys that the task sets; None where it has none."""
+    if not result.writes:
+        return None
+    wanted = result.task.get_config("generation_kwargs")
+    return adapter.writer.draws(sampling_keys(wanted)).protocol()
+
+
+def table(results: list[Result], algorithm: Algorithm) -> Table:
+    """Metrics by task, and what the passes leave unknown."""
+    made = Table(
+        box=box.SIMPLE, caption=LEGEND if algorithm.nll_is_bound else None, padding=(0, 1, 0, 0)
+    )
+    made.add_column("task", overflow="fold")
+    made.add_column("metric")
+    for header in ("value", "log p ±", "lead ±", "unpaired ±", "undecided"):
+        made.add_column(header, justify="right", no_wrap=True)
+    for one in results:
+        known = [""] * 4
+        if one.known is not None and algorithm.nll_is_bound:
+            known = [number(value) for value in asdict(one.known).values()]
+        for place, metric in enumerate(one.metrics):
+            bound = algorithm.nll_is_bound and metric.is_perplexity
+            error = "" if metric.stderr is None else f" ± {metric.stderr:.2g}"
+            value = f"{'<= ' if bound else ''}{metric.value:.4g}{error}"
+            made.add_row(
+                "" if place else one.name, metric.name, value, *(known if not place else [])
+            )
+    return made
