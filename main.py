@@ -23,7 +23,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modes.checks import check, lookup
+from modes.checks import check
+from modes.checks_sampling import verbatim
+from modes.checks_values import lookup
 
 ROOT = Path(__file__).resolve().parent
 # HYDRA_FULL_ERROR=1 in the user's environment shows tracebacks; worker processes see the one set
@@ -38,6 +40,9 @@ class Mode(Enum):
     train = "train"
     ppl_eval = "ppl_eval"
     sample_eval = "sample_eval"
+    downstream = "downstream"
+    audit = "audit"
+    oracle = "oracle"
     benchmark = "benchmark"
     leaderboard = "leaderboard"
 
@@ -54,6 +59,7 @@ class Root:
     model: dict[str, Any] = field(default_factory=dict)
     noise: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
     loader: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     optim: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +71,7 @@ class Root:
     eval: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     benchmark: dict[str, Any] = field(default_factory=dict)
+    oracle: dict[str, Any] = field(default_factory=dict)
     wandb: dict[str, Any] = field(default_factory=dict)
 
 
@@ -176,6 +183,7 @@ def is_ours(error: BaseException) -> bool:
 
 def command_line() -> None:
     """Runs `main`; a mistake of the user ends in one line on stderr and status 2."""
+    sys.argv[1:] = verbatim(sys.argv[1:])  # a text is no grammar
     # Without the first, Hydra prints errors itself, over several lines.
     os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
     try:

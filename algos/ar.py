@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from algos.base import Algorithm, Batch, Guidance
+from algos.base import Algorithm, Batch
+from algos.guidance import Guidance
 from backbones import KVCache
 from diffusion.bound import next_token_nats
 from diffusion.chunked import Prediction, chunked

@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from algos.guidance import Guidance
 from backbones import DiT
 from diffusion.chunked import Prediction, chunked
 from diffusion.process import Process
@@ -24,13 +25,6 @@ from diffusion.times import (
 
 Batch = dict[str, Tensor]  # tokens (B, L) int64, scored and noised (B, L) bool, index (B,) int64
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-
-
-class Guidance(NamedTuple):
-    """Logits of p move by `weight` times their distance from those without the `prompt` (B, L)."""
-
-    weight: float
-    prompt: Tensor
 
 
 class Algorithm(L.LightningModule):
@@ -259,12 +253,7 @@ class DiffusionAlgorithm(Algorithm):
         def denoise(z: Tensor, t: Tensor, rows: Tensor | None = None) -> Prediction:
             if guidance is None:
                 return self.prediction(self.hidden(z, t))
-            prompt = guidance.prompt if rows is None else guidance.prompt[rows]
-            noise = self.process.prior((len(z), z.shape[1]), z.device)
-            blank = torch.where(prompt, noise, z)
-            # The head is linear, so that what holds of logits can be done to hidden states.
-            guided, free = self.hidden(torch.cat([z, blank]), torch.cat([t, t])).chunk(2)
-            return self.prediction(guided + guidance.weight * (guided - free))
+            return self.prediction(guidance.hidden(self.hidden, self.process, z, t, rows))
 
         z = self.process.prior((len(tokens), tokens.shape[1]), device=tokens.device)
         return sampler(denoise, self.process, z, clamp=clamp)

@@ -11,28 +11,31 @@ def draw(logits: Tensor, uniform: Tensor | None = None) -> Tensor:
     """Tokens (n,) ~ softmax(logits (n, N)) by inversion, exact to the tail.
 
     `uniform` (n,) float64 in [0, 1) replaces the global generator."""
-    return draw_weighted((logits - logits.amax(-1, keepdim=True)).exp(), uniform)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return draw_weighted((logits - logits.amax(-1, keepdim=True)).exp_(), uniform)
 
 
 def draw_weighted(weights: Tensor, uniform: Tensor | None = None) -> Tensor:
     """Tokens (n,) in proportion to weights (n, N), none negative, not all zero.
 
-    A float32 weight is right to 1e-7 of itself however small it is; what float32 would lose are the
-    sums and the uniform number, so these are float64: first over blocks of the vocabulary, then
-    inside one block."""
+    A float32 weight, or the sum of a block of them, is right to 1e-7 of itself however small it is;
+    what float32 would lose are running sums and the uniform number, so these are float64: first
+    over blocks of the vocabulary, then inside one block."""
     rows, size = weights.shape
     if uniform is None:
         uniform = torch.rand(rows, dtype=torch.float64, device=weights.device)
     span = min(BLOCK, size)  # a smaller vocabulary is one block
     weights = F.pad(weights, (0, -size % span)).view(rows, -(-size // span), span)
-    blocks = weights.sum(-1, dtype=torch.float64).cumsum(-1)  # (n, N / span)
+    mass = weights.sum(-1).double()  # (n, N / span)
+    blocks = mass.cumsum(-1)
     target = torch.minimum(uniform.unsqueeze(-1) * blocks[:, -1:], _below(blocks[:, -1:]))
     block = torch.searchsorted(blocks, target, right=True)
     before = F.pad(blocks, (1, 0)).gather(-1, block)
     inside = (
         weights[torch.arange(rows, device=weights.device), block.squeeze(-1)].double().cumsum(-1)
     )
-    within = torch.minimum(target - before, _below(inside[:, -1:]))
+    place = (target - before) / mass.gather(-1, block) * inside[:, -1:]
+    within = torch.minimum(place, _below(inside[:, -1:]))
     return (block * span + torch.searchsorted(inside, within, right=True)).squeeze(-1)
 
 

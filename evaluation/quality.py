@@ -25,7 +25,12 @@ class Estimate(NamedTuple):
 
 
 def unigram_entropy(sequences: Sequences) -> Estimate:
-    """Mean over sequences of H = -sum p log p in nats, p = count / length of its own ids.
+    """Mean over sequences of their `entropies`. ValueError for an empty set."""
+    return _mean(entropies(sequences))
+
+
+def entropies(sequences: Sequences) -> NDArray[np.float64]:
+    """H = -sum p log p in nats of each sequence (S,), p = count / length of its own ids.
 
     A sequence without a token counts as 0, the entropy of nothing. ValueError for an empty set.
     """
@@ -33,7 +38,7 @@ def unigram_entropy(sequences: Sequences) -> Estimate:
     owner, count = _counts(_owners(lengths), ids)
     count_log = np.bincount(owner, weights=count * np.log(count), minlength=len(lengths))
     length = np.maximum(lengths, 1)
-    return _mean(np.maximum(np.log(length) - count_log / length, 0.0))
+    return np.maximum(np.log(length) - count_log / length, 0.0)
 
 
 def distinct_n(sequences: Sequences, n: int) -> float:
@@ -46,8 +51,28 @@ def distinct_n(sequences: Sequences, n: int) -> float:
     return len(np.unique(gram)) / len(owner)
 
 
+def distinct_without(sequences: Sequences, n: int) -> NDArray[np.float64]:
+    """distinct_n (S,) of the set without each sequence in turn. ValueError as there, and where one
+    sequence has all n-grams."""
+    ids, lengths = _flatten(sequences)
+    owner, gram = _grams(ids, lengths, n)
+    different, _ = _counts(owner, gram)  # the owner of every n-gram, once each
+    key = np.unique(owner * (gram.max() + 1) + gram) % (gram.max() + 1)
+    own_only = np.bincount(key)[key] == 1
+    lost = np.bincount(different[own_only], minlength=len(lengths))
+    left = len(owner) - np.bincount(owner, minlength=len(lengths))
+    if not left.all():
+        raise ValueError(f"no {n}-gram is left without the one sequence that has them all")
+    return (len(np.unique(gram)) - lost) / left
+
+
 def repetition(sequences: Sequences) -> Estimate:
-    """Mean over sequences of the share of 4-grams that occurred earlier in the same sequence.
+    """Mean over sequences of their `repeated_shares`. ValueError as there."""
+    return _mean(repeated_shares(sequences))
+
+
+def repeated_shares(sequences: Sequences) -> NDArray[np.float64]:
+    """The share of 4-grams that occurred earlier in the same sequence, of each one.
 
     A sequence shorter than 4 is left out. ValueError for an empty set, and where all are.
     """
@@ -55,7 +80,7 @@ def repetition(sequences: Sequences) -> Estimate:
     owner, gram = _grams(ids, lengths, REPEATED_GRAM)
     different = np.bincount(_counts(owner, gram)[0], minlength=len(lengths))
     total = np.bincount(owner, minlength=len(lengths))
-    return _mean(1.0 - different[total > 0] / total[total > 0])
+    return 1.0 - different[total > 0] / total[total > 0]
 
 
 def _flatten(sequences: Sequences) -> tuple[Ids, Ids]:

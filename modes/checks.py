@@ -1,103 +1,71 @@
 """What can be refused by looking at the configuration alone, within the first second of a command.
 
 The rooms check their own arguments; what they check is said again here where it can be, because
-importing them takes seconds. A test holds the choices against the rooms' dicts."""
+importing them takes seconds. Here are combinations of keys; beside this file are single values,
+the ways to draw, and texts."""
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from modes.checks_drawing import check_sampling
+from modes.checks_oracle import check_oracle
+from modes.checks_sampling import check_drawing, check_tasks_early, points
+from modes.checks_values import check_values
+
 Settings = dict[str, Any]
 
-CHOICES = {
-    "algo.loss_type": ("bound", "low_var"),
-    "algo.curriculum": ("efficient", "full"),
-    "algo.divergence": ("forward", "reverse"),
-    "algo.teacher": ("averaged", "raw"),
-    "algo.weighting": ("clip", "dynamic", "dynamic_published", "none"),
-    "model.attention": ("flash", "flex", "sdpa"),
-    "data.packing": ("pad", "wrap"),
-    "data.framing": ("bos", "bos-eos", "none"),
-    "strategy.name": ("auto", "ddp"),
-    "sampling.noise_removal": ("ancestral", "greedy"),
-}
-AT_LEAST = {
-    "seed": 0,
-    "algo.T": 2,
-    "algo.reconstruct_one_in": 1,
-    "algo.k": 2,
-    "algo.rounds": 1,
-    "algo.grid": 1,
-    "model.hidden_size": 1,
-    "model.length": 2,
-    "model.n_blocks": 1,
-    "model.n_heads": 1,
-    "trainer.max_steps": 1,
-    "checkpointing.every_n_steps": 1,
-    "eval.passes": 1,
-    "sampling.steps": 1,
-    "sampling.num_sample_batches": 1,
-    "sampling.self_correction": 0,
-    "sampling.self_correction_tokens": 1,
-    "sampling.self_correction_patience": 1,
-    "loader.global_batch_size": 1,
-    "loader.eval_batch_size": 1,
-    "loader.num_workers": 0,
-}
-ABOVE_ZERO = (
-    "sampling.temperature",
-    "sampling.self_correction_temperature",
-    "algo.max_weight",
-    "algo.tau",
-    "optim.lr",
-)
-BELOW_ONE = (
-    "sampling.min_p",
-    "sampling.self_correction_time",
-    "algo.p_uniform",
-    "model.dropout",
-    "training.ema",
-    "training.sampling_eps",
-)
+OF_A_RUN = ("ppl_eval", "sample_eval", "downstream")
+HUB_NAME = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
 TAUGHT = ("duo_distill", "distillation")  # what begins with the run of a teacher
 TEXTS = (".json", ".jsonl", ".txt")
 OF_DRAWING = (  # what plays no part where texts come from a file
     "sampling.predictor",
     "sampling.steps",
+    "sampling.grid",
     "sampling.length",
+    "sampling.stride",
     "sampling.temperature",
+    "sampling.top_k",
+    "sampling.p_nucleus",
+    "sampling.nucleus",
     "sampling.min_p",
+    "sampling.draws",
     "sampling.noise_removal",
+    "sampling.prompt",
+    "sampling.infill",
+    "sampling.tasks",
+    "sampling.guidance",
+    "sampling.sweep",
+    "sampling.animate",
     "sampling.num_sample_batches",
 )
 
 
 def check(settings: Settings, given: Collection[str]) -> None:
     """ValueError naming the key, the value and what is allowed; `given` are the overridden keys."""
-    for key, allowed in CHOICES.items():
-        value = lookup(settings, key)
-        if value is not None and value not in allowed:
-            raise ValueError(f"{key}={value!r}: choose from {', '.join(allowed)}")
-    for key, least in AT_LEAST.items():
-        value = lookup(settings, key)
-        if value is not None and value < least:
-            raise ValueError(f"{key}={value}: must be at least {least}")
-    for key in ABOVE_ZERO:
-        value = lookup(settings, key)
-        if value is not None and value <= 0:
-            raise ValueError(f"{key}={value}: must be positive")
-    for key in BELOW_ONE:
-        value = lookup(settings, key)
-        if value is not None and not 0 <= value < 1:
-            raise ValueError(f"{key}={value}: must be at least 0 and below 1")
-    share = lookup(settings, "algo.curriculum_share")
-    if share is not None and not 0 <= share <= 1:
-        raise ValueError(f"algo.curriculum_share={share}: must be from 0 to 1")
+    check_values(settings)
     check_pairs(settings, given)
     check_training(settings)
     check_judge(settings)
     if settings["mode"] == "train":
         starts_from(settings)
+    if settings["mode"] == "oracle" and not settings["eval"]["checkpoint_path"]:
+        check_oracle(settings)  # with a run it is the run's data that count
+    if settings["sampling"]["sweep"]:
+        check_sweep(settings, given)
+
+
+def check_sweep(settings: Settings, given: Collection[str]) -> None:
+    """Every point of it is held to what a single command with it would be."""
+    check_drawing()
+    alone = settings["sampling"] | {"sweep": None}
+    points(
+        settings["sampling"]["sweep"],
+        alone,
+        lambda point: check(settings | {"sampling": point}, given),
+    )
 
 
 def check_pairs(settings: Settings, given: Collection[str]) -> None:
@@ -106,12 +74,18 @@ def check_pairs(settings: Settings, given: Collection[str]) -> None:
     # An evaluation takes the algorithm from its run, unless the command line says which it must be.
     if settings["mode"] == "train" or "algo" in given:
         check_sampling(algo, settings["sampling"])
+    if "protocol" in given and settings["mode"] not in ("ppl_eval", "benchmark"):
+        raise ValueError(
+            f"protocol={settings['protocol']['name']}: mode=ppl_eval measures by it, not "
+            f"mode={settings['mode']}"
+        )
+    check_tasks_early(settings["sampling"])
     check_texts(settings["sampling"], given)
     noise = settings["noise"]["name"]
     if any(key.split(".")[0] == "noise" for key in given) and noise not in algo["noises"]:
         allowed = algo["noises"] or "no noise key: its own parameters set it"
         raise ValueError(f"noise={noise}: algo={algo['name']} takes {allowed}")
-    if settings["mode"] in ("ppl_eval", "sample_eval") and not settings["eval"]["checkpoint_path"]:
+    if settings["mode"] in OF_A_RUN and not settings["eval"]["checkpoint_path"]:
         raise ValueError(
             f"eval.checkpoint_path: mode={settings['mode']} needs a run directory or a checkpoint"
         )
@@ -147,40 +121,15 @@ def check_training(settings: Settings) -> None:
             )
 
 
-def check_sampling(algo: Settings, sampling: Settings) -> None:
-    """What a run of `algo` cannot do."""
-    predictor, steps = sampling["predictor"], sampling["self_correction"]
-    if predictor is not None and predictor not in algo["predictors"]:
-        raise ValueError(
-            f"sampling.predictor={predictor}: algo={algo['name']} can use {algo['predictors']}"
-        )
-    used = predictor or algo["predictors"][0]
-    if sampling["noise_removal"] == "greedy" and used != "ancestral":
-        raise ValueError(
-            f"sampling.noise_removal=greedy: sampling.predictor={used} of algo={algo['name']} has "
-            f"its own last step"
-        )
-    if algo["name"] == "sedd_uniform" and (sampling["temperature"], sampling["min_p"]) != (1, 0):
-        raise ValueError(
-            "sampling.temperature, sampling.min_p: algo=sedd_uniform predicts ratios, which have "
-            "no temperature; leave them 1 and 0"
-        )
-    uniform = algo.get("p_uniform")
-    if steps and not (algo["corrects"] and uniform != 0):
-        named = algo["name"] if uniform is None else f"{algo['name']} with p_uniform={uniform}"
-        raise ValueError(
-            f"sampling.self_correction={steps}: algo={named} cannot, its network predicts nothing "
-            f"for a token that stands already; algorithms with uniform noise can"
-        )
-
-
 def check_judge(settings: Settings) -> None:
-    """The judge of samples is a run that is there."""
+    """A judge that is named as a path is there; anything else may be a Hub name (owner/name)."""
     judge = settings["eval"]["gen_ppl_eval_model_name_or_path"]
-    if judge is not None and not Path(str(judge)).exists():
+    if judge is None or Path(str(judge)).expanduser().exists():
+        return
+    if not re.fullmatch(HUB_NAME, str(judge)) or str(judge).endswith((".ckpt", ".pt")):
         raise FileNotFoundError(
-            f"eval.gen_ppl_eval_model_name_or_path={judge}: there is no such run directory or "
-            f"checkpoint"
+            f"eval.gen_ppl_eval_model_name_or_path={judge}: there is no such run directory, "
+            f"checkpoint or folder, and it is no Hub name"
         )
 
 
@@ -220,11 +169,3 @@ def starts_from(settings: Settings) -> Path | None:
     if not file.is_file():
         raise FileNotFoundError(f"training.finetune_path={given}: there is no checkpoint at {file}")
     return file
-
-
-def lookup(settings: Settings, key: str) -> Any:
-    """The value at a key with dots, None where there is none."""
-    node: Any = settings
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, dict) else None
-    return node

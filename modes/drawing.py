@@ -1,6 +1,8 @@
 """Batches of texts from a trained algorithm: sampled or taken as given, then self-corrected."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -12,60 +14,54 @@ from tqdm import tqdm
 from algos.base import Algorithm, DiffusionAlgorithm
 from diffusion.chunked import Prediction
 from diffusion.times import seed_of
+from modes.kept import Kept, Made
+from modes.plans import Batch
 from modes.texts import Correction, Text
 from samplers.self_correction import Corrected, self_correct
 
+# (algorithm, tokens (B, L), fixed (B, L), number of the batch) -> texts (B, L)
+Begin = Callable[[Algorithm, Tensor, Tensor, int], Tensor]
+Correct = Callable[[Algorithm, Tensor, Tensor], Corrected]
 
+
+@dataclass(frozen=True)
 class Drawing:
-    """Makes batch `number` of the texts (B, L), the same on whichever device: `begin` draws or
-    takes them, `correct` goes over them."""
+    """Makes batch `number` of the texts, the same on whichever device: `begin` draws or takes them,
+    `correct` goes over them, `kept` remembers them."""
 
-    def __init__(
-        self,
-        begin: Callable[[Algorithm, int], Tensor],
-        correct: Callable[[Algorithm, Tensor], Corrected] | None,
-        seed: int,
-    ):
-        self.begin = begin
-        self.correct = correct
-        self.seed = seed
-        self.made: dict[int, list[Text]] = {}
+    batches: list[Batch]
+    begin: Begin
+    correct: Correct | None
+    seed: int
+    kept: Kept
 
     def __call__(self, algorithm: Algorithm, number: int) -> Tensor:
         torch.manual_seed(seed_of(self.seed, number))
-        tokens = self.begin(algorithm, number)
+        shown, began = algorithm.network_evaluations, time.monotonic()
+        batch = self.batches[number]
+        fixed = torch.tensor(batch.fixed, device=algorithm.device)
+        tokens = torch.tensor(batch.tokens, device=algorithm.device)
+        tokens = self.begin(algorithm, tokens, fixed, number)
         if self.correct is None:
-            self.made[number] = [Text(row) for row in tokens.tolist()]
-            return tokens
-        corrected = self.correct(algorithm, tokens)
-        columns = (tokens, *corrected[1:])
-        changes = map(Correction, *(column.tolist() for column in columns))
-        self.made[number] = list(map(Text, corrected.tokens.tolist(), changes))
-        return corrected.tokens
+            texts = [Text(row) for row in tokens.tolist()]
+        else:
+            corrected = self.correct(algorithm, tokens, fixed)
+            columns = (column.tolist() for column in (tokens, *corrected[1:]))
+            tokens = corrected.tokens
+            texts = list(map(Text, tokens.tolist(), map(Correction, *columns)))
+        evaluations = algorithm.network_evaluations - shown
+        self.kept.write(number, Made(texts, evaluations, time.monotonic() - began))
+        return tokens
 
 
-def sampled(
-    algorithm: Algorithm,
-    number: int,
-    shape: tuple[int, int],
-    sampler: Callable[..., Tensor],
-    prompt: list[int],
-) -> Tensor:
-    """A batch of samples that begin with `prompt`."""
-    start = torch.tensor(prompt, dtype=torch.long, device=algorithm.device).expand(shape[0], -1)
-    return algorithm.sample(shape, sampler, start)
-
-
-def given(algorithm: Algorithm, number: int, batches: Sequence[list[list[int]]]) -> Tensor:
+def as_given(algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int) -> Tensor:
     """A batch of finished texts."""
-    return torch.tensor(batches[number], device=algorithm.device)
+    return tokens
 
 
-def correct(algorithm: Algorithm, z: Tensor, prompt: list[int], **settings: Any) -> Corrected:
-    """Texts (B, L) corrected behind the prompt that they begin with."""
+def correct(algorithm: Algorithm, z: Tensor, fixed: Tensor, **settings: Any) -> Corrected:
+    """Texts (B, L) corrected where they are not `fixed` (B, L)."""
     assert isinstance(algorithm, DiffusionAlgorithm)
-    fixed = torch.zeros_like(z, dtype=torch.bool)
-    fixed[:, : len(prompt)] = True
 
     def denoise(z: Tensor, t: Tensor) -> Prediction:
         return algorithm.prediction(algorithm.hidden(z, t))
@@ -74,25 +70,29 @@ def correct(algorithm: Algorithm, z: Tensor, prompt: list[int], **settings: Any)
 
 
 def draw(
-    trainer: L.Trainer, algorithm: Algorithm, drawing: Drawing, batches: int, most: int
-) -> list[Text]:
-    """The texts of all batches, drawn by all devices, in the order of their numbers; `most` network
-    calls a batch, for the estimate of the time left."""
+    trainer: L.Trainer, algorithm: Algorithm, drawing: Drawing, most: int, watched: bool
+) -> list[Made]:
+    """All batches, drawn by all devices, in the order of their numbers, those of a run that was
+    stopped as they are, but for the first where it is `watched`; `most` network calls a batch, for
+    the estimate of the time left."""
 
     def count(*_: Any) -> None:  # a value would replace the network's output
         bar.update()
 
+    done = drawing.kept.read()
+    if done and trainer.is_global_zero:
+        print(f"{len(done)} of {len(drawing.batches)} batches were drawn before: going on")
+    # One batch at least, so that the processes meet; it comes out as it was.
+    every = range(len(drawing.batches))
+    missing = [number for number in every if number not in done or (watched and number == 0)]
+    numbers: Any = missing or every[:1]
     algorithm.sampling = drawing
-    numbers: Any = range(batches)
     loader: Any = DataLoader(numbers, batch_size=1)
-    total, hidden = -(-batches // trainer.world_size) * most, not trainer.is_global_zero
+    total, hidden = -(-len(numbers) // trainer.world_size) * most, not trainer.is_global_zero
     with tqdm(desc="network calls", total=total, unit="call", disable=hidden) as bar:
         hook = algorithm.backbone.register_forward_hook(count)
         trainer.predict(algorithm, loader, return_predictions=False)
         hook.remove()
-    parts: list[Any] = [drawing.made]
-    if torch.distributed.is_initialized():
-        parts = [None] * trainer.world_size
-        torch.distributed.all_gather_object(parts, drawing.made)
-    made = {number: texts for part in parts for number, texts in part.items()}
-    return [text for _, texts in sorted(made.items()) for text in texts]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+    return [made for _, made in sorted(drawing.kept.read().items())]

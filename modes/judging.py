@@ -1,35 +1,53 @@
-"""Generative perplexity: texts as an autoregressive run of this suite reads them."""
+"""The judge of samples: an autoregressive run of this suite, or a Hugging Face model."""
 
-from collections.abc import Sequence
-from itertools import groupby
-from typing import Any, NamedTuple
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer, make_tokenizer
-from evaluation.perplexity import SequenceNats, summarise
+from evaluation.gen_ppl import Judge
+from evaluation.protocols import protocol
 from modes import build, saved
+from modes.reading import as_ids
+from training.checkpoint import checkpoint_file
 
 KEY = "eval.gen_ppl_eval_model_name_or_path"
-AT_ONCE = 64  # texts that the judge reads together
-
-
-class Judge(NamedTuple):
-    """A trained AR network and what a record says of it."""
-
-    algorithm: Algorithm
-    length: int
-    evidence: dict[str, Any]
+AT_ONCE = 64  # texts that a run reads together; its logits are made some rows at a time
 
 
 def open_judge(settings: build.Settings, tokenizer: Tokenizer) -> Judge | None:
-    """The run that eval.gen_ppl_eval_model_name_or_path names; None for none. ValueError unless it
-    is exact and reads the same tokens."""
-    path = settings["eval"]["gen_ppl_eval_model_name_or_path"]
-    if path is None:
+    """The judge that eval.gen_ppl_eval_model_name_or_path names, loaded: a run of algo=ar (its
+    directory or a checkpoint), a folder or a Hub name of a causal Hugging Face model; None for
+    none. ValueError or OSError in one line for what cannot judge.
+
+    Only a judge with the `tokenizer` of the samples is ever handed their ids."""
+    name = settings["eval"]["gen_ppl_eval_model_name_or_path"]
+    if name is None:
         return None
-    chosen = settings["eval"] | {"checkpoint_path": path, "disable_ema": False}
+    path = Path(str(name)).expanduser()
+    if path.is_file() or checkpoint_file(path).is_file():
+        return _able(_run(settings, path), settings, tokenizer)
+    if path.exists() and not (path / "config.json").is_file():
+        raise ValueError(
+            f"{KEY}={name}: neither a run (no checkpoints/last.ckpt in it) nor a Hugging Face "
+            f"model (no config.json)"
+        )
+    from modes.judge_hf import pretrained
+
+    judge = pretrained(str(path) if path.exists() else str(name), tokenizer)
+    return _able(judge, settings, tokenizer)
+
+
+def _able(judge: Judge, settings: build.Settings, tokenizer: Tokenizer) -> Judge:
+    """The judge; ValueError where the protocol hands over tokens that are not its own."""
+    as_ids(judge, tokenizer, protocol(settings["eval"]["quality_protocol"]))
+    return judge
+
+
+def _run(settings: build.Settings, path: Path) -> Judge:
+    chosen = settings["eval"] | {"checkpoint_path": str(path), "disable_ema": False}
     run = saved.open_run(settings | {"eval": chosen}, [], key=KEY)
     if run.settings["algo"]["name"] != "ar":
         raise ValueError(
@@ -37,44 +55,38 @@ def open_judge(settings: build.Settings, tokenizer: Tokenizer) -> Judge | None:
             f"{run.settings['algo']['name']}"
         )
     own = make_tokenizer(run.settings["data"]["tokenizer_name_or_path"])
-    if own.digest != tokenizer.digest:
-        raise ValueError(f"{KEY}={path}: its tokenizer is not that of the samples")
-    algorithm = saved.restore(run, own.vocab_size)
-    evidence = {"judge": str(path), "judge_digest": run.digest, "algo": "ar"}
-    return Judge(algorithm, run.settings["model"]["length"], evidence)
+    algorithm, length = saved.restore(run, own.vocab_size), run.settings["model"]["length"]
+    mark = own.decode([own.eos], special=True)
+
+    def encode(text: str, whole: bool) -> list[int]:
+        first, *rest = own.encode_batch(text.split(mark))
+        return first.tolist() + [i for part in rest for i in (own.eos, *part.tolist())]
+
+    def nats(ids: Tensor) -> Tensor:
+        return _nats(algorithm, ids.to(algorithm.device))
+
+    return Judge(
+        network=algorithm,
+        nats=nats,
+        hidden=lambda ids: algorithm.backbone(ids.to(algorithm.device)),
+        encode=encode,
+        window=length,
+        texts_at_once=lambda _: AT_ONCE,
+        bos=own.bos if run.settings["data"]["framing"] != "none" else None,
+        eos=own.eos,
+        pads_left=False,
+        digest=own.digest,
+        evidence={
+            "judge": str(path),
+            "judge_digest": run.digest,
+            "algo": "ar",
+            "window": length,
+            "tokenizer": own.name,
+        },
+    )
 
 
-@torch.no_grad()
-def generative_perplexity(
-    judge: Judge, rows: Sequence[list[int]], given: int, device: torch.device
-) -> dict[str, Any]:
-    """exp of the judge's mean nats over all tokens behind the `given` first ones, its standard
-    error over texts, and who judged.
-
-    Every token behind BOS counts, one predicted from those before it; a text without BOS has its
-    first token unscored. ValueError for texts longer than the judge's."""
-    longest = max(map(len, rows))
-    if longest > judge.length:
-        raise ValueError(
-            f"{KEY}: its model.length={judge.length} is too short for samples of {longest} tokens"
-        )
-    nats, number = SequenceNats(), 0
-    algorithm = judge.algorithm.to(device)
-    for _, group in groupby(sorted(rows, key=len), key=len):
-        same = torch.tensor(list(group))
-        for tokens in same.split(AT_ONCE):
-            index = torch.arange(number, number + len(tokens))
-            number += len(tokens)
-            scored = torch.ones_like(tokens, dtype=torch.bool)
-            scored[:, : max(given, 1)] = False
-            batch = {"tokens": tokens, "scored": scored, "noised": scored, "index": index}
-            found = algorithm.nll({key: value.to(device) for key, value in batch.items()})
-            nats.update(index, found.cpu(), scored)
-    likelihood = summarise([nats.compute()], exact=True)
-    error = likelihood.data_stderr
-    return {
-        "gen_ppl": likelihood.perplexity,
-        "gen_ppl_stderr": None if error is None else likelihood.perplexity * error,
-        "gen_ppl_tokens": likelihood.tokens,
-        "gen_ppl_judge": judge.evidence,
-    }
+def _nats(algorithm: Algorithm, ids: Tensor) -> Tensor:
+    everything = torch.ones_like(ids, dtype=torch.bool)
+    batch = {"tokens": ids, "scored": everything, "noised": everything}
+    return algorithm.nll(batch | {"index": torch.arange(len(ids))})[:, 1:]

@@ -1,7 +1,6 @@
 """mode=sample_eval: texts from a trained run, on screen and in a file, and their statistics as one
-record."""
+record; with sampling.sweep one for every point of a product of settings."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,19 +12,18 @@ from torch import Tensor
 
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer, make_tokenizer
-from diffusion.shaping import Shaping
+from evaluation.quality import unigram_entropy
 from evaluation.records import write_record
-from modes import build, drawing, judging, saved, texts
-from modes.checks import check_sampling
-from modes.summary import report, statistics
+from modes import animation, build, checks_sampling, drawing, frontier, judging, plans, saved, texts
+from modes.checks_drawing import check_sampling
+from modes.held_out import held_out_rows
+from modes.kept import Kept
+from modes.sampling import Way, way
+from modes.summary import measure, report
 from modes.texts import Text
-from samplers import SAMPLERS
-from samplers.ancestral import uniform_grid
-from samplers.greedy import greedy_tail
+from modes.trace import Trace
+from training.memory import keep_freed_memory
 
-GREEDY_AT = 1e-5  # the time of the last argmax, as published
-# What a sampler does unless it is told otherwise; a record names only what differs.
-DEFAULTS = {"min_p": 0.0, "noise_removal": "ancestral"}
 CORRECTION_DEFAULTS = {
     "self_correction": 0,
     "self_correction_temperature": 0.1,
@@ -33,63 +31,77 @@ CORRECTION_DEFAULTS = {
     "self_correction_patience": 32,
     "self_correction_time": 0.01,
 }
+# What says nothing of the texts: how many are shown, and what is made of them.
+NOT_THE_TEXTS = ("show", "animate", "sweep")
+ANIMATED = 4  # texts of the page
 
 
-class Plan(NamedTuple):
-    """How the batches of texts begin, how many there are, and the network calls of one; what the
-    record says of them."""
+class Job(NamedTuple):
+    """What every point of a sweep shares: the run, what it is rebuilt from, and who judges it."""
 
-    begin: Callable[[Algorithm, int], Tensor]
-    batches: int
-    calls: int
-    name: str
-    metric: str
-    protocol: dict[str, Any]
-    order: list[int] | None = None  # the places of the texts, where they are not drawn in order
+    settings: build.Settings
+    run: saved.Saved
+    algo: dict[str, Any]
+    tokenizer: Tokenizer
+    algorithm: Algorithm
+    trainer: L.Trainer
+    judge: judging.Judge | None
+    reference: list[list[int]] | None
+    begins: int  # tokens that every text begins with
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    started = time.monotonic()
     run, options = saved.open_run(settings, overrides), settings["sampling"]
     algo = able(run.settings["algo"], compose)
+
     check_sampling(algo, options)
-    length = text_length(options, run.settings["model"]["length"])
+    swept, points = options["sweep"] or {}, [options]
+    if swept:
+        points = checks_sampling.points(swept, options, partial(check_sampling, algo))
     tokenizer = make_tokenizer(run.settings["data"]["tokenizer_name_or_path"])
-    prompt, judge = beginning(run.settings, tokenizer), judging.open_judge(settings, tokenizer)
-    if options["texts"] is None:
-        predictor = options["predictor"] or algo["predictors"][0]
-        plan = drawn_plan(settings, predictor, length, prompt)
-    else:
-        plan = file_plan(settings, tokenizer, length, prompt)
+    every = [planned(settings, run, algo, tokenizer, point) for point in points]
+    judge = judging.open_judge(settings, tokenizer)
     algorithm = saved.restore(run, tokenizer.vocab_size)
-    algorithm.shaping = Shaping(options["temperature"], options["min_p"])
     trainer = build.trainer(run.settings, [], fitting=False, share_batches=True)
-    made, seconds = draw(trainer, algorithm, plan, settings, prompt)
-    if not trainer.is_global_zero:
-        return
-    folder = run.file.parent.parent / "samples"
-    file = texts.write_samples(folder, plan.name, options, made, tokenizer)
-    calls = algorithm.network_evaluations / -(-plan.batches // trainer.world_size)
-    protocol = plan.protocol | corrected_how(options)
-    fields = saved.evidence(run, algorithm, started) | statistics(made, len(prompt))
-    fields["also"] |= {
-        "network_evaluations": calls,
-        "tokens_per_second": sum(len(text.tokens) for text in made) / seconds,
-        "samples": str(file),
-    }
-    if judge is not None:
-        rows = [text.tokens for text in made]
-        fields["also"] |= judging.generative_perplexity(judge, rows, len(prompt), algorithm.device)
-    fields |= {
-        "metric": plan.metric,
-        "seed": settings["seed"],
-        "protocol": protocol,
-        "sampler": protocol | {"network_evaluations": calls},
-        "data": {"name": run.settings["data"]["name"], "digest": tokenizer.digest},
-    }
-    path = write_record(settings["results_dir"], fields)
-    report(made, tokenizer, fields, options["show"])
-    print(f"samples: {file}\nrecord: {path}")
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
+    begins = len(plans.beginning(run.settings, tokenizer))
+    reference = held_out_rows(settings, run.settings)
+    shared = (run, algo, tokenizer, algorithm, trainer, judge, reference, begins)
+    job, rows = Job(settings, *shared), []
+    for number, (point, (plan, how)) in enumerate(zip(points, every, strict=True), start=1):
+        here = {key: point[key] for key in swept}
+        if swept and trainer.is_global_zero:
+            print(f"--- point {number} of {len(points)}: {here}")
+        fields = evaluate(job, point, plan, how)
+        if fields is not None:
+            rows.append(here | summary_of(fields))
+    if swept and trainer.is_global_zero:
+        show_frontier(rows, reference, Path(settings["results_dir"]), algo["name"])
+
+
+def show_frontier(
+    rows: list[dict[str, Any]], reference: list[list[int]] | None, folder: Path, name: str
+) -> None:
+    """The points of a sweep as a table on screen and a picture in `folder`."""
+    entropy = None if reference is None else unigram_entropy(reference).mean
+    print(frontier.table(rows, entropy))
+    stem = folder / f"frontier-{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    print("frontier: " + ", ".join(map(str, frontier.picture(rows, stem, entropy))))
+
+
+def planned(
+    settings: build.Settings,
+    run: saved.Saved,
+    algo: dict[str, Any],
+    tokenizer: Tokenizer,
+    options: dict[str, Any],
+) -> tuple[plans.Plan, Way]:
+    """What is drawn and how, refused where it makes no sense: before a network is loaded."""
+    window = run.settings["model"]["length"]
+    chosen = way(options, algo, window, len(plans.beginning(run.settings, tokenizer)))
+    longest = window if chosen.predictor != "semi_ar" else options["length"] or window
+    return plans.plan(settings | {"sampling": options}, run.settings, tokenizer, longest), chosen
 
 
 def able(algo: build.Settings, compose: Callable[..., Any]) -> build.Settings:
@@ -99,68 +111,91 @@ def able(algo: build.Settings, compose: Callable[..., Any]) -> build.Settings:
     return algo | {key: today[key] for key in ("predictors", "corrects")}
 
 
-def text_length(options: dict[str, Any], longest: int) -> int:
-    """The tokens of a sample, at most `longest`."""
-    length, tokens = options["length"] or longest, options["self_correction_tokens"]
-    if not 2 <= length <= longest:
-        raise ValueError(f"sampling.length={length}: between 2 and model.length={longest}")
-    if tokens > length:
-        raise ValueError(
-            f"sampling.self_correction_tokens={tokens}: at most the length of a text, {length}"
+def evaluate(
+    job: Job, options: dict[str, Any], plan: plans.Plan, how: Way
+) -> dict[str, Any] | None:
+    """Draws the texts of a plan, writes and shows them; the fields of the record, on the process
+    that writes it."""
+    started, run, trainer, settings = time.monotonic(), job.run, job.trainer, job.settings
+    folder = run.file.parent.parent / "samples"
+    said = plan.protocol | (how.protocol() if plan.draws else {}) | corrected_how(options)
+    said |= judged_how(job)
+    what = {key: value for key, value in options.items() if key not in NOT_THE_TEXTS}
+    weights = {"checkpoint": run.digest, "averaged": saved.averaged(run)}
+    kept = Kept(folder, [what, weights, settings["seed"], [*map(list, plan.batches)]])
+    trace = Trace(ANIMATED, job.tokenizer.vocab_size) if options["animate"] else None
+    begin = partial(begun, how=how, trace=trace) if plan.draws else drawing.as_given
+    makes = drawing.Drawing(plan.batches, begin, correction(options), settings["seed"], kept)
+    lengths = [len(batch.tokens[0]) for batch in plan.batches]
+    steps = options["self_correction"]
+    most = (how.calls(lengths) if plan.draws else 0) + (steps + 1 if steps else 0)
+    batches = drawing.draw(trainer, job.algorithm, makes, most, trace is not None)
+    if not trainer.is_global_zero:
+        return None
+    drawn = [text for batch in batches for text in batch.texts]
+    made = [text for _, text in sorted(zip(plan.order, drawn, strict=True))]
+    name = f"{said['predictor']}-{said['steps']}" if plan.draws else f"texts-{steps}"
+    file = texts.write_samples(folder, name, options, made, plan.names, job.tokenizer)
+    kept.clear()
+    fields = record(job, made, batches, plan, said, started)
+    fields["also"]["samples"] = str(file)
+    path = write_record(settings["results_dir"], fields)
+    report(made, job.tokenizer, fields, options["show"])
+    print(f"samples: {file}\nrecord: {path}")
+    if trace is not None:
+        title = f"{job.algo['name']} on {job.run.settings['data']['name']}: {name}"
+        facts = {key: str(value) for key, value in said.items()}
+        page = animation.write_page(
+            file.with_suffix(".html"), title, trace.trajectories(), job.tokenizer, facts
         )
-    return length
+        print(f"trajectories: {page}")
+    return fields
 
 
-def beginning(settings: build.Settings, tokenizer: Tokenizer) -> list[int]:
-    """What every text of the run begins with."""
-    if settings["data"]["framing"] != "none":
-        return [tokenizer.bos]
-    if settings["algo"]["name"] == "ar":
-        raise ValueError(
-            "data.framing=none: an ar run without BOS has nothing to begin a text with"
-        )
-    return []
+def begun(
+    algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int, how: Way, trace: Trace | None
+) -> Tensor:
+    """A batch of samples; the first one is watched."""
+    return how(algorithm, tokens, fixed, trace if number == 0 else None)
 
 
-def drawn_plan(settings: build.Settings, predictor: str, length: int, prompt: list[int]) -> Plan:
-    """Samples of the algorithm itself."""
-    options, ar = settings["sampling"], predictor == "ar"
-    greedy = options["noise_removal"] == "greedy"
-    protocol = {"predictor": predictor, "length": length, "temperature": options["temperature"]}
-    protocol |= {key: options[key] for key in DEFAULTS if options[key] != DEFAULTS[key]}
-    return Plan(
-        begin=partial(
-            drawing.sampled,
-            shape=(settings["loader"]["eval_batch_size"], length),
-            sampler=sampler(predictor, options),
-            prompt=prompt,
-        ),
-        batches=options["num_sample_batches"],
-        calls=length - len(prompt) if ar else options["steps"] + greedy,
-        name=f"{predictor}-{options['steps']}",
-        metric="entropy",
-        protocol=protocol | {"steps": None if ar else options["steps"]},
+def record(
+    job: Job,
+    made: list[Text],
+    batches: list[drawing.Made],
+    plan: plans.Plan,
+    said: dict[str, Any],
+    started: float,
+) -> dict[str, Any]:
+    """The fields of the record. Texts of a file are no samples of the run, so their entropy goes by
+    another name."""
+    fixed = [row for batch in plan.batches for row in batch.fixed]
+    given = [row for _, row in sorted(zip(plan.order, fixed, strict=True), key=lambda one: one[0])]
+    calls = sum(batch.evaluations for batch in batches) / len(made)
+    seconds = sum(batch.seconds for batch in batches) / job.trainer.world_size
+    fields = saved.evidence(job.run, job.algorithm, started)
+    fields |= measure(
+        made, given, job.reference, job.judge, job.tokenizer, job.settings, job.algorithm.device
     )
+    fields["also"] |= {
+        "network_evaluations": calls,
+        "tokens_per_second": sum(len(text.tokens) for text in made) / seconds,
+        "seconds": seconds,
+    }
+    return fields | {
+        "metric": "entropy" if plan.draws else "corrected_entropy",
+        "seed": job.settings["seed"],
+        "protocol": said,
+        "sampler": said | {"network_evaluations": calls},
+        "data": {"name": job.run.settings["data"]["name"], "digest": job.tokenizer.digest},
+    }
 
 
-def file_plan(
-    settings: build.Settings, tokenizer: Tokenizer, longest: int, prompt: list[int]
-) -> Plan:
-    """The texts of a file, each at its own length. They are no samples of the run, so their entropy
-    goes by another name."""
-    options = settings["sampling"]
-    file = Path(options["texts"])
-    rows = texts.read_texts(file, tokenizer, prompt, longest)
-    places = texts.by_length(rows, settings["loader"]["eval_batch_size"])
-    return Plan(
-        begin=partial(drawing.given, batches=[[rows[i] for i in batch] for batch in places]),
-        batches=len(places),
-        calls=0,
-        name=f"texts-{options['self_correction']}",
-        metric="corrected_entropy",
-        protocol={"texts": hashlib.sha256(file.read_bytes()).hexdigest()},
-        order=[place for batch in places for place in batch],
-    )
+def summary_of(fields: dict[str, Any]) -> dict[str, Any]:
+    """What the table of a sweep shows of a point."""
+    names = ("gen_ppl", "gen_ppl_stderr", "distinct_2", "network_evaluations", "seconds")
+    shown = {name: fields["also"].get(name) for name in names}
+    return shown | {"entropy": fields["value"], "entropy_stderr": fields["stderr"]}
 
 
 def corrected_how(options: dict[str, Any]) -> dict[str, Any]:
@@ -171,36 +206,16 @@ def corrected_how(options: dict[str, Any]) -> dict[str, Any]:
     return {key: options[key] for key, default in known if options[key] != default}
 
 
-def sampler(name: str, options: dict[str, Any]) -> Callable[..., Tensor]:
-    """The sampling loop with its own options bound."""
-    loop = SAMPLERS[name]
-    if name == "ar":
-        return loop
-    if options["noise_removal"] == "greedy":
-        grid = uniform_grid(options["steps"], end=GREEDY_AT)
-        return partial(greedy_tail, grid=grid, sampler=loop)
-    return partial(loop, grid=uniform_grid(options["steps"]))
+def judged_how(job: Job) -> dict[str, Any]:
+    """Who judges and how, where somebody does."""
+    if job.judge is None:
+        return {}
+    return {"judge": job.judge.evidence, "quality": job.settings["eval"]["quality_protocol"]}
 
 
-def draw(
-    trainer: L.Trainer,
-    algorithm: Algorithm,
-    plan: Plan,
-    settings: build.Settings,
-    prompt: list[int],
-) -> tuple[list[Text], float]:
-    """The texts in their order, and the seconds that they took."""
-    options = settings["sampling"]
-    steps, calls, correct = options["self_correction"], plan.calls, None
-    if steps:
-        calls += steps + 1
-        own = {key.removeprefix("self_correction_"): options[key] for key in CORRECTION_DEFAULTS}
-        own["steps"] = own.pop("self_correction")
-        correct = partial(drawing.correct, prompt=prompt, **own)
-    makes = drawing.Drawing(plan.begin, correct, settings["seed"])
-    began = time.monotonic()
-    made = drawing.draw(trainer, algorithm, makes, plan.batches, calls)
-    seconds = time.monotonic() - began
-    if plan.order is not None:
-        made = [text for _, text in sorted(zip(plan.order, made, strict=True))]
-    return made, seconds
+def correction(options: dict[str, Any]) -> drawing.Correct | None:
+    if not options["self_correction"]:
+        return None
+    own = {key.removeprefix("self_correction_"): options[key] for key in CORRECTION_DEFAULTS}
+    own["steps"] = own.pop("self_correction")
+    return partial(drawing.correct, **own)

@@ -1,47 +1,73 @@
 """What finished texts are like: the fields of a record, and the report on screen."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 from operator import ne
 from statistics import fmean
 from typing import Any
 
+import torch
+
 from data.tokenizers import Tokenizer
-from evaluation.quality import distinct_n, repetition, unigram_entropy
+from evaluation.gen_ppl import Judge
+from evaluation.protocols import protocol
+from evaluation.quality import unigram_entropy
+from modes.quality import Held, drawn, quality
 from modes.texts import Text
 
-Rows = list[list[int]]
-GRAMS: dict[str, tuple[Callable[[Rows], float], int]] = {  # and the tokens that each needs
-    "distinct_1": (partial(distinct_n, n=1), 1),
-    "distinct_2": (partial(distinct_n, n=2), 2),
-    "distinct_3": (partial(distinct_n, n=3), 3),
-    "repetition": (lambda rows: repetition(rows).mean, 4),
+Masks = Sequence[list[bool]]
+SHOWN = {  # name in the report, digits
+    "distinct_1": ("distinct-1", 3),
+    "distinct_2": ("distinct-2", 3),
+    "distinct_3": ("distinct-3", 3),
+    "repetition": ("repetition", 3),
+    "gen_ppl": ("generative perplexity", 3),
+    "mauve": ("MAUVE", 3),
+    "divergence": ("divergence from held-out text", 4),
+    "told_apart": ("told apart from it", 3),
 }
 
 
-def statistics(made: list[Text], given: int) -> dict[str, Any]:
-    """Fields of the record that describe the texts behind their `given` first tokens: entropy in
-    nats, distinct n-grams, repetition, and what self-correction changed, means over texts."""
-    rows = [text.tokens[given:] for text in made]
-    entropy, longest = unigram_entropy(rows), max(map(len, rows))
-    also = {name: metric(rows) for name, (metric, n) in GRAMS.items() if n <= longest}
-    corrections = [text.correction for text in made if text.correction is not None]
-    if corrections:
-        first = [correction.tokens[given:] for correction in corrections]
-        changed = [sum(map(ne, *pair)) for pair in zip(first, rows, strict=True)]
-        also |= {
-            "entropy_before": unigram_entropy(first).mean,
-            "self_accuracy_before": fmean(one.before for one in corrections),
-            "self_accuracy_after": fmean(one.after for one in corrections),
-            "correction_steps": fmean(one.steps for one in corrections),
-            "tokens_changed": fmean(changed),
-        }
+def measure(
+    made: list[Text],
+    fixed: Masks,
+    reference: list[list[int]] | None,
+    judge: Judge | None,
+    tokenizer: Tokenizer,
+    settings: dict[str, Any],
+    device: torch.device,
+) -> dict[str, Any]:
+    """value, stderr, count, kind and also of the record of texts, of whose tokens those that are
+    not `fixed` were drawn: the mean entropy in nats, and beside it everything else with its
+    interval."""
+    rows = [text.tokens for text in made]
+    asked = protocol(settings["eval"]["quality_protocol"])
+    if judge is not None:
+        judge.network.to(device)
+    held = None if reference is None else Held(reference)
+    also = quality(rows, fixed, held, judge, tokenizer, asked, settings["seed"])
+    also["quality_protocol"]["name"] = settings["eval"]["quality_protocol"]
     return {
-        "value": entropy.mean,
-        "stderr": entropy.stderr,
+        "value": also.pop("entropy"),
+        "stderr": also.pop("entropy_stderr"),
         "count": len(made),
         "kind": "estimate",
-        "also": also,
+        "also": also | corrections(made, fixed),
+    }
+
+
+def corrections(made: list[Text], fixed: Masks) -> dict[str, Any]:
+    """What self-correction changed, means over texts; nothing where it was off."""
+    found = [text.correction for text in made if text.correction is not None]
+    if not found:
+        return {}
+    first = drawn([one.tokens for one in found], fixed)
+    rows = drawn([text.tokens for text in made], fixed)
+    return {
+        "entropy_before": unigram_entropy(first).mean,
+        "self_accuracy_before": fmean(one.before for one in found),
+        "self_accuracy_after": fmean(one.after for one in found),
+        "correction_steps": fmean(one.steps for one in found),
+        "tokens_changed": fmean(sum(map(ne, *pair)) for pair in zip(first, rows, strict=True)),
     }
 
 
@@ -52,15 +78,17 @@ def report(made: list[Text], tokenizer: Tokenizer, fields: dict[str, Any], show:
     most = "" if len(lengths) == 1 else f" to {lengths[-1]}"
     print(f"--- {len(made)} samples of {lengths[0]}{most} tokens")
     error = "" if fields["stderr"] is None else f" ± {fields['stderr']:.2g}"
-    print(f"entropy {fields['value']:.3f}{error} nats; ", end="")
-    print("; ".join(f"{name} {also[name]:.3f}" for name in GRAMS if name in also))
+    print(f"entropy {fields['value']:.3f}{error} nats{_beside(also, 'entropy', 3)}")
+    for name, (words, digits) in SHOWN.items():
+        if name in also:
+            print(f"{words} {also[name]:.{digits}f}{_interval(also, name, digits)}", end="")
+            print(_beside(also, name, digits))
     if "gen_ppl" in also:
-        error = also["gen_ppl_stderr"]
-        print(
-            f"generative perplexity {also['gen_ppl']:.3f}"
-            + ("" if error is None else f" ± {error:.2g}")
-            + f", judged by {also['gen_ppl_judge']['judge']}"
-        )
+        asked = also["quality_protocol"]
+        print(f"judged by {also['gen_ppl_judge']['judge']}, protocol {asked['name']}")
+    for name in ("gen_ppl", "mauve", "divergence"):
+        if f"{name}_absent" in also:
+            print(f"no {SHOWN[name][0]}: {also[f'{name}_absent']}")
     if "entropy_before" in also:
         print(
             "self-correction: entropy {entropy_before:.3f} -> {value:.3f} nats, self-accuracy "
@@ -68,4 +96,14 @@ def report(made: list[Text], tokenizer: Tokenizer, fields: dict[str, Any], show:
             "changed in {correction_steps:.4g} steps".format(value=fields["value"], **also)
         )
     calls, speed = also["network_evaluations"], also["tokens_per_second"]
-    print(f"{calls:.4g} network calls a batch, {speed:,.0f} tokens per second")
+    print(f"{calls:.4g} network calls a text, {speed:,.0f} tokens per second")
+
+
+def _interval(also: dict[str, Any], name: str, digits: int) -> str:
+    ends = also.get(f"{name}_ci")
+    return "" if ends is None else f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
+
+
+def _beside(also: dict[str, Any], name: str, digits: int) -> str:
+    value = also.get(f"reference_{name}")
+    return "" if value is None else f" (held-out text {value:.{digits}f})"

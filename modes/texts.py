@@ -149,11 +149,12 @@ def write_samples(
     name: str,
     options: dict[str, Any],
     texts: Sequence[Text],
+    names: Sequence[str | int | None],
     tokenizer: Tokenizer,
 ) -> Path:
-    """A JSON file of texts and tokens, those before a correction beside those after, named by time
-    and content."""
-    samples = [_sample(one, tokenizer) for one in texts]
+    """A JSON file of texts and tokens with the names of their tasks, those before a correction
+    beside those after; its own name says time and content."""
+    samples = [_sample(*one, tokenizer) for one in zip(texts, names, strict=True)]
     made = {"sampling": options, "tokenizer": tokenizer.digest, "samples": samples}
     content = json.dumps(made, ensure_ascii=False)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -166,8 +167,9 @@ def write_samples(
     return file
 
 
-def _sample(text: Text, tokenizer: Tokenizer) -> dict[str, Any]:
+def _sample(text: Text, name: str | int | None, tokenizer: Tokenizer) -> dict[str, Any]:
     sample: dict[str, Any] = {"text": tokenizer.decode(text.tokens), "tokens": text.tokens}
+    sample |= {} if name is None else {"task": name}
     if text.correction is None:
         return sample
     first, before, after, steps = text.correction

@@ -24,7 +24,8 @@ from training.progress import RunProgress
 
 # What may differ between the start of a run and its continuation: groups, and single keys.
 FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
-FREE |= {"sampling", "benchmark", "wandb", "loader.batch_size", "loader.eval_batch_size"}
+FREE |= {"sampling", "benchmark", "protocol", "oracle", "wandb"}
+FREE |= {"loader.batch_size", "loader.eval_batch_size"}
 FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
 FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done with it
 FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}

@@ -10,6 +10,16 @@ from torch import Tensor
 Sample = Callable[[Tensor, Tensor], Tensor]
 
 
+def check_stride(stride: int, window: int, opening: int) -> None:
+    """ValueError where a window would have no token of the text before it, or the stride is not
+    positive."""
+    if not 1 <= stride < window - opening:
+        raise ValueError(
+            f"sampling.stride={stride}: from 1 to {window - opening - 1}, so that a window of "
+            f"{window} tokens begins with some of the text before"
+        )
+
+
 def semi_ar(
     sample: Sample, tokens: Tensor, fixed: Tensor, window: int, stride: int, opening: int = 1
 ) -> Tensor:
@@ -22,12 +32,8 @@ def semi_ar(
     The first `opening` tokens of the text stand at the front of every window: blocks of training
     text are BOS and then a stretch from anywhere in the corpus, so BOS belongs there, and is no
     claim that a document begins. Where a model was trained without BOS, `opening` is 0, as
-    published. ValueError where no token of context would be left, or the stride is not positive."""
-    if not 1 <= stride < window - opening:
-        raise ValueError(
-            f"sampling.stride={stride}: from 1 to {window - opening - 1}, so that a window of "
-            f"{window} tokens begins with some of the text before"
-        )
+    published. ValueError as `check_stride`."""
+    check_stride(stride, window, opening)
     tokens, length = tokens.clone(), tokens.shape[1]
     done = min(window, length)
     tokens[:, :done] = sample(tokens[:, :done], fixed[:, :done])

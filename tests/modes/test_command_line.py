@@ -26,7 +26,7 @@ REFUSED = {
     "sampling.steps=0": "sampling.steps=0: must be at least 1",
     "sampling.temperature=0": "sampling.temperature=0: must be positive",
     "eval.passes=0": "eval.passes=0: must be at least 1",
-    "sampling.predictor=psi": "sampling.predictor=psi: algo=mdlm can use ['ancestral']",
+    "sampling.predictor=analytic": "sampling.predictor=analytic: algo=mdlm can use ['ancestral', 'a",
     "algo=ar sampling.predictor=ancestral": "sampling.predictor=ancestral: algo=ar can use ['ar']",
     "algo=gidd noise=cosine": "noise=cosine: algo=gidd takes no noise key",
     "algo=gidd noise.eps=0.01": "noise=log-linear: algo=gidd takes no noise key",
@@ -55,7 +55,7 @@ REFUSED = {
     ),
     "algo=sedd sampling.noise_removal=greedy": "sampling.noise_removal=greedy: sampling.predictor=",
     "algo=sedd sampling.predictor=ancestral": "sampling.predictor=ancestral: algo=sedd can use",
-    "algo=sedd_uniform sampling.temperature=0.5": "sampling.temperature, sampling.min_p: algo=sedd",
+    "algo=sedd_uniform sampling.temperature=0.5": "sampling.temperature, sampling.min_p, sampling.top_k, sampling.p_nucleus: algo=sedd",
     "algo=d3pm noise=cosine": "noise=cosine: algo=d3pm takes ['log-linear']",
     "algo=d3pm algo.T=1": "algo.T=1: must be at least 2",
     "algo=d3pm training.sampling_eps=0.1": "training.sampling_eps=0.1: algo=d3pm draws its times",
@@ -76,8 +76,8 @@ REFUSED = {
     "algo=duo_distill algo.teacher=averaged training.ema=0 training.finetune_path=x": (
         "algo.teacher=averaged: needs training.ema above 0"
     ),
-    "eval.gen_ppl_eval_model_name_or_path=x": (
-        "eval.gen_ppl_eval_model_name_or_path=x: there is no such run directory"
+    "eval.gen_ppl_eval_model_name_or_path=./x": (
+        "eval.gen_ppl_eval_model_name_or_path=./x: there is no such run directory"
     ),
     "mode=ppl_eval": "eval.checkpoint_path: mode=ppl_eval needs a run directory",
     "mode=sample_eval": "eval.checkpoint_path: mode=sample_eval needs a run directory",

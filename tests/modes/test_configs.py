@@ -18,8 +18,15 @@ from backbones.attention import ATTENTION
 from data.module import PACKINGS
 from data.packing import FRAMINGS
 from diffusion.schedule import ALPHAS
+from diffusion.shaping import NUCLEI
+from evaluation.protocols import PROTOCOLS
 from modes.build import STRATEGIES
-from modes.checks import ABOVE_ZERO, AT_LEAST, BELOW_ONE, CHOICES, check, lookup
+from modes.checks import check
+from modes.checks_values import ABOVE_ZERO, AT_LEAST, BELOW_ONE, CHOICES, lookup
+from modes.downstream_scoring import SCORES
+from samplers.greedy import TAILS
+from samplers.grids import GRIDS
+from samplers.kappa import PRESETS, RULES
 from training.optim import SCHEDULES, adamw
 
 CONFIGS = Path(main.__file__).parent / "configs"
@@ -86,7 +93,13 @@ def test_early_choices_are_those_of_the_rooms() -> None:
         "data.packing": PACKINGS,
         "data.framing": FRAMINGS,
         "strategy.name": STRATEGIES,
-        "sampling.noise_removal": ["ancestral", "greedy"],
+        "sampling.noise_removal": ["ancestral", *TAILS],
+        "sampling.nucleus": NUCLEI,
+        "sampling.draws": ["exact", "gumbel32"],
+        "sampling.grid": GRIDS.keys() - {"linear-constant-linear"},  # a profile of kappa has it
+        "sampling.kappa": [*PRESETS, *RULES],
+        "eval.downstream_score": SCORES,
+        "eval.quality_protocol": PROTOCOLS,
     }
     assert {key: sorted(known) for key, known in rooms.items()} == {
         key: sorted(known) for key, known in CHOICES.items()

@@ -16,8 +16,10 @@ from data.tokenizers import make_tokenizer
 from evaluation.quality import unigram_entropy
 from modes import sample_eval
 from modes.checks import TEXTS
+from modes.sampling import DEFAULTS
 from modes.texts import READERS, by_length, read_texts
-from tests.modes.conftest import ROOT, TINY
+from tests.modes import in_process
+from tests.modes.conftest import ROOT
 
 BOS, LENGTH = 256, 16
 Sample = Callable[..., dict]
@@ -26,31 +28,13 @@ Sample = Callable[..., dict]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, text: Path) -> Path:
     """A directory with a tiny GIDD run in it."""
-    folder = tmp_path_factory.mktemp("corrected")
-    places = [f"data.path={text}", "data.valid_split=tail", f"data.cache_dir={folder}/cache"]
-    places += [f"checkpointing.save_dir={folder}/run", "algo=gidd", "trainer.max_steps=30"]
-    line = [sys.executable, str(ROOT / "main.py"), *TINY, *places, "optim.lr=0.01"]
-    done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder
+    return in_process.train(tmp_path_factory.mktemp("corrected"), text, "algo=gidd").parent
 
 
 @pytest.fixture
 def sample(trained: Path, tmp_path: Path) -> Sample:
-    """Runs mode=sample_eval in this process, since imports take most of the time of a command; the
-    record, with the samples of its file."""
-
     def run(*more: str, run: Path = trained / "run") -> dict:
-        given = ["mode=sample_eval", f"eval.checkpoint_path={run}", "trainer.accelerator=cpu"]
-        given += ["loader.eval_batch_size=8", f"results_dir={tmp_path}/results", *more]
-        with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-            settings = main.compose(given)
-            main.check_types(settings, given)
-            main.check(settings, main.keys_of(given))
-            sample_eval.run(settings, given, main.compose)
-        newest = max((tmp_path / "results").glob("*.json"), key=lambda file: file.stat().st_mtime)
-        record = json.loads(newest.read_text())
-        return record | json.loads(Path(record["also"]["samples"]).read_text())
+        return in_process.sample(run, tmp_path / "results", *more)
 
     return run
 
@@ -218,7 +202,7 @@ def test_what_is_said_twice_agrees() -> None:
     assert set(TEXTS) == set(READERS)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         sampling = main.compose([])["sampling"]
-    known = sample_eval.DEFAULTS | sample_eval.CORRECTION_DEFAULTS
+    known = DEFAULTS | sample_eval.CORRECTION_DEFAULTS
     assert {key: sampling[key] for key in known} == known
 
 

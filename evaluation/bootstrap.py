@@ -1,0 +1,63 @@
+"""How far a number would move with other texts: its standard error and a 95 % interval."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+RESAMPLES = 1000
+TAILS = (2.5, 97.5)
+
+
+class Interval(NamedTuple):
+    """A number of a set of texts, its standard error and its 95 % interval; None where one text
+    leaves nothing to estimate them from."""
+
+    value: float
+    stderr: float | None
+    low: float | None
+    high: float | None
+
+    def fields(self, name: str) -> dict[str, Any]:
+        """What a record says: `name`, `name`_stderr and `name`_ci."""
+        ends = None if self.low is None else [self.low, self.high]
+        return {name: self.value, f"{name}_stderr": self.stderr, f"{name}_ci": ends}
+
+
+def bootstrap(
+    columns: Values, statistic: Callable[[Values], Values], seed: int, resamples: int = RESAMPLES
+) -> Interval:
+    """statistic(sums (..., k)) of the sums of `columns` (S, k) over texts, with the spread and the
+    percentiles over sets of S texts that are drawn from them with replacement."""
+    texts = len(columns)
+    value = float(statistic(columns.sum(0)))
+    if texts < 2:
+        return Interval(value, None, None, None)
+    times = np.random.default_rng(seed).multinomial(texts, np.full(texts, 1 / texts), resamples)
+    drawn = statistic(times.astype(np.float64) @ columns)
+    drawn = drawn[np.isfinite(drawn)]  # a set without a scored token has no number
+    low, high = np.percentile(drawn, TAILS)
+    return Interval(value, float(drawn.std(ddof=1)), float(low), float(high))
+
+
+def mean(values: Values, seed: int) -> Interval:
+    """The mean of one number a text (S,)."""
+    return bootstrap(np.stack([values, np.ones_like(values)], 1), ratio, seed)
+
+
+def ratio(sums: Values) -> Values:
+    """The first sum over the second, NaN where that is none."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums[..., 0] / sums[..., 1]
+
+
+def jackknife(value: float, without: Values) -> Interval:
+    """A number that is no function of sums, by its values (S,) without each text in turn; drawing
+    texts twice would bias it."""
+    texts = len(without)
+    if texts < 2:
+        return Interval(value, None, None, None)
+    stderr = float(np.sqrt((texts - 1) * without.var()))
+    return Interval(value, stderr, value - 1.96 * stderr, value + 1.96 * stderr)

@@ -1,0 +1,113 @@
+"""Named definitions of generative perplexity: every choice that changes the number."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+KEY = "eval.quality_protocol"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How texts become what a judge reads, which of its nats count, and how they are averaged."""
+
+    # "ids": as they were drawn; "text": decoded and encoded again by the judge; "ids, else text":
+    # as drawn where the judge reads the same tokens.
+    read: Literal["ids", "text", "ids, else text"]
+    special_tokens: Literal["kept", "skipped"]  # in the decoded text
+    longest: int | None  # tokens that are kept, the rest is cut off; None: all
+    # Texts longer than the judge can read: in parts, with half of it as context, or not at all.
+    windows: Literal["sliding", "one"]
+    bos: Literal["prepended", "as encoded"]  # the judge's, where the text does not begin with it
+    # "all": every token with one before it; "first eos": without the EOS after the first one.
+    scored: Literal["all", "first eos"]
+    given: Literal["context", "scored"]  # what the samples were given to begin with
+    # A short text of a group is followed by padding, whose first token the published masks count.
+    padding: Literal["none", "first label"]
+    group: int | None  # texts that are judged together; None: all
+    drop_incomplete: bool  # a last group with fewer texts
+    average: Literal["tokens", "texts"]  # exp of the mean over tokens; or mean of exp over texts
+    entropy: Literal["drawn tokens", "all tokens"]  # of each text, in nats, mean over texts
+    features: Literal["mean", "last"]  # positions of the judge's last layer, for MAUVE
+    published: str = "none: this suite's own"  # judge and number of samples
+
+
+MDLM = Protocol(
+    read="text",
+    special_tokens="kept",
+    longest=1024,
+    windows="one",
+    bos="as encoded",
+    scored="first eos",
+    given="scored",
+    padding="first label",
+    group=8,
+    drop_incomplete=True,
+    average="tokens",
+    entropy="all tokens",
+    features="last",
+    published="gpt2-large, 200 samples (semi-autoregressive)",
+)
+
+PROTOCOLS: dict[str, Protocol] = {
+    "default": Protocol(
+        read="ids, else text",
+        special_tokens="kept",
+        longest=None,
+        windows="sliding",
+        bos="prepended",
+        scored="all",
+        given="context",
+        padding="none",
+        group=None,
+        drop_incomplete=False,
+        average="tokens",
+        entropy="drawn tokens",
+        features="mean",
+    ),
+    "mdlm": MDLM,
+    "duo": Protocol(**vars(MDLM) | {"published": "gpt2-large, 800 samples (512 for Psi)"}),
+    # One text at a time: nothing is padded, nothing dropped.
+    "remdm": Protocol(
+        **vars(MDLM)
+        | {"group": 1, "padding": "none", "published": "gpt2-large, 5000 samples, MAUVE beside it"}
+    ),
+    "sedd": Protocol(
+        read="ids",
+        special_tokens="kept",
+        longest=None,
+        windows="one",
+        bos="as encoded",
+        scored="all",
+        given="scored",
+        padding="none",
+        group=32,
+        drop_incomplete=True,
+        average="texts",
+        entropy="all tokens",
+        features="last",
+        published="gpt2-large, 1000 samples",
+    ),
+    "gidd": Protocol(
+        read="text",
+        special_tokens="skipped",
+        longest=512,
+        windows="one",
+        bos="as encoded",
+        scored="all",
+        given="scored",
+        padding="first label",
+        group=16,
+        drop_incomplete=False,
+        average="tokens",
+        entropy="all tokens",
+        features="last",
+        published="gemma-2-9b, 16 samples (the script's default)",
+    ),
+}
+
+
+def protocol(name: str) -> Protocol:
+    """PROTOCOLS[name], or a ValueError that lists what there is."""
+    if name not in PROTOCOLS:
+        raise ValueError(f"{KEY}={name!r}: choose from {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]

@@ -1,0 +1,153 @@
+"""mode=audit: deliberately naive generators through every metric of sample quality; a metric that
+they do not lose on cannot be trusted alone."""
+
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data.module import TokenDataModule
+from data.tokenizers import make_tokenizer
+from diffusion.times import seed_of
+from evaluation import naive, records
+from evaluation.copying import Copies
+from evaluation.protocols import protocol
+from modes import audit_table, build, judging, plans, saved
+from modes.audit_run import device, samples
+from modes.held_out import held_out_rows
+from modes.quality import Held, quality
+
+Rows = list[list[int]]
+TRAINING_TOKENS = 2_000_000  # at most, at equal distances in the training text
+LEAST = 16  # texts
+COOL = 0.5  # of the low temperatures
+
+
+class Corpus(NamedTuple):
+    """Held-out texts in two halves, training texts, and how many tokens begin every text."""
+
+    reference: Rows
+    real: Rows
+    training: Rows
+    begins: int
+
+
+def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
+    started, run, own = time.monotonic(), None, settings
+    if settings["eval"]["checkpoint_path"]:
+        run = saved.open_run(settings, overrides)
+        own = run.settings
+    tokenizer = make_tokenizer(saved.tokenizer_name(own["data"]))
+    asked = protocol(settings["eval"]["quality_protocol"])
+    judge = judging.open_judge(settings, tokenizer)
+    data = build.data(own, devices=1)
+    corpus = split(settings, own, data)
+    copies = Copies(corpus.training, corpus.reference)
+    made = generators(corpus, settings["seed"])
+    if run is not None:
+        draw = partial(samples, run, settings, compose, tokenizer.vocab_size, corpus)
+        made |= {"run, temperature 1": partial(draw, 1.0)}
+        if run.settings["algo"]["name"] != "sedd_uniform":  # its ratios have no temperature
+            made |= {f"run, temperature {COOL}": partial(draw, COOL)}
+    fixed = [[place < corpus.begins for place in range(len(row))] for row in corpus.real]
+    if judge is not None:
+        judge.network.to(device(settings))
+    found, files = {}, []
+    for name, make in made.items():
+        print(f"audit: {name}", flush=True)
+        held = Held(corpus.reference, copies)
+        rows = make()
+        found[name] = quality(rows, fixed, held, judge, tokenizer, asked, settings["seed"])
+        fooled = audit_table.fooled(found[name], found[audit_table.REAL])
+        fields = record(name, found[name], fooled, len(rows), data, own, started)
+        files.append(records.write_record(settings["results_dir"], fields | taken(settings)))
+    print(audit_table.table(found))
+    print(
+        f"{len(corpus.real)} texts of {len(corpus.real[0])} tokens each, protocol "
+        f"{settings['eval']['quality_protocol']}; records: {files[0].parent}"
+    )
+
+
+def split(settings: build.Settings, own: build.Settings, data: TokenDataModule) -> Corpus:
+    """Twice as many held-out texts as sample_eval would draw, or all there are, in random halves;
+    ValueError with fewer than 16 a half."""
+    wanted = settings["loader"]["eval_batch_size"] * settings["sampling"]["num_sample_batches"]
+    chosen = settings | {"eval": settings["eval"] | {"reference": True}}
+    held_out = held_out_rows(chosen, own) or []
+    count = min(wanted, len(held_out) // 2)
+    if count < LEAST:
+        raise ValueError(
+            f"mode=audit: {count} texts of model.length={own['model']['length']} in each half of "
+            f"the held-out text of data={data.name}, at least {LEAST} are needed; choose a smaller "
+            f"model.length, more text, or a larger loader.eval_batch_size"
+        )
+    order = np.random.default_rng(settings["seed"]).permutation(len(held_out))[: 2 * count]
+    reference, real = ([held_out[i] for i in half] for half in (order[:count], order[count:]))
+    blocks = data.blocks("train")
+    most = min(len(blocks), max(count, TRAINING_TOKENS // data.length))
+    index = np.arange(most, dtype=np.int64) * len(blocks) // most
+    batch = blocks.batch(index, np.zeros(most, dtype=np.int64))
+    whole = batch["noised"][:, 1:].all(-1)
+    begins = len(plans.beginning(own, data.tokenizer))
+    return Corpus(reference, real, batch["tokens"][whole].tolist(), begins)
+
+
+def generators(corpus: Corpus, seed: int) -> dict[str, Callable[[], Rows]]:
+    """By name, what makes as many texts as there are real ones, of their lengths."""
+    real, begins = corpus.real, corpus.begins
+    chain = partial(naive.chain, corpus.training, like=real, begins=begins)
+    order = np.random.default_rng(seed).permutation(len(corpus.training))[: len(real)]
+    return {
+        audit_table.REAL: lambda: real,
+        "copied training text": lambda: [corpus.training[i] for i in order],
+        "unigram chain": partial(chain, 1, temperature=1.0, seed=seed_of(seed, 1)),
+        "bigram chain": partial(chain, 2, temperature=1.0, seed=seed_of(seed, 2)),
+        "trigram chain": partial(chain, 3, temperature=1.0, seed=seed_of(seed, 3)),
+        f"trigram chain, temperature {COOL}": partial(
+            chain, 3, temperature=COOL, seed=seed_of(seed, 4)
+        ),
+        "shuffled held-out text": partial(naive.shuffled, real, begins, seed),
+        "one text repeated": partial(naive.one_text, real),
+        "a phrase repeated": partial(naive.phrases, real, begins),
+    }
+
+
+def record(
+    name: str,
+    found: dict[str, Any],
+    fooled: list[str],
+    texts: int,
+    data: TokenDataModule,
+    own: build.Settings,
+    started: float,
+) -> dict[str, Any]:
+    """The fields of a generator's record: its divergence from held-out text, and all else beside
+    it."""
+    assert not math.isnan(found["divergence"])
+    return {
+        "metric": "audit",
+        "value": found["divergence"],
+        "stderr": found["divergence_stderr"],
+        "count": texts,
+        "kind": "estimate",
+        "algo": name,
+        "protocol": data.protocol() | {"quality": found["quality_protocol"]},
+        "network": {"name": "none", "parameters": 0},
+        "data": {"name": data.name, "digest": data.corpus.digest("valid")},
+        "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
+        "sampler": None,
+        "commit": records.commit(),
+        "hardware": records.hardware(),
+        "wall_time_s": time.monotonic() - started,
+        "peak_memory_bytes": records.peak_memory_bytes(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "also": found | {"fooled": fooled},
+    }
+
+
+def taken(settings: build.Settings) -> dict[str, Any]:
+    return {"seed": settings["seed"], "config": settings}

@@ -1,0 +1,118 @@
+"""What a single key of the configuration may be; only the standard library.
+
+A test holds the choices against the rooms' dicts."""
+
+from typing import Any
+
+Settings = dict[str, Any]
+
+CHOICES = {
+    "algo.loss_type": ("bound", "low_var"),
+    "algo.curriculum": ("efficient", "full"),
+    "algo.divergence": ("forward", "reverse"),
+    "algo.teacher": ("averaged", "raw"),
+    "algo.weighting": ("clip", "dynamic", "dynamic_published", "none"),
+    "model.attention": ("flash", "flex", "sdpa"),
+    "data.packing": ("pad", "wrap"),
+    "data.framing": ("bos", "bos-eos", "none"),
+    "strategy.name": ("auto", "ddp"),
+    "sampling.noise_removal": ("ancestral", "greedy", "greedy-posterior", "none"),
+    "sampling.nucleus": ("drop-crossing", "keep-crossing"),
+    "sampling.draws": ("exact", "gumbel32"),
+    "sampling.grid": ("cosine", "uniform"),
+    "sampling.kappa": (
+        "constant-eta",
+        "constant-remdm-eta",
+        "max-capped-eta",
+        "max-rescale-eta",
+        "max-rescale-eta-published",
+        "psi-cap",
+        "psi-loop",
+        "psi-rescale",
+        "psi-rescale-published",
+        "pure-pc",
+        "pure-posterior",
+        "remdm-cap",
+        "remdm-conf",
+        "remdm-loop",
+        "remdm-rescale",
+    ),
+    "eval.downstream_score": ("continuation", "full"),
+    "eval.quality_protocol": ("default", "duo", "gidd", "mdlm", "remdm", "sedd"),
+}
+AT_LEAST = {
+    "seed": 0,
+    "algo.T": 2,
+    "algo.reconstruct_one_in": 1,
+    "algo.k": 2,
+    "algo.rounds": 1,
+    "algo.grid": 1,
+    "model.hidden_size": 1,
+    "model.length": 2,
+    "model.n_blocks": 1,
+    "model.n_heads": 1,
+    "trainer.max_steps": 1,
+    "checkpointing.every_n_steps": 1,
+    "eval.passes": 1,
+    "eval.stride": 1,
+    "eval.batch_mean": 1,
+    "eval.limit": 1,
+    "eval.num_fewshot": 0,
+    "sampling.steps": 1,
+    "sampling.stride": 1,
+    "sampling.top_k": 1,
+    "sampling.guidance": 0,
+    "sampling.num_sample_batches": 1,
+    "sampling.self_correction": 0,
+    "sampling.self_correction_tokens": 1,
+    "sampling.self_correction_patience": 1,
+    "loader.global_batch_size": 1,
+    "loader.eval_batch_size": 1,
+    "loader.num_workers": 0,
+}
+ABOVE_ZERO = (
+    "sampling.temperature",
+    "sampling.self_correction_temperature",
+    "algo.max_weight",
+    "algo.tau",
+    "optim.lr",
+)
+BELOW_ONE = (
+    "sampling.min_p",
+    "sampling.self_correction_time",
+    "algo.p_uniform",
+    "model.dropout",
+    "training.ema",
+    "training.sampling_eps",
+)
+
+
+def check_values(settings: Settings) -> None:
+    """ValueError naming the key, the value and what is allowed."""
+    for key, allowed in CHOICES.items():
+        value = lookup(settings, key)
+        if value is not None and value not in allowed:
+            raise ValueError(f"{key}={value!r}: choose from {', '.join(allowed)}")
+    for key, least in AT_LEAST.items():
+        value = lookup(settings, key)
+        if value is not None and value < least:
+            raise ValueError(f"{key}={value}: must be at least {least}")
+    for key in ABOVE_ZERO:
+        value = lookup(settings, key)
+        if value is not None and value <= 0:
+            raise ValueError(f"{key}={value}: must be positive")
+    for key in BELOW_ONE:
+        value = lookup(settings, key)
+        if value is not None and not 0 <= value < 1:
+            raise ValueError(f"{key}={value}: must be at least 0 and below 1")
+    share = lookup(settings, "algo.curriculum_share")
+    if share is not None and not 0 <= share <= 1:
+        raise ValueError(f"algo.curriculum_share={share}: must be from 0 to 1")
+
+
+def lookup(settings: Settings, key: str) -> Any:
+    """The value at a key with dots, None where there is none."""
+    node: Any = settings
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from evaluation.copying import Copies
+
+GENERATOR = np.random.default_rng(0)
+TRAINING = GENERATOR.integers(5, size=(30, 200)).tolist()
+HELD_OUT = GENERATOR.integers(5, size=(30, 200)).tolist()
+
+
+def covered(text: list[int], n: int) -> float:
+    """The share of tokens in an n-gram of the training text, one by one."""
+    known = {tuple(row[at : at + n]) for row in TRAINING for at in range(len(row) - n + 1)}
+    marks = [False] * len(text)
+    for at in range(len(text) - n + 1):
+        if tuple(text[at : at + n]) in known:
+            marks[at : at + n] = [True] * n
+    return sum(marks) / len(text)
+
+
+def test_it_counts_the_tokens_of_shared_ngrams():
+    copies = Copies(TRAINING, HELD_OUT)
+    assert copies.n == 16  # of the 8-grams of 5 symbols, a share like this is there by chance
+    half = TRAINING[3][50:150] + HELD_OUT[0][:100]
+    for text in (half, HELD_OUT[1], TRAINING[0], [1, 2]):
+        assert copies.shares([text])[0] == pytest.approx(covered(text, 16))
+    assert copies.shares([half])[0] >= 0.5
+    assert copies.shares(HELD_OUT).mean() <= 0.02
+
+
+def test_texts_shorter_than_every_length_are_compared_whole():
+    copies = Copies([[1, 2, 3], [4, 5, 6]], [[1, 2, 4]])
+    assert copies.n == 3
+    assert copies.shares([[4, 5, 6], [4, 5, 7]]).tolist() == [1.0, 0.0]

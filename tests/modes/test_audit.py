@@ -1,0 +1,57 @@
+"""The audit through the real entry point, and its marks."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from modes import audit, audit_table
+from tests.modes.conftest import Command
+
+
+def numbers(**values: tuple[float, float]) -> dict[str, float]:
+    found = {name: value for name, (value, _) in values.items()}
+    return found | {f"{name}_stderr": error for name, (_, error) in values.items()}
+
+
+def test_a_metric_is_fooled_where_a_generator_is_not_surely_worse_than_real_text() -> None:
+    real = numbers(entropy=(5.0, 0.1), gen_ppl=(20.0, 1.0), divergence=(0.0, 0.01))
+    made = numbers(entropy=(4.8, 0.1), gen_ppl=(12.0, 1.0), divergence=(0.3, 0.01))
+    assert audit_table.fooled(made, real) == ["entropy", "gen_ppl"]
+    worse = numbers(entropy=(4.7, 0.1), gen_ppl=(23.0, 1.0), divergence=(0.02, 0.01))
+    assert audit_table.fooled(worse, real) == ["divergence"]
+    table = audit_table.table({audit_table.REAL: real, "made": made}).splitlines()
+    assert "4.800 ± 0.100*" in table[3] and "12.00 ± 1.00*" in table[3]
+    assert "0.300 ± 0.010*" not in table[3] and table[3].endswith("no")
+    allowed = audit_table.table({audit_table.REAL: real, "twin": real})
+    assert allowed.splitlines()[3].endswith("fooled")
+
+
+def test_the_audit_of_a_corpus_with_a_judge_and_a_run(command: Command, tmp_path: Path) -> None:
+    done = command("algo=ar", "trainer.max_steps=6", f"checkpointing.save_dir={tmp_path}/ar")
+    assert done.returncode == 0, done.stderr
+    line = ["mode=audit", "loader.eval_batch_size=48", "data.max_eval_blocks=null"]
+    judge = f"eval.gen_ppl_eval_model_name_or_path={tmp_path}/ar"
+    done = command(*line, judge, f"eval.checkpoint_path={tmp_path}/ar")
+    assert done.returncode == 0, done.stderr
+    for name in (audit_table.REAL, "trigram chain", "one text repeated", "run, temperature 0.5"):
+        assert f"\n{name} " in done.stdout
+    assert " fooled\n" not in done.stdout
+    records = [json.loads(file.read_text()) for file in (tmp_path / "results").glob("*.json")]
+    assert len(records) == 11
+    assert {one["metric"] for one in records} == {"audit"}
+    (unigram,) = [one for one in records if one["algo"] == "unigram chain"]
+    assert "divergence" not in unigram["also"]["fooled"] and "gen_ppl_ci" in unigram["also"]
+
+
+def test_too_little_held_out_text_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "held_out_rows", lambda settings, own: [[1, 2]] * 31)
+    settings = {
+        "loader": {"eval_batch_size": 64},
+        "sampling": {"num_sample_batches": 1},
+        "eval": {},
+        "model": {"length": 2},
+    }
+    with pytest.raises(ValueError, match=r"mode=audit: 15 texts of model\.length=2 in each half"):
+        audit.split(settings, settings, SimpleNamespace(name="some"))

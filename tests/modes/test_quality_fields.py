@@ -1,0 +1,119 @@
+"""The numbers of sample quality together: their names, their references, what is left out."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+
+from data.tokenizers import make_tokenizer
+from evaluation import mauve_score
+from evaluation.copying import Copies
+from evaluation.protocols import protocol
+from modes.judge_hf import pretrained
+from modes.quality import Held, quality
+from modes.summary import corrections, measure
+from modes.texts import Correction, Text
+from tests.modes.tiny_judge import save_judge
+
+NAMES = ("entropy", "distinct_1", "distinct_2", "distinct_3", "repetition", "gen_ppl")
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("judge")
+    save_judge(folder)
+    return pretrained(str(folder), make_tokenizer(str(folder)))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(judge):
+    return make_tokenizer(judge.evidence["judge"])
+
+
+def rows(count: int, seed: int) -> list[list[int]]:
+    tokens = np.random.default_rng(seed).zipf(1.6, size=(count, 40)).clip(0, 200) + 30
+    return [[260, *row] for row in tokens.tolist()]
+
+
+def masks(count: int) -> list[list[bool]]:
+    return [[True] + [False] * 40] * count
+
+
+def test_every_number_comes_with_its_error_and_that_of_held_out_text(judge, tokenizer) -> None:
+    held = Held(rows(90, 2), Copies(rows(200, 3), rows(90, 2)))
+    arguments = (rows(60, 1), masks(60), held, judge, tokenizer, protocol("default"))
+    found = quality(*arguments, seed=4)
+    for name in NAMES:
+        low, high = found[f"{name}_ci"]
+        assert low < found[name] < high and found[f"{name}_stderr"] > 0, name
+        assert found[f"reference_{name}"] == pytest.approx(found[name], rel=0.3), name
+    assert abs(found["divergence"]) < 4 * found["divergence_stderr"]
+    assert abs(found["told_apart"] - 0.5) < 4 * found["told_apart_stderr"]
+    assert found["copied"] < 0.1
+    assert found["gen_ppl_tokens"] == 60 * 40 and found["gen_ppl_read"] == "ids"
+    assert found["quality_protocol"]["average"] == "tokens"
+    assert quality(*arguments, seed=4) == found
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mauve") is None, reason="mauve-text is optional")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_mauve_is_high_for_equal_and_low_for_different_features() -> None:
+    generator = np.random.default_rng(0)
+    real, same, other = generator.normal(size=(3, 120, 8)).astype(np.float32)
+    assert mauve_score.mauve(same, real, 1).value > 0.85
+    far = mauve_score.mauve(other + 2, real, 1)
+    assert far.value < 0.3 and far.stderr is not None and 0 <= far.low <= far.value <= far.high
+
+
+def test_mauve_is_left_out_with_the_reason(judge, tokenizer, monkeypatch) -> None:
+    arguments = (masks(8), Held(rows(8, 2)))
+    few = quality(rows(8, 1), *arguments, judge, tokenizer, protocol("default"), 1)
+    assert few["mauve_absent"] == "8 texts a side, 40 are needed" and "mauve" not in few
+    alone = quality(rows(8, 1), *arguments, None, tokenizer, protocol("default"), 1)
+    assert alone["mauve_absent"].startswith("no judge") and "gen_ppl" not in alone
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert mauve_score.missing(500) == "the package mauve-text is not installed"
+
+
+def test_one_short_text_has_numbers_without_errors(judge, tokenizer) -> None:
+    found = quality(
+        [[260, 40, 41]], [[True, False, False]], None, judge, tokenizer, protocol("default"), 1
+    )
+    assert found["entropy"] == pytest.approx(np.log(2)) and found["entropy_ci"] is None
+    assert found["distinct_2"] == 1.0 and "distinct_3" not in found and "repetition" not in found
+    assert found["gen_ppl_tokens"] == 2 and found["gen_ppl_stderr"] is None
+    assert found["divergence_absent"] == "there is no held-out text to compare with"
+
+
+def test_the_published_entropy_counts_every_token(judge, tokenizer) -> None:
+    drawn, every = (
+        quality(rows(8, 1), masks(8), None, None, tokenizer, protocol(name), 1)["entropy"]
+        for name in ("default", "duo")
+    )
+    first = [np.unique(row[1:], return_counts=True)[1] / 40 for row in rows(8, 1)]
+    whole = [np.unique(row, return_counts=True)[1] / 41 for row in rows(8, 1)]
+    assert drawn == pytest.approx(np.mean([-(p * np.log(p)).sum() for p in first]))
+    assert every == pytest.approx(np.mean([-(p * np.log(p)).sum() for p in whole]))
+
+
+def test_the_fields_of_a_record_and_of_self_correction(tokenizer) -> None:
+    before, after = rows(2, 1), rows(2, 1)
+    after[0][5] = before[0][5] + 1
+    made = [
+        Text(row, Correction(old, 0.5, 0.75, 3)) for row, old in zip(after, before, strict=True)
+    ]
+    settings = {"seed": 1, "eval": {"quality_protocol": "default"}}
+    fields = measure(made, masks(2), None, None, tokenizer, settings, torch.device("cpu"))
+    assert set(fields) == {"value", "stderr", "count", "kind", "also"}
+    assert fields["count"] == 2 and fields["kind"] == "estimate"
+    also = fields["also"]
+    assert also["tokens_changed"] == 0.5 and also["correction_steps"] == 3
+    assert also["self_accuracy_after"] == 0.75 and also["quality_protocol"]["name"] == "default"
+    assert corrections([Text(row) for row in after], masks(2)) == {}
+
+
+def test_positions_in_the_middle_may_be_given(judge, tokenizer) -> None:
+    known = [[place % 3 == 0 for place in range(41)]] * 6
+    found = quality(rows(6, 1), known, Held(rows(9, 2)), judge, tokenizer, protocol("default"), 1)
+    assert found["gen_ppl_tokens"] == 6 * sum(not one for one in known[0])

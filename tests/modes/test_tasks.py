@@ -1,0 +1,230 @@
+"""Prompts, gaps and files of tasks: where the tokens stand, and every refusal."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from data.tokenizers import Tokenizer, make_tokenizer
+from modes.checks_sampling import check_tasks_early, verbatim
+from modes.tasks import Task, read_tasks
+
+TOKENIZERS = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"
+BOS, MASK = 256, 257  # of the tokenizer `bytes`
+Read = Callable[..., list[Task]]
+
+
+def options(**given: Any) -> dict[str, Any]:
+    return {"prompt": None, "infill": None, "tasks": None, "length": None} | given
+
+
+@pytest.fixture
+def tokenizer() -> Tokenizer:
+    return make_tokenizer("bytes")
+
+
+@pytest.fixture
+def read(tokenizer: Tokenizer) -> Read:
+    def call(prefixes_only: bool = False, begins: tuple = (BOS,), **given: Any) -> list[Task]:
+        return read_tasks(options(**given), tokenizer, list(begins), 16, prefixes_only)
+
+    return call
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Callable[..., Path]:
+    def write(*rows: Any) -> Path:
+        file = tmp_path / "tasks.jsonl"
+        texts = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+        file.write_text("\n".join(texts), encoding="utf-8")
+        return file
+
+    return write
+
+
+def drawn(task: Task) -> str:
+    """The text with a dot for what is drawn and a hat for BOS; checks the rest of the task."""
+    assert len(task.tokens) == len(task.fixed)
+    assert all((token == MASK) != fixed for token, fixed in zip(*task[:2], strict=True))
+    return "".join({BOS: "^", MASK: "."}.get(i) or chr(i) for i in task.tokens)
+
+
+def test_a_prompt_stands_behind_bos_and_the_rest_is_drawn(read: Read) -> None:
+    assert [drawn(task) for task in read(prompt="Once")] == ["^Once..........."]
+    assert [drawn(task) for task in read(prompt="Once", length=8)] == ["^Once..."]
+    assert [drawn(task) for task in read(prompt="", length=4, begins=())] == ["...."]
+
+
+@pytest.mark.parametrize(
+    ("infill", "expected"),
+    [
+        ("[...]", "^..............."),
+        ("a[...]bc[...]", "^a......bc......"),
+        ("a[...]b[...]c", "^a......b......c"),
+        ("a[...]bcd[...]e", "^a.....bcd.....e"),
+        ("ab[...]c[...]de", "^ab.....c.....de"),
+        ("a[...]b[...]cd", "^a......b.....cd"),  # the first takes what is left over
+        ("a[...2]b", "^a..b"),  # every gap says its tokens: so long, and no longer
+        ("a[...2]b[...]c", "^a..b..........c"),
+        ("[...][...1]x", "^..............x"),
+        (r"a\[...] [...3]", "^a[...] ..."),
+        (r"a\\[...1]", "^a\\."),
+        (r"a\\\[...9] [...1]", "^a\\[...9] ."),
+        (r"\a[..][...1]", "^\\a[..]."),
+    ],
+)
+def test_gaps_share_what_is_left(read: Read, infill: str, expected: str) -> None:
+    assert [drawn(task) for task in read(infill=infill)] == [expected]
+
+
+def test_a_file_mixes_kinds_lengths_and_names(read: Read, lines: Callable[..., Path]) -> None:
+    file = lines(
+        {"prompt": "Once", "id": "first"},
+        "",
+        {"prompt": "a", "suffix": "z", "length": 6, "id": 2},
+        {"infill": "a[...]z", "length": 5},
+        {"tokens": [65, None, 66]},
+        {"tokens": [BOS, 65], "length": 4},
+        "\ufeff" + json.dumps({"prompt": "ä"}),
+    )
+    made = read(tasks=str(file), length=9)
+    assert [drawn(task) for task in made] == [
+        "^Once....",
+        "^a...z",
+        "^a..z",
+        "^A.B",
+        "^A..",
+        "^Ã¤......",
+    ]
+    assert [task.name for task in made] == ["first", 2, None, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "needs one of sampling.prompt, sampling.infill, sampling.tasks"),
+        ({"prompt": "a", "infill": "[...]"}, "sampling.prompt and sampling.infill: give only one"),
+        ({"prompt": "x" * 16}, "17 tokens with BOS and 1 or more to draw, at most 16 are allowed"),
+        ({"prompt": "x" * 15}, "16 tokens with BOS and 1 or more to draw, at most 16 are allowed"),
+        ({"prompt": 5}, "sampling.prompt=5: must be a text, not of type int"),
+        ({"prompt": "a\udcff"}, "holds bytes that are no UTF-8 text"),
+        ({"infill": "The cat"}, "sampling.infill='The cat': there is no gap in it"),
+        ({"infill": r"a\[...]"}, "there is no gap in it"),
+        ({"infill": "a[...0]"}, "the gap [...0] has no token"),
+        ({"infill": "a[...]b[...]" + "c" * 12}, "15 tokens with BOS and 2 or more to draw"),
+        ({"infill": "a[...15]"}, "17 tokens with BOS, at most 16 are allowed in all"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_by_name(read: Read, given: dict, said: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        read(**given)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("{", "not JSON"),
+        ([1], "must be a JSON object"),
+        ({"promt": "a"}, "unknown key 'promt'; known: id, infill, length, prompt, suffix, tokens"),
+        ({"id": 1}, "it has none of them"),
+        ({"suffix": "a"}, "it has suffix"),
+        ({"prompt": "a", "infill": "b[...]"}, "it has infill, prompt"),
+        ({"prompt": 3}, ", prompt: must be a text"),
+        ({"infill": "a"}, "there is no gap"),
+        ({"prompt": "a", "length": 1.5}, "length=1.5 must be a whole number of at least 2"),
+        ({"prompt": "a", "length": 17}, "length=17: at most 16 tokens can be drawn"),
+        ({"prompt": "a", "id": [1]}, "id=[1] must be a text or a whole number"),
+        ({"infill": "a[...2]", "length": 9}, "makes 4 tokens with BOS, not length=9"),
+        ({"tokens": "ab"}, "tokens must be a list"),
+        ({"tokens": [True]}, "tokens must be a list of token ids"),
+        ({"tokens": [1, MASK, None]}, "token 257 at position 1 is not from 0 to 256"),
+        ({"tokens": [-1, None]}, "token -1 at position 0 is not from 0 to 256"),
+        ({"tokens": [1, 2]}, "every token is given"),
+        ({"tokens": [None] * 16}, "17 tokens with BOS, at most 16 are allowed"),
+    ],
+)
+def test_a_bad_line_is_refused_by_its_number(
+    read: Read, lines: Callable[..., Path], row: Any, said: str
+) -> None:
+    file = lines({"prompt": "fine"}, "", row)
+    with pytest.raises(ValueError) as refusal:
+        read(tasks=str(file))
+    assert str(refusal.value).startswith(f"sampling.tasks={file} line 3")
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_file_must_be_there_and_hold_a_task(lines: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no\.jsonl: there is no such file"):
+        check_tasks_early(options(tasks=str(tmp_path / "no.jsonl")))
+    with pytest.raises(ValueError, match="there is no task in it"):
+        check_tasks_early(options(tasks=str(lines("", " "))))
+    check_tasks_early(options())
+
+
+def test_prefixes_only(read: Read, lines: Callable[..., Path]) -> None:
+    file = lines({"prompt": "a", "suffix": ""}, {"infill": "ab[...2]"}, {"tokens": [65, None]})
+    made = [drawn(task) for task in read(True, tasks=str(file), length=5)]
+    assert made == ["^a...", "^ab..", "^A."]
+    for row in ({"prompt": "a", "suffix": "z"}, {"tokens": [None, 65]}, {"infill": "[...]a"}):
+        with pytest.raises(ValueError, match="line 1: algo=ar takes prefixes only"):
+            read(True, tasks=str(lines(row)))
+    with pytest.raises(ValueError, match="algo=ar needs a token to begin with"):
+        read(True, prompt="", begins=())
+
+
+def test_characters_without_a_token(tokenizer: Tokenizer) -> None:
+    with pytest.raises(ValueError, match=r"sampling\.prompt='Ab': .*no id for the character 'A'"):
+        read_tasks(options(prompt="Ab"), make_tokenizer("text8"), [27], 16, False)
+    if not TOKENIZERS.is_dir():
+        pytest.skip("the folder shared/tokenizers is not beside the repository")
+    bert = make_tokenizer(str(TOKENIZERS / "bert-base-uncased"))
+    with pytest.raises(ValueError, match=r"no token of .* stands for '\U0001f642'"):
+        read_tasks(options(prompt="so \U0001f642 far"), bert, [bert.bos], 16, False)
+    (task,) = read_tasks(options(infill="the [...4] [MASK]."), bert, [bert.bos], 16, False)
+    assert task.tokens.count(bert.vocab_size) == 4  # text that spells the mask is plain text
+
+
+TEXTS = [
+    "The [...] sat on [...]",
+    "Once upon a time, there",
+    'say "hi", {a: b}',
+    "it's 'odd'",
+    "${oc.env:HOME} \\${x} \\\\${y}",
+    r"back\slash \" end\\",
+    "a=b\n\ttab ~ + null",
+    '"a" and "b"',
+    "12",
+    "",
+]
+
+
+def test_hydra_reads_a_text_as_it_was_typed() -> None:
+    ConfigStore.instance().store(name="texts", node={"sampling": {"prompt": None, "infill": None}})
+    folder = str(Path(__file__).parent)
+    with hydra.initialize_config_dir(folder, version_base="1.3"):
+        for text in TEXTS:
+            typed = [f"sampling.{key}={text}" for key in ("prompt", "infill")]
+            config = hydra.compose("texts", overrides=verbatim(typed))
+            read = OmegaConf.to_container(config, resolve=True)
+            assert read == {"sampling": {"prompt": text, "infill": text}}
+            assert verbatim(verbatim(typed)) == verbatim(typed)
+
+
+def test_what_is_no_text_stays_as_it_was_typed() -> None:
+    typed = [
+        "sampling.prompt=null",
+        'sampling.infill="a [...]"',
+        "++sampling.prompt='it\\'s, so'",
+        "sampling.sweep={steps:[1,2]}",
+        "--help",
+    ]
+    assert verbatim(typed) == typed
+    assert verbatim(["+sampling.prompt=a, b"]) == ['+sampling.prompt="a, b"']
