@@ -69,8 +69,9 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, rotary: Rotary, extend: Extend | None = None) -> Tensor:
         """(B, L, D) -> (B, L, D); `extend` adds the present keys and values to the earlier ones."""
         batch, length, _ = x.shape
-        q, k, v = self.qkv(x).view(batch, length, 3, self.n_heads, -1).unbind(2)  # (B, L, H, d)
-        q, k = turn(q, rotary), turn(k, rotary)
+        qkv = self.qkv(x).view(batch, length, 3 * self.n_heads, -1)
+        both, v = qkv.split((2 * self.n_heads, self.n_heads), dim=2)  # (B, L, 2 H, d), (B, L, H, d)
+        q, k = turn(both, rotary).chunk(2, dim=2)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, L, d)
         if extend is not None:
             k, v = extend(k, v)

@@ -6,4 +6,4 @@ make_env requirements-dev.txt
 cd "$root"
 # Threads of several tests on few cores slow each other down many times over.
 export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
-exec .venv/bin/python -m pytest -n "${TEST_WORKERS:-2}" "$@"
+exec .venv/bin/python -m pytest -n "${TEST_WORKERS:-2}" --dist worksteal "$@"
