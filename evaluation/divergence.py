@@ -90,6 +90,8 @@ def distance(
     )  # equal texts: a coin
     wide = _widened(totals, totals.sum() / lengths.sum() * lengths)
     told = mean(_widened(apart, np.full(count, apart.mean())), seed)
+    # Widening takes a share beyond its ends.
+    told = told._replace(low=max(told.low or 0.0, 0.0), high=min(told.high or 1.0, 1.0))
     return Distance(bootstrap(np.stack([wide, lengths], 1), ratio, seed), told)
 
 

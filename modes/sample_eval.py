@@ -136,15 +136,15 @@ def evaluate(
     made = [text for _, text in sorted(zip(plan.order, drawn, strict=True))]
     name = f"{said['predictor']}-{said['steps']}" if plan.draws else f"texts-{steps}"
     file = texts.write_samples(folder, name, options, made, plan.names, job.tokenizer)
-    kept.clear()
     fields = record(job, made, batches, plan, said, started)
     fields["also"]["samples"] = str(file)
     path = write_record(settings["results_dir"], fields)
+    kept.clear()
     report(made, job.tokenizer, fields, options["show"])
     print(f"samples: {file}\nrecord: {path}")
     if trace is not None:
         title = f"{job.algo['name']} on {job.run.settings['data']['name']}: {name}"
-        facts = {key: str(value) for key, value in said.items()}
+        facts = {key: str(value) for key, value in how.protocol().items()}
         page = animation.write_page(
             file.with_suffix(".html"), title, trace.trajectories(), job.tokenizer, facts
         )
@@ -210,7 +210,8 @@ def judged_how(job: Job) -> dict[str, Any]:
     """Who judges and how, where somebody does."""
     if job.judge is None:
         return {}
-    return {"judge": job.judge.evidence, "quality": job.settings["eval"]["quality_protocol"]}
+    judge = {key: value for key, value in job.judge.evidence.items() if key != "judge"}
+    return {"judge": judge, "quality": job.settings["eval"]["quality_protocol"]}
 
 
 def correction(options: dict[str, Any]) -> drawing.Correct | None:
