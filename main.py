@@ -55,6 +55,7 @@ class Root:
     mode: Mode = Mode.train
     seed: int = 1
     results_dir: str = "results"
+    estimate: bool = False
     algo: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     noise: dict[str, Any] = field(default_factory=dict)
@@ -122,7 +123,8 @@ def main(config: DictConfig) -> None:
     try:
         check_types(settings, overrides)
         check(settings, keys_of(overrides))
-        mode = importlib.import_module(f"modes.{settings['mode']}")
+        name = "estimate" if settings["estimate"] else settings["mode"]
+        mode = importlib.import_module(f"modes.{name}")
         mode.run(settings, overrides, compose)
     except HydraException as error:  # a mode composed what cannot be
         if TRACEBACKS:

@@ -1,12 +1,11 @@
 """mode=train: from nothing, from another run's weights, or from the last checkpoint of the same
-run, to trainer.max_steps."""
+run, to trainer.max_steps or for training.max_seconds."""
 
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 
@@ -18,14 +17,16 @@ from modes.checks import starts_from
 from modes.saved import tokenizer_name
 from training import finetune
 from training.checkpoint import LAST, Checkpoints, read_checkpoint
+from training.clock import Clock, trained_seconds
+from training.curve import CURVE, Curve
 from training.ema import EMA
 from training.memory import keep_freed_memory
 from training.progress import RunProgress
 
 # What may differ between the start of a run and its continuation: groups, and single keys.
 FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
-FREE |= {"sampling", "benchmark", "protocol", "oracle", "wandb"}
-FREE |= {"loader.batch_size", "loader.eval_batch_size"}
+FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "wandb"}
+FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
 FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
 FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done with it
 FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
@@ -33,24 +34,31 @@ FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
 UNSAID = {"training.finetune_ema": True}
 
 
+class Start(NamedTuple):
+    """The checkpoint to go on from, None for none; the step and the seconds trained so far."""
+
+    checkpoint: Path | None
+    step: int
+    seconds: float
+
+
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    checkpoint, step = resumed(settings)
+    start = resumed(settings)
     directory = Path(settings["checkpointing"]["save_dir"])
-    last_step = settings["trainer"]["max_steps"]
-    if step >= last_step:
-        print(f"{directory}: has trainer.max_steps={last_step} steps already")
+    if has_finished(start, settings):
+        print(f"{directory}: has {budget(settings)} already")
         return
     source = first_weights(settings)
     name = f"{settings['algo']['name']} on {settings['data']['name']}"
-    tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
-    decay, every = settings["training"]["ema"], settings["checkpointing"]["every_n_steps"]
+    clock = Clock(seconds_of(settings))
+    decay = settings["training"]["ema"]
     # The average comes first: the callbacks after it look at averaged weights in validation.
     ema = EMA(decay) if decay else None
     callbacks: list[L.Callback] = [ema] if ema else []
-    callbacks += [Validation(), RunProgress(name, tokens)]
-    origin = source and source.provenance
-    callbacks += [Checkpoints(directory / "checkpoints", every, settings, origin)]
+    callbacks += watching(settings, clock, name, source and source.provenance)
     trainer = build.trainer(settings, callbacks, fitting=True)
+    if clock.limit is not None:
+        trainer.fit_loop.epoch_loop.max_steps = -1  # it lays out schedules, no more
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     data = build.data(settings, trainer.world_size)
@@ -62,10 +70,48 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         write_config(directory, settings)
         for line in report:
             print(line)
-    started = time.monotonic()
-    trainer.fit(algorithm, data, ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(algorithm, data, ckpt_path=start.checkpoint, weights_only=True)
     if trainer.is_global_zero:
-        print(f"{name}: {last_step} steps, {time.monotonic() - started:.0f} s; {directory}")
+        taken = clock.seconds() - start.seconds
+        print(f"{name}: {trainer.global_step} steps, {taken:.0f} s; {directory}")
+
+
+def watching(
+    settings: build.Settings, clock: Clock, name: str, origin: dict[str, Any] | None
+) -> list[L.Callback]:
+    """What looks on and writes down while a run trains."""
+    tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
+    directory = Path(settings["checkpointing"]["save_dir"])
+    every = settings["checkpointing"]["every_n_steps"]
+    return [
+        clock,
+        Validation(),
+        RunProgress(name, tokens, clock),
+        Curve(directory / CURVE, tokens, clock.seconds),
+        Checkpoints(directory / "checkpoints", every, settings, origin),
+    ]
+
+
+def seconds_of(settings: build.Settings) -> float | None:
+    """The seconds of training that end a run; None where its steps do."""
+    limit: float | None = settings["training"].get("max_seconds")  # older runs do not say
+    return limit
+
+
+def has_finished(start: Start, settings: build.Settings) -> bool:
+    """Whether a run has all the steps, or all the seconds, that the settings ask for."""
+    limit = seconds_of(settings)
+    if limit is None:
+        return start.step >= settings["trainer"]["max_steps"]
+    return start.seconds >= limit
+
+
+def budget(settings: build.Settings) -> str:
+    """What ends a run, in words."""
+    limit = seconds_of(settings)
+    if limit is None:
+        return f"trainer.max_steps={settings['trainer']['max_steps']} steps"
+    return f"training.max_seconds={limit:g} seconds"
 
 
 def first_weights(settings: build.Settings) -> finetune.Source | None:
@@ -107,13 +153,12 @@ def digest_of(tokenizer: str, given: str) -> str:
         raise ValueError(f"{given}: the tokenizer of the run there: {error}") from error
 
 
-def resumed(settings: build.Settings) -> tuple[Path | None, int]:
-    """The checkpoint to go on from and its step; refuses to go on, or to begin anew, over a
-    different run."""
+def resumed(settings: build.Settings) -> Start:
+    """Where the run stands; refuses to go on, or to begin anew, over a different run."""
     options = settings["checkpointing"]
     last = Path(options["save_dir"]) / "checkpoints" / LAST
     if not last.exists():
-        return None, 0
+        return Start(None, 0, 0.0)
     if not options["resume_from_ckpt"]:
         raise ValueError(
             f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
@@ -128,7 +173,7 @@ def resumed(settings: build.Settings) -> tuple[Path | None, int]:
                 f"{key}={stored.get(key)}, not {asked.get(key)}; choose another "
                 f"checkpointing.save_dir or the same setting"
             )
-    return last, checkpoint["global_step"]
+    return Start(last, checkpoint["global_step"], trained_seconds(checkpoint) or 0.0)
 
 
 def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
