@@ -54,7 +54,7 @@ class Root:
 
     mode: Mode = Mode.train
     seed: int = 1
-    results_dir: str = "results"
+    results_dir: Any = "results"  # mode=leaderboard takes several
     estimate: bool = False
     algo: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)

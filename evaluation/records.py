@@ -54,7 +54,10 @@ def read_records(*directories: Path | str) -> tuple[list[Record], list[str]]:
     records, problems = [], []
     for directory in map(Path, directories):
         if not directory.is_dir():
-            raise ValueError(f"results_dir={directory}: there is no such directory")
+            raise ValueError(
+                f"results_dir={directory}: there is no such directory; run python main.py "
+                "mode=benchmark first"
+            )
         for path in sorted(directory.glob("*.json")):
             try:
                 records.append(Record(_verified(path.read_text("utf-8")), path))
@@ -142,13 +145,23 @@ def _verified(text: str) -> dict[str, Any]:
     if not isinstance(fields, dict) or "schema" not in fields:
         raise ValueError("not a record: it has no schema")
     if fields["schema"] != schema.SCHEMA:
-        raise ValueError(f"schema={fields['schema']!r}: this version reads {schema.SCHEMA}")
+        raise ValueError(f"schema={fields['schema']!r}: {_age(fields['schema'])}")
     fields = {name: schema.plain(value, name) for name, value in fields.items()}
     stated = fields.pop("digest", None)
     if stated != schema.digest(fields):
         raise ValueError("edited: the digest does not belong to the contents")
     schema.check(fields)
     return {**fields, "digest": stated}
+
+
+def _age(stated: Any) -> str:
+    """What to do with a record of another schema."""
+    reads = f"this version reads {schema.SCHEMA}"
+    if not isinstance(stated, int) or isinstance(stated, bool):
+        return reads
+    if stated < schema.SCHEMA:
+        return f"of an older version, {reads}; evaluate the run again"
+    return f"of a newer version, {reads}; read it with that one"
 
 
 def _cpu_model() -> str:

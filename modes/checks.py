@@ -49,7 +49,7 @@ def check(settings: Settings, given: Collection[str]) -> None:
     check_pairs(settings, given)
     check_training(settings)
     check_judge(settings)
-    if settings["mode"] == "train":
+    if settings["mode"] == "train" and not settings["estimate"]:
         starts_from(settings)
     if settings["mode"] == "oracle" and not settings["eval"]["checkpoint_path"]:
         check_oracle(settings)  # with a run it is the run's data that count
@@ -112,8 +112,10 @@ def check_training(settings: Settings) -> None:
         )
     if algo.get("teacher") == "averaged" and not training["ema"]:
         raise ValueError("algo.teacher=averaged: needs training.ema above 0")
-    trained = {"train": [algo["name"]], "benchmark": settings["benchmark"]["algos"]}
-    for name in trained.get(settings["mode"], []):
+    rows = settings["benchmark"]["algos"]
+    if settings["mode"] == "benchmark" and not isinstance(rows, list):
+        raise ValueError(f"benchmark.algos={rows}: must be a list, such as [ar,mdlm]")
+    for name in {"train": [algo["name"]], "benchmark": rows}.get(settings["mode"], []):
         if name in TAUGHT and not training["finetune_path"]:
             raise ValueError(
                 f"training.finetune_path: algo={name} needs the run of its teacher, "

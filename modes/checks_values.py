@@ -76,6 +76,7 @@ ABOVE_ZERO = (
     "algo.max_weight",
     "algo.tau",
     "optim.lr",
+    "training.max_seconds",
 )
 BELOW_ONE = (
     "sampling.min_p",
@@ -89,6 +90,11 @@ BELOW_ONE = (
 
 def check_values(settings: Settings) -> None:
     """ValueError naming the key, the value and what is allowed."""
+    folder = settings["results_dir"]
+    if settings["mode"] != "leaderboard" and not isinstance(folder, str):
+        raise ValueError(
+            f"results_dir={folder}: must be one folder; only mode=leaderboard takes several"
+        )
     for key, allowed in CHOICES.items():
         value = lookup(settings, key)
         if value is not None and value not in allowed:

@@ -1,19 +1,89 @@
-"""mode=leaderboard: the records of results_dir as tables."""
+"""mode=leaderboard: the records of one or several results_dir as tables, on screen and in files."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from evaluation.leaderboard import render
-from evaluation.records import read_records
+from evaluation.records import Record, read_records
+from leaderboard import comparison, terminal
+from leaderboard.csv_tables import csv_text
+from leaderboard.latex import latex
+from leaderboard.markdown import markdown
+from leaderboard.published import published
+from leaderboard.recipe import flat
+from leaderboard.runs import Defaults
+from leaderboard.tables import Table
+
+FOLDER = "leaderboard"  # in the first results_dir
+ALGOS = Path(__file__).resolve().parents[1] / "configs" / "algo"
+WRITERS: dict[str, Callable[[Sequence[Table]], str]] = {
+    "md": markdown,
+    "csv": csv_text,
+    "tex": latex,
+}
 
 
 def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., Any]) -> None:
-    records, problems = read_records(settings["results_dir"])
+    where = folders(settings["results_dir"])
+    records, problems = read_records(*where)
     for line in problems:
         print(f"set aside: {line}", file=sys.stderr)
+    defaults = usual(records, compose)
+    sequences, unpaired = comparison.read_all(records)
+    doubts = [*comparison.conflict_lines(records, defaults), *unpaired]
+    for line in doubts:
+        print(f"note: {line}", file=sys.stderr)
+    try:
+        tables = comparison.compare(records, defaults, sequences, published())
+    except ValueError as error:
+        raise ValueError(f"results_dir={','.join(map(str, where))}: {error}") from error
     console = Console()
-    for table in render(records, console.width):
-        console.print(table)
+    for drawn in terminal.render([one for one in tables if one.kind != "published"], console.width):
+        console.print(drawn)
+    for one in tables:
+        if one.kind == "published":
+            print(f"{one.title}: {one.sentence}")
+    files = write(where[0] / FOLDER, tables, records, [*problems, *doubts])
+    left = comparison.without_table(records)
+    if left:
+        print(f"records without a table: {', '.join(left)}")
+    print(f"leaderboard: {', '.join(map(str, files))}")
+
+
+def folders(given: str | list[str]) -> list[Path]:
+    """results_dir as a path, several with commas between them, or a list; ValueError for none."""
+    parts = given.split(",") if isinstance(given, str) else given
+    names = [str(part).strip() for part in parts]
+    if not names or not all(names):
+        raise ValueError(
+            f"results_dir={given}: a folder, or several as results_dir=[one,two] is needed"
+        )
+    return [Path(name) for name in dict.fromkeys(names)]
+
+
+def usual(records: Sequence[Record], compose: Callable[..., Any]) -> Defaults:
+    """Today's settings of the algorithms among `records`, by dotted key."""
+    known = {file.stem for file in ALGOS.glob("*.yaml")}
+    algos = sorted({record.fields["algo"] for record in records} & known)
+    return {algo: flat(compose([f"algo={algo}"])) for algo in algos}
+
+
+def write(
+    folder: Path, tables: Sequence[Table], records: Sequence[Record], problems: Sequence[str]
+) -> list[Path]:
+    """Every form of the tables as a file in `folder`; OSError where one cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for ending, text_of in WRITERS.items():
+        file = folder / f"leaderboard.{ending}"
+        beside = file.with_name(f".{file.name}.{os.getpid()}")
+        beside.write_text(text_of(tables), encoding="utf-8")
+        beside.replace(file)
+        files.append(file)
+    from leaderboard.page import write_page  # it imports the drawing library
+
+    return [*files, write_page(folder, tables, records, published(), problems)]

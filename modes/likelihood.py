@@ -14,7 +14,8 @@ from evaluation.perplexity import Likelihood, bits_per_byte, summarise
 from evaluation.quality import unigram_entropy
 from evaluation.records import write_record
 from evaluation.validation import Validation
-from modes import build, protocol, saved
+from modes import attached, build, protocol, saved
+from training.clock import trained_seconds
 from training.progress import RunProgress
 
 
@@ -58,18 +59,31 @@ def read(run: saved.Saved, data: TokenDataModule, by: Reader) -> Reading | None:
         return None
     exact = not algorithm.nll_is_bound
     likelihood = summarise(passes, exact=exact, batch=chosen["batch_mean"])
-    fields = saved.evidence(run, algorithm, started) | {
-        "metric": "ppl",
+    folder = Path(run.settings["results_dir"])
+    files = {
+        "curve": attached.curve_file(run, folder),
+        "sequences_file": attached.sequences_file(passes, exact, folder),
+    }
+    fields = saved.evidence(run, algorithm, started) | identity(run, data, trainer)
+    fields |= {
         "value": likelihood.perplexity,
         "stderr": likelihood.perplexity_stderr,
         "count": likelihood.tokens,
         "kind": "exact" if exact else "upper bound",
-        "protocol": protocol.fields(run, data, trainer),
-        "data": {"name": data.name, "digest": data.corpus_digests["valid"]},
-        "sampler": None,
-        "also": also(likelihood, data, run),
+        "also": also(likelihood, data, run) | {k: v for k, v in files.items() if v is not None},
     }
-    return Reading(likelihood, fields, write_record(run.settings["results_dir"], fields))
+    return Reading(likelihood, fields, write_record(folder, fields))
+
+
+def identity(run: saved.Saved, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
+    """What tells the record of an evaluation from those of others of the same checkpoint."""
+    how = protocol.fields(run, data, trainer)
+    return {
+        "metric": "ppl",
+        "protocol": how,
+        "data": {"name": data.name, "digest": how["corpus_digest"]},
+        "sampler": None,
+    }
 
 
 def also(likelihood: Likelihood, data: TokenDataModule, run: saved.Saved) -> dict[str, Any]:
@@ -82,7 +96,7 @@ def also(likelihood: Likelihood, data: TokenDataModule, run: saved.Saved) -> dic
         "sequences": likelihood.sequences,
         "passes": likelihood.passes,
         "reference_entropy": reference_entropy(data),
-        "train_seconds": run.checkpoint.get("train_seconds"),
+        "train_seconds": trained_seconds(run.checkpoint),
     }
     if data.valid_bytes_per_token:
         values["bits_per_byte"] = bits_per_byte(

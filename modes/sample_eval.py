@@ -186,7 +186,8 @@ def record(
         "metric": "entropy" if plan.draws else "corrected_entropy",
         "seed": job.settings["seed"],
         "protocol": said,
-        "sampler": said | {"network_evaluations": calls},
+        "sampler": {key: said[key] for key in said.keys() - {"judge", "quality"}}
+        | {"network_evaluations": calls},
         "data": {"name": job.run.settings["data"]["name"], "digest": job.tokenizer.digest},
     }
 

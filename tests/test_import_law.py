@@ -14,7 +14,17 @@ ROOMS = {
     "diffusion": set(),
     "evaluation": {"algos.base", "samplers", "diffusion"},
     "integral": set(),
-    "modes": {"algos", "backbones", "data", "diffusion", "evaluation", "samplers", "training"},
+    "leaderboard": {"evaluation"},
+    "modes": {
+        "algos",
+        "backbones",
+        "data",
+        "diffusion",
+        "evaluation",
+        "leaderboard",
+        "samplers",
+        "training",
+    },
     "samplers": {"diffusion"},
     "training": set(),
 }

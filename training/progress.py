@@ -7,18 +7,23 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 from tqdm import tqdm
 
+from training.clock import Clock
+
 SHOWN_EVERY = 10  # steps: reading the loss waits for a GPU
 
 
 class RunProgress(ProgressBar):
-    """Counts optimizer steps up to trainer.max_steps, with the loss and tokens per second over all
-    devices."""
+    """Counts optimizer steps up to trainer.max_steps, or seconds up to the limit of `clock`, with
+    the loss and tokens per second over all devices."""
 
-    def __init__(self, description: str, tokens_per_step: int):
+    def __init__(self, description: str, tokens_per_step: int, clock: Clock | None = None):
         super().__init__()
         self.description = description
         self.tokens_per_step = tokens_per_step
+        self.clock = clock
         self._hidden = False
+        self._first = 0  # step of this start
+        self._step = 0  # the last one seen
         self._bar: tqdm | None = None
 
     def disable(self) -> None:
@@ -37,7 +42,16 @@ class RunProgress(ProgressBar):
         )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._open(trainer.max_steps, trainer.global_step, "step")
+        self._first = self._step = trainer.global_step
+        limit = None if self.clock is None else self.clock.limit
+        unit = "step" if limit is None else "s"
+        self._open(round(limit or trainer.max_steps), self._reached(trainer), unit)
+
+    def _reached(self, trainer: L.Trainer) -> int:
+        """Where the bar stands, in its own unit."""
+        if self.clock is None or self.clock.limit is None:
+            return trainer.global_step
+        return min(int(self.clock.seconds()), round(self.clock.limit))
 
     def on_train_batch_end(
         self,
@@ -48,14 +62,16 @@ class RunProgress(ProgressBar):
         batch_idx: int,
     ) -> None:
         bar = self._bar
-        if bar is None or bar.disable or trainer.global_step == bar.n:
+        if bar is None or bar.disable or trainer.global_step == self._step:
             return
-        if trainer.global_step % SHOWN_EVERY == 0:
+        self._step = trainer.global_step
+        if self._step % SHOWN_EVERY == 0:
             metrics = trainer.progress_bar_metrics
             shown = {name: float(value) for name, value in metrics.items()}
-            speed = (bar.format_dict["rate"] or 0.0) * self.tokens_per_step
+            steps = self._step - self._first
+            speed = steps * self.tokens_per_step / bar.format_dict["elapsed"]
             bar.set_postfix({**shown, "tok/s": f"{speed:,.0f}"}, refresh=False)
-        bar.update(trainer.global_step - bar.n)
+        bar.update(self._reached(trainer) - bar.n)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == TrainerFn.VALIDATING:

@@ -86,6 +86,8 @@ def test_bad_files_are_named_and_good_ones_still_read(tmp_path, make_fields):
         "list.json": "[1, 2]",
         "other.json": '{"loss": 3}',
         "later.json": text.replace('"schema": 1', '"schema": 2'),
+        "older.json": text.replace('"schema": 1', '"schema": 0'),
+        "strange.json": text.replace('"schema": 1', '"schema": "one"'),
         "deep.json": "[" * 100_000,
     }
     for name, contents in bad.items():
@@ -99,7 +101,11 @@ def test_bad_files_are_named_and_good_ones_still_read(tmp_path, make_fields):
     named = [Path(line.split(": ")[0]).name for line in problems]
     assert named == sorted([*bad, "bytes.json", "folder.json", "gone.json"])
     assert not any("\n" in line for line in problems)
-    assert any("schema=2: this version reads 1" in line for line in problems)
+    said = {Path(line.split(": ")[0]).name: line.partition(": ")[2] for line in problems}
+    assert said["later.json"].startswith("schema=2: of a newer version, this version reads 1")
+    assert said["older.json"].startswith("schema=0: of an older version, this version reads 1")
+    assert said["strange.json"] == "schema='one': this version reads 1"
+    assert said["half.json"].startswith("half-written or not JSON")
 
 
 def test_a_record_that_lacks_a_field_is_not_read_even_with_a_right_digest(tmp_path, make_fields):
@@ -117,7 +123,7 @@ def test_several_directories_and_a_missing_one(tmp_path, make_fields):
     for seed, name in enumerate(("a", "b")):
         write_record(tmp_path / name, make_fields(seed=seed))
     assert len(read_records(tmp_path / "a", tmp_path / "b")[0]) == 2
-    with pytest.raises(ValueError, match=r"results_dir=.*absent: there is no such directory"):
+    with pytest.raises(ValueError, match=r"results_dir=.*absent: there is no such directory; run "):
         read_records(tmp_path / "a", tmp_path / "absent")
 
 
@@ -235,4 +241,6 @@ def test_peak_memory_is_between_what_is_held_and_what_there_is():
     held = np.ones(4 << 20)
     page = os.sysconf("SC_PAGE_SIZE")
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * page
-    assert held.nbytes < resident <= peak_memory_bytes() < os.sysconf("SC_PHYS_PAGES") * page
+    slack = 1 << 20  # the kernel sums its counts of several threads now and then
+    assert held.nbytes < resident <= peak_memory_bytes() + slack
+    assert peak_memory_bytes() < os.sysconf("SC_PHYS_PAGES") * page

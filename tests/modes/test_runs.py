@@ -191,14 +191,34 @@ def test_two_processes_draw_the_samples_of_one(command: Command, tmp_path: Path)
     assert drawn[0] == drawn[1]
 
 
-def test_benchmark_compares_all_and_goes_on_where_it_was(command: Command, tmp_path: Path) -> None:
-    places = f"checkpointing.save_dir={tmp_path}/runs/${{algo.name}}"
-    first = command("mode=benchmark", "trainer.max_steps=3", "benchmark.algos=[ar,mdlm]", places)
-    assert first.returncode == 0, first.stderr
-    table = first.stdout[first.stdout.rindex("algorithm") :]
-    assert "ar" in table
-    assert "≤" in table
-    stamp = (tmp_path / "runs" / "ar" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
-    second = command("mode=benchmark", "trainer.max_steps=3", "benchmark.algos=[ar,mdlm]", places)
-    assert second.returncode == 0, second.stderr
-    assert (tmp_path / "runs" / "ar" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == stamp
+def test_a_killed_benchmark_goes_on_and_repeats_nothing(
+    command: Command, arguments: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    more = ["mode=benchmark", "benchmark.algos=[ar,mdlm]", "trainer.max_steps=60"]
+    more += [f"checkpointing.save_dir={runs}/${{algo.name}}", "checkpointing.every_n_steps=4"]
+    line = [sys.executable, str(ROOT / "main.py"), *arguments, *more]
+    process = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    last, deadline = runs / "mdlm" / "checkpoints" / "last.ckpt", time.monotonic() + 120
+    while not last.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert state(runs / "mdlm")["global_step"] < 60
+    first = {file: file.read_bytes() for file in (tmp_path / "results").rglob("*.*")}
+    assert len([file for file in first if file.suffix == ".json"]) == 2  # of ar
+
+    again = command(*more)
+    assert again.returncode == 0, again.stderr
+    assert "ar, seed 1: finished before" in again.stderr
+    assert "row 1 of 1, mdlm, seed 1: train" in again.stderr
+    assert "%|" not in again.stderr  # a bar is nothing for a log
+    assert "algorithm" in again.stdout
+    assert "≤" in again.stdout
+    assert state(runs / "mdlm")["global_step"] == 60
+    assert {file: file.read_bytes() for file in first} == first
+    assert len(list((tmp_path / "results").glob("*.json"))) == 4
+    with (runs / "mdlm" / "curve.csv").open() as stream:
+        assert [int(point["step"]) for point in csv.DictReader(stream)][-1] == 60

@@ -1,6 +1,6 @@
 """Protocols and configurations in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluation import schema
@@ -28,16 +28,20 @@ def caption(fields: dict[str, Any]) -> str:
     return f"Protocol {fields['protocol_digest']}: {settings}."
 
 
-def names(rows: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
-    """For every (algorithm, config): the algorithm, with what tells its configurations apart."""
-    flat = [_flat(config) for _, config in rows]
+def names(
+    rows: Sequence[tuple[str, dict[str, Any]]], usual: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """For every (algorithm, settings by dotted key): the algorithm, with what tells its rows
+    apart; `usual` are the settings where a row does not say them."""
+    full = [{**defaults, **own} for (_, own), defaults in zip(rows, usual, strict=True)]
     named = []
-    for (algo, _), own in zip(rows, flat, strict=True):
-        rivals = [other for (rival, _), other in zip(rows, flat, strict=True) if rival == algo]
-        keys = sorted({key for rival in rivals for key in rival})
-        different = [key for key in keys if any(own.get(key) != one.get(key) for one in rivals)]
-        shown = [f"{key}={_words(own.get(key))}" for key in different[:SHOWN_SETTINGS]]
-        shown += ["..."] if len(different) > SHOWN_SETTINGS else []
+    for number, (algo, _) in enumerate(rows):
+        rivals = [place for place, (rival, _) in enumerate(rows) if rival == algo]
+        keys = sorted({key for rival in rivals for key in rows[rival][1]})
+        own = full[number]
+        apart = [key for key in keys if any(own.get(key) != full[r].get(key) for r in rivals)]
+        shown = [f"{key}={_words(own.get(key))}" for key in apart[:SHOWN_SETTINGS]]
+        shown += ["..."] if len(apart) > SHOWN_SETTINGS else []
         named.append(f"{algo} ({', '.join(shown)})" if shown else algo)
     return named
 
@@ -55,14 +59,6 @@ def sampler(fields: dict[str, Any], length: int | None) -> str:
     return ", ".join([_words(settings.get("predictor", "not known")), *parts])
 
 
-def _flat(config: dict[str, Any], above: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{above}{key}"
-        flat.update(_flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
-    return flat
-
-
 def _setting(key: str, value: Any) -> str:
     words = key.replace("_", " ")
     if isinstance(value, bool):
@@ -78,3 +74,36 @@ def _words(value: Any) -> str:
     if isinstance(value, list):
         return " to ".join(map(_words, value))
     return "none" if value is None else str(value)
+
+
+def conflicts(entries: Iterable[Any]) -> str:
+    """A sentence for the entries of runs that contradict themselves; nothing without any."""
+    files = [entry.records[0].path.name for entry in entries if entry.conflict]
+    if not files:
+        return ""
+    return (
+        f" Conflict: records of the same run, protocol, text and seed differ in value: "
+        f"{', '.join(files)}; none of them is compared, and no row is bold."
+    )
+
+
+def drawn(fields: dict[str, Any], length: int | None) -> str:
+    """The sampler with its number of steps."""
+    steps = (fields["sampler"] or {}).get("steps")
+    return sampler(fields, length) + ("" if steps is None else f", {steps} steps")
+
+
+def language(fields: dict[str, Any]) -> str:
+    """A language of an oracle record."""
+    keys = ("states", "order", "concentration", "language_seed")
+    said = [_setting(key, fields["protocol"][key]) for key in keys if key in fields["protocol"]]
+    return f"The language: {', '.join(said)}."
+
+
+def machine(hardware: Mapping[str, Any]) -> str:
+    """What computed."""
+    if hardware.get("gpu"):
+        return f"{hardware.get('gpus', 1)} x {hardware['gpu']}"
+    threads = hardware.get("threads", "?")
+    plural = "" if threads == 1 else "s"
+    return f"{hardware.get('cpu', 'an unknown processor')}, {threads} thread{plural}"

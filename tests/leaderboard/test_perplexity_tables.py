@@ -1,5 +1,4 @@
 import io
-import itertools
 import math
 import re
 import statistics
@@ -7,54 +6,23 @@ import statistics
 import pytest
 from rich.console import Console
 
-from evaluation.comparison import compare
-from evaluation.leaderboard import markdown, render
-from evaluation.records import read_records, write_record
+from leaderboard import terminal
+from leaderboard.comparison import compare
+from leaderboard.markdown import markdown
+from leaderboard.tables import Measure
 
 
-@pytest.fixture
-def board(tmp_path, make_fields):
-    """Writes records made from the given changes and reads them back."""
-    minutes = itertools.count()
-
-    def write(*several):
-        for changes in several:
-            created = f"2026-01-31T12:{next(minutes):02d}:00+00:00"
-            write_record(tmp_path, make_fields(**{"created": created, **changes}))
-        records, problems = read_records(tmp_path)
-        assert problems == []
-        return records
-
-    return write
+def perplexities(records):
+    return [table for table in compare(records) if table.kind == "perplexity"]
 
 
-def algorithm(name, value, stderr=0.01, checkpoint=None, **changes):
-    training = {"checkpoint_digest": checkpoint or name, **changes.pop("training", {})}
-    config = {"algo": {"name": name}, **changes.pop("config", {})}
-    return {
-        "algo": name,
-        "value": value,
-        "stderr": stderr,
-        "training": training,
-        "config": config,
-        **changes,
-    }
-
-
-def sample(checkpoint, value, **changes):
-    also = {"distinct_2": 0.5, "reference_entropy": 5.6, **changes.pop("also", {})}
-    return {
-        "metric": "entropy",
-        "kind": "estimate",
-        "value": value,
-        "training": {"checkpoint_digest": checkpoint},
-        "also": also,
-        **changes,
-    }
+def render(records, width):
+    return terminal.render(perplexities(records), width)
 
 
 def lines(records):
-    return [line for line in markdown(records).splitlines() if line.startswith("| ")]
+    text = markdown(perplexities(records))
+    return [line for line in text.splitlines() if line.startswith("| ")]
 
 
 def cell(line, records, column):
@@ -62,13 +30,13 @@ def cell(line, records, column):
     return line.split(" | ")[header.split(" | ").index(column)]
 
 
-def test_rows_are_sorted_and_only_bounds_have_the_sign(board):
+def test_rows_are_sorted_and_only_bounds_have_the_sign(board, algorithm):
     records = board(
         algorithm("mdlm", 14.0),
         algorithm("ar", 11.0, 0.0, kind="exact"),
         algorithm("gidd", 13.0),
     )
-    (table,) = compare(records)
+    (table,) = perplexities(records)
     assert [row.name for row in table.rows] == ["ar", "gidd", "mdlm"]
     ar, gidd, _ = lines(records)[2:]
     assert ar.startswith("| ar | **11.00** | ")
@@ -85,19 +53,19 @@ def test_rows_are_sorted_and_only_bounds_have_the_sign(board):
         {"data": {"tokenizer": "bert"}},
     ],
 )
-def test_other_protocols_and_texts_never_share_a_table(board, other):
+def test_other_protocols_and_texts_never_share_a_table(board, algorithm, other):
     records = board(algorithm("mdlm", 14.0), algorithm("gidd", 13.0, **other))
-    assert [len(table.rows) for table in compare(records)] == [1, 1]
+    assert [len(table.rows) for table in perplexities(records)] == [1, 1]
     assert len(render(records, 200)) == 2
 
 
-def test_title_and_caption_say_what_was_measured(board):
+def test_title_and_caption_say_what_was_measured(board, algorithm):
     protocol = {"crop": None, "drop_last": False, "tokenizer_digest": "0123456789abcdef"}
-    (table,) = compare(board(algorithm("mdlm", 14.0, protocol=protocol)))
+    (table,) = perplexities(board(algorithm("mdlm", 14.0, protocol=protocol)))
     assert table.title == "wikitext103: perplexity, length 1024, tokenizer gpt2"
     digest, _, words = table.caption.partition(": ")
     assert digest.startswith("Protocol ")
-    assert words == (
+    assert words.partition(" ≤ marks")[0] == (
         "bos, crop none, no drop last, packing wrap, time range 0.001 to 1, "
         "tokenizer digest 0123456789ab."
     )
@@ -113,14 +81,14 @@ def test_title_and_caption_say_what_was_measured(board):
         ((12.0,), (0.1,), False),
     ],
 )
-def test_bold_only_beyond_two_standard_errors(board, values, errors, bold):
+def test_bold_only_beyond_two_standard_errors(board, algorithm, values, errors, bold):
     rows = [algorithm(f"a{n}", *pair) for n, pair in enumerate(zip(values, errors, strict=True))]
     records = board(*rows)
-    assert compare(records)[0].first_stands_out == bold
+    assert perplexities(records)[0].first_stands_out == bold
     assert [("**" in line) for line in lines(records)[2:]] == [bold, *[False] * (len(rows) - 1)]
 
 
-def test_seeds_become_mean_deviation_and_n(board):
+def test_seeds_become_mean_deviation_and_n(board, algorithm):
     values = [12.0, 12.6, 12.3]
     records = board(
         *(
@@ -128,52 +96,53 @@ def test_seeds_become_mean_deviation_and_n(board):
             for s, v in enumerate(values)
         )
     )
-    (table,) = compare(records)
+    (table,) = perplexities(records)
     (row,) = table.rows
-    assert row.perplexity.mean == pytest.approx(12.3)
-    assert row.perplexity.deviation == pytest.approx(statistics.stdev(values))
-    assert row.perplexity.stderr == pytest.approx(statistics.stdev(values) / math.sqrt(3))
-    assert row.perplexity.n == 3
+    assert row.values["perplexity"].mean == pytest.approx(12.3)
+    assert row.values["perplexity"].deviation == pytest.approx(statistics.stdev(values))
+    assert row.values["perplexity"].stderr == pytest.approx(statistics.stdev(values) / math.sqrt(3))
+    assert row.values["perplexity"].n == 3
     assert "| ≤ 12.30 ± 0.17 | 0.3, n = 3 |" in lines(records)[2]
 
 
-def test_the_error_of_a_mean_is_not_below_what_the_runs_state(board):
+def test_the_error_of_a_mean_is_not_below_what_the_runs_state(board, algorithm):
     records = board(*(algorithm("mdlm", 12.0, 0.2, seed=s, checkpoint=f"c{s}") for s in range(4)))
-    pooled = compare(records)[0].rows[0].perplexity
+    pooled = perplexities(records)[0].rows[0].values["perplexity"]
     assert (pooled.deviation, pooled.stderr) == (0.0, pytest.approx(0.1))
 
 
-def test_of_identical_reruns_the_newest_counts(board):
-    early = {"created": "2026-01-30T10:00:00+00:00"}
-    late = {"created": "2026-02-01T10:00:00.5+00:00"}
+def test_of_identical_reruns_the_newest_counts(board, algorithm):
+    early = {"created": "2026-01-30T10:00:00+00:00", "stderr": 0.3}
+    late = {"created": "2026-02-01T10:00:00.5+00:00", "stderr": 0.2}
     records = board(
-        algorithm("mdlm", 13.0, **late), algorithm("mdlm", 99.0, **early), algorithm("mdlm", 98.0)
+        algorithm("mdlm", 13.0002, **late), algorithm("mdlm", 13.0, **early), algorithm("mdlm", 13)
     )
     for order in (records, records[::-1]):
-        (row,) = compare(order)[0].rows
-        assert (row.perplexity.mean, row.perplexity.n) == (13.0, 1)
+        (row,) = perplexities(order)[0].rows
+        assert row.values["perplexity"] == Measure(13.0002, 0.2, None, 1, True)
+        assert not row.conflict
 
 
-def test_configurations_of_one_algorithm_are_told_apart(board):
+def test_configurations_of_one_algorithm_are_told_apart(board, algorithm):
     rates = [
         algorithm("gidd", 13.0 + p, checkpoint=f"p{p}", config={"algo": {"p_uniform": p}})
         for p in (0.0, 0.1)
     ]
     records = board(*rates, algorithm("ar", 11.0))
-    assert [row.name for row in compare(records)[0].rows] == [
+    assert [row.name for row in perplexities(records)[0].rows] == [
         "ar",
         "gidd (algo.p_uniform=0.0)",
         "gidd (algo.p_uniform=0.1)",
     ]
 
 
-def test_other_budgets_are_other_rows(board):
+def test_other_budgets_are_other_rows(board, algorithm):
     longer = {"training": {"steps": 2000}}
     records = board(algorithm("mdlm", 13.0), algorithm("mdlm", 12.0, checkpoint="c2", **longer))
-    assert [row.steps for row in compare(records)[0].rows] == [2000, 1000]
+    assert [row.values["training_steps"] for row in perplexities(records)[0].rows] == [2000, 1000]
 
 
-def test_entropy_comes_from_the_samples_of_the_same_checkpoint(board):
+def test_entropy_comes_from_the_samples_of_the_same_checkpoint(board, algorithm, sample):
     records = board(
         algorithm("mdlm", 13.0, also={"reference_entropy": 5.6}),
         algorithm("gidd", 12.0),
@@ -189,7 +158,7 @@ def test_entropy_comes_from_the_samples_of_the_same_checkpoint(board):
     assert cell(gidd, records, "entropy") == ""
 
 
-def test_the_sampler_is_named_with_what_sets_it_apart(board):
+def test_the_sampler_is_named_with_what_sets_it_apart(board, algorithm, sample):
     plain = {"predictor": "ancestral", "steps": 128, "length": 1024, "temperature": 1.0}
     hot = {"predictor": "ar", "length": 64, "temperature": 0.8, "p_nucleus": None}
     records = board(
@@ -199,27 +168,27 @@ def test_the_sampler_is_named_with_what_sets_it_apart(board):
         sample("mdlm", 5.1, sampler=plain),
         sample("ar", 5.2, sampler=hot),
     )
-    assert [row.sampler for row in compare(records)[0].rows] == [
+    assert [row.values["sampler"] for row in perplexities(records)[0].rows] == [
         "ar, temperature 0.8, length 64",
         "",
         "ancestral",
     ]
 
 
-def test_entropy_over_seeds_is_that_of_their_samples(board):
+def test_entropy_over_seeds_is_that_of_their_samples(board, algorithm, sample):
     seeds = [algorithm("mdlm", 13.0, seed=s, checkpoint=f"c{s}") for s in range(3)]
     records = board(*seeds, sample("c0", 5.0), sample("c2", 5.2))
-    (row,) = compare(records)[0].rows
-    assert (row.entropy.mean, row.entropy.n) == (pytest.approx(5.1), 2)
+    (row,) = perplexities(records)[0].rows
+    assert (row.values["entropy"].mean, row.values["entropy"].n) == (pytest.approx(5.1), 2)
 
 
-def test_columns_without_anything_are_left_out(board):
+def test_columns_without_anything_are_left_out(board, algorithm):
     records = board(algorithm("mdlm", 13.0, also={"train_seconds": None, "bits_per_byte": None}))
     assert lines(records)[0] == "| algorithm | perplexity | params | tokens | steps |"
     assert lines(records)[2].endswith("| 169.6M | 262.1M | 1,000 |")
 
 
-def test_the_terminal_shows_what_markdown_shows(board, monkeypatch):
+def test_the_terminal_shows_what_markdown_shows(board, algorithm, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     records = board(algorithm("[red]mdlm", 13.0), algorithm("a|r", 11.0, 0.0, kind="exact"))
@@ -230,17 +199,15 @@ def test_the_terminal_shows_what_markdown_shows(board, monkeypatch):
         assert text in shown
     assert re.search(r"\x1b\[1m *11\.00", shown)
     assert not re.search(r"\x1b\[1m *≤ 13", shown)
-    assert "| a\\|r | **11.00** | 0.990 |" in markdown(records)
+    assert "| a\\|r | **11.00** | 0.990 |" in markdown(perplexities(records))
 
 
-def test_nothing_to_show_says_what_to_run(board):
-    for records in ([], board(sample("mdlm", 5.0))):
-        for show in (compare, lambda none: render(none, 80), markdown):
-            with pytest.raises(ValueError, match=r"python main\.py mode=benchmark"):
-                show(records)
+def test_nothing_to_show_says_what_to_run():
+    with pytest.raises(ValueError, match=r"python main\.py mode=benchmark"):
+        compare([])
 
 
-def test_a_narrow_terminal_cuts_columns_not_cells(board):
+def test_a_narrow_terminal_cuts_columns_not_cells(board, algorithm):
     records = board(algorithm("mdlm", 13.0), algorithm("ar", 11.0, 0.0, kind="exact"))
     console = Console(file=io.StringIO(), width=60)
     console.print(*render(records, console.width))

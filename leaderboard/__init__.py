@@ -1,0 +1,1 @@
+"""From records to a leaderboard: tables with evidence, published results, a page."""

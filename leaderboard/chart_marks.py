@@ -1,0 +1,130 @@
+"""Parts of the charts: axes, bars, marks, legends, and how a series looks."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import altair as alt
+
+# Readable on white and on near-black: contrast above 3 with both.
+COLORS = [
+    *("#3b82c4", "#d9730d", "#2e9e5b", "#d64545", "#9467bd"),
+    *("#a0704b", "#d1569b", "#1c9aa8", "#8a8a1f", "#7f858c"),
+]
+SHAPES = [
+    *("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"),
+    *("triangle-left", "wedge", "M-1,-0.4L0,-1L1,-0.4L1,0.4L0,1L-1,0.4Z"),  # the last a hexagon
+]
+DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 2], [12, 3], [1, 3], [9, 2, 2, 2, 2, 2])
+HEIGHT, WIDTH = 340, 640
+MANY = 40  # points
+
+Fields = Sequence[tuple[str, str]]  # names in the data, and in words
+
+
+class Axis(NamedTuple):
+    """A field, what it is in words, and the base of its scale where that is one of ratios."""
+
+    field: str
+    title: str
+    base: int | None = None
+
+
+class Look(NamedTuple):
+    color: str
+    shape: str
+    dash: Sequence[int]
+
+
+Looks = dict[str, Look]
+
+
+def looks(series: Iterable[str]) -> Looks:
+    """Colour, shape and dashes of every series, to be the same in every figure."""
+    return {
+        name: Look(
+            COLORS[place % len(COLORS)], SHAPES[place % len(SHAPES)], DASHES[place % len(DASHES)]
+        )
+        for place, name in enumerate(sorted(set(series)))
+    }
+
+
+def base(dataset: str, grouped: str, group: str) -> alt.Chart:
+    """A chart of what `dataset` has of a group."""
+    return alt.Chart(alt.NamedData(dataset)).transform_filter(alt.datum[grouped] == group)
+
+
+def position(channel: Any, axis: Axis, field: str | None = None) -> Any:
+    """x or y of `axis`, by another of its fields where one is named."""
+    roomy = functools.partial(alt.Scale, padding=14, nice=False)
+    scale = roomy(type="log", base=axis.base) if axis.base else roomy(zero=False)
+    ticks = alt.Axis(tickCount=8)
+    return channel(f"{field or axis.field}:Q", title=axis.title, scale=scale, axis=ticks)
+
+
+def bars(chart: alt.Chart, x: Axis, y: Axis, along: str, seen: Looks, count: int) -> alt.Chart:
+    """Error bars `along` x or y, fainter where there are many."""
+    axis = x if along == "x" else y
+    ends = {
+        "x": position(alt.X, x, f"{x.field}_low" if along == "x" else None),
+        "y": position(alt.Y, y, f"{y.field}_low" if along == "y" else None),
+        f"{along}2": f"{axis.field}_high:Q",
+    }
+    rule = chart.mark_rule(strokeOpacity=0.5 if count <= MANY else 0.25, aria=False)
+    return rule.encode(color=legend(alt.Color, seen, "color"), **ends)
+
+
+def path(
+    chart: alt.Chart, x: Axis, y: Axis, detail: str, seen: Looks, order: str | None = None
+) -> alt.Chart:
+    """A line through all that have the same `detail`, each series with its dashes."""
+    # By names of their own, dashes stay out of the legend, where they would border its marks.
+    apart = chart.transform_calculate(dashes="'dashes of ' + datum.series")
+    dashes = alt.Scale(
+        domain=[f"dashes of {name}" for name in seen], range=[one.dash for one in seen.values()]
+    )
+    return apart.mark_line(strokeOpacity=0.8, strokeWidth=1.6, aria=False).encode(
+        x=position(alt.X, x),
+        y=position(alt.Y, y),
+        detail=f"{detail}:N",
+        order=f"{order or x.field}:Q",
+        color=legend(alt.Color, seen, "color"),
+        strokeDash=alt.StrokeDash("dashes:N", scale=dashes, legend=None),
+    )
+
+
+def marks(chart: alt.Chart, x: Axis, y: Axis, fields: Fields, seen: Looks) -> alt.Chart:
+    """Points that lead to their records and say `fields`."""
+    return chart.mark_point(filled=True, size=80, fillOpacity=0.9).encode(
+        x=position(alt.X, x),
+        y=position(alt.Y, y),
+        href="href:N",
+        color=legend(alt.Color, seen, "color"),
+        shape=legend(alt.Shape, seen, "shape"),
+        tooltip=tips(fields),
+    )
+
+
+def tips(fields: Fields) -> list[alt.Tooltip]:
+    """`fields` with their names in words, numbers with five digits."""
+    words = ("series", "corpus", "network", "sampler", "label", "who", "about", "said", "seed")
+    return [
+        alt.Tooltip(f"{name}:N", title=title)
+        if name in words
+        else alt.Tooltip(f"{name}:Q", title=title, format=".5~g")
+        for name, title in fields
+    ]
+
+
+def legend(channel: Any, seen: Looks, look: str, field: str = "series") -> Any:
+    """What tells series apart; how many columns it has says the configuration."""
+    return channel(
+        f"{field}:N",
+        title=None,
+        scale=alt.Scale(domain=list(seen), range=[getattr(one, look) for one in seen.values()]),
+        legend=alt.Legend(orient="bottom", labelLimit=260, symbolSize=90),
+    )
+
+
+def drawn(layers: Sequence[alt.Chart]) -> "alt.LayerChart | alt.FacetChart":
+    return alt.layer(*layers, width=WIDTH, height=HEIGHT)

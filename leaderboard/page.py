@@ -1,0 +1,136 @@
+"""One self-contained page of tables, charts, samples and records, and its charts as files."""
+
+import base64
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+from evaluation.records import Record
+from leaderboard import chart_points, page_sections
+from leaderboard.chart_files import FOLDER, VEGA_LITE, config, write_charts
+from leaderboard.chart_marks import looks
+from leaderboard.chart_points import Point
+from leaderboard.chart_published import beside_published
+from leaderboard.charts import Figure, frontier, learning_curves, perplexities, quality
+from leaderboard.page_book import Book
+from leaderboard.page_html import address, text
+from leaderboard.published import Published
+from leaderboard.tables import Table
+
+PARTS = Path(__file__).with_name("page.html")
+
+
+def write_page(
+    folder: Path,
+    tables: Sequence[Table],
+    records: Sequence[Record],
+    published: Sequence[Published],
+    problems: Sequence[str],
+) -> Path:
+    """folder/leaderboard.html, and every chart of it in folder/charts as PNG, SVG and PDF."""
+    folder.mkdir(parents=True, exist_ok=True)
+    book = Book(tables, records, folder)
+    datasets, more = _datasets(book, tables, published)
+    figures = _figures(datasets)
+    files = {book.href(one): address(one.path, folder / FOLDER) for one in records}
+    write_charts(folder / FOLDER, figures, datasets, files)
+    sections = page_sections.sections(book, tables, figures, published, [*problems, *more])
+    content = page(book, sections, figures, datasets)
+    file = folder / "leaderboard.html"
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    beside.write_text(content, encoding="utf-8")
+    beside.replace(file)
+    return file
+
+
+def page(
+    book: Book,
+    sections: Sequence[page_sections.Section],
+    figures: Sequence[Figure],
+    datasets: Mapping[str, Sequence[Point]],
+) -> str:
+    """The page's HTML. Its policy allows exactly its own style and scripts, and no network."""
+    style, script = (PARTS.with_suffix(kind).read_text("utf-8") for kind in (".css", ".js"))
+    data = {
+        "records": [book.brief(record) for record in book.records],
+        "datasets": datasets,
+        "figures": {figure.dataset: _data(figure) for figure in figures},
+        "config": config("currentColor", "transparent"),
+    }
+    filled = {
+        "style": style,
+        "script": script,
+        "library": library(),
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+        "library_hash": _hash(library()),
+        "summary": text(page_sections.summary(book)),
+        "contents": "".join(f'<li><a href="#{one.key}">{one.title}</a></li>' for one in sections),
+        "algos": _options({record.fields["algo"] for record in book.records}),
+        "corpora": _options({record.fields["data"]["name"] for record in book.records}),
+        "sections": "\n".join(one.markup() for one in sections),
+        "data": _in_script(data),
+    }
+    # In one pass: what a record says is never taken for a place to fill.
+    return re.sub(r"@(\w+)@", lambda found: filled[found[1]], PARTS.read_text("utf-8"))
+
+
+@functools.cache
+def library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, of the version that altair writes for."""
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
+    return script.replace("</script", r"<\/script")
+
+
+def _datasets(
+    book: Book, tables: Sequence[Table], published: Sequence[Published]
+) -> tuple[dict[str, list[Point]], list[str]]:
+    """What the figures show, and why some of it cannot be shown."""
+    naming = chart_points.Naming(book.series, book.href)
+    curves, problems = chart_points.curves(book.records, naming)
+    return {
+        "curves": curves,
+        "frontier": chart_points.sampled(book.records, naming),
+        "quality": chart_points.quality(book.records, naming),
+        "perplexity": beside_published(tables, published, book.href),
+    }, problems
+
+
+def _figures(datasets: Mapping[str, Sequence[Point]]) -> list[Figure]:
+    """The figures that have something to show."""
+    runs = [row for name in ("curves", "frontier", "quality") for row in datasets[name]]
+    seen = looks(row["series"] for row in runs)
+    made = [
+        perplexities(datasets["perplexity"]),
+        learning_curves(datasets["curves"], seen),
+        frontier(datasets["frontier"], seen),
+        quality(datasets["quality"], seen),
+    ]
+    return [figure for figure in made if figure.views]
+
+
+def _data(figure: Figure) -> dict[str, Any]:
+    views = [asdict(view) | {"file": f"{FOLDER}/{view.file}"} for view in figure.views]
+    return {"dataset": figure.dataset, "views": views}
+
+
+def _options(names: set[str]) -> str:
+    return "".join(f"<option>{text(name)}</option>" for name in sorted(names))
+
+
+def _in_script(content: Any) -> str:
+    """JSON that no reader of HTML or of scripts can take for anything else."""
+    words = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return re.sub(r"[<>&\u2028\u2029\ud800-\udfff]", lambda odd: f"\\u{ord(odd[0]):04x}", words)
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

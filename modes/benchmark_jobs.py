@@ -1,0 +1,68 @@
+"""The rows of a benchmark as jobs of their own: printed, or submitted to Slurm as one array."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from modes.benchmark_rows import Row, key_of
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "scripts" / "benchmark.sh"
+OF_JOBS = ("benchmark.jobs", "benchmark.row")
+
+
+def command(overrides: Sequence[str]) -> list[str]:
+    """The same benchmark, to which benchmark.row= may be added."""
+    kept = [text for text in overrides if key_of(text) not in OF_JOBS]
+    return [sys.executable, str(ROOT / "main.py"), *kept]
+
+
+def hand_over(how: str, rows: Sequence[Row], overrides: Sequence[str]) -> None:
+    """Prints the rows' commands, or submits them; ValueError where they are not taken."""
+    JOBS[how](rows, overrides)
+    folder = rows[0].settings["results_dir"]
+    last = [sys.executable, str(ROOT / "main.py"), "mode=leaderboard", f"results_dir={folder}"]
+    print(f"# the tables of what is there, at any time:\n{shlex.join(last)}")
+
+
+def show(rows: Sequence[Row], overrides: Sequence[str]) -> None:
+    print("# one command for each row; each goes on where it was:")
+    for row in rows:
+        line = shlex.join([*command(overrides), f"benchmark.row={row.number}"])
+        print(f"{line}  # {row.name}")
+    settings = [f"{key}={value}" for key, value in environment().items()]
+    print(f"# or as one array of jobs:\n{shlex.join(['env', *settings, *array(rows, overrides)])}")
+
+
+def submit(rows: Sequence[Row], overrides: Sequence[str]) -> None:
+    line = array(rows, overrides)
+    if shutil.which(line[0]) is None:
+        raise ValueError(
+            "benchmark.jobs=slurm: there is no sbatch on this machine; benchmark.jobs=print "
+            "prints the commands"
+        )
+    done = subprocess.run(line, capture_output=True, text=True, env=os.environ | environment())
+    if done.returncode:
+        reason = " ".join((done.stderr or done.stdout).split())
+        raise ValueError(f"benchmark.jobs=slurm: sbatch refused: {reason}")
+    print(f"{done.stdout.strip()}: {len(rows)} rows")
+    for row in rows:
+        print(f"  {row.number}: {row.name}")
+
+
+def array(rows: Sequence[Row], overrides: Sequence[str]) -> list[str]:
+    """Account, partition and time come from sbatch's own environment (SBATCH_ACCOUNT, ...)."""
+    own = [text for text in overrides if key_of(text) not in (*OF_JOBS, "mode")]
+    return ["sbatch", f"--array=0-{len(rows) - 1}", str(SCRIPT), *own]
+
+
+def environment() -> dict[str, str]:
+    """What scripts/slurm.sh needs to know: this interpreter, and what paths are relative to."""
+    return {"SUITE_PYTHON": sys.executable, "SUITE_WORK": str(Path.cwd())}
+
+
+JOBS: dict[str, Callable[[Sequence[Row], Sequence[str]], None]] = {"print": show, "slurm": submit}

@@ -1,0 +1,182 @@
+"""estimate=true: what training would cost, by arithmetic: parameters, operations, memory, and the
+batch that fits; nothing is loaded, nothing is trained."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from backbones.cost import (
+    Parts,
+    Sizes,
+    Step,
+    Work,
+    forward_flops,
+    largest_batch,
+    parameters,
+    passing_bytes,
+    state_bytes,
+    text_bytes,
+    training_flops,
+)
+from diffusion.schedule import ALPHAS
+
+Settings = dict[str, Any]
+
+# Those that the published runs have: known without the tokenizer, which may not be on this machine.
+VOCABULARIES = {"gpt2": 50257, "bert-base-uncased": 30521, "bytes": 257, "text8": 28}
+LOW = {"bf16-mixed": 2, "16-mixed": 2, "32-true": 4}  # bytes of a number within the blocks
+CARDS = (24, 40, 80)  # 10^9 bytes; a card of that name has 7 % more, left to CUDA
+COLUMNS = 26
+
+
+def run(settings: Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
+    """Prints the estimate; ValueError where the mode is no training or the precision unknown."""
+    if settings["mode"] != "train":
+        raise ValueError(f"estimate=true: it is for mode=train, not mode={settings['mode']}")
+    print("\n".join(report(settings)))
+
+
+def report(settings: Settings) -> list[str]:
+    """The estimate of a training configuration as lines of text."""
+    step = step_of(settings)
+    sizes, counts = step.sizes, parameters(step.sizes)
+    algo, model = settings["algo"]["name"], settings["model"]["name"]
+    lines = [f"{algo}, {model}: {sizes.vocab_size:,} tokens and the mask, texts of {sizes.length}"]
+    lines += [f"blocks in {precision(settings)}", "", "parameters"]
+    lines += table(counts | {"all": sum(counts.values())}, 1e6, "M")
+    forward = forward_flops(sizes)
+    lines += ["", "operations per token"]
+    lines += table(forward | {"forward": sum(forward.values())}, 1e6, "MFLOP")
+    flops = training_flops(sizes, step.work)
+    lines += table({"training": flops}, 1e6, "MFLOP")
+    steps, together = settings["trainer"]["max_steps"], settings["loader"]["global_batch_size"]
+    tokens = steps * together * sizes.length
+    lines += [f"  {steps:,} steps: {tokens / 1e9:,.4g} billion tokens, {tokens * flops:.3g} FLOP"]
+    return [*lines, "", *memory(step), "", *batches(step, together)]
+
+
+def memory(step: Step) -> list[str]:
+    """Lines of the memory of a training step, with and without activation checkpointing."""
+    state = state_bytes(step)
+    lines = ["memory, for any batch", *table(state | {"all": sum(state.values())}, 1e9, "GB")]
+    lines += ["memory, for each text at a time"]
+    for name, one in kinds(step).items():
+        lines += table({name: sum(text_bytes(one).values())}, 1e6, "MB")
+    passing = {f"with {count} at a time": passing_bytes(step, count) for count in (1, 32)}
+    lines += ["memory, in passing: some logits, or the gradients within a block"]
+    return [*lines, *table(passing, 1e9, "GB")]
+
+
+def batches(step: Step, together: int) -> list[str]:
+    """Lines of the largest loader.batch_size, a divisor of `together`, within each card."""
+    lines = ["texts at a time that fit (the largest loader.batch_size)"]
+    for name, one in kinds(step).items():
+        most = {size: largest_batch(one, size * 1e9) for size in CARDS}
+        cells = [f"{size} GB: {n:,} ({divisor(together, n)})" for size, n in most.items()]
+        lines.append(f"  {name:{COLUMNS}} {'   '.join(cells)}")
+    return lines
+
+
+def kinds(step: Step) -> dict[str, Step]:
+    """The step as it is with activations kept, and with them computed again."""
+
+    def with_(again: bool) -> Step:
+        return step._replace(sizes=step.sizes._replace(activation_checkpointing=again))
+
+    return {"activations kept": with_(False), "activation_checkpointing": with_(True)}
+
+
+def divisor(together: int, most: int) -> int:
+    """The largest divisor of `together` up to `most`; 0 where most is."""
+    return next((n for n in range(min(most, together), 0, -1) if together % n == 0), 0)
+
+
+def table(parts: Parts | dict[str, int], unit: float, name: str) -> list[str]:
+    """Lines of what there is of each part."""
+    found = {part: value / unit for part, value in parts.items() if value}
+    return [f"  {part:{COLUMNS}} {value:12,.3f} {name}" for part, value in found.items()]
+
+
+def step_of(settings: Settings) -> Step:
+    """The training step of a configuration; ValueError for a precision without an estimate."""
+    model, algo = settings["model"], settings["algo"]["name"]
+    size = vocabulary(settings["data"])
+    sizes = Sizes(
+        vocab_size=size,
+        outputs=size + (algo == "d3pm"),  # which predicts the mask as well
+        causal=algo == "ar",
+        **{key: model[key] for key in Sizes._fields if key in model},
+    )
+    named, cpu = precision(settings), settings["trainer"]["accelerator"] == "cpu"
+    if named not in LOW:
+        raise ValueError(f"trainer.precision={named!r}: estimate=true knows {', '.join(LOW)}")
+    averaged = bool(settings["training"]["ema"])
+    return Step(sizes, work_of(settings), LOW[named], averaged, "cpu" if cpu else "cuda")
+
+
+def precision(settings: Settings) -> str:
+    """As training has it, on a GPU unless trainer.accelerator=cpu."""
+    default = "32-true" if settings["trainer"]["accelerator"] == "cpu" else "bf16-mixed"
+    return str(settings["trainer"]["precision"] or default)
+
+
+def vocabulary(data: Settings) -> int:
+    """N of the tokenizer, by its name where that is known."""
+    name = data["tokenizer_name_or_path"]
+    if name is None:  # a language of symbols, and one that ends a text
+        return int(data["states"]) + 1
+    if name in VOCABULARIES:
+        return VOCABULARIES[name]
+    from data.tokenizers import make_tokenizer  # only here: it may have to ask the Hub
+
+    return make_tokenizer(name).vocab_size
+
+
+def everywhere(settings: Settings) -> Work:
+    return Work()
+
+
+def at_masks(settings: Settings) -> Work:
+    return Work(head=masked(settings))
+
+
+def d3pm(settings: Settings) -> Work:
+    """Some texts once more, clean, for the reconstruction."""
+    again = 1 / settings["algo"]["reconstruct_one_in"]
+    return Work(texts=1 + again, head=masked(settings) + again)
+
+
+def gidd(settings: Settings) -> Work:
+    return Work(head=1.0 if settings["algo"]["p_uniform"] else 0.5)  # E[t]
+
+
+def distillation(settings: Settings) -> Work:
+    return Work(teacher=True)
+
+
+WORK: dict[str, Callable[[Settings], Work]] = {
+    "ar": everywhere,
+    "mdlm": at_masks,
+    "d3pm": d3pm,
+    "sedd": at_masks,
+    "sedd_uniform": everywhere,
+    "udlm": everywhere,
+    "duo": everywhere,
+    "duo_distill": distillation,
+    "gidd": gidd,
+}
+
+
+def work_of(settings: Settings) -> Work:
+    """What a training step of the algorithm does with a text. DUO's soft inputs, which are sums of
+    a few embeddings or of all, are left out."""
+    return WORK[settings["algo"]["name"]](settings)
+
+
+def masked(settings: Settings) -> float:
+    """The share of a text that is masked, over all times: only that goes through the head."""
+    noise = dict(settings["noise"])
+    alpha = ALPHAS[noise.pop("name")]
+    times = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+    return float(1 - alpha(times, **noise).mean())

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Samples in few steps of the run of distil_owt.sh, or of another one (eval.checkpoint_path=RUN), and their quality.
+#SBATCH --job-name=gen-ppl-owt-duo-distill
+#SBATCH --nodes=1 --gpus-per-node=1 --ntasks-per-node=1 --cpus-per-task=4
+#SBATCH --requeue --signal=B:USR1@300
+#SBATCH --open-mode=append --output=%x-%j.log
+set -euo pipefail
+here="$(dirname "${BASH_SOURCE[0]}")"
+# Slurm runs a copy of this file and knows where it was.
+[ -f "$here/slurm.sh" ] || here="$(dirname "$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=\([^ ]*\).*/\1/p')")"
+source "$here/slurm.sh"
+launch mode=sample_eval eval.gen_ppl_eval_model_name_or_path=gpt2-large eval.quality_protocol=duo \
+    loader.eval_batch_size=16 sampling.num_sample_batches=50 sampling.steps=8 sampling.noise_removal=greedy \
+    'eval.checkpoint_path=outputs/openwebtext-split/duo_distill-small/seed${seed}' "$@"

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Trains MDLM on OpenWebText.
+#SBATCH --job-name=train-owt-mdlm
+#SBATCH --nodes=1 --gpus-per-node=8 --ntasks-per-node=8 --cpus-per-task=4
+#SBATCH --requeue --signal=B:USR1@300
+#SBATCH --open-mode=append --output=%x-%j.log
+set -euo pipefail
+here="$(dirname "${BASH_SOURCE[0]}")"
+# Slurm runs a copy of this file and knows where it was.
+[ -f "$here/slurm.sh" ] || here="$(dirname "$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=\([^ ]*\).*/\1/p')")"
+source "$here/slurm.sh"
+launch mode=train experiment=owt_mdlm "$@"

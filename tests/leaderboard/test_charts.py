@@ -1,0 +1,215 @@
+"""The charts: what they compare, what a point says, what curves they read, what files they make."""
+
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from evaluation.records import read_records, write_record
+from leaderboard import chart_points, charts
+from leaderboard.chart_files import KINDS, write_charts
+from leaderboard.chart_marks import COLORS, looks
+from leaderboard.chart_published import beside_published
+from leaderboard.comparison import compare
+from leaderboard.curves import read_curve
+from leaderboard.published import published
+from tests.leaderboard import example_results
+
+NAMING = chart_points.Naming(lambda record: record.fields["algo"], lambda record: record.path.name)
+
+
+def records_of(folder, **changes):
+    few = {"algos": ("ar", "mdlm"), "seeds": (1,), "steps": (8, 32)}
+    example_results.write(folder, **few | changes)
+    records, problems = read_records(folder)
+    assert problems == []
+    return records
+
+
+def luminance(color):
+    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (((p + 0.055) / 1.055) ** 2.4 if p > 0.04045 else p / 12.92 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one, other):
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def curve_file(folder, lines):
+    content = "\n".join(lines) + "\n"
+    file = folder / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.csv"
+    file.write_text(content)
+    return file
+
+
+def test_bars_are_two_standard_errors_of_the_record(tmp_path):
+    records = records_of(tmp_path, algos=("mdlm",), steps=(8,))
+    (record,) = [record for record in records if record.fields["sampler"]]
+    (point,) = chart_points.sampled([record], NAMING)
+    also = record.fields["also"]
+    assert point["gen_ppl"] == also["gen_ppl"] and point["entropy"] == record.fields["value"]
+    assert point["gen_ppl_high"] - point["gen_ppl"] == pytest.approx(2 * also["gen_ppl_stderr"])
+    assert point["entropy"] - point["entropy_low"] == pytest.approx(2 * record.fields["stderr"])
+    assert point["href"] == record.path.name
+    assert point["seconds"] == pytest.approx(also["seconds"] / record.fields["count"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"also": {"gen_ppl_judge": {"judge": "gpt2-large", "judge_digest": "1" * 64}}},
+        {"also": {"quality_protocol": {"name": "mdlm"}}},
+        {"data": {"digest": "8" * 64}},
+        {"protocol": {"length": 64}},
+    ],
+)
+def test_what_cannot_be_compared_shares_no_group(tmp_path, make_fields, other):
+    same = {
+        "metric": "entropy",
+        "kind": "estimate",
+        "protocol": {"length": 128},
+        "sampler": {"predictor": "ancestral", "steps": 8},
+        "also": {"gen_ppl": 9.0, "gen_ppl_judge": {"judge": "a"}, "network_evaluations": 8.0},
+    }
+    for number, changes in enumerate(({}, {"seed": 2}, other)):
+        fields = make_fields(**{**same, "created": f"2026-01-0{number + 1}T00:00:00+00:00"})
+        for key, value in changes.items():
+            fields[key] = {**fields[key], **value} if isinstance(value, dict) else value
+        write_record(tmp_path, fields)
+    records, _ = read_records(tmp_path)
+    records.sort(key=lambda record: record.fields["created"])
+    groups = [point["group"] for point in chart_points.sampled(records, NAMING)]
+    assert groups[0] == groups[1] != groups[2]
+    figure = charts.frontier(chart_points.sampled(records, NAMING), looks(["mdlm"]))
+    assert len(figure.views) == 2 and len({view.file for view in figure.views}) == 2
+
+
+def test_a_line_joins_one_sampler_of_one_network(tmp_path):
+    records = records_of(tmp_path, algos=("mdlm", "gidd"), seeds=(1, 2), steps=(4, 8, 16))
+    lines = {}
+    for point in chart_points.sampled(records, NAMING):
+        lines.setdefault(point["line"], []).append(point)
+    assert len(lines) == 4
+    for own in lines.values():
+        assert {point["steps"] for point in own} == {4, 8, 16}
+        assert len({(point["algo"], point["seed"]) for point in own}) == 1
+
+
+def test_measures_of_quality_stand_apart_and_seconds_by_machine(tmp_path):
+    points = chart_points.quality(records_of(tmp_path), NAMING)
+    assert {point["measure"] for point in points} == {
+        "generative perplexity",
+        "divergence from held-out text",
+    }
+    for point in points:
+        assert point["measure"] in point["group"]
+        assert "Example(R) Processor" in point["timed"]
+
+
+def test_an_oracle_gap_is_a_quality(tmp_path, make_fields):
+    changes = {"metric": "oracle", "kind": "estimate", "value": -0.01, "stderr": 0.02}
+    also = {"network_evaluations": 64.0, "seconds": 3.0}
+    write_record(tmp_path, make_fields(**changes, sampler={"predictor": "psi"}, also=also))
+    (point,) = chart_points.quality(read_records(tmp_path)[0], NAMING)
+    assert (point["value"], point["value_low"]) == (-0.01, pytest.approx(-0.05))
+    (first, *_) = charts.quality([point], looks(["mdlm"])).views
+    assert "log" not in str(first.spec["layer"][1]["encoding"]["y"])  # below zero there is none
+
+
+def test_a_curve_is_read_once_and_held_against_its_digest(tmp_path):
+    lines = ["step,tokens,seconds,nats_per_token", "1,10,0.5,3.5", "2,20,1.0,nan", "3,30,1.5,2.5"]
+    file = curve_file(tmp_path, lines)
+    assert read_curve(file) == ([1, 3], [10, 30], [0.5, 1.5], [3.5, 2.5])
+    file.write_text(file.read_text() + "4,40,2.0,1.0\n")
+    with pytest.raises(ValueError, match="edited"):
+        read_curve(file)
+    for wrong in (["step,tokens", "1,2"], [lines[0], "1,2,x,4"], [lines[0], "1,2"]):
+        with pytest.raises(ValueError, match=r"columns|numbers"):
+            read_curve(curve_file(tmp_path, wrong))
+    with pytest.raises(OSError):
+        read_curve(tmp_path / "none.csv")
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_end(tmp_path):
+    rows = [f"{n},{n},{n},{n}" for n in range(1, 1001)]
+    curve = read_curve(curve_file(tmp_path, ["step,tokens,seconds,nats_per_token", *rows]))
+    thin = curve.thinned(30)
+    assert 25 <= len(thin.step) <= 30 and thin.step[-1] == 1000
+    assert len({b - a for a, b in pairwise(thin.step)}) == 1
+    assert curve.thinned(5000) == curve
+
+
+def test_runs_share_a_curve_and_the_record_of_their_own_text_shows_it(tmp_path, make_fields):
+    lines = ["step,tokens,seconds,nats_per_token", "1,10,0.5,3.5"]
+    (tmp_path / "curves").mkdir()
+    name = f"curves/{curve_file(tmp_path / 'curves', lines).name}"
+    for corpus in ("ptb", "wikitext103", "lambada"):
+        fields = make_fields(training={"corpus": "wikitext103"}, also={"curve": name})
+        write_record(tmp_path, {**fields, "data": {**fields["data"], "name": corpus}})
+    points, problems = chart_points.curves(read_records(tmp_path)[0], NAMING)
+    assert problems == [] and [point["corpus"] for point in points] == ["wikitext103"]
+    assert points[0]["marked"] == [True]
+
+
+def test_published_perplexities_stand_beside_the_same_text_only(tmp_path, make_fields):
+    protocol = {"length": 1024, "packing": "wrap", "tokenizer": "gpt2"}
+    texts = {
+        "owt": ("openwebtext", protocol),
+        "short": ("openwebtext", {**protocol, "length": 512}),
+    }
+    texts["own"] = ("stdlib", protocol)
+    for data, said in texts.values():
+        fields = make_fields(training={"corpus": data}, protocol=said)
+        write_record(tmp_path, {**fields, "data": {"name": data, "digest": "d" * 64}})
+    records, _ = read_records(tmp_path)
+    points = beside_published(compare(records), published(), lambda record: "#record-0")
+    theirs = [point for point in points if point["who"] == "published"]
+    assert {point["who"] for point in points if "stdlib" in point["group"]} == {"ours"}
+    for length in (512, 1024):
+        rows = [r for r in published() if (r.dataset, r.metric) == ("openwebtext", "ppl")]
+        same = {row.value for row in rows if row.context_length == length}
+        shown = {point["value"] for point in theirs if f"length {length}," in point["group"]}
+        assert shown <= same and (17.5 in shown) == (length == 1024)
+    assert all(point["href"].startswith("https://arxiv.org/abs/") for point in theirs)
+
+
+def test_series_look_different_without_their_colours():
+    seen = looks([f"algorithm {number}" for number in range(10)])
+    assert len({(look.shape, tuple(look.dash)) for look in seen.values()}) == 10
+    assert len({look.color for look in seen.values()}) == 10
+    for color in COLORS:
+        assert contrast(color, "#ffffff") > 3 and contrast(color, "#16181b") > 3
+
+
+def test_every_view_becomes_three_files_that_lead_to_records(tmp_path):
+    points = chart_points.sampled(records_of(tmp_path), NAMING)
+    figure = charts.frontier(points, looks(point["series"] for point in points))
+    files = {point["href"]: f"../../{point['href']}" for point in points}
+    made = write_charts(tmp_path / "charts", [figure], {"frontier": points}, files)
+    assert [path.suffix[1:] for path in made] == list(KINDS)
+    png, svg, pdf = (path.read_bytes() for path in made)
+    assert png.startswith(b"\x89PNG") and pdf.startswith(b"%PDF")
+    drawing = svg.decode()
+    assert all(f'href="{address}"' in drawing for address in files.values())
+    assert "invalid" not in drawing
+    assert "Generative perplexity against entropy" in drawing and "currentColor" not in drawing
+    assert all(color.lower() in drawing for color in COLORS[:2])
+
+
+def test_names_of_files_are_short_and_their_own():
+    long = "stdlib, length 128, judged by outputs/stdlib/ar-nano/seed7 0f0f0f, protocol "
+    names = {charts.file_name("frontier", "", long + end) for end in ("default", "duo", "x | 2")}
+    assert len(names) == 3
+    assert all(len(name) < 80 and Path(name).name == name for name in names)
+
+
+def test_tables_of_one_title_are_told_apart_by_their_protocol(tmp_path, make_fields):
+    for times in ("(0, 1)", "uniform in [0.001, 1]"):
+        write_record(tmp_path, make_fields(protocol={"times": times}))
+    records, _ = read_records(tmp_path)
+    points = beside_published(compare(records), (), lambda record: "#record-0")
+    digests = {record.fields["protocol_digest"] for record in records}
+    assert {point["group"].rpartition(" ")[2] for point in points} == digests

@@ -1,0 +1,170 @@
+"""The page as a file: whole, alone, faithful to what records say, and small."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from evaluation.records import read_records, write_record
+from leaderboard import page as page_room
+from leaderboard.comparison import compare
+from leaderboard.page_html import Cell, Line, table, text
+from leaderboard.page_samples import LETTERS
+from tests.leaderboard import example_results
+
+FEW = {"algos": ("ar", "mdlm"), "seeds": (1,), "steps": (8,)}
+
+
+class Parts(HTMLParser):
+    """Tags with their attributes."""
+
+    def __init__(self, content: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.feed(content)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+
+def data(content: str) -> dict:
+    found = re.search(r'id="data">(.*?)</script>', content, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def write(folder: Path, problems=()) -> tuple[Path, str]:
+    records, found = read_records(folder)
+    board = folder / "leaderboard"
+    path = page_room.write_page(board, compare(records), records, (), [*found, *problems])
+    return path, path.read_text("utf-8")
+
+
+@pytest.fixture
+def no_charts(monkeypatch):
+    """Charts are in the page, but no files are made of them."""
+    monkeypatch.setattr(page_room, "write_charts", lambda *_: [])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A small page, its content, and its folder."""
+    folder = tmp_path_factory.mktemp("results")
+    example_results.write(folder, **FEW)
+    (folder / "half.json").write_text('{"schema": 1, "metric"')
+    (folder / "leaderboard" / "charts").mkdir(parents=True)
+    (folder / "leaderboard" / "charts" / "frontier-of-old.png").write_bytes(b"old")
+    (folder / "leaderboard" / "charts" / "mine.png").write_bytes(b"mine")
+    return *write(folder), folder
+
+
+def test_the_page_asks_for_nothing_else(made):
+    parts = Parts(made[1])
+    for tag, attributes in parts.tags:
+        assert "src" not in attributes, tag
+        assert tag != "link" or attributes["href"].startswith("data:")
+        if tag == "a" and "://" in attributes.get("href", ""):
+            assert attributes["rel"].split() == ["external", "noreferrer"]
+    assert "@import" not in made[1].split("</style>")[0]
+
+
+def test_its_policy_allows_its_own_scripts_and_style_alone(made):
+    policies = [a["content"] for _, a in Parts(made[1]).tags if a.get("http-equiv")]
+    (policy,) = policies
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    scripts = re.findall(r"<script>(.*?)</script>", made[1], re.DOTALL)
+    (style,) = re.findall(r"<style>(.*?)</style>", made[1], re.DOTALL)
+    hashes = {
+        base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()
+        for one in [*scripts, style]
+    }
+    assert len(scripts) == 2 and set(re.findall(r"'sha256-(.*?)'", policy)) == hashes
+
+
+def test_every_row_leads_to_its_records(made):
+    path, content, folder = made
+    files = {file.name for file in folder.glob("*.json")} - {"half.json"}
+    links = [a for tag, a in Parts(content).tags if tag == "a" and "data-record" in a]
+    assert {(path.parent / link["href"]).resolve().name for link in links} == files
+    for link in links:
+        assert data(content)["records"][int(link["data-record"])]["file"] == link["href"]
+
+
+def test_what_is_no_record_is_named_with_its_reason(made):
+    assert re.search(r"<li>[^<]*half\.json: half-written or not JSON", made[1])
+
+
+def test_every_view_has_its_files(made):
+    views = [view for one in data(made[1])["figures"].values() for view in one["views"]]
+    names = [f"{view['file']}.{kind}" for view in views for kind in ("png", "svg", "pdf")]
+    assert len(set(names)) == len(names) == 3 * 9
+    assert all((made[0].parent / name).stat().st_size > 1000 for name in names)
+
+
+def test_charts_that_nothing_shows_go_and_other_files_stay(made):
+    charts = made[0].parent / "charts"
+    assert not (charts / "frontier-of-old.png").exists()
+    assert (charts / "mine.png").read_bytes() == b"mine"
+    assert not list(made[0].parent.rglob(".*"))
+
+
+def test_samples_are_text_whatever_they_say(made):
+    content = made[1]
+    assert "<script>alert" not in content and "&lt;script&gt;alert" in content
+    assert "\x00" not in content and "\u2400" in content and "\u241b" in content
+    assert f"the first {LETTERS:,} of " in content
+
+
+def test_samples_that_are_gone_are_left_out_and_broken_ones_named(tmp_path, no_charts):
+    example_results.write(tmp_path, **FEW)
+    gone, broken = sorted((tmp_path / "samples").iterdir())
+    gone.unlink()
+    broken.write_text('{"samples": [1]}')
+    _, content = write(tmp_path)
+    assert 'id="samples"' not in content
+    assert f"{broken.name}: samples that cannot be shown" in content
+    assert gone.name not in re.sub(r'id="data">.*?</script>', "", content, flags=re.DOTALL)
+
+
+def test_an_edited_curve_is_named_and_not_drawn(tmp_path, no_charts):
+    example_results.write(tmp_path, **FEW)
+    for file in (tmp_path / "curves").iterdir():
+        file.write_text(file.read_text() + "2000,1,1,0.1\n")
+    _, content = write(tmp_path)
+    assert content.count("its learning curve cannot be shown") == 2
+    assert 'data-figure="curves"' not in content
+
+
+def test_names_from_records_are_only_words(tmp_path, make_fields, no_charts):
+    hostile = "</script><img src=x onerror=alert(1)>@data@"
+    write_record(tmp_path, make_fields(algo=hostile, also={"curve": None}))
+    _, content = write(tmp_path)
+    assert "<img src=x" not in content and "&lt;img src=x" in content
+    assert [tag for tag, _ in Parts(content).tags].count("script") == 3
+    assert "img" not in {tag for tag, _ in Parts(content).tags}
+
+
+def test_many_records_make_a_small_page(tmp_path, no_charts):
+    example_results.write(tmp_path, seeds=range(1, 10), steps=(2, 4, 8, 16, 32, 64, 128))
+    records, _ = read_records(tmp_path)
+    assert len(records) > 500
+    path, content = write(tmp_path)
+    own = path.stat().st_size - len(page_room.library().encode())
+    assert own < 5_000_000
+    assert content.count("data-row=") > len(records)
+
+
+def test_text_says_exactly_its_words():
+    assert text('<a href="x">&\x1b\ud800') == "&lt;a href=&quot;x&quot;&gt;&amp;\u241b?"
+
+
+def test_a_table_names_rows_and_keeps_numbers_beside_words():
+    cells = [Cell("mdlm"), Cell("≤ 9.5 ± 0.1", 9.51, best=True), Cell("")]
+    made = table("All", ["algorithm", "perplexity", "nothing"], [Line(cells, "mdlm", "x")])
+    assert '<th scope="row" class="words">mdlm</th>' in made
+    assert '<td class="best" data-n="9.51">≤ 9.5 ± 0.1</td>' in made
+    assert "nothing" not in made

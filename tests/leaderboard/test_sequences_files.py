@@ -1,0 +1,122 @@
+"""What likelihood records say of each sequence, and comparisons by it."""
+
+import hashlib
+import io
+import math
+
+import numpy as np
+import pytest
+
+from leaderboard.comparison import compare, read_all
+from leaderboard.sequences import read_sequences
+
+TOKENS = np.full(50, 20)
+
+
+def write(folder, nats, variance=None, tokens=TOKENS):
+    """The name of a file as an evaluation writes it."""
+    variance = np.zeros(len(nats)) if variance is None else variance
+    file = io.BytesIO()
+    index = np.arange(len(tokens))
+    np.savez(file, index=index, nats=nats, variance=variance, tokens=tokens)
+    name = f"sequences/{hashlib.sha256(file.getvalue()).hexdigest()[:16]}.npz"
+    (folder / "sequences").mkdir(exist_ok=True)
+    (folder / name).write_bytes(file.getvalue())
+    return name
+
+
+def likelihood(algorithm, name, nats, file, **changes):
+    value = math.exp(nats.sum() / TOKENS.sum())
+    also = {"sequences_file": file}
+    return algorithm(name, value, 0.5, count=int(TOKENS.sum()), also=also, **changes)
+
+
+@pytest.fixture
+def nats():
+    rng = np.random.default_rng(0)
+    hard = rng.gamma(4.0, 10.0, len(TOKENS))
+    return {"mdlm": hard, "gidd": hard + rng.normal(2.0, 1.0, len(TOKENS))}
+
+
+def test_pairing_tells_apart_what_alone_would_not(board, algorithm, nats, tmp_path):
+    changes = [
+        likelihood(algorithm, name, one, write(tmp_path, one, np.full(len(one), 0.1)))
+        for name, one in nats.items()
+    ]
+    records = board(*changes)
+    found, problems = read_all(records)
+    assert (len(found), problems) == (2, [])
+    (alone,) = [one for one in compare(records) if one.kind == "perplexity"]
+    (paired,) = [one for one in compare(records, sequences=found) if one.kind == "perplexity"]
+    assert (alone.first_stands_out, paired.first_stands_out) == (False, True)
+    assert "sequence by sequence over the same 50 sequences" in paired.sentence
+    assert "only where rows are paired" in alone.sentence
+
+
+def test_seeds_are_averaged_before_they_are_paired(board, algorithm, nats, tmp_path):
+    changes = []
+    for seed in range(2):
+        for name, one in nats.items():
+            run = {"checkpoint": f"{name}{seed}", "seed": seed}
+            file = write(tmp_path, one + seed * 0.1)
+            changes.append(likelihood(algorithm, name, one + seed * 0.1, file, **run))
+    records = board(*changes)
+    (table,) = [t for t in compare(records, sequences=read_all(records)[0]) if t.kind != "cost"]
+    assert [row.values["perplexity"].n for row in table.rows] == [2, 2]
+    assert "over the same 50 sequences" in table.sentence
+    assert "between seeds" in table.sentence
+
+
+def test_a_value_that_is_no_mean_over_sequences_is_not_paired(board, algorithm, nats, tmp_path):
+    """As the mean of token means of several sequences each is."""
+    changes = [
+        likelihood(algorithm, name, one, write(tmp_path, one * 1.01)) for name, one in nats.items()
+    ]
+    records = board(*changes)
+    (table,) = [t for t in compare(records, sequences=read_all(records)[0]) if t.kind != "cost"]
+    assert "over the same" not in table.sentence
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda file: file.unlink(), "No such file"),
+        (lambda file: file.write_bytes(file.read_bytes() + b"x"), "edited"),
+        (lambda file: file.write_bytes(b""), "edited"),
+    ],
+)
+def test_a_file_that_is_not_as_promised(board, algorithm, nats, tmp_path, break_it, message):
+    name = write(tmp_path, nats["mdlm"])
+    records = board(likelihood(algorithm, "mdlm", nats["mdlm"], name))
+    break_it(tmp_path / name)
+    found, (line,) = read_all(records)
+    assert found == {}
+    assert line.startswith(f"{records[0].path}: compared unpaired: ")
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"nats": np.ones(3)}, "not of one length"),
+        ({"tokens": TOKENS + 1}, "its tokens are not the 1000"),
+        ({"nats": np.full(50, np.inf)}, "not finite"),
+        ({"nats": np.array([None] * 50)}, "not the arrays of a likelihood"),
+    ],
+)
+def test_arrays_that_cannot_be(board, algorithm, nats, tmp_path, arrays, message):
+    name = write(tmp_path, **{"nats": nats["mdlm"], **arrays, "variance": np.zeros(50)})
+    (record,) = board(likelihood(algorithm, "mdlm", nats["mdlm"], name))
+    with pytest.raises(ValueError, match=message):
+        read_sequences(record)
+
+
+def test_not_an_archive_and_no_file(board, algorithm, nats, tmp_path):
+    content = b"PK\x03\x04 half of it"
+    name = f"{hashlib.sha256(content).hexdigest()[:16]}.npz"
+    (tmp_path / name).write_bytes(content)
+    (record,) = board(likelihood(algorithm, "mdlm", nats["mdlm"], name))
+    with pytest.raises(ValueError, match="not the arrays of a likelihood"):
+        read_sequences(record)
+    other = board(algorithm("gidd", 12.0))
+    assert [read_sequences(one) for one in other if one.fields["algo"] == "gidd"] == [None]

@@ -1,0 +1,124 @@
+"""The same tables as Markdown, LaTeX and CSV."""
+
+import csv
+import io
+import re
+
+import pytest
+
+from leaderboard import cells
+from leaderboard.comparison import compare
+from leaderboard.csv_tables import csv_text
+from leaderboard.latex import escaped, latex
+from leaderboard.markdown import markdown
+from leaderboard.tables import Column, Measure, Row, Table, number
+
+ODD = r"a_b|c & 50% #1 {x} $2 ~ ^ \ <i> *"
+
+
+@pytest.fixture
+def odd():
+    columns = (
+        Column("perplexity", "perplexity", cells.measure),
+        Column("time", "training_time", cells.duration, "s"),
+        Column("sampler", "sampler", cells.words),
+    )
+    rows = (
+        Row(ODD, {"perplexity": Measure(1 / 3, 0.01, 0.25, 3, True), "training_time": 0.1}),
+        Row("[b]", {"sampler": "psi, eta\n2"}),
+    )
+    return Table("perplexity", ODD, "caption 5%", columns, rows, "All_real.", True)
+
+
+def test_latex_is_escaped_and_rectangular(odd):
+    text = latex([odd, odd])
+    body = text.split("\\midrule")[1].split("\\bottomrule")[0].strip().splitlines()
+    unescaped = re.compile(r"(?<!\\)&")
+    assert [len(unescaped.split(line)) for line in body] == [4, 4]
+    assert body[0].startswith(
+        r"a\_b|c \& 50\% \#1 \{x\} \$2 \textasciitilde{} \textasciicircum{} "
+        r"\textbackslash{} \textless{}i\textgreater{} *"
+    )
+    assert r"\textbf{$\le$ 0.333 $\pm$ 0.010}" in body[0]
+    assert body[1].startswith("{[}b]")
+    assert "≤" not in text
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert [f"tab:perplexity-{n}" in text for n in (1, 2, 3)] == [True, True, False]
+    assert "caption 5\\%" in text
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert text.count(f"\\{rule}") == 2
+
+
+def test_latex_braces_are_balanced(odd):
+    text = re.sub(r"\\[{}]", "", latex([odd]))
+    assert text.count("{") == text.count("}")
+
+
+def test_every_special_sign_is_escaped():
+    made = escaped(r'&%$#_{}~^\<>"')
+    assert re.sub(r"\\[&%$#_{}]|\\text[a-z]+\{\}", "", made) == ""
+
+
+def test_markdown_cells_are_escaped(odd):
+    lines = markdown([odd]).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert [len(re.split(r"(?<!\\)\|", line)) for line in table] == [6, 6, 6, 6]
+    assert "**≤ 0.333 ± 0.010**" in table[2]
+    assert "psi, eta 2" in table[3]
+    assert "\\<i> \\*" in table[2]
+    assert "All_real." in lines
+
+
+def test_csv_keeps_every_digit_and_names_units(odd):
+    (first, second) = csv.DictReader(io.StringIO(csv_text([odd])))
+    assert float(first["perplexity"]) == 1 / 3
+    assert first["perplexity_stderr"] == "0.01"
+    assert (first["perplexity_deviation"], first["perplexity_n"]) == ("0.25", "3")
+    assert first["perplexity_is_bound"] == "yes"
+    assert first["training_time [s]"] == "0.1"
+    assert first["algorithm"] == ODD
+    assert second["perplexity"] == ""
+    assert second["sampler"] == "psi, eta\n2"
+
+
+def test_csv_of_records_is_the_records(board, algorithm, sample):
+    records = board(algorithm("mdlm", 13.123456789012345), sample("mdlm", 5.1))
+    tables = compare(records)
+    rows = list(csv.DictReader(io.StringIO(csv_text(tables))))
+    assert len(rows) == sum(len(table.rows) for table in tables)
+    by_kind = {row["table"]: row for row in rows}
+    assert float(by_kind["perplexity"]["perplexity"]) == 13.123456789012345
+    assert float(by_kind["samples"]["entropy [nats]"]) == 5.1
+    assert float(by_kind["cost"]["evaluation_peak_memory [bytes]"]) == 1 << 30
+    for row in rows:
+        assert all(name in [one.path.name for one in records] for name in row["records"].split())
+
+
+def test_what_columns_are_sorted_by():
+    values = (Measure(2.0, None), 3, 0.5, "word", None)
+    assert [number(value) for value in values] == [2.0, 3, 0.5, None, None]
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (cells.measure(Measure(12.3456, 0.0)), "12.35"),
+        (cells.measure(Measure(12.3456, None, is_bound=True)), "≤ 12.35"),
+        (cells.measure(Measure(0.1234, None)), "0.123"),
+        (cells.measure(Measure(12.3456, 0.0123)), "12.346 ± 0.012"),
+        (cells.measure(Measure(1234.5, 99.0)), "1234 ± 99"),
+        (cells.measure(Measure(1.0, 1e-9)), "1.0000 ± 0.0000"),
+        (cells.bound(Measure(3.4829, 0.1, is_bound=True)), "≤ 3.483"),
+        (cells.seeds(Measure(1.0, 0.1, 0.25, 3)), "0.25, n = 3"),
+        (cells.seeds(Measure(1.0, 0.1)), ""),
+        (cells.amount(169_600_000), "169.6M"),
+        (cells.amount(12.0), "12"),
+        (cells.size(598_609_920), "599 MB"),
+        (cells.size(24e9), "24 GB"),
+        (cells.duration(59.4), "59 s"),
+        (cells.duration(3720), "1 h 2 min"),
+        (cells.percent(-0.0123), "-1.2%"),
+    ],
+)
+def test_numbers_as_text(shown, words):
+    assert shown == words

@@ -1,0 +1,168 @@
+"""Every published recipe of configs/experiment beside the numbers that the papers and their code
+state."""
+
+import pytest
+from hydra import initialize_config_dir
+
+import main
+from modes.checks import check
+from modes.checks_values import lookup
+
+ALGOS = ("ar", "d3pm", "duo", "mdlm", "sedd", "udlm")
+FOLDER = main.ROOT / "configs" / "experiment"
+OTHERS = {"markov", "shakespeare_char"}  # of this machine's size, not published by these papers
+MILLION = 1_000_000
+LINE = {  # what all runs of the MDLM line share
+    "model.name": "small",
+    "model.dropout": 0.1,
+    "loader.global_batch_size": 512,
+    "optim.lr": 3e-4,
+    "optim.beta1": 0.9,
+    "optim.beta2": 0.999,
+    "optim.eps": 1e-8,
+    "optim.weight_decay": 0.0,
+    "lr_scheduler.name": "constant_warmup",
+    "lr_scheduler.num_warmup_steps": 2500,
+    "training.ema": 0.9999,
+    "training.sampling_eps": None,
+    "trainer.max_steps": MILLION,
+    "trainer.gradient_clip_val": 1.0,
+    "trainer.precision": "bf16-mixed",
+    "data.framing": "bos-eos",
+}
+CORPORA = {
+    "owt": {
+        "data.name": "openwebtext-split",
+        "data.tokenizer_name_or_path": "gpt2",
+        "data.packing": "wrap",
+        "data.insert_eos": True,
+        "model.length": 1024,
+    },
+    "lm1b": {
+        "data.name": "lm1b",
+        "data.tokenizer_name_or_path": "bert-base-uncased",
+        "data.packing": "pad",
+        "data.crop": "start",
+        "model.length": 128,
+    },
+    "lm1b-wrap": {
+        "data.name": "lm1b-wrap",
+        "data.tokenizer_name_or_path": "bert-base-uncased",
+        "data.packing": "wrap",
+        "data.insert_eos": True,
+        "model.length": 128,
+    },
+    "text8": {"data.name": "text8", "data.packing": "wrap", "model.length": 256},
+}
+OWN = {
+    "ar": {"trainer.max_steps": MILLION // 2},
+    "d3pm": {"algo.T": 1000, "algo.reconstruct_one_in": 1, "noise.name": "log-linear"},
+    "mdlm": {"noise.name": "log-linear", "noise.eps": 1e-3, "algo.loss_type": "bound"},
+    "sedd": {"noise.name": "log-linear", "noise.eps": 1e-3},
+    "udlm": {"noise.name": "log-linear", "noise.eps": 1e-3},
+    "duo": {
+        "noise.name": "log-linear",
+        "algo.curriculum": "full",
+        "algo.tau": 1e-3,
+        "algo.curriculum_share": 0.5,
+    },
+}
+GAMMA = {"owt": (-3.55, -1.85), "lm1b": (-3.5, -1.75), "lm1b-wrap": (-3.5, -1.75)}
+GIDD = LINE | {
+    "algo.weighting": "dynamic",
+    "optim.lr": 5e-4,
+    "optim.beta2": 0.99,
+    "optim.eps": 1e-9,
+    "lr_scheduler.name": "cosine_warmup",
+    "lr_scheduler.num_warmup_steps": 10_000,
+    "lr_scheduler.min_ratio": 0.1,
+    "training.ema": 0.0,
+    "trainer.max_steps": MILLION // 2,
+    "model.dropout": 0.0,
+    "model.length": 512,
+    "data.name": "openwebtext-split",
+    "data.tokenizer_name_or_path": "gpt2",
+    "data.packing": "pad",
+    "data.crop": "random",
+    "data.insert_eos": False,
+}
+TEACHER = {
+    "training.finetune_path": "outputs/openwebtext-split/duo-small/seed1",
+    "training.finetune_ema": False,
+}
+
+
+def table() -> dict[str, dict[str, object]]:
+    rows: dict[str, dict[str, object]] = {}
+    for corpus, text in CORPORA.items():
+        for algo in ALGOS:
+            rows[f"{corpus}_{algo}"] = LINE | text | OWN[algo] | {"algo.name": algo}
+        if corpus in GAMMA:
+            low, high = GAMMA[corpus]
+            rows[f"{corpus}_duo"] |= {"algo.gamma_min": low, "algo.gamma_max": high}
+    rows["owt_duo_finetune"] = LINE | CORPORA["owt"] | OWN["udlm"] | TEACHER
+    rows["owt_duo_finetune"] |= {"algo.name": "udlm", "trainer.max_steps": MILLION // 2}
+    rows["owt_distill"] = LINE | CORPORA["owt"] | TEACHER
+    rows["owt_distill"] |= {
+        "algo.name": "duo_distill",
+        "algo.rounds": 5,
+        "algo.grid": 512,
+        "algo.divergence": "reverse",
+        "algo.teacher": "raw",
+        "algo.gamma_min": -4.0,
+        "algo.gamma_max": -1.0,
+        "loader.global_batch_size": 128,
+        "optim.lr": 6e-5,
+        "lr_scheduler.num_warmup_steps": 500,
+        "training.ema": 0.999,
+        "trainer.max_steps": 50_000,
+    }
+    for share in (0.0, 0.1, 0.2):
+        own = GIDD | {"algo.name": "gidd", "algo.p_uniform": share}
+        rows[f"gidd_small_pu{share}"] = own
+        rows[f"gidd_base_pu{share}"] = own | {"model.name": "base", "model.hidden_size": 1024}
+        plus = {"optim.weight_decay": 0.02, "trainer.max_steps": MILLION}
+        rows[f"gidd_small_pu{share}_262B"] = own | plus
+    return rows
+
+
+TABLE = table()
+
+
+def composed(*overrides: str) -> dict:
+    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
+        return main.compose(list(overrides))
+
+
+def test_every_recipe_is_in_the_table() -> None:
+    assert {file.stem for file in FOLDER.glob("*.yaml")} - OTHERS == set(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_recipe_has_the_published_numbers(name: str) -> None:
+    settings = composed(f"experiment={name}")
+    assert {key: lookup(settings, key) for key in TABLE[name]} == TABLE[name]
+    given = {"experiment"}
+    check(settings | {"mode": "benchmark"}, given)  # its teacher need not be there
+    together, alone = (settings["loader"][key] for key in ("global_batch_size", "batch_size"))
+    assert together % (16 * alone) == 0, "up to 16 GPUs"
+
+
+def test_no_two_recipes_train_in_one_directory() -> None:
+    names = [name for name in TABLE if not name.startswith(("lm1b", "text8"))]
+    places = {composed(f"experiment={name}")["checkpointing"]["save_dir"] for name in names}
+    assert len(places) == len(names)
+
+
+def test_a_teacher_that_is_not_there_is_named() -> None:
+    settings = composed("experiment=owt_distill", "training.finetune_path=nowhere")
+    with pytest.raises(FileNotFoundError, match=r"finetune_path=nowhere: there is no"):
+        check(settings, {"experiment", "training.finetune_path"})
+
+
+def test_a_recipe_yields_to_the_command_line() -> None:
+    given = ["experiment=gidd_base_pu0.2", "model=tiny", "data=wikitext2", "optim.lr=1e-4"]
+    settings = composed(*given, "trainer.max_steps=10")
+    assert settings["model"]["n_blocks"] == 8
+    assert settings["data"]["name"] == "wikitext2"
+    assert (settings["optim"]["lr"], settings["trainer"]["max_steps"]) == (1e-4, 10)

@@ -1,0 +1,76 @@
+"""How long a run has trained, over all its starts; ends it where it has trained long enough."""
+
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.trainer.states import TrainerFn
+
+SECONDS = "clock_seconds"  # of a checkpoint
+
+
+class Clock(L.Callback):
+    """Counts seconds of training without those of validation; what a kill threw away is not
+    counted.
+
+    With a `limit` the run ends after the first step beyond it, validated and saved, on all
+    processes at the same step."""
+
+    def __init__(self, limit: float | None = None):
+        if limit is not None and not limit > 0:
+            raise ValueError(f"training.max_seconds={limit}: must be positive")
+        self.limit = limit
+        self.spent = 0.0
+        self.since: float | None = None
+        self.step = 0
+
+    def seconds(self) -> float:
+        return self.spent + (0.0 if self.since is None else time.monotonic() - self.since)
+
+    def _pause(self) -> None:
+        self.spent, self.since = self.seconds(), None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.since, self.step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if self.limit is None or trainer.global_step == self.step:  # or accumulating gradients
+            return
+        self.step = trainer.global_step
+        over = self.seconds() >= self.limit
+        if trainer.strategy.reduce_boolean_decision(over, all=False):
+            trainer.should_stop = True
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._pause()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.since = time.monotonic()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._pause()
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[SECONDS] = self.seconds()
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.spent = trained_seconds(checkpoint) or 0.0
+
+
+def trained_seconds(checkpoint: dict[str, Any]) -> float | None:
+    """Of the run so far; a checkpoint of an earlier version knows the wall time alone, or None."""
+    seconds: float | None = checkpoint.get(SECONDS, checkpoint.get("train_seconds"))
+    return seconds

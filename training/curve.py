@@ -1,0 +1,80 @@
+"""The learning curve of a run as curve.csv in its directory: validation loss against steps, tokens
+and seconds."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import lightning as L
+from lightning.pytorch.trainer.states import TrainerFn
+
+CURVE = "curve.csv"
+
+
+class Point(NamedTuple):
+    """One validation: optimizer steps, tokens and seconds of training so far, nats per token."""
+
+    step: int
+    tokens: int
+    seconds: float
+    nats_per_token: float
+
+
+class Curve(L.Callback):
+    """Adds a point after every validation; a run that goes on from step n drops those beyond n."""
+
+    def __init__(self, file: Path, tokens_per_step: int, seconds: Callable[[], float]):
+        self.file = file
+        self.tokens_per_step = tokens_per_step
+        self.seconds = seconds
+        self.points: list[Point] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.points = [one for one in read_curve(self.file) if one.step <= trainer.global_step]
+        if self.file.exists():
+            self._write(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        step, nats = trainer.global_step, float(trainer.callback_metrics["val/nll"])
+        seconds = round(self.seconds(), 3)
+        self.points.append(Point(step, step * self.tokens_per_step, seconds, nats))
+        self._write(trainer)
+
+    def _write(self, trainer: L.Trainer) -> None:
+        """The whole file beside the old one, then in its place."""
+        if not trainer.is_global_zero:
+            return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        with beside.open("w", encoding="utf-8") as stream:
+            stream.write(as_csv(self.points))
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(self.file)
+
+
+def as_csv(points: Sequence[Point]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Point._fields)
+    writer.writerows(points)
+    return text.getvalue()
+
+
+def read_curve(file: Path) -> list[Point]:
+    """The points of a curve.csv, none where there is no file; ValueError for what is no curve."""
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        header, *rows = list(csv.reader(stream)) or [[]]
+    try:
+        if tuple(header) != Point._fields:
+            raise ValueError(f"its first line is not {','.join(Point._fields)}")
+        return [Point(int(s), int(t), float(at), float(nats)) for s, t, at, nats in rows]
+    except ValueError as error:
+        raise ValueError(f"{file}: no learning curve of this suite ({error})") from error
