@@ -31,11 +31,8 @@ def test_logits_move_away_from_those_without_the_prompt(name: str, weight: float
         found["guided"] = outputs(denoise(clamp(z)[rows], t, rows))
         torch.manual_seed(8)
         noise = process.prior((B, L))
-        for key, state in {
-            "with": z,
-            "without": torch.where(prompt, noise, clamp(z)[rows]),
-        }.items():
-            state = clamp(z)[rows] if key == "with" else state
+        shown = clamp(z)[rows]
+        for key, state in {"with": shown, "without": torch.where(prompt, noise, shown)}.items():
             found[key] = outputs(algorithm.prediction(algorithm.hidden(state, t)))
         return z
 
