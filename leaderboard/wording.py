@@ -7,7 +7,7 @@ from evaluation import schema
 
 SHOWN_SETTINGS = 3
 # Of a sampler: its name, what has a column, and what is said only where it differs.
-NOT_LISTED = ("predictor", "length", "steps", "network_evaluations")
+NOT_LISTED = ("predictor", "length", "steps", "network_evaluations", "judge", "quality", "tasks")
 
 
 def title(fields: dict[str, Any]) -> str:
