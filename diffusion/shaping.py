@@ -51,38 +51,16 @@ class Shaping:
         return logits
 
     def _in_nucleus(self, logits: Tensor) -> Tensor:
-        """Most nuclei are among the first tokens; what is larger is found without a sort."""
-        size = min(FIRST_LOOK, logits.shape[-1])
-        top = logits.topk(size)
-        p = (top.values - logits.logsumexp(-1, keepdim=True)).double().exp()
+        """Sums in float64 over sorted tokens: the first ones, or all where those are not enough."""
+        total = logits.logsumexp(-1, keepdim=True)
+        values, tokens = logits.topk(min(FIRST_LOOK, logits.shape[-1]))
+        if bool(((values - total).double().exp().sum(-1) <= self.top_p).any()):
+            values, tokens = logits.sort(descending=True)
+        p = (values - total).double().exp()
         mass = p.cumsum(-1)
-        if size < logits.shape[-1] and not bool((mass[:, -1] > self.top_p).all()):
-            p = logits.softmax(-1)
-            return logits.masked_fill(~_nucleus(p, self.top_p, self.nucleus), -math.inf)
         inside = mass - p < self.top_p if self.nucleus == NUCLEI[0] else mass <= self.top_p
         inside[:, 0] = True
-        return _only(logits, top.indices, inside)
-
-
-def _nucleus(p: Tensor, top_p: float, nucleus: str) -> Tensor:
-    """(n, V) bool from p (n, V): by bisection for the smallest p that is inside. Bits of positive
-    floats are in the order of their values, so it ends at that very number. Of tokens that are
-    equally likely the first ones are taken."""
-    whole = {torch.float32: torch.int32, torch.float64: torch.int64}[p.dtype]
-    low = torch.zeros_like(p[:, :1]).view(whole)
-    high = p.amax(-1, keepdim=True).view(whole) + 1
-    while bool((high - low > 1).any()):
-        middle = low + (high - low) // 2
-        enough = torch.where(p >= middle.view(p.dtype), p, 0).sum(-1, keepdim=True) >= top_p
-        low, high = torch.where(enough, middle, low), torch.where(enough, high, middle)
-    least = low.view(p.dtype)
-    above, equal = p > least, p == least
-    mass = torch.where(above, p, 0).sum(-1, keepdim=True, dtype=torch.float64)
-    rank = equal.cumsum(-1)
-    if nucleus == NUCLEI[0]:
-        return above | (equal & (mass + (rank - 1) * least < top_p))
-    first = ~above.any(-1, keepdim=True) & (rank == 1)
-    return above | (equal & ((mass + rank * least <= top_p) | first))
+        return _only(logits, tokens, inside)
 
 
 def _only(logits: Tensor, tokens: Tensor, inside: Tensor) -> Tensor:
