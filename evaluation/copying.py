@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RARE = 0.02
-LENGTHS = (4, 8, 16, 32, 64, 128)
+LENGTHS = (4, 8, 16, 32, 64)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits evenly spread
 
 Hashes = NDArray[np.uint64]
@@ -14,12 +14,14 @@ Hashes = NDArray[np.uint64]
 
 class Copies:
     """The n-grams of a training text, with n as the shortest of LENGTHS of which held-out text
-    shares so few that they cover at most 2 % of it (the longest that fits, where none does)."""
+    shares so few that they cover at most 2 % of it, and the longest of them where none does; never
+    more than half a text, so that what is copied from its middle shows too, but for texts that are
+    shorter than twice the shortest: those are compared whole."""
 
     def __init__(self, training: Sequence[Sequence[int]], held_out: Sequence[Sequence[int]]):
         self.training, self.known = training, np.empty(0, dtype=np.uint64)
         longest = min(max(map(len, training)), max(map(len, held_out)))
-        for self.n in [n for n in LENGTHS if n <= longest] or [longest]:
+        for self.n in [n for n in LENGTHS if 2 * n <= longest] or [longest]:
             self.known = np.unique(np.concatenate([_hashes(row, self.n) for row in training]))
             if self.shares(held_out).mean() <= RARE:
                 break

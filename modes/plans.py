@@ -25,7 +25,6 @@ class Plan(NamedTuple):
     batches: list[Batch]
     order: list[int]
     draws: bool
-    begins: int  # tokens that every text begins with
     names: list[str | int | None]  # of the tasks, in the order of the output
     protocol: dict[str, Any]
 
@@ -40,14 +39,14 @@ def plan(settings: build.Settings, run: build.Settings, tokenizer: Tokenizer, lo
         rows = texts.read_texts(file, tokenizer, start, longest)
         given = [Task(row, [i < begins for i in range(len(row))]) for row in rows]
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        return Plan(*in_batches(given, size), False, begins, names(given), {"texts": digest})
+        return Plan(*in_batches(given, size), False, names(given), {"texts": digest})
     count, prefixes_only = size * options["num_sample_batches"], run["algo"]["name"] == "ar"
     if not any(options[key] is not None for key in ("prompt", "infill", "tasks")):
         length = text_length(options, longest)
         blank = [tokenizer.vocab_size] * (length - begins)
         task = Task(start + blank, [i < begins for i in range(length)])
         every = [task] * count
-        return Plan(*in_batches(every, size), True, begins, names(every), {"length": length})
+        return Plan(*in_batches(every, size), True, names(every), {"length": length})
     text_length(options, longest)
     wanted = tasks.read_tasks(options, tokenizer, start, longest, prefixes_only)
     # A prompt is continued many times, a file's tasks are done num_sample_batches times each.
@@ -55,7 +54,7 @@ def plan(settings: build.Settings, run: build.Settings, tokenizer: Tokenizer, lo
     said = json.dumps([[task.tokens, task.fixed] for task in wanted])
     protocol = {"tasks": hashlib.sha256(said.encode()).hexdigest()}
     every = [task for task in wanted for _ in range(repeats)]
-    return Plan(*in_batches(every, size), True, begins, names(every), protocol)
+    return Plan(*in_batches(every, size), True, names(every), protocol)
 
 
 def names(wanted: Sequence[Task]) -> list[str | int | None]:

@@ -47,7 +47,6 @@ class Job(NamedTuple):
     trainer: L.Trainer
     judge: judging.Judge | None
     reference: list[list[int]] | None
-    begins: int  # tokens that every text begins with
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
@@ -65,9 +64,8 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     trainer = build.trainer(run.settings, [], fitting=False, share_batches=True)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
-    begins = len(plans.beginning(run.settings, tokenizer))
     reference = held_out_rows(settings, run.settings)
-    shared = (run, algo, tokenizer, algorithm, trainer, judge, reference, begins)
+    shared = (run, algo, tokenizer, algorithm, trainer, judge, reference)
     job, rows = Job(settings, *shared), []
     for number, (point, (plan, how)) in enumerate(zip(points, every, strict=True), start=1):
         here = {key: point[key] for key in swept}

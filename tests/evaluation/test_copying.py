@@ -32,3 +32,15 @@ def test_texts_shorter_than_every_length_are_compared_whole():
     copies = Copies([[1, 2, 3], [4, 5, 6]], [[1, 2, 4]])
     assert copies.n == 3
     assert copies.shares([[4, 5, 6], [4, 5, 7]]).tolist() == [1.0, 0.0]
+
+
+def test_copies_show_in_a_text_that_repeats_itself_and_without_its_first_token() -> None:
+    """Held-out text that shares long stretches leaves no n-gram that is rare in it, and what is
+    drawn is a token shorter than a block: the n-grams still fit into it."""
+    rng = np.random.default_rng(7)
+    common = rng.integers(0, 9, 100).tolist()
+    training = [[9, *common, *rng.integers(0, 9, 27).tolist()] for _ in range(20)]
+    held_out = [[9, *common, *rng.integers(0, 9, 27).tolist()] for _ in range(20)]
+    copies = Copies(training, held_out)
+    assert copies.shares([row[1:] for row in training]).mean() == 1
+    assert copies.shares([rng.integers(0, 9, 127).tolist()]).mean() == 0
