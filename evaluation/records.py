@@ -5,7 +5,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,19 +95,6 @@ def commit(folder: Path = Path(__file__).parent) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()
-
-
-def peak_memory_bytes() -> int:
-    """The most memory so far: of the current GPU where one is in use, else of the process."""
-    import torch
-
-    on_gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0
-    if on_gpu:
-        return on_gpu
-    import resource  # not on every system
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _file_name(record: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Tables of speed and memory: one for each machine, network size and length."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluation import schema
@@ -14,6 +14,7 @@ from leaderboard.tables import Column, Row, Table, Value, filled
 COLUMNS = (
     Column("trained, tokens/s", "training_speed", cells.amount, "tokens/s"),
     Column("training", "training_time", cells.duration, "s"),
+    Column("training peak", "training_peak_memory", cells.size, "bytes"),
     Column("drawn, tokens/s", "sampling_speed", cells.amount, "tokens/s"),
     Column("calls", "network_evaluations", cells.amount),
     Column("drawing peak", "sampling_peak_memory", cells.size, "bytes"),
@@ -31,6 +32,7 @@ SENTENCE = (
     "Speeds of single commands have no standard error: differences of some per cent mean nothing, "
     "and no row is bold."
 )
+TRAINED = "train_peak_memory_bytes"
 MACHINE = ("cpu", "threads", "gpu", "gpus")
 
 
@@ -90,14 +92,18 @@ def _row(entry: Entry, sampled: Mapping[str, Record]) -> Row:
     values: dict[str, Value] = {
         "training_speed": tokens / seconds if tokens and seconds else None,
         "training_time": seconds,
+        "training_peak_memory": _most(run.fields["also"].get(TRAINED) for run in own),
         "evaluation_time": sum(run.fields["wall_time_s"] for run in own) / len(own),
         "evaluation_peak_memory": max(run.fields["peak_memory_bytes"] for run in own),
         "sampling_speed": mean_also(here, "tokens_per_second"),
-        "sampling_peak_memory": max(
-            (one.fields["peak_memory_bytes"] for one in here), default=None
-        ),
+        "sampling_peak_memory": _most(one.fields["peak_memory_bytes"] for one in here),
         "network_evaluations": mean_also(here, "network_evaluations"),
         "parameters": fields["network"]["parameters"],
         "sampler": " or ".join(sorted({wording.drawn(one.fields, None) for one in here})),
     }
     return Row(entry.name, values, (*own, *here))
+
+
+def _most(values: Iterable[int | None]) -> int | None:
+    """The largest that is known."""
+    return max((value for value in values if value is not None), default=None)

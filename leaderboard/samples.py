@@ -87,7 +87,7 @@ def _table(group: Sequence[Record], runs: Runs) -> Table:
         caption=f"{_about(fields)} {LEGEND}",
         columns=filled(COLUMNS, rows),
         rows=tuple(rows),
-        sentence=f"{NO_BEST} {_divergences(rows)}{wording.conflicts(entries)}",
+        sentence=f"{NO_BEST} {_judging(entries)}{_divergences(rows)}{wording.conflicts(entries)}",
     )
 
 
@@ -117,6 +117,22 @@ def _row(entry: Entry) -> Row:
         "reference_distinct_2": mean_also(own, "reference_distinct_2"),
     }
     return Row(entry.name, values, tuple(own), entry.conflict)
+
+
+def _judging(entries: Sequence[Entry]) -> str:
+    """A sentence for the rows whose own network is the judge."""
+    own = [entry.name for entry in entries if any(map(_judges_itself, entry.records))]
+    if not own:
+        return ""
+    return (
+        f"The judge is {' and '.join(dict.fromkeys(own))} itself: its own samples are as likely to "
+        f"it as it drew them, which says nothing against others. "
+    )
+
+
+def _judges_itself(record: Record) -> bool:
+    judge = record.fields["also"].get("gen_ppl_judge") or {}
+    return judge.get("judge_digest") == record.fields["training"]["checkpoint_digest"] is not None
 
 
 def _divergences(rows: Sequence[Row]) -> str:

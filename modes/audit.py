@@ -20,6 +20,7 @@ from modes import audit_table, build, judging, plans, saved
 from modes.audit_run import device, samples
 from modes.held_out import held_out_rows
 from modes.quality import Held, quality
+from training.memory import peak_memory_bytes
 
 Rows = list[list[int]]
 TRAINING_TOKENS = 2_000_000  # at most, at equal distances in the training text
@@ -143,7 +144,7 @@ def record(
         "commit": records.commit(),
         "hardware": records.hardware(),
         "wall_time_s": time.monotonic() - started,
-        "peak_memory_bytes": records.peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "also": found | {"fooled": fooled},
     }

@@ -28,6 +28,7 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
         return
     left = [(row, [stage.kind for stage in work.left(row)]) for row in rows]
     unfinished = [(row, stages) for row, stages in left if stages]
+    unfinished.sort(key=lambda one: one[0].waits)  # the judge of the others first
     for row in (row for row, stages in left if not stages):
         print(f"{row.name}: finished before", file=sys.stderr)
     overview = benchmark_progress.Overview(len(unfinished), sys.stderr.isatty())
@@ -39,4 +40,8 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
         leaderboard.run(settings, overrides, compose)
     if failures:
         print("\n".join(map(str, failures)), file=sys.stderr)
+        for row in rows:
+            if row.judge is not None and row.waits and not work.is_judged(row):
+                reason = benchmark_stages.WAITING.format(row.judge.name)
+                print(f"not done: {row.name}, sample_eval: {reason}", file=sys.stderr)
         sys.exit(1)

@@ -13,6 +13,7 @@ from modes.benchmark_rows import Row, key_of
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "benchmark.sh"
 OF_JOBS = ("benchmark.jobs", "benchmark.row")
+LATE = "after it, once more, for samples that had to wait for their judge"
 
 
 def command(overrides: Sequence[str]) -> list[str]:
@@ -34,12 +35,26 @@ def show(rows: Sequence[Row], overrides: Sequence[str]) -> None:
     for row in rows:
         line = shlex.join([*command(overrides), f"benchmark.row={row.number}"])
         print(f"{line}  # {row.name}")
-    settings = [f"{key}={value}" for key, value in environment().items()]
-    print(f"# or as one array of jobs:\n{shlex.join(['env', *settings, *array(rows, overrides)])}")
+    settings = ["env", *(f"{key}={value}" for key, value in environment().items())]
+    print(f"# or as one array of jobs:\n{shlex.join([*settings, *array(rows, overrides)])}")
+    late = [row for row in rows if row.waits]
+    if late:
+        again = shlex.join([*settings, *array(late, overrides, after="JOB")])
+        print(f"# {LATE}, JOB is the number of that array:\n{again}")
 
 
 def submit(rows: Sequence[Row], overrides: Sequence[str]) -> None:
-    line = array(rows, overrides)
+    job = _submitted(array(rows, overrides))
+    print(f"job {job}: {len(rows)} rows")
+    for row in rows:
+        print(f"  {row.number}: {row.name}")
+    late = [row for row in rows if row.waits]
+    if late:
+        print(f"job {_submitted(array(late, overrides, after=job))}: {LATE}")
+
+
+def _submitted(line: list[str]) -> str:
+    """The number of the job."""
     if shutil.which(line[0]) is None:
         raise ValueError(
             "benchmark.jobs=slurm: there is no sbatch on this machine; benchmark.jobs=print "
@@ -49,15 +64,16 @@ def submit(rows: Sequence[Row], overrides: Sequence[str]) -> None:
     if done.returncode:
         reason = " ".join((done.stderr or done.stdout).split())
         raise ValueError(f"benchmark.jobs=slurm: sbatch refused: {reason}")
-    print(f"{done.stdout.strip()}: {len(rows)} rows")
-    for row in rows:
-        print(f"  {row.number}: {row.name}")
+    return done.stdout.strip().partition(";")[0]  # a name of the cluster may follow
 
 
-def array(rows: Sequence[Row], overrides: Sequence[str]) -> list[str]:
-    """Account, partition and time come from sbatch's own environment (SBATCH_ACCOUNT, ...)."""
+def array(rows: Sequence[Row], overrides: Sequence[str], after: str | None = None) -> list[str]:
+    """sbatch for the rows, once the job `after` has ended. Account, partition and time come from
+    sbatch's own environment (SBATCH_ACCOUNT, ...)."""
     own = [text for text in overrides if key_of(text) not in (*OF_JOBS, "mode")]
-    return ["sbatch", f"--array=0-{len(rows) - 1}", str(SCRIPT), *own]
+    numbers = ",".join(str(row.number) for row in rows)
+    when = [] if after is None else [f"--dependency=afterany:{after}"]
+    return ["sbatch", "--parsable", f"--array={numbers}", *when, str(SCRIPT), *own]
 
 
 def environment() -> dict[str, str]:

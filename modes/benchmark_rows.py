@@ -15,8 +15,9 @@ OWN = ("mode", "algo", "seed", "benchmark")  # what a row says itself
 UNITS = ("tokens", "steps", "seconds")
 MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 JOBS = ("print", "slurm")
+JUDGE = "gen_ppl_eval_model_name_or_path"  # of the keys of eval
 MOST_POINTS = 10  # of a learning curve, unless the user says how often to validate
-CURVE_BATCHES = 5  # of each of them
+CURVE_BATCHES = 2  # of each of them
 LENGTHS = ("trainer.max_steps", "experiment")  # what says how long a run is, but for a budget
 LOOKS = ("trainer.val_check_interval", "trainer.limit_val_batches", "experiment")
 
@@ -27,6 +28,7 @@ class Options(NamedTuple):
     algos: list[str]
     seeds: list[int] | None = None
     budget: str | None = None
+    judge: bool = True
     jobs: str | None = None
     row: int | None = None
 
@@ -45,11 +47,17 @@ class Row(NamedTuple):
     name: str
     overrides: list[str]
     settings: Settings
+    judge: "Row | None" = None  # the row whose network judges the samples of this one
 
     @property
     def folder(self) -> str:
         folder: str = self.settings["checkpointing"]["save_dir"]
         return folder
+
+    @property
+    def waits(self) -> bool:
+        """Whether its samples need the training of another row."""
+        return self.judge is not None and self.judge.number != self.number
 
 
 def options(settings: Settings) -> Options:
@@ -60,6 +68,8 @@ def options(settings: Settings) -> Options:
             raise ValueError(f"benchmark.{key}={value}: a list is needed, nothing in it twice")
     if not all(type(seed) is int and seed >= 0 for seed in chosen.seeds or []):
         raise ValueError(f"benchmark.seeds={chosen.seeds}: whole numbers from 0 are needed")
+    if type(chosen.judge) is not bool:
+        raise ValueError(f"benchmark.judge={chosen.judge}: true or false")
     if chosen.jobs is not None and chosen.jobs not in JOBS:
         raise ValueError(f"benchmark.jobs={chosen.jobs!r}: choose from {', '.join(JOBS)}")
     if chosen.row is not None and (chosen.jobs is not None or type(chosen.row) is not int):
@@ -94,9 +104,26 @@ def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list
     keys = {key_of(text) for text in overrides}
     usual = "benchmark.budget" not in keys and keys & set(LENGTHS)
     limit = None if usual else budget(chosen.budget)  # the default one gives way
-    made = [_row(number, *pairs[number], kept, limit, compose) for number in wanted]
-    _check_apart(made)
-    return made
+    every = {number: _row(number, *pairs[number], kept, limit, compose) for number in wanted}
+    judge = _judge(chosen, settings, pairs)
+    if judge is not None:
+        made = every.get(judge) or _row(judge, *pairs[judge], kept, limit, compose)
+        every = {number: _judged(row, made) for number, row in every.items()}
+    _check_apart(list(every.values()))
+    return list(every.values())
+
+
+def _judge(chosen: Options, settings: Settings, pairs: Sequence[tuple[str, int]]) -> int | None:
+    """The number of the row that judges the samples of all: the first one of algo=ar, unless the
+    user names a judge, or wants none."""
+    if not chosen.judge or settings["eval"][JUDGE] is not None:
+        return None
+    return next((number for number, (algo, _) in enumerate(pairs) if algo == "ar"), None)
+
+
+def _judged(row: Row, judge: Row) -> Row:
+    own = row.settings["eval"] | {JUDGE: judge.folder}
+    return row._replace(settings=row.settings | {"eval": own}, judge=judge)
 
 
 def key_of(override: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
-from data.tokenizers import make_tokenizer
+from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.records import Record, read_records
 from evaluation.schema import plain
 from modes import (
@@ -24,7 +24,10 @@ from modes import (
     train,
     zero_shot,
 )
-from modes.benchmark_rows import MARK, Compose, Row, Settings, key_of
+from modes.benchmark_rows import JUDGE, MARK, Compose, Row, Settings, key_of
+from training.memory import forget_peak
+
+WAITING = "its samples wait for {}, which judges them; the same command goes on"
 
 
 class Stage(NamedTuple):
@@ -40,6 +43,7 @@ class Work:
     def __init__(self, compose: Compose):
         self.compose = compose
         self._opened: dict[str, TokenDataModule] = {}
+        self._judges: dict[tuple[str, str], dict[str, Any]] = {}
 
     def check(self, row: Row) -> None:
         """Refuses, before anything is trained, what would end a later stage of the row."""
@@ -71,14 +75,29 @@ class Work:
         own = [one for one in records if digest_of(one) == run.digest]
         unread = self._unread(run, reads, row, own)
         stages = [] if unread is None else [self._reading(row, unread)]
-        missing = [one for one in points(row) if not self._drawn(at(draws, one), row, own)]
+        missing = points(row)  # a judge that is not trained yet has judged nothing
+        if self.is_judged(row):
+            missing = [one for one in missing if not self._drawn(at(draws, one), row, own)]
         return stages + [self._drawing(row, at(draws, one)) for one in missing]
 
     def run(self, row: Row) -> None:
-        """What is left of a row, each stage announced on stderr."""
+        """What is left of a row, each stage announced on stderr; the samples only where the row
+        that judges them has been trained."""
         for stage in self.left(row):
+            if stage.kind == "sample_eval" and not self.is_judged(row):
+                assert row.judge is not None
+                print(f"{row.name}: {WAITING.format(row.judge.name)}", file=sys.stderr)
+                return
             print(f"{MARK}{stage.kind}", file=sys.stderr, flush=True)
+            forget_peak()
             stage.run()
+
+    def is_judged(self, row: Row) -> bool:
+        """Whether the samples of the row can be judged, as far as its judge is a row."""
+        if row.judge is None:
+            return True
+        its = row.judge.settings
+        return train.has_finished(train.resumed(its), its)
 
     def _reading(self, row: Row, settings: Settings) -> Stage:
         work = partial(ppl_eval.run, settings, evaluated_by(row), self.compose)
@@ -127,9 +146,7 @@ class Work:
         plan, how = sample_eval.planned(settings, run, algo, tokenizer, options)
         said = plan.protocol | (how.protocol() if plan.draws else {})
         said |= sample_eval.corrected_how(options)
-        judge = judging.open_judge(settings, tokenizer)
-        if judge is not None:
-            said |= {"judge": judge.evidence, "quality": settings["eval"]["quality_protocol"]}
+        said |= self._judged_how(settings, tokenizer)
         wanted = {
             "metric": "entropy" if plan.draws else "corrected_entropy",
             "seed": settings["seed"],
@@ -140,6 +157,14 @@ class Work:
         weights = saved.averaged(run)
         alike = [one for one in own if one.fields["training"]["averaged_weights"] == weights]
         return any(agrees(one, wanted) for one in alike)
+
+    def _judged_how(self, settings: Settings, tokenizer: Tokenizer) -> dict[str, Any]:
+        """Who judges and how; a judge is loaded once for all rows with the same tokenizer."""
+        key = str(settings["eval"][JUDGE]), tokenizer.digest
+        if key not in self._judges:
+            judge = judging.open_judge(settings, tokenizer)
+            self._judges[key] = sample_eval.judged_how(judge, settings)
+        return self._judges[key]
 
 
 def evaluation(row: Row, mode: str) -> Settings:

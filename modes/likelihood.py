@@ -16,6 +16,7 @@ from evaluation.records import write_record
 from evaluation.validation import Validation
 from modes import attached, build, protocol, saved
 from training.clock import trained_seconds
+from training.memory import PEAK
 from training.progress import RunProgress
 
 
@@ -97,6 +98,7 @@ def also(likelihood: Likelihood, data: TokenDataModule, run: saved.Saved) -> dic
         "passes": likelihood.passes,
         "reference_entropy": reference_entropy(data),
         "train_seconds": trained_seconds(run.checkpoint),
+        "train_peak_memory_bytes": run.checkpoint.get(PEAK),  # older runs do not say
     }
     if data.valid_bytes_per_token:
         values["bits_per_byte"] = bits_per_byte(

@@ -22,6 +22,7 @@ from modes import build, oracle_report, oracle_split, sampling, saved
 from modes.checks_drawing import check_sampling
 from modes.checks_oracle import check_oracle, check_samplers, samplers_of
 from modes.oracle_report import PERFECT, RUN, Row
+from training.memory import peak_memory_bytes
 
 FLOOR = 1  # what a stream of random numbers is for
 
@@ -172,7 +173,7 @@ def described(subject: Subject, run: saved.Saved | None, started: float) -> dict
         "commit": records.commit(),
         "hardware": records.hardware(),
         "wall_time_s": time.monotonic() - started,
-        "peak_memory_bytes": records.peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
         "config": subject.settings,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

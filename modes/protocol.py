@@ -11,6 +11,8 @@ from modes import build, saved
 # What the default protocol does. A record says them where they differ: so its digest stays that of
 # earlier versions, which knew nothing else.
 PASSES, PRECISION = 4, "32-true"
+# Of a named protocol, what may be another without making another quantity of it.
+FREE = ("eval.passes", "trainer.precision")
 
 
 def applied(settings: build.Settings, preset: Mapping[str, Any], given: set[str]) -> build.Settings:
@@ -55,13 +57,28 @@ def _check(settings: build.Settings) -> None:
 
 def fields(run: saved.Saved, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
     """The `protocol` of a record: everything that changes its number but the run itself."""
-    chosen = run.settings["eval"]
+    chosen, changed = run.settings["eval"], changes(run.settings)
     times, batch, passes = chosen["times"], chosen["batch_mean"], chosen["passes"]
     return (
         data.protocol()
         | {"weights": "averaged" if saved.averaged(run) else "raw"}
         | {"times": "(0, 1)" if times is None else f"uniform in {times}, noise as in training"}
         | ({} if batch is None else {"mean": f"of the token means of {batch} sequences each"})
+        | ({} if not changed else {"changed": changed})
         | ({} if passes == PASSES else {"passes": passes})
         | ({} if trainer.precision == PRECISION else {"precision": trainer.precision})
     )
+
+
+def changes(settings: build.Settings) -> list[str]:
+    """The keys of the named protocol that the command line has other values for."""
+    preset = settings["protocol"]
+    said = {
+        f"{group}.{key}": (value, settings[group].get(key))
+        for group, keys in preset.items()
+        if isinstance(keys, Mapping)
+        for key, value in keys.items()
+    }
+    if "split" in preset and settings["data"].get("corpus") == "hub":
+        said["data.valid_split"] = preset["split"], settings["data"]["valid_split"]
+    return sorted(key for key, (value, own) in said.items() if value != own and key not in FREE)

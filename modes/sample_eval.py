@@ -117,7 +117,7 @@ def evaluate(
     started, run, trainer, settings = time.monotonic(), job.run, job.trainer, job.settings
     folder = run.file.parent.parent / "samples"
     said = plan.protocol | (how.protocol() if plan.draws else {}) | corrected_how(options)
-    said |= judged_how(job)
+    said |= judged_how(job.judge, settings)
     what = {key: value for key, value in options.items() if key not in NOT_THE_TEXTS}
     weights = {"checkpoint": run.digest, "averaged": saved.averaged(run)}
     kept = Kept(folder, [what, weights, settings["seed"], [*map(list, plan.batches)]])
@@ -205,12 +205,12 @@ def corrected_how(options: dict[str, Any]) -> dict[str, Any]:
     return {key: options[key] for key, default in known if options[key] != default}
 
 
-def judged_how(job: Job) -> dict[str, Any]:
-    """Who judges and how, where somebody does."""
-    if job.judge is None:
+def judged_how(judge: judging.Judge | None, settings: build.Settings) -> dict[str, Any]:
+    """Who judges and how, where somebody does; not where on this machine it lies."""
+    if judge is None:
         return {}
-    judge = {key: value for key, value in job.judge.evidence.items() if key != "judge"}
-    return {"judge": judge, "quality": job.settings["eval"]["quality_protocol"]}
+    known = {key: value for key, value in judge.evidence.items() if key != "judge"}
+    return {"judge": known, "quality": settings["eval"]["quality_protocol"]}
 
 
 def correction(options: dict[str, Any]) -> drawing.Correct | None:

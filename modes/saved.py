@@ -15,6 +15,7 @@ from training.checkpoint import (
     read_checkpoint,
     tokens_seen,
 )
+from training.memory import peak_memory_bytes
 
 TAKEN_FROM_RUN = ("algo", "model", "noise", "training")
 # The rest of the configuration in a record is the run's.
@@ -134,7 +135,7 @@ def evidence(saved: Saved, algorithm: Algorithm, started: float) -> dict[str, An
         "commit": records.commit(),
         "hardware": records.hardware(),
         "wall_time_s": time.monotonic() - started,
-        "peak_memory_bytes": records.peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
         "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -20,7 +20,7 @@ from training.checkpoint import LAST, Checkpoints, read_checkpoint
 from training.clock import Clock, trained_seconds
 from training.curve import CURVE, Curve
 from training.ema import EMA
-from training.memory import keep_freed_memory
+from training.memory import PeakMemory, keep_freed_memory
 from training.progress import RunProgress
 
 # What may differ between the start of a run and its continuation: groups, and single keys.
@@ -88,6 +88,7 @@ def watching(
         Validation(),
         RunProgress(name, tokens, clock),
         Curve(directory / CURVE, tokens, clock.seconds),
+        PeakMemory(),
         Checkpoints(directory / "checkpoints", every, settings, origin),
     ]
 

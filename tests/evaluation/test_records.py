@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.records import commit, hardware, peak_memory_bytes, read_records, write_record
+from evaluation.records import commit, hardware, read_records, write_record
 
 
 def test_round_trip(tmp_path, make_fields):
@@ -234,13 +234,3 @@ def test_no_commit_without_a_repository_or_git(tmp_path, monkeypatch):
     assert commit(tmp_path) is None
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit() is None
-
-
-@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="needs Linux's /proc")
-def test_peak_memory_is_between_what_is_held_and_what_there_is():
-    held = np.ones(4 << 20)
-    page = os.sysconf("SC_PAGE_SIZE")
-    resident = int(Path("/proc/self/statm").read_text().split()[1]) * page
-    slack = 1 << 20  # the kernel sums its counts of several threads now and then
-    assert held.nbytes < resident <= peak_memory_bytes() + slack
-    assert peak_memory_bytes() < os.sysconf("SC_PHYS_PAGES") * page

@@ -59,6 +59,7 @@ def test_the_same_protocol(owt):
         ({"config": {"protocol": {"name": "default"}}}, "split"),
         ({"config": {"protocol": {"name": "duo-lm1b"}}}, "split"),
         ({"protocol": {"framing": "bos"}}, "protocol"),
+        ({"protocol": {"changed": ["data.max_eval_blocks"]}}, "protocol"),
         ({"protocol": {"insert_eos": False}}, "protocol"),
         ({"config": {"eval": {"times": None}}}, "protocol"),
         ({"config": {"model": {"n_blocks": 8}}}, "size"),

@@ -55,6 +55,13 @@ def test_samples_that_cannot_be_compared_never_share_a_table(board, sample, othe
     assert [len(table.rows) for table in of_kind(records, "samples")] == [1, 1]
 
 
+def test_a_judge_of_its_own_samples_is_named(board, sample):
+    (alone,) = of_kind(board(judged(sample, "mdlm", 30.0, 5.1)), "samples")
+    assert "itself" not in alone.sentence
+    (table,) = of_kind(board(judged(sample, "j", 20.0, 4.9)), "samples")  # beside the other
+    assert "The judge is j itself" in table.sentence
+
+
 def test_samplers_are_rows_and_seeds_are_not(board, sample):
     def drawn(steps, seed, gen_ppl, network_evaluations):
         sampler = {"predictor": "ancestral", "steps": steps}
@@ -154,7 +161,7 @@ def test_cost_is_of_one_machine(board, algorithm, sample):
     gpu = {"cpu": "a processor", "gpu": "H", "gpus": 8}
     measured = {"tokens_per_second": 500.0, "network_evaluations": 128}
     records = board(
-        algorithm("mdlm", 13.0, also={"train_seconds": 100.0}),
+        algorithm("mdlm", 13.0, also={"train_seconds": 100.0, "train_peak_memory_bytes": 7}),
         algorithm("ar", 11.0, also={"train_seconds": 50.0}),
         algorithm("gidd", 12.0, hardware=gpu, also={"train_seconds": 10.0}),
         sample("mdlm", 5.0, also=measured),
@@ -164,6 +171,8 @@ def test_cost_is_of_one_machine(board, algorithm, sample):
     ar, mdlm = here.rows
     assert mdlm.values["training_speed"] == 2_621_440.0
     assert mdlm.values["sampling_speed"] == 500.0
+    assert mdlm.values["training_peak_memory"] == 7
+    assert ar.values["training_peak_memory"] is None  # an older run
     assert ar.values["sampling_speed"] is None  # drawn on another machine
     assert there.title == "cost: small on 8 x H"
     assert "no standard error" in here.sentence

@@ -11,7 +11,8 @@ from hydra import initialize_config_dir
 
 import main
 from modes import benchmark
-from modes.benchmark_jobs import SCRIPT
+from modes.benchmark_jobs import LATE, SCRIPT
+from modes.benchmark_rows import JUDGE
 from tests.modes.conftest import ROOT
 
 GIVEN = ["mode=benchmark", "benchmark.algos=[ar,mdlm]", "benchmark.budget=2k steps"]
@@ -39,20 +40,37 @@ def test_printed_commands_are_the_rows(capsys: pytest.CaptureFixture[str]) -> No
     assert commands[2] == [*first, "benchmark.row=1"]
     assert lines[2].endswith("# mdlm, seed 5")
     places = [f"SUITE_PYTHON={sys.executable}", f"SUITE_WORK={Path.cwd()}"]
-    assert commands[4] == ["env", *places, "sbatch", "--array=0-1", str(SCRIPT), *GIVEN[1:]]
-    assert commands[6] == [*first[:2], "mode=leaderboard", "results_dir=here"]
+    start = ["env", *places, "sbatch", "--parsable"]
+    assert commands[4] == [*start, "--array=0,1", str(SCRIPT), *GIVEN[1:]]
+    late = ["--array=1", "--dependency=afterany:JOB"]  # mdlm, whose judge is ar
+    assert commands[6] == [*start, *late, str(SCRIPT), *GIVEN[1:]]
+    assert commands[8] == [*first[:2], "mode=leaderboard", "results_dir=here"]
 
 
-def test_one_array_is_submitted(
+@pytest.mark.parametrize(
+    "more", [["benchmark.judge=false"], ["benchmark.algos=[mdlm]"], [f"eval.{JUDGE}=gpt2"]]
+)
+def test_rows_that_wait_for_nobody_are_one_array(
+    capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    run("benchmark.jobs=print", *more)
+    assert "--dependency" not in capsys.readouterr().out
+
+
+def test_an_array_is_submitted_and_once_more_what_waits_for_its_judge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stub(tmp_path, "sbatch", f'printf "%s\\n" "$SUITE_WORK" "$@" > {tmp_path}/said; echo "job 41"')
+    said = f'printf "%s\\n" "$SUITE_WORK" "$@" >> {tmp_path}/said'
+    stub(tmp_path, "sbatch", f"{said}; echo '41;cluster'")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     run("benchmark.jobs=slurm")
-    said = (tmp_path / "said").read_text().splitlines()
-    assert said == [str(Path.cwd()), "--array=0-1", str(SCRIPT), *GIVEN[1:]]
-    out = capsys.readouterr().out
-    assert out.splitlines()[:3] == ["job 41: 2 rows", "  0: ar, seed 5", "  1: mdlm, seed 5"]
+    start, rest = [str(Path.cwd()), "--parsable"], [str(SCRIPT), *GIVEN[1:]]
+    late = ["--array=1", "--dependency=afterany:41"]
+    lines = (tmp_path / "said").read_text().splitlines()
+    assert lines == [*start, "--array=0,1", *rest, *start, *late, *rest]
+    out = capsys.readouterr().out.splitlines()
+    assert out[:3] == ["job 41: 2 rows", "  0: ar, seed 5", "  1: mdlm, seed 5"]
+    assert out[3] == f"job 41: {LATE}"
 
 
 def test_no_slurm_and_a_refusing_one_are_one_line(

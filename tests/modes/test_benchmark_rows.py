@@ -6,7 +6,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.benchmark_rows import Budget, Row, budget, rows
+from modes.benchmark_rows import JUDGE, Budget, Row, budget, rows
 from tests.modes.conftest import ROOT
 
 PLACE = "checkpointing.save_dir=runs/${algo.name}-${seed}"
@@ -37,6 +37,19 @@ def test_one_row_is_the_same_alone() -> None:
     )
     assert alone == [together[2]]
     assert alone[0].name == "mdlm, seed 1"
+
+
+def test_the_first_row_of_ar_judges_the_samples_of_all() -> None:
+    both = ["benchmark.algos=[mdlm,ar]", "benchmark.seeds=[1,2]"]
+    found = made(*both)
+    assert {row.judge and row.judge.name for row in found} == {"ar, seed 1"}
+    assert [row.waits for row in found] == [True, True, False, True]
+    assert {row.settings["eval"][JUDGE] for row in found} == {found[2].folder}
+    (alone,) = made("benchmark.algos=[mdlm]")
+    (unjudged,) = made("benchmark.algos=[ar]", "benchmark.judge=false")
+    (another,) = made("benchmark.algos=[ar]", f"eval.{JUDGE}=gpt2")
+    assert [row.judge for row in (alone, unjudged, another)] == [None] * 3
+    assert another.settings["eval"][JUDGE] == "gpt2"
 
 
 def test_keys_of_the_algorithms_and_published_recipes_stay() -> None:
@@ -111,6 +124,7 @@ REFUSED = {
     "benchmark.algos=[udlm,duo_base]": r"udlm, seed 1 and duo_base, seed 1 would share it",
     "checkpointing.save_dir=here": r"save_dir=here: ar, seed 1 and mdlm, seed 1 would",
     "benchmark.jobs=pbs": r"benchmark.jobs='pbs': choose from print, slurm",
+    "benchmark.judge=maybe": r"benchmark.judge=maybe: true or false",
     "benchmark.row=8": r"benchmark.row=8: from 0 to 7",
     "benchmark.row=1 benchmark.jobs=print": r"benchmark.row=1: a number, and no benchmark.jobs",
     "noise=cosine benchmark.algos=[mdlm,gidd]": r"noise=cosine: algo=gidd takes no noise key",

@@ -128,6 +128,27 @@ def test_a_run_beyond_the_budget_and_another_one_are_refused(trained: list[str])
         left(trained, "optim.lr=0.1")
 
 
+def test_samples_wait_for_the_row_that_judges_them(
+    base: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [f"checkpointing.save_dir='{tmp_path}/${{algo.name}}'", f"results_dir={tmp_path}/all"]
+    both = [*base, *places, "benchmark.algos=[mdlm,ar]"]
+    mdlm, ar = ([*both, f"benchmark.row={number}"] for number in (0, 1))
+    assert left(mdlm, run=True) == EVERYTHING
+    assert "mdlm, seed 1: its samples wait for ar, seed 1" in capsys.readouterr().err
+    assert left(mdlm) == ["sample_eval"]
+    assert left(ar, run=True) == EVERYTHING
+    assert left(mdlm, run=True) == ["sample_eval"]
+    assert left(mdlm) == left(ar) == []
+    records = [json.loads(file.read_text()) for file in (tmp_path / "all").glob("*.json")]
+    judged = {one["algo"]: one["also"] for one in records if one["metric"] == "entropy"}
+    assert judged.keys() == {"mdlm", "ar"}
+    for also in judged.values():
+        assert also["gen_ppl"] > 1
+        assert also["gen_ppl_judge"]["judge"] == f"{tmp_path}/ar"
+    assert left(mdlm, "benchmark.judge=false") == ["sample_eval"]  # unjudged ones are others
+
+
 def test_a_budget_in_seconds_ends_a_run_and_its_record_says_so(
     base: list[str], tmp_path: Path
 ) -> None:
@@ -165,6 +186,7 @@ def test_a_record_has_its_curve_beside_it(trained: list[str]) -> None:
     assert seconds[-1] <= record["also"]["train_seconds"]
     nats = [float(point["nats_per_token"]) for point in points]
     assert nats[-1] < nats[0]
+    assert 0 < record["also"]["train_peak_memory_bytes"] < 1 << 40
 
 
 def test_a_record_has_its_sequences_beside_it(trained: list[str]) -> None:

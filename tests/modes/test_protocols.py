@@ -153,6 +153,26 @@ def test_single_keys_win_over_a_preset(tmp_path: Path) -> None:
     assert (own["trainer"]["precision"], own["model"]["length"]) == ("32-true", 16)
 
 
+def test_a_record_says_what_of_its_named_protocol_was_changed(tmp_path: Path) -> None:
+    free = ["eval.passes=7", "trainer.precision=32-true"]
+    for name, length in (("duo-lm1b", 2048), ("zero-shot", LENGTH)):
+        own = evaluation(tmp_path, f"protocol={name}", *free, length=length)
+        assert "changed" not in said(own), name
+    given = ["data.max_eval_blocks=2", "model.length=16", "eval.disable_ema=true"]
+    fields = said(evaluation(tmp_path, "protocol=duo-lm1b", *given, *free, length=2048))
+    assert fields["changed"] == ["data.max_eval_blocks", "eval.disable_ema", "model.length"]
+
+
+def test_another_split_is_a_change(tmp_path: Path) -> None:
+    stored = compose("data=text", "model.length=2048", "data.path=x")
+    for more, changed in (([], []), (["data.valid_split=train"], ["data.valid_split"])):
+        overrides = [*EVALUATION, "protocol=duo-lm1b", "data=lm1b", *more]
+        settings, given = compose(*overrides), saved.keys_of(overrides)
+        merged = saved.merged(settings, stored, given)
+        own = protocol.applied(merged, settings["protocol"], given)
+        assert protocol.changes(own) == changed
+
+
 def test_the_default_says_no_more_than_before(tmp_path: Path) -> None:
     """So that records of earlier versions and new ones stand in one table."""
     fields = said(evaluation(tmp_path))
