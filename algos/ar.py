@@ -8,7 +8,6 @@ from torch import Tensor
 
 from algos.base import Algorithm, Batch
 from algos.guidance import Guidance
-from backbones import KVCache
 from diffusion.bound import next_token_nats
 from diffusion.chunked import Prediction, chunked
 
@@ -44,10 +43,10 @@ class AR(Algorithm):
             raise ValueError("algo=ar takes prefixes only: every text begins with what is given")
         if guidance is not None:
             raise ValueError("sampling.guidance: algo=ar has no prediction without its prompt")
-        cache = KVCache(tokens.shape[1])
+        read = self.backbone.decoder(tokens.shape[1])
 
         def step(newest: Tensor) -> Prediction:
             self.network_evaluations += len(newest)
-            return self.prediction(self.backbone(newest, cache=cache))
+            return self.prediction(read(newest)[:, -1:])
 
         return sampler(step, tokens, given)

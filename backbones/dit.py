@@ -1,7 +1,6 @@
 """The diffusion transformer of MDLM, DUO and GIDD, and its causal form for AR."""
 
 import math
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from backbones.attention import pick_attention
-from backbones.cache import KVCache
+from backbones.decoding import Decoder
 from backbones.layers import Block, LevelEmbedding, Norm, SelfAttention, zero_linear
 from backbones.rotary import Rotary, rotary_table
 
@@ -68,24 +67,26 @@ class DiT(nn.Module):
         tokens: Tensor,
         level: Tensor | None = None,
         weights: Tensor | None = None,
-        cache: KVCache | None = None,
     ) -> Tensor:
         """Hidden states (B, L, D) of tokens (B, L), of soft tokens (B, L, K) with weights, or of
         embeddings (B, L, D) that the caller has mixed.
 
-        level (B,) is the noise level, None feeds zeros; a cache holds the tokens before these.
+        level (B,) is the noise level, None feeds zeros.
         """
-        self._check_inputs(tokens, level, weights, cache)
+        self._check_inputs(tokens, level, weights)
         x = self._embed(tokens, weights)
-        start = 0 if cache is None else cache.position
         cos, sin = rotary_table(self.length, self.head_width, x.device)
-        here = slice(start, start + x.shape[1])
+        here = slice(x.shape[1])
         condition = self._condition(level, x.device)
-        x = self._run_blocks(x, (cos[here], sin[here]), condition, cache)
+        x = self._run_blocks(x, (cos[here], sin[here]), condition)
         if self.modulation is None or condition is None:
             return self.norm(x)
         shift, scale = self.modulation(condition).unsqueeze(1).chunk(2, dim=-1)
         return self.norm(x, shift, scale)
+
+    def decoder(self, length: int) -> Decoder:
+        """Reads texts of at most `length` tokens left to right, each token once."""
+        return Decoder(self, length)
 
     def _embed(self, tokens: Tensor, weights: Tensor | None) -> Tensor:
         if tokens.is_floating_point():
@@ -107,16 +108,7 @@ class DiT(nn.Module):
         # Without levels one row of zeros serves the whole batch.
         return self.level(torch.zeros(1, device=device) if level is None else level)
 
-    def _run_blocks(
-        self, x: Tensor, rotary: Rotary, condition: Tensor | None, cache: KVCache | None
-    ) -> Tensor:
-        if cache is not None:
-            # Compiled code would be specialised anew for every length that the cache reaches.
-            with torch.compiler.set_stance("force_eager"):
-                for index, block in enumerate(self.blocks):
-                    x = block(x, rotary, condition, partial(cache.extend, index))
-            cache.position += x.shape[1]
-            return x
+    def _run_blocks(self, x: Tensor, rotary: Rotary, condition: Tensor | None) -> Tensor:
         recompute = self.activation_checkpointing and torch.is_grad_enabled()
         for block in self.blocks:
             if recompute:
@@ -125,30 +117,20 @@ class DiT(nn.Module):
                 x = block(x, rotary, condition)
         return x
 
-    def _check_inputs(
-        self,
-        tokens: Tensor,
-        level: Tensor | None,
-        weights: Tensor | None,
-        cache: KVCache | None,
-    ) -> None:
+    def _check_inputs(self, tokens: Tensor, level: Tensor | None, weights: Tensor | None) -> None:
         kind = tokens.dim(), weights is None, tokens.is_floating_point()
         if kind not in ((2, True, False), (3, False, False), (3, True, True)):
             raise ValueError(
                 f"tokens of shape {tuple(tokens.shape)}: give (B, L), (B, L, K) with weights, or "
                 "embeddings (B, L, D)"
             )
-        end = tokens.shape[1] + (0 if cache is None else cache.position)
-        if end > self.length:
-            raise ValueError(f"model.length={self.length}: too short for {end} tokens")
+        if tokens.shape[1] > self.length:
+            count = tokens.shape[1]
+            raise ValueError(f"model.length={self.length}: too short for {count} tokens")
         if level is not None and self.causal:
             raise ValueError("a causal network takes no noise level")
         if level is not None and level.shape != tokens.shape[:1]:
             raise ValueError(f"level of shape {tuple(level.shape)}: give ({tokens.shape[0]},)")
-        if cache is not None and not self.causal:
-            raise ValueError("a KV cache needs a causal network: here every token sees every other")
-        if cache is not None:
-            cache.check_room(tokens.shape[1])
 
 
 def _check_sizes(

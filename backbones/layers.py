@@ -1,7 +1,6 @@
 """The parts of the transformer: norm, noise-level embedding, self-attention, block."""
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,6 @@ from backbones.rotary import Rotary, turn
 EPSILON = 1e-5
 WAVES = 256
 PERIOD = 10000.0
-Extend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Norm(nn.Module):
@@ -66,15 +64,13 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
         self.out = nn.Linear(hidden_size, hidden_size, bias=False)
 
-    def forward(self, x: Tensor, rotary: Rotary, extend: Extend | None = None) -> Tensor:
-        """(B, L, D) -> (B, L, D); `extend` adds the present keys and values to the earlier ones."""
+    def forward(self, x: Tensor, rotary: Rotary) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
         batch, length, _ = x.shape
         qkv = self.qkv(x).view(batch, length, 3 * self.n_heads, -1)
         both, v = qkv.split((2 * self.n_heads, self.n_heads), dim=2)  # (B, L, 2 H, d), (B, L, H, d)
         q, k = turn(both, rotary).chunk(2, dim=2)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, L, d)
-        if extend is not None:
-            k, v = extend(k, v)
         mixed = self.attend(q, k, v, self.causal)
         return self.out(mixed.transpose(1, 2).flatten(2))  # (B, L, D)
 
@@ -101,16 +97,14 @@ class Block(nn.Module):
         )
         self.modulation = None if cond_dim is None else zero_linear(cond_dim, 6 * hidden_size)
 
-    def forward(
-        self, x: Tensor, rotary: Rotary, condition: Tensor | None, extend: Extend | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, rotary: Rotary, condition: Tensor | None) -> Tensor:
         """x (B, L, D), condition (B, cond_dim) or (1, cond_dim) for all, None without levels."""
         if self.modulation is None or condition is None:
-            x = x + self._drop(self.attention(self.norm_attention(x), rotary, extend))
+            x = x + self._drop(self.attention(self.norm_attention(x), rotary))
             return x + self._drop(self.mlp(self.norm_mlp(x)))
         parts = self.modulation(condition).unsqueeze(1).chunk(6, dim=-1)  # six of (B, 1, D)
         shift, scale, gate = parts[:3]
-        branch = self.attention(self.norm_attention(x, shift, scale), rotary, extend)
+        branch = self.attention(self.norm_attention(x, shift, scale), rotary)
         x = torch.addcmul(x, gate.to(x.dtype), self._drop(branch))
         shift, scale, gate = parts[3:]
         branch = self.mlp(self.norm_mlp(x, shift, scale))

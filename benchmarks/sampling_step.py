@@ -173,6 +173,7 @@ def uncached(net: DiT, tokens: Tensor, normalise: bool) -> None:
         tokens[:, place] = draw(outputs[:, -1])
 
 
+@torch.inference_mode()  # as mode=sample_eval draws
 def report_left_to_right(lengths: list[int]) -> None:
     """Whole texts with and without the cache; the target is a tenth at 128 tokens."""
     model = algorithm("ar", max(lengths))

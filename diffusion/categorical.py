@@ -25,15 +25,17 @@ def draw_weighted(weights: Tensor, uniform: Tensor | None = None) -> Tensor:
     if uniform is None:
         uniform = torch.rand(rows, dtype=torch.float64, device=weights.device)
     span = min(BLOCK, size)  # a smaller vocabulary is one block
-    weights = F.pad(weights, (0, -size % span)).view(rows, -(-size // span), span)
-    mass = weights.sum(-1).double()  # (n, N / span)
+    whole = size - size % span
+    mass = weights[:, :whole].unflatten(-1, (-1, span)).sum(-1)
+    rest = weights[:, whole:].sum(-1, keepdim=True)
+    mass = (mass if whole == size else torch.cat([mass, rest], -1)).double()  # (n, N / span)
     blocks = mass.cumsum(-1)
     target = torch.minimum(uniform.unsqueeze(-1) * blocks[:, -1:], _below(blocks[:, -1:]))
     block = torch.searchsorted(blocks, target, right=True)
     before = F.pad(blocks, (1, 0)).gather(-1, block)
-    inside = (
-        weights[torch.arange(rows, device=weights.device), block.squeeze(-1)].double().cumsum(-1)
-    )
+    places = block * span + torch.arange(span, device=weights.device)  # (n, span)
+    inside = weights.gather(-1, places.clamp_max(size - 1)).double()
+    inside = torch.where(places < size, inside, 0.0).cumsum(-1)
     place = (target - before) / mass.gather(-1, block) * inside[:, -1:]
     within = torch.minimum(place, _below(inside[:, -1:]))
     return (block * span + torch.searchsorted(inside, within, right=True)).squeeze(-1)

@@ -18,6 +18,7 @@ CHUNK_BYTES = {"cpu": 2**25, "cuda": 2**29}
 # Of these, what a row function gets at a time: on a CPU it makes several passes over them, which
 # stay in the cache, and its scratch space is small enough to be used again by the allocator.
 BLOCK_BYTES = {"cpu": 2**23, "cuda": 2**29}
+FEW_ROWS, FEW_OUTPUTS = 16, 256
 
 
 def chunked(
@@ -76,8 +77,26 @@ def _rows(fn: RowFunction, head: nn.Linear, hidden: Tensor, columns: list[Column
     with torch.autocast(hidden.device.type, enabled=False):
         hidden = hidden.to(head.weight.dtype)
         for part in _slices(len(hidden), head.out_features, hidden.device, CHUNK_BYTES):
-            values += _blocks(fn, head(hidden[part]), _cut(columns, part))
+            values += _blocks(fn, _outputs(head, hidden[part]), _cut(columns, part))
     return torch.cat(values)
+
+
+def _outputs(head: nn.Linear, rows: Tensor) -> Tensor:
+    """head(rows). For a few rows on a CPU by parts of the vocabulary that stay in the cache: such a
+    product is bound by reading the weights, and BLAS reads them once for every three rows."""
+    whole = head.weight.shape[0] // FEW_OUTPUTS
+    if rows.device.type != "cpu" or not 3 < len(rows) <= FEW_ROWS or not whole:
+        return head(rows)
+    split = whole * FEW_OUTPUTS
+    outputs = rows.new_empty(len(rows), head.out_features)
+    parts = torch.baddbmm(
+        head.bias[:split].view(whole, 1, FEW_OUTPUTS),
+        rows.expand(whole, *rows.shape),
+        head.weight[:split].view(whole, FEW_OUTPUTS, -1).transpose(1, 2),
+    )
+    outputs[:, :split].view(len(rows), whole, FEW_OUTPUTS).copy_(parts.transpose(0, 1))
+    torch.addmm(head.bias[split:], rows, head.weight[split:].t(), out=outputs[:, split:])
+    return outputs
 
 
 def _with_gradient(
@@ -200,9 +219,9 @@ class Prediction:
 
         return self.ask(mass, z, where=where)
 
-    def draw(self, where: Tensor, among: int | None = None) -> Tensor:
-        """Tokens (B, L) ~ p at the positions where `where` (B, L) is True, 0 elsewhere; `among`
-        the first so many outputs only."""
+    def draw(self, where: Tensor | None = None, among: int | None = None) -> Tensor:
+        """Tokens (B, L) ~ p at the positions where `where` (B, L) is True, 0 elsewhere, everywhere
+        without it; `among` the first so many outputs only."""
 
         def tokens(logits: Tensor) -> Tensor:
             return categorical.draw(self.shaping(logits[:, :among]))

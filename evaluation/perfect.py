@@ -80,11 +80,8 @@ class Reading(nn.Module):
         self.start = counts.cumsum(0)  # of each table among the rows
         self.head = Head(lambda rows: outputs[rows[:, 0].long()], self.states + 1)
 
-    def forward(self, tokens: Tensor, cache: object = None) -> Tensor:
+    def forward(self, tokens: Tensor) -> Tensor:
         """(B, L, 1) float64: the row of the table for what follows each token."""
-        new = tokens.shape[1]
-        if cache is not None:
-            tokens = self._remember(tokens, cache)
         past = F.pad(tokens, (self.order, 0))
         places = torch.arange(tokens.shape[1])  # so many symbols are known there
         context = torch.zeros_like(tokens)
@@ -92,15 +89,17 @@ class Reading(nn.Module):
             digit = past[:, self.order - back : past.shape[1] - back]
             context = torch.where(places > back, context * self.states + digit, 0)
         rows = context + self.start[places.clamp_max(self.order)]
-        return rows[:, -new:].unsqueeze(-1).double()
+        return rows.unsqueeze(-1).double()
 
-    @staticmethod
-    def _remember(tokens: Tensor, cache: object) -> Tensor:
-        """All tokens so far, which take the place of a block's keys in the cache of a network."""
-        keys = tokens[:, None, :, None].double()
-        every, _ = cache.extend(0, keys, keys)  # type: ignore[attr-defined]
-        cache.position += tokens.shape[1]  # type: ignore[attr-defined]
-        return every[:, 0, :, 0].long()
+    def decoder(self, length: int) -> Callable[[Tensor], Tensor]:
+        """Reads a batch of texts left to right, the newest tokens (B, L) at a time."""
+        known: list[Tensor] = []
+
+        def read(newest: Tensor) -> Tensor:
+            known.append(newest)
+            return self(torch.cat(known, 1))[:, -newest.shape[1] :]
+
+        return read
 
 
 def teach(algorithm: Algorithm, language: Language) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backbones import DiT, KVCache
+from backbones import DiT
 
 Build = Callable[..., DiT]
 
@@ -165,11 +165,6 @@ def test_constructor_refuses_by_name(build: Build, changes: dict[str, Any], mess
             True,
             {"tokens": torch.zeros(1, 2, dtype=torch.long), "level": torch.ones(1)},
             "no noise level",
-        ),
-        (
-            False,
-            {"tokens": torch.zeros(1, 2, dtype=torch.long), "cache": KVCache(4)},
-            "causal network",
         ),
     ],
 )

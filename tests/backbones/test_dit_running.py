@@ -1,6 +1,5 @@
-"""Ways to run the same network: KV cache, recomputation, compilation, half precision."""
+"""Ways to run the same network: recomputation, compilation, half precision."""
 
-import copy
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from backbones import DiT, KVCache
+from backbones import DiT
 from backbones.layers import Norm
 
 Build = Callable[..., DiT]
@@ -22,40 +21,6 @@ def value_and_gradients(net: DiT, tokens: Tensor, level: Tensor | None) -> list[
     hidden = net(tokens, level)
     (hidden * torch.linspace(-1, 1, hidden.shape[-1])).sum().backward()
     return [hidden.detach()] + [p.grad.clone() for p in net.parameters() if p.grad is not None]
-
-
-@pytest.mark.parametrize("steps", [[1] * 10, [6, 1, 1, 1, 1], [3, 4, 3], [10]])
-@torch.no_grad()
-def test_cache_gives_the_full_forward(build: Build, tokens: Tensor, steps: list[int]) -> None:
-    net = build(causal=True)
-    cache = KVCache(12)
-    parts = [net(part, cache=cache) for part in tokens.split(steps, dim=1)]
-    assert cache.position == 10
-    torch.testing.assert_close(torch.cat(parts, 1), net(tokens), atol=1e-5, rtol=1e-5)
-
-
-def test_cache_is_filled_in_place() -> None:
-    cache = KVCache(8)
-    first, _ = cache.extend(0, torch.ones(2, 3, 2, 4), torch.ones(2, 3, 2, 4))
-    cache.position = 2
-    keys, values = cache.extend(0, torch.full((2, 3, 1, 4), 5.0), torch.zeros(2, 3, 1, 4))
-    assert keys.shape == values.shape == (2, 3, 3, 4)
-    assert keys.data_ptr() == first.data_ptr()
-    assert keys[0, 0, :, 0].tolist() == [1.0, 1.0, 5.0]
-
-
-def test_cache_refuses_overflow_and_gradients(build: Build, tokens: Tensor) -> None:
-    net = build(causal=True)
-    with pytest.raises(ValueError, match=r"torch.no_grad\(\)"):
-        net(tokens, cache=KVCache(24))
-    with torch.no_grad():
-        with pytest.raises(ValueError, match="KV cache of length 8: 0 tokens read"):
-            net(tokens, cache=KVCache(8))
-        cache = KVCache(100)
-        for _ in range(2):
-            net(tokens, cache=cache)
-        with pytest.raises(ValueError, match=r"model.length=24: too short for 30 tokens"):
-            net(tokens, cache=cache)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
@@ -91,17 +56,6 @@ def test_compiled_blocks_equal_eager_and_share_one_graph(
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert counters["stats"]["unique_graphs"] == 1
     assert not counters["graph_break"]
-
-
-@quiet_compiler
-@torch.no_grad()
-def test_cache_runs_compiled_networks_eagerly(build: Build, tokens: Tensor) -> None:
-    net = build(causal=True, compile=True)
-    eager = copy.deepcopy(net)  # a copy is not compiled
-    with torch.compiler.set_stance("fail_on_recompile"):
-        cache = KVCache(10)
-        parts = [net(part, cache=cache) for part in tokens.split(1, dim=1)]
-    torch.testing.assert_close(torch.cat(parts, 1), eager(tokens), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("causal", [False, True])

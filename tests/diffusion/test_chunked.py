@@ -141,6 +141,22 @@ def test_bf16_autocast_stays_close_in_value_and_gradient(upstream):
         assert (ours - theirs).norm() < 0.02 * theirs.norm()
 
 
+@pytest.mark.parametrize("rows", [1, 3, 4, 16, 17])
+@pytest.mark.parametrize("size", [511, 512, 1024, 1300])
+def test_outputs_of_few_rows_are_those_of_the_head(rows, size):
+    torch.manual_seed(rows)
+    head, hidden, seen = nn.Linear(8, size), torch.randn(1, rows, 8), []
+
+    def keep(logits):
+        seen.append(logits)
+        return logits.sum(-1)
+
+    with torch.no_grad():
+        values = chunked(keep, head, hidden)
+        torch.testing.assert_close(torch.cat(seen), head(hidden[0]), rtol=1e-5, atol=1e-5)
+    assert values.shape == (1, rows)
+
+
 def test_without_gradients_logits_are_float32_even_under_autocast():
     torch.manual_seed(5)
     head, hidden = nn.Linear(64, 300), torch.randn(4, 50, 64).bfloat16()

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from backbones import KVCache
 from data.markov import MarkovLanguage
 from evaluation.perfect import LEAST, teach
 from tests.algos import knowing
@@ -54,10 +53,9 @@ def test_outputs_are_those_that_the_table_of_all_texts_gives(name: str, order: i
 def test_reading_knows_what_follows_with_memory_and_without(order: int) -> None:
     algorithm, x = build("ar", SIZE, LENGTH).eval(), true_texts(40, order)
     teach(algorithm, language(order))
-    network, cache = algorithm.backbone, KVCache(LENGTH)
-    whole = network(x)
-    parts = [network(x[:, :2], cache=cache), network(x[:, 2:], cache=cache)]
-    assert torch.equal(torch.cat(parts, 1), whole)
+    network = algorithm.backbone
+    whole, read = network(x), network.decoder(LENGTH)
+    assert torch.equal(torch.cat([read(x[:, :2]), read(x[:, 2:3]), read(x[:, 3:])], 1), whole)
     log_p = network.head(whole[:, :-1].flatten(0, 1))
     assert torch.allclose(log_p.exp().sum(-1), torch.ones(len(log_p)).double())
     chosen = log_p.gather(-1, x[:, 1:].flatten()[:, None]).view(40, LENGTH - 1)

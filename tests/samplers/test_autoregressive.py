@@ -25,9 +25,7 @@ class Remembering:
         known = self.seen.shape[1]
         table = following.flatten(known).view(SIZE**known, SIZE, -1).sum(-1)
         law = table / table.sum(-1, keepdim=True)
-        last = law[codes(self.seen, SIZE)].unsqueeze(1)
-        earlier = torch.full((len(newest), newest.shape[1] - 1, SIZE), torch.nan)
-        return ExactPrediction(torch.cat([earlier.double(), last], 1))
+        return ExactPrediction(law[codes(self.seen, SIZE)].unsqueeze(1))
 
 
 @pytest.mark.parametrize("given", [1, 2, 3])
