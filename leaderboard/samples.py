@@ -138,13 +138,16 @@ def _judges_itself(record: Record) -> bool:
 def _divergences(rows: Sequence[Row]) -> str:
     """Which of them differ."""
     known = [
-        (f"{row.name}, {row.values['sampler']}", value)
+        (row, value)
         for row in rows
         if isinstance(value := row.values["divergence"], Measure) and not row.conflict
     ]
     if len(known) < 2:
         return "Fewer than two divergences: there is no difference to judge."
-    sentence, _ = claim([name for name, _ in known], [side(value) for _, value in known])
+    names = [row.name for row, _ in known]
+    if len(set(names)) < len(names):  # the same network by several samplers
+        names = [f"{row.name}, {row.values['sampler']}" for row, _ in known]
+    sentence, _ = claim(names, [side(value) for _, value in known])
     return f"Divergences: {sentence}"
 
 
