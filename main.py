@@ -23,9 +23,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modes.checks import check
-from modes.checks_sampling import verbatim
-from modes.checks_values import lookup
+from modes.checks.sampling import verbatim
+from modes.checks.settings import check
+from modes.checks.values import lookup
 
 ROOT = Path(__file__).resolve().parent
 # HYDRA_FULL_ERROR=1 in the user's environment shows tracebacks; worker processes see the one set

@@ -16,10 +16,13 @@ from diffusion.times import seed_of
 from evaluation import naive, records
 from evaluation.copying import Copies
 from evaluation.protocols import protocol
-from modes import audit_table, build, judging, plans, saved
-from modes.audit_run import device, samples
-from modes.held_out import held_out_rows
-from modes.quality import Held, quality
+from modes import build, saved
+from modes.auditing import table
+from modes.auditing.drawn import device, samples
+from modes.judging.held_out import held_out_rows
+from modes.judging.judge import open_judge
+from modes.judging.quality import Held, quality
+from modes.sampling import plans
 from training.memory import peak_memory_bytes
 
 Rows = list[list[int]]
@@ -44,7 +47,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         own = run.settings
     tokenizer = make_tokenizer(saved.tokenizer_name(own["data"]))
     asked = protocol(settings["eval"]["quality_protocol"])
-    judge = judging.open_judge(settings, tokenizer)
+    judge = open_judge(settings, tokenizer)
     data = build.data(own, devices=1)
     corpus = split(settings, own, data)
     copies = Copies(corpus.training, corpus.reference)
@@ -63,10 +66,10 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         held = Held(corpus.reference, copies)
         rows = make()
         found[name] = quality(rows, fixed, held, judge, tokenizer, asked, settings["seed"])
-        fooled = audit_table.fooled(found[name], found[audit_table.REAL])
+        fooled = table.fooled(found[name], found[table.REAL])
         fields = record(name, found[name], fooled, len(rows), data, own, started)
         files.append(records.write_record(settings["results_dir"], fields | taken(settings)))
-    print(audit_table.table(found))
+    print(table.table(found))
     print(
         f"{len(corpus.real)} texts of {len(corpus.real[0])} tokens each, protocol "
         f"{settings['eval']['quality_protocol']}; records: {files[0].parent}"
@@ -103,7 +106,7 @@ def generators(corpus: Corpus, seed: int) -> dict[str, Callable[[], Rows]]:
     chain = partial(naive.chain, corpus.training, like=real, begins=begins)
     order = np.random.default_rng(seed).permutation(len(corpus.training))[: len(real)]
     return {
-        audit_table.REAL: lambda: real,
+        table.REAL: lambda: real,
         "copied training text": lambda: [corpus.training[i] for i in order],
         "unigram chain": partial(chain, 1, temperature=1.0, seed=seed_of(seed, 1)),
         "bigram chain": partial(chain, 2, temperature=1.0, seed=seed_of(seed, 2)),

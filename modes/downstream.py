@@ -18,17 +18,17 @@ from evaluation import schema
 from evaluation.paired import Precision, precision
 from evaluation.records import write_record
 from modes import build, saved
-from modes.checks_drawing import check_sampling
-from modes.downstream_metrics import Metric, digest, metrics_of, number, write_answers
-from modes.downstream_scoring import Scorer
-from modes.downstream_tasks import VERSION, check_tasks, load_tasks
-from modes.downstream_writing import Writer, sampling_keys
-from modes.plans import beginning
+from modes.checks.drawing import check_sampling
+from modes.questions.metrics import Metric, digest, metrics_of, number, write_answers
+from modes.questions.scoring import Scorer
+from modes.questions.tasks import VERSION, check_tasks, load_tasks
+from modes.questions.writing import Writer, sampling_keys
 from modes.sample_eval import able
-from modes.sampling import Way, way
+from modes.sampling.plans import beginning
+from modes.sampling.way import Way, way
 
 if TYPE_CHECKING:
-    from modes.downstream_model import Adapter
+    from modes.questions.model import Adapter
 
 LEGEND = (
     "± one standard error: of a value over questions; of log-likelihoods and of the lead of the "
@@ -90,7 +90,7 @@ def check_score(score: str, tasks: dict[str, Any]) -> None:
 
 def open_model(run: saved.Saved, compose: Callable[..., Any], trainer: L.Trainer) -> "Adapter":
     """The run as lm-eval takes a model, on the trainer's device."""
-    from modes.downstream_model import Adapter  # it imports lm-eval
+    from modes.questions.model import Adapter  # it imports lm-eval
 
     settings, options = run.settings, run.settings["eval"]
     size, seed = settings["loader"]["eval_batch_size"], settings["seed"]

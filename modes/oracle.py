@@ -18,10 +18,12 @@ from diffusion.times import seed_of
 from evaluation import oracle, records
 from evaluation.language import Ids
 from evaluation.perfect import teach
-from modes import build, oracle_report, oracle_split, sampling, saved
-from modes.checks_drawing import check_sampling
-from modes.checks_oracle import check_oracle, check_samplers, samplers_of
-from modes.oracle_report import PERFECT, RUN, Row
+from modes import build, saved
+from modes.checks.drawing import check_sampling
+from modes.checks.oracle import check_oracle, check_samplers, samplers_of
+from modes.oracles import report, split
+from modes.oracles.report import PERFECT, RUN, Row
+from modes.sampling.way import Way, way
 from training.memory import peak_memory_bytes
 
 FLOOR = 1  # what a stream of random numbers is for
@@ -33,7 +35,7 @@ class Subject(NamedTuple):
     settings: build.Settings
     network: str
     algorithm: Algorithm
-    ways: list[sampling.Way]
+    ways: list[Way]
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
@@ -43,8 +45,8 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     subjects = [perfect(one, language) for one in composed]
     if run is not None:
         trained = saved.restore(run, language.states + 1)
-        parts = oracle_split.likelihood(subjects[0].algorithm, trained, language, run.settings)
-        for line in oracle_report.likelihood_lines(parts):
+        parts = split.likelihood(subjects[0].algorithm, trained, language, run.settings)
+        for line in report.likelihood_lines(parts):
             print(line)
         subjects.append(subjects[0]._replace(network=RUN, algorithm=trained))
     count, length = settings["oracle"]["samples"], composed[0]["model"]["length"]
@@ -56,7 +58,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         about = described(subject, run, time.monotonic() - row.seconds)
         path = records.write_record(settings["results_dir"], about | fields(subject, row, language))
         rows.append(row)
-    oracle_report.show(rows, language)
+    report.show(rows, language)
     print(f"{len(rows)} records in {path.parent}")
 
 
@@ -98,10 +100,10 @@ def perfect(settings: build.Settings, language: MarkovLanguage) -> Subject:
     for name in samplers_of(algo, options["samplers"]):
         for steps in options["steps"]:
             chosen = settings["sampling"] | {"predictor": name, "steps": steps}
-            way = sampling.way(chosen, algo, settings["model"]["length"], 1)
+            how = way(chosen, algo, settings["model"]["length"], 1)
             # One that sets its own pace does so for any number of steps.
-            if way.protocol()["steps"] is not None or steps == options["steps"][0]:
-                ways.append(way)
+            if how.protocol()["steps"] is not None or steps == options["steps"][0]:
+                ways.append(how)
     return Subject(settings, PERFECT, algorithm, ways)
 
 
@@ -137,7 +139,7 @@ def measured(
 
 
 def row_of(
-    subject: Subject, way: sampling.Way, texts: Ids, language: MarkovLanguage, true: oracle.Floor
+    subject: Subject, way: Way, texts: Ids, language: MarkovLanguage, true: oracle.Floor
 ) -> Row:
     """What texts (S, M), drawn just now, lose."""
     protocol = way.protocol() | {"length": true.length + 1}
@@ -154,7 +156,7 @@ def row_of(
     )
 
 
-def drawn(algorithm: Algorithm, way: sampling.Way, count: int, length: int, bos: int) -> Tensor:
+def drawn(algorithm: Algorithm, way: Way, count: int, length: int, bos: int) -> Tensor:
     """(count, length - 1) the symbols of new texts behind their BOS."""
     tokens = torch.full((count, length), bos)
     fixed = torch.zeros_like(tokens, dtype=torch.bool)

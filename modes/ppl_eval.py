@@ -4,7 +4,8 @@ with eval.corpora, on several."""
 from collections.abc import Callable
 from typing import Any
 
-from modes import build, likelihood, protocol, saved, zero_shot
+from modes import build, saved
+from modes.reading import likelihood, protocol, zero_shot
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:

@@ -12,16 +12,20 @@ from torch import Tensor
 
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer, make_tokenizer
+from evaluation.gen_ppl import Judge
 from evaluation.quality import unigram_entropy
 from evaluation.records import write_record
-from modes import animation, build, checks_sampling, drawing, frontier, judging, plans, saved, texts
-from modes.checks_drawing import check_sampling
-from modes.held_out import held_out_rows
-from modes.kept import Kept
-from modes.sampling import Way, way
-from modes.summary import measure, report
-from modes.texts import Text
-from modes.trace import Trace
+from modes import build, saved
+from modes.checks.drawing import check_sampling
+from modes.checks.sampling import points
+from modes.judging.held_out import held_out_rows
+from modes.judging.judge import open_judge
+from modes.sampling import animation, drawing, frontier, plans, texts
+from modes.sampling.kept import Kept
+from modes.sampling.summary import measure, report
+from modes.sampling.texts import Text
+from modes.sampling.trace import Trace
+from modes.sampling.way import Way, way
 from training.memory import keep_freed_memory
 
 CORRECTION_DEFAULTS = {
@@ -45,7 +49,7 @@ class Job(NamedTuple):
     tokenizer: Tokenizer
     algorithm: Algorithm
     trainer: L.Trainer
-    judge: judging.Judge | None
+    judge: Judge | None
     reference: list[list[int]] | None
 
 
@@ -54,12 +58,12 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     algo = able(run.settings["algo"], compose)
 
     check_sampling(algo, options)
-    swept, points = options["sweep"] or {}, [options]
+    swept, chosen = options["sweep"] or {}, [options]
     if swept:
-        points = checks_sampling.points(swept, options, partial(check_sampling, algo))
+        chosen = points(swept, options, partial(check_sampling, algo))
     tokenizer = make_tokenizer(run.settings["data"]["tokenizer_name_or_path"])
-    every = [planned(settings, run, algo, tokenizer, point) for point in points]
-    judge = judging.open_judge(settings, tokenizer)
+    every = [planned(settings, run, algo, tokenizer, point) for point in chosen]
+    judge = open_judge(settings, tokenizer)
     algorithm = saved.restore(run, tokenizer.vocab_size)
     trainer = build.trainer(run.settings, [], fitting=False, share_batches=True)
     if trainer.strategy.root_device.type == "cpu":
@@ -67,10 +71,10 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     reference = held_out_rows(settings, run.settings)
     shared = (run, algo, tokenizer, algorithm, trainer, judge, reference)
     job, rows = Job(settings, *shared), []
-    for number, (point, (plan, how)) in enumerate(zip(points, every, strict=True), start=1):
+    for number, (point, (plan, how)) in enumerate(zip(chosen, every, strict=True), start=1):
         here = {key: point[key] for key in swept}
         if swept and trainer.is_global_zero:
-            print(f"--- point {number} of {len(points)}: {here}")
+            print(f"--- point {number} of {len(chosen)}: {here}")
         fields = evaluate(job, point, plan, how)
         if fields is not None:
             rows.append(here | summary_of(fields))
@@ -205,7 +209,7 @@ def corrected_how(options: dict[str, Any]) -> dict[str, Any]:
     return {key: options[key] for key, default in known if options[key] != default}
 
 
-def judged_how(judge: judging.Judge | None, settings: build.Settings) -> dict[str, Any]:
+def judged_how(judge: Judge | None, settings: build.Settings) -> dict[str, Any]:
     """Who judges and how, where somebody does; not where on this machine it lies."""
     if judge is None:
         return {}

@@ -13,7 +13,7 @@ from algos.base import Algorithm
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.validation import Validation
 from modes import build
-from modes.checks import starts_from
+from modes.checks.settings import starts_from
 from modes.saved import tokenizer_name
 from training import finetune
 from training.checkpoint import LAST, Checkpoints, read_checkpoint

@@ -14,7 +14,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.checks import check
+from modes.checks.settings import check
 
 SCRIPTS = main.ROOT / "scripts"
 OWN = {"benchmark.sh", "env.sh", "quickstart.sh", "slurm.sh", "test.sh"}  # no jobs

@@ -23,10 +23,10 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer, make_tokenizer
-from modes.downstream_model import Adapter
-from modes.downstream_scoring import Scorer
-from modes.downstream_writing import Writer
-from modes.sampling import Way, way
+from modes.questions.model import Adapter
+from modes.questions.scoring import Scorer
+from modes.questions.writing import Writer
+from modes.sampling.way import Way, way
 from tests.algos.configured import SETTINGS
 
 SENTENCE = "the cat sat on a mat while two small dogs ran after him and barked at the old moon"

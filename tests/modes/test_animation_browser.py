@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from data.tokenizers import make_tokenizer
-from modes.animation import Trajectory, write_page
-from modes.frontier import picture
+from modes.sampling.animation import Trajectory, write_page
+from modes.sampling.frontier import picture
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["disable-background-networking", "disable-component-update", "disable-sync"]

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from modes import audit, audit_table
+from modes import audit
+from modes.auditing.table import REAL, fooled, table
 from tests.modes.conftest import Command
 
 
@@ -18,13 +19,13 @@ def numbers(**values: tuple[float, float]) -> dict[str, float]:
 def test_a_metric_is_fooled_where_a_generator_is_not_surely_worse_than_real_text() -> None:
     real = numbers(entropy=(5.0, 0.1), gen_ppl=(20.0, 1.0), divergence=(0.0, 0.01))
     made = numbers(entropy=(4.8, 0.1), gen_ppl=(12.0, 1.0), divergence=(0.3, 0.01))
-    assert audit_table.fooled(made, real) == ["entropy", "gen_ppl"]
+    assert fooled(made, real) == ["entropy", "gen_ppl"]
     worse = numbers(entropy=(4.7, 0.1), gen_ppl=(23.0, 1.0), divergence=(0.02, 0.01))
-    assert audit_table.fooled(worse, real) == ["divergence"]
-    table = audit_table.table({audit_table.REAL: real, "made": made}).splitlines()
-    assert "4.800 ± 0.100*" in table[3] and "12.00 ± 1.00*" in table[3]
-    assert "0.300 ± 0.010*" not in table[3] and table[3].endswith("no")
-    allowed = audit_table.table({audit_table.REAL: real, "twin": real})
+    assert fooled(worse, real) == ["divergence"]
+    lines = table({REAL: real, "made": made}).splitlines()
+    assert "4.800 ± 0.100*" in lines[3] and "12.00 ± 1.00*" in lines[3]
+    assert "0.300 ± 0.010*" not in lines[3] and lines[3].endswith("no")
+    allowed = table({REAL: real, "twin": real})
     assert allowed.splitlines()[3].endswith("fooled")
 
 
@@ -35,7 +36,7 @@ def test_the_audit_of_a_corpus_with_a_judge_and_a_run(command: Command, tmp_path
     judge = f"eval.gen_ppl_eval_model_name_or_path={tmp_path}/ar"
     done = command(*line, judge, f"eval.checkpoint_path={tmp_path}/ar")
     assert done.returncode == 0, done.stderr
-    for name in (audit_table.REAL, "trigram chain", "one text repeated", "run, temperature 0.5"):
+    for name in (REAL, "trigram chain", "one text repeated", "run, temperature 0.5"):
         assert f"\n{name} " in done.stdout
     assert " fooled\n" not in done.stdout
     records = [json.loads(file.read_text()) for file in (tmp_path / "results").glob("*.json")]

@@ -11,8 +11,8 @@ from hydra import initialize_config_dir
 
 import main
 from modes import benchmark
-from modes.benchmark_jobs import LATE, SCRIPT
-from modes.benchmark_rows import JUDGE
+from modes.benchmarking.jobs import LATE, SCRIPT
+from modes.benchmarking.rows import JUDGE
 from tests.modes.conftest import ROOT
 
 GIVEN = ["mode=benchmark", "benchmark.algos=[ar,mdlm]", "benchmark.budget=2k steps"]

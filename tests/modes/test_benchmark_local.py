@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from modes import benchmark_local
-from modes.benchmark_local import run_all
-from modes.benchmark_progress import Overview
-from modes.benchmark_rows import Row
+from modes.benchmarking import local
+from modes.benchmarking.local import run_all
+from modes.benchmarking.progress import Overview
+from modes.benchmarking.rows import Row
 from tests.modes.conftest import ROOT
 
 SAYS = """
@@ -44,7 +44,7 @@ class Seen(Overview):
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row's overrides are its program."""
-    monkeypatch.setattr(benchmark_local, "command", lambda given: [sys.executable, "-c", given[0]])
+    monkeypatch.setattr(local, "command", lambda given: [sys.executable, "-c", given[0]])
 
 
 @pytest.mark.usefixtures("programs")
@@ -76,7 +76,7 @@ import os, signal, sys, time
 from pathlib import Path
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("saved"))
 Path("pid").write_text(str(os.getpid()))
-from modes.benchmark_local import end_with_parent
+from modes.benchmarking.local import end_with_parent
 end_with_parent()
 Path("ready").touch()
 time.sleep(60)
@@ -84,12 +84,12 @@ time.sleep(60)
 STARTS = f"""
 import sys
 from pathlib import Path
-from modes import benchmark_local
-from modes.benchmark_progress import Overview
-from modes.benchmark_rows import Row
-benchmark_local.command = lambda given: [sys.executable, "-c", {WAITS!r}]
+from modes.benchmarking import local
+from modes.benchmarking.progress import Overview
+from modes.benchmarking.rows import Row
+local.command = lambda given: [sys.executable, "-c", {WAITS!r}]
 row = Row(0, "ar, seed 1", [], {{"checkpointing": {{"save_dir": "run"}}}})
-benchmark_local.run_all([(row, ["train"])], [], Overview(1, terminal=False))
+local.run_all([(row, ["train"])], [], Overview(1, terminal=False))
 """
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modes.benchmark_progress import Overview
+from modes.benchmarking.progress import Overview
 
 STAGES = ["train", "ppl_eval", "sample_eval"]
 

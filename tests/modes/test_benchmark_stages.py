@@ -12,9 +12,9 @@ from hydra import initialize_config_dir
 
 import main
 from evaluation.perplexity import summarise
-from modes.attached import sequences_file
-from modes.benchmark_rows import rows
-from modes.benchmark_stages import Work
+from modes.benchmarking.rows import rows
+from modes.benchmarking.stages import Work
+from modes.reading.attached import sequences_file
 from tests.modes.conftest import ROOT, TINY
 
 TEXT = "\n".join(f"{i} bottles of beer on the wall, take {i % 7} down" for i in range(300))

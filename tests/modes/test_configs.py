@@ -21,9 +21,9 @@ from diffusion.schedule import ALPHAS
 from diffusion.shaping import NUCLEI
 from evaluation.protocols import PROTOCOLS
 from modes.build import STRATEGIES
-from modes.checks import check
-from modes.checks_values import ABOVE_ZERO, AT_LEAST, BELOW_ONE, CHOICES, lookup
-from modes.downstream_scoring import SCORES
+from modes.checks.settings import check
+from modes.checks.values import ABOVE_ZERO, AT_LEAST, BELOW_ONE, CHOICES, lookup
+from modes.questions.scoring import SCORES
 from samplers.greedy import TAILS
 from samplers.grids import GRIDS
 from samplers.kappa import PRESETS, RULES

@@ -8,7 +8,7 @@ import torch
 
 from algos.base import Algorithm
 from evaluation.paired import estimate, lead
-from modes.downstream_scoring import Answer, Pair, Scorer
+from modes.questions.scoring import Answer, Pair, Scorer
 from tests.algos.configured import DIFFUSION, build
 from tests.algos.knowing import teach
 from tests.diffusion import brute_force

@@ -14,7 +14,8 @@ from hydra import initialize_config_dir
 
 import main
 from evaluation.records import read_records
-from modes import downstream, downstream_tasks
+from modes import downstream
+from modes.questions.tasks import check_tasks, load_tasks
 from tests.modes.conftest import ROOT, TINY
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed")
@@ -198,12 +199,12 @@ def test_mistakes_are_refused_before_the_run_is_opened(
 def test_a_missing_harness_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install lm-eval==0\.4\.13"):
-        downstream_tasks.check_tasks({"tasks": ["arc_easy"], "limit": None})
+        check_tasks({"tasks": ["arc_easy"], "limit": None})
 
 
 @pytest.mark.skipif(not LAMBADA.is_file(), reason="the shared LAMBADA texts are not here")
 def test_the_whole_of_lambada_is_a_task() -> None:
-    task = downstream_tasks.load_tasks(["lambada_local"], str(LAMBADA), None)["lambada_local"]
+    task = load_tasks(["lambada_local"], str(LAMBADA), None)["lambada_local"]
     assert len(task.eval_docs) == 5153
     doc = task.eval_docs[0]
     assert task.doc_to_text(doc) + task.doc_to_target(doc) == doc["text"]

@@ -14,7 +14,7 @@ import main
 from algos.base import Algorithm
 from data.tokenizers import make_tokenizer
 from modes import build, saved, train
-from modes.checks import check
+from modes.checks.settings import check
 from tests.modes.conftest import ROOT, Command
 from tests.modes.test_command_line import without_torch
 from training.checkpoint import digest

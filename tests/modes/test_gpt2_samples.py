@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.gen_ppl import Judge
 from evaluation.protocols import protocol
-from modes.quality import quality
+from modes.judging.quality import quality
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 SAMPLES = SHARED / "data" / "gpt2-samples"

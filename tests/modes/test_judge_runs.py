@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from modes import saved
-from modes.judging import KEY
+from modes.judging.judge import KEY
 from tests.modes.conftest import Command
 from training.checkpoint import read_checkpoint
 

@@ -14,7 +14,7 @@ import main
 from evaluation.perplexity import SequenceNats, summarise
 from evaluation.records import read_records
 from modes import build, ppl_eval, saved, train
-from modes.checks import check
+from modes.checks.settings import check
 from tests.modes.conftest import TINY
 
 CONFIGS = Path(main.__file__).parent / "configs"

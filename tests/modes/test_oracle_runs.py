@@ -10,8 +10,8 @@ from hydra import initialize_config_dir
 
 import main
 from modes import oracle, train
-from modes.checks_oracle import LONGER, check_oracle, check_samplers
-from modes.oracle_report import PERFECT, RUN
+from modes.checks.oracle import LONGER, check_oracle, check_samplers
+from modes.oracles.report import PERFECT, RUN
 from tests.algos.configured import CONFIGS, KNOWN
 
 TINY = [

@@ -11,8 +11,9 @@ from hydra import initialize_config_dir
 
 import main
 from evaluation.schema import digest
-from modes import build, protocol, saved
-from modes.checks import check
+from modes import build, saved
+from modes.checks.settings import check
+from modes.reading import protocol
 
 CONFIGS = Path(main.__file__).parent / "configs"
 PRESETS = sorted(file.stem for file in (CONFIGS / "protocol").glob("*.yaml"))

@@ -10,10 +10,10 @@ from data.tokenizers import make_tokenizer
 from evaluation import mauve_score
 from evaluation.copying import Copies
 from evaluation.protocols import protocol
-from modes.judge_hf import pretrained
-from modes.quality import Held, quality
-from modes.summary import corrections, measure
-from modes.texts import Correction, Text
+from modes.judging.hugging_face import pretrained
+from modes.judging.quality import Held, quality
+from modes.sampling.summary import corrections, measure
+from modes.sampling.texts import Correction, Text
 from tests.modes.tiny_judge import save_judge
 
 NAMES = ("entropy", "distinct_1", "distinct_2", "distinct_3", "repetition", "gen_ppl")

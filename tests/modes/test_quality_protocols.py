@@ -12,8 +12,8 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.gen_ppl import Judge, perplexity, text_nats
 from evaluation.protocols import PROTOCOLS, protocol
-from modes.judge_hf import pretrained
-from modes.reading import passages, unreadable
+from modes.judging.hugging_face import pretrained
+from modes.judging.passages import passages, unreadable
 from tests.modes.tiny_judge import save_judge
 
 EOS = 260

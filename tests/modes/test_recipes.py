@@ -5,8 +5,8 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.checks import check
-from modes.checks_values import lookup
+from modes.checks.settings import check
+from modes.checks.values import lookup
 
 ALGOS = ("ar", "d3pm", "duo", "mdlm", "sedd", "udlm")
 FOLDER = main.ROOT / "configs" / "experiment"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modes import kept
+from modes.sampling import kept
 from tests.modes import in_process
 from tests.modes.conftest import Command
 

@@ -15,9 +15,9 @@ import main
 from data.tokenizers import make_tokenizer
 from evaluation.quality import unigram_entropy
 from modes import sample_eval
-from modes.checks import TEXTS
-from modes.sampling import DEFAULTS
-from modes.texts import READERS, by_length, read_texts
+from modes.checks.settings import TEXTS
+from modes.sampling.texts import READERS, by_length, read_texts
+from modes.sampling.way import DEFAULTS
 from tests.modes import in_process
 from tests.modes.conftest import ROOT
 

@@ -14,9 +14,9 @@ from tqdm import tqdm
 from algos.base import Algorithm, DiffusionAlgorithm
 from diffusion.chunked import Prediction
 from diffusion.times import seed_of
-from modes.kept import Kept, Made
-from modes.plans import Batch
-from modes.texts import Correction, Text
+from modes.sampling.kept import Kept, Made
+from modes.sampling.plans import Batch
+from modes.sampling.texts import Correction, Text
 from samplers.self_correction import Corrected, self_correct
 
 # (algorithm, tokens (B, L), fixed (B, L), number of the batch) -> texts (B, L)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer
 from diffusion.times import seed_of
-from modes.sampling import Way
+from modes.sampling.way import Way
 
 MOST_TOKENS = 256  # of a task that does not say, as in the stock adapter
 KNOWN = ("until", "max_gen_toks", "do_sample", "temperature", "top_k", "top_p")

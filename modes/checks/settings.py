@@ -9,10 +9,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from modes.checks_drawing import check_sampling
-from modes.checks_oracle import check_oracle
-from modes.checks_sampling import check_drawing, check_tasks_early, points
-from modes.checks_values import check_values
+from modes.checks.drawing import check_sampling
+from modes.checks.oracle import check_oracle
+from modes.checks.sampling import check_plotting, check_tasks_early, points
+from modes.checks.values import check_values
 
 Settings = dict[str, Any]
 
@@ -59,7 +59,7 @@ def check(settings: Settings, given: Collection[str]) -> None:
 
 def check_sweep(settings: Settings, given: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
-    check_drawing()
+    check_plotting()
     alone = settings["sampling"] | {"sweep": None}
     points(
         settings["sampling"]["sweep"],

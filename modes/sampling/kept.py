@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from modes.texts import Correction, Text
+from modes.sampling.texts import Correction, Text
 
 
 class Made(NamedTuple):

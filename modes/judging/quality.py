@@ -14,7 +14,7 @@ from evaluation.divergence import distance
 from evaluation.gen_ppl import Judge, Passage, features, perplexity, text_nats
 from evaluation.protocols import Protocol
 from evaluation.quality import distinct_n, distinct_without, entropies, repeated_shares
-from modes.reading import as_ids, passages, unreadable
+from modes.judging.passages import as_ids, passages, unreadable
 
 Rows = list[list[int]]
 Masks = Sequence[list[bool]]

@@ -10,7 +10,7 @@ from algos.base import Algorithm, DiffusionAlgorithm
 from algos.guidance import Guidance
 from diffusion.process import Process
 from diffusion.shaping import Shaping
-from modes.trace import Trace
+from modes.sampling.trace import Trace
 from samplers import SAMPLERS
 from samplers.greedy import TAILS
 from samplers.grids import GRIDS

@@ -13,7 +13,7 @@ from diffusion.bound import next_token_nats
 from diffusion.chunked import chunked
 from diffusion.process import Process
 from diffusion.times import evaluation_noise
-from modes.texts import by_length
+from modes.sampling.texts import by_length
 
 T = TypeVar("T")
 SCORES = ("continuation", "full")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.tokenizers import Tokenizer
-from modes.checks_sampling import GIVEN, Gap, check_tasks_early, parts_of, place, read_lines
+from modes.checks.sampling import GIVEN, Gap, check_tasks_early, parts_of, place, read_lines
 
 
 class Task(NamedTuple):

@@ -199,7 +199,7 @@ def _check_swept(key: str, values: Any) -> None:
             raise ValueError(f"{where}: {value!r} is there twice")
 
 
-def check_drawing() -> None:
+def check_plotting() -> None:
     """ValueError where the packages that draw a sweep are missing."""
     missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
     if missing:

@@ -12,19 +12,11 @@ from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.records import Record, read_records
 from evaluation.schema import plain
-from modes import (
-    build,
-    checks_sampling,
-    judging,
-    likelihood,
-    ppl_eval,
-    protocol,
-    sample_eval,
-    saved,
-    train,
-    zero_shot,
-)
-from modes.benchmark_rows import JUDGE, MARK, Compose, Row, Settings, key_of
+from modes import build, ppl_eval, sample_eval, saved, train
+from modes.benchmarking.rows import JUDGE, MARK, Compose, Row, Settings, key_of
+from modes.checks import sampling
+from modes.judging.judge import open_judge
+from modes.reading import likelihood, protocol, zero_shot
 from training.memory import forget_peak
 
 WAITING = "its samples wait for {}, which judges them; the same command goes on"
@@ -162,7 +154,7 @@ class Work:
         """Who judges and how; a judge is loaded once for all rows with the same tokenizer."""
         key = str(settings["eval"][JUDGE]), tokenizer.digest
         if key not in self._judges:
-            judge = judging.open_judge(settings, tokenizer)
+            judge = open_judge(settings, tokenizer)
             self._judges[key] = sample_eval.judged_how(judge, settings)
         return self._judges[key]
 
@@ -186,7 +178,7 @@ def points(row: Row) -> list[dict[str, Any]]:
     if not options["sweep"]:
         return [options]
     alone = options | {"sweep": None}
-    return checks_sampling.points(options["sweep"], alone, lambda point: None)  # checked already
+    return sampling.points(options["sweep"], alone, lambda point: None)  # checked already
 
 
 def at(settings: Settings, point: dict[str, Any]) -> Settings:

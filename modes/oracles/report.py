@@ -9,7 +9,7 @@ from rich.table import Table
 
 from data.markov import MarkovLanguage
 from evaluation.oracle import NATS, Loss
-from modes.oracle_split import Part, Parts
+from modes.oracles.split import Part, Parts
 
 PERFECT, RUN = "perfect", "run"
 WIDE = 200

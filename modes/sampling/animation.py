@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.tokenizers import Tokenizer
-from modes.token_texts import TokenTexts
+from modes.sampling.token_texts import TokenTexts
 
 PARTS = Path(__file__).with_name("trajectory.html")
 MASKED = -1  # in place of a text's number

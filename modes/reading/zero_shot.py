@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
 from data.tokenizers import make_tokenizer
-from modes import build, likelihood, protocol, saved
-from modes.likelihood import Reading
+from modes import build, saved
+from modes.reading import likelihood, protocol
+from modes.reading.likelihood import Reading
 
 ONE_TEXT = ("data", "data.name", "data.path", "data.valid_path")  # which eval.corpora says itself
 

@@ -10,7 +10,7 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.gen_ppl import Judge
 from evaluation.protocols import protocol
 from modes import build, saved
-from modes.reading import as_ids
+from modes.judging.passages import as_ids
 from training.checkpoint import checkpoint_file
 
 KEY = "eval.gen_ppl_eval_model_name_or_path"
@@ -34,7 +34,7 @@ def open_judge(settings: build.Settings, tokenizer: Tokenizer) -> Judge | None:
             f"{KEY}={name}: neither a run (no checkpoints/last.ckpt in it) nor a Hugging Face "
             f"model (no config.json)"
         )
-    from modes.judge_hf import pretrained
+    from modes.judging.hugging_face import pretrained
 
     judge = pretrained(str(path) if path.exists() else str(name), tokenizer)
     return _able(judge, settings, tokenizer)

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from modes.benchmark_rows import Row, key_of
+from modes.benchmarking.rows import Row, key_of
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "benchmark.sh"
 OF_JOBS = ("benchmark.jobs", "benchmark.row")
 LATE = "after it, once more, for samples that had to wait for their judge"

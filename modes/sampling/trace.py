@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modes.animation import Trajectory
+from modes.sampling.animation import Trajectory
 
 
 class Trace:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from modes.checks import check
+from modes.checks.settings import check
 
 Settings = dict[str, Any]
 Compose = Callable[[list[str]], Settings]

@@ -7,7 +7,7 @@ import torch
 
 from modes import saved
 from modes.sample_eval import able
-from modes.sampling import way
+from modes.sampling.way import way
 
 Rows = list[list[int]]
 

@@ -10,8 +10,8 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from torch import Tensor
 
 from data.tokenizers import Tokenizer
-from modes.downstream_scoring import Answer, Pair, Scorer
-from modes.downstream_writing import Writer
+from modes.questions.scoring import Answer, Pair, Scorer
+from modes.questions.writing import Writer
 
 LATER = 2**20  # more questions than a task has: how far the windows of one text lie apart
 

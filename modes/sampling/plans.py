@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.tokenizers import Tokenizer
-from modes import build, tasks, texts
-from modes.tasks import Task
+from modes import build
+from modes.sampling import tasks, texts
+from modes.sampling.tasks import Task
 
 
 class Batch(NamedTuple):

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from modes.benchmark_jobs import command
-from modes.benchmark_progress import Overview
-from modes.benchmark_rows import MARK, Row
+from modes.benchmarking.jobs import command
+from modes.benchmarking.progress import Overview
+from modes.benchmarking.rows import MARK, Row
 
 LOG = "benchmark.log"  # in the run directory: what a row says
 PARENT = "BENCHMARK_PARENT"  # the process that a row must not outlive

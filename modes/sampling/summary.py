@@ -11,8 +11,8 @@ from data.tokenizers import Tokenizer
 from evaluation.gen_ppl import Judge
 from evaluation.protocols import protocol
 from evaluation.quality import unigram_entropy
-from modes.quality import Held, drawn, quality
-from modes.texts import Text
+from modes.judging.quality import Held, drawn, quality
+from modes.sampling.texts import Text
 
 Masks = Sequence[list[bool]]
 SHOWN = {  # name in the report, digits

@@ -14,7 +14,8 @@ from evaluation.perplexity import Likelihood, bits_per_byte, summarise
 from evaluation.quality import unigram_entropy
 from evaluation.records import write_record
 from evaluation.validation import Validation
-from modes import attached, build, protocol, saved
+from modes import build, saved
+from modes.reading import attached, protocol
 from training.clock import trained_seconds
 from training.memory import PEAK
 from training.progress import RunProgress

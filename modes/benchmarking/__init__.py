@@ -1,0 +1,1 @@
+"""The parts of mode=benchmark: its rows, their stages, and who runs them."""

@@ -1,0 +1,1 @@
+"""What is measured of finished texts: the judges, what they read, and held-out text."""

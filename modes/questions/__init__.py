@@ -1,0 +1,1 @@
+"""The parts of mode=downstream: a run answers the questions of lm-eval's tasks."""

@@ -1,0 +1,1 @@
+"""How a run reads a text: passes, protocols, several texts, files beside the record."""

@@ -1,0 +1,1 @@
+"""How texts are drawn: plans, ways, batches, and the files and pages made of them."""
