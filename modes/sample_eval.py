@@ -26,7 +26,6 @@ from modes.sampling.summary import measure, report
 from modes.sampling.texts import Text
 from modes.sampling.trace import Trace
 from modes.sampling.way import Way, way
-from training.memory import keep_freed_memory
 
 CORRECTION_DEFAULTS = {
     "self_correction": 0,
@@ -66,8 +65,6 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     judge = open_judge(settings, tokenizer)
     algorithm = saved.restore(run, tokenizer.vocab_size)
     trainer = build.trainer(run.settings, [], fitting=False, share_batches=True)
-    if trainer.strategy.root_device.type == "cpu":
-        keep_freed_memory()
     reference = held_out_rows(settings, run.settings)
     shared = (run, algo, tokenizer, algorithm, trainer, judge, reference)
     job, rows = Job(settings, *shared), []

@@ -20,7 +20,7 @@ from training.checkpoint import LAST, Checkpoints, read_checkpoint
 from training.clock import Clock, trained_seconds
 from training.curve import CURVE, Curve
 from training.ema import EMA
-from training.memory import PeakMemory, keep_freed_memory
+from training.memory import PeakMemory
 from training.progress import RunProgress
 
 # What may differ between the start of a run and its continuation: groups, and single keys.
@@ -59,8 +59,6 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     trainer = build.trainer(settings, callbacks, fitting=True)
     if clock.limit is not None:
         trainer.fit_loop.epoch_loop.max_steps = -1  # it lays out schedules, no more
-    if trainer.strategy.root_device.type == "cpu":
-        keep_freed_memory()
     data = build.data(settings, trainer.world_size)
     algorithm = build.algorithm(settings, data.tokenizer.vocab_size)
     if ema:
