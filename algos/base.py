@@ -47,7 +47,7 @@ class Algorithm(L.LightningModule):
         self.backbone = backbone
         self.vocab_size = vocab_size
         self.seed = seed
-        self.evaluation_pass = 0
+        self.evaluation_pass, self.evaluation_passes = 0, 1  # of so many, whose mean counts
         # Of uniform times under the noise of training; None: all of time under the closed noise.
         self.evaluation_range: tuple[float, float] | None = None
         self.network_evaluations = 0  # counted in texts, each once for every call that has it

@@ -23,7 +23,8 @@ class D3PM(DiffusionAlgorithm):
 
     The network has the mask among its outputs and sees sigma. In training one text of
     `reconstruct_one_in` has the last term, for which the network sees the clean text, weighted
-    accordingly: the same in expectation, for less."""
+    accordingly: the same in expectation, for less. Nothing in it is random, so in an evaluation
+    each text has it in one of the passes, weighted with their number: the same mean."""
 
     outputs_mask = True
 
@@ -49,16 +50,18 @@ class D3PM(DiffusionAlgorithm):
         return self.terms(batch, self.training_noise(batch), self.reconstruct_one_in)
 
     def nll(self, batch: Batch) -> Tensor:
-        return self.terms(batch, self.evaluation_noise(batch), 1)
+        noised = self.evaluation_noise(batch)
+        return self.terms(batch, noised, self.evaluation_passes, self.evaluation_pass)
 
-    def terms(self, batch: Batch, noised: Noised, one_in: int) -> Tensor:
+    def terms(self, batch: Batch, noised: Noised, one_in: int, turn: int = 0) -> Tensor:
         """(B, L) T times the divergence of one step, which is the sum of all in expectation, plus
-        -log p(x | z_0 = x) of one text in `one_in`, so many times; all in one pass.
+        -log p(x | z_0 = x) of every text whose `turn` it is among `one_in`, so many times; all in
+        one pass.
 
         The latter is the divergence of a step from nothing but masks to nothing but text."""
         assert self.steps is not None
         process, t, z, weight = noised
-        x, clean = batch["tokens"], (batch["index"] % one_in == 0).nonzero().squeeze(-1)
+        x, clean = batch["tokens"], ((batch["index"] - turn) % one_in == 0).nonzero().squeeze(-1)
         now, then = process.mix(t)[0], process.mix((t - 1 / self.steps).clamp_min(0))[0]
         columns = (
             torch.cat([x, x[clean]]),

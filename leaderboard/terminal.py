@@ -33,13 +33,14 @@ LEFT_OUT_FIRST = (
     "KL of triples",
     "seconds",
     "text's distinct-2",
-    "text's gen. ppl",
     "text's entropy",
     "training",
     "evaluation",
     "evaluation peak",
-    "drawing peak",
     "distinct-2",
+    "drawing peak",
+    "training peak",
+    "text's gen. ppl",
 )
 
 

@@ -44,6 +44,7 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     console = Console()
     for drawn in terminal.render([one for one in tables if one.kind != "published"], console.width):
         console.print(drawn)
+        console.print()
     for one in tables:
         if one.kind == "published":
             print(f"{one.title}: {one.sentence}")

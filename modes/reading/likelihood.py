@@ -52,7 +52,8 @@ def read(run: saved.Saved, data: TokenDataModule, by: Reader) -> Reading | None:
     by.progress.description = f"{run.settings['algo']['name']} on {data.name}"
     algorithm.evaluation_range = chosen["times"]
     passes = []
-    for number in range(chosen["passes"] if algorithm.nll_is_bound else 1):
+    algorithm.evaluation_passes = chosen["passes"] if algorithm.nll_is_bound else 1
+    for number in range(algorithm.evaluation_passes):
         algorithm.evaluation_pass = number
         trainer.validate(algorithm, data, verbose=False)
         assert by.validation.result is not None

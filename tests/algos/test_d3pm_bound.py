@@ -104,3 +104,22 @@ def test_training_weighs_the_texts_that_it_reconstructs(one_in):
     assert chosen.sum() * one_in == len(chosen)
     expected = torch.where(chosen, (one_in - 1) * nats, -nats).double()
     torch.testing.assert_close(few - all_of_them, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_each_text_is_reconstructed_in_one_of_the_passes():
+    """With the noise of a single pass in all of them, their mean is the value of that pass."""
+    torch.manual_seed(4)
+    algorithm, passes = build("d3pm", SIZE, LENGTH).eval(), 3
+    torch.nn.init.normal_(algorithm.backbone.head.weight)
+    batch = a_batch(SIZE, LENGTH, 7)
+    noise = algorithm.evaluation_noise(batch)
+    algorithm.evaluation_noise = lambda batch: noise
+    with torch.no_grad():
+        whole_value, seen = algorithm.nll(batch), algorithm.network_evaluations
+        algorithm.evaluation_passes, parts = passes, []
+        for number in range(passes):
+            algorithm.evaluation_pass = number
+            parts.append(algorithm.nll(batch))
+    torch.testing.assert_close(torch.stack(parts).mean(0), whole_value, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(parts[0], parts[1])
+    assert algorithm.network_evaluations - seen == (passes + 1) * len(batch["tokens"])

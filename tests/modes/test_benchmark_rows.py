@@ -75,7 +75,7 @@ def test_a_budget_sets_the_steps_of_every_row(said: str, steps: int) -> None:
 
 def test_the_usual_budget_gives_way_to_a_length_of_the_users() -> None:
     (row,) = made("benchmark.algos=[ar]")
-    assert row.settings["trainer"]["max_steps"] == 1_000_000 // (32 * 128)
+    assert row.settings["trainer"]["max_steps"] == 800_000 // (32 * 128)
     (row,) = made("benchmark.algos=[ar]", "trainer.max_steps=7")
     assert row.settings["trainer"]["max_steps"] == 7
     (row,) = made("benchmark.algos=[ar]", "experiment=markov")
