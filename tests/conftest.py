@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -11,6 +12,13 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         for name, value in changes.items()
     }
     return {**base, **inner}
+
+
+@pytest.fixture(autouse=True)
+def denormal_numbers() -> None:
+    """The modes flush them for the rest of the process; a formula held to 1e-12 of 1e-295 needs
+    them, whichever test came before."""
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture
