@@ -58,6 +58,15 @@ def test_a_forgotten_peak_is_that_of_what_comes_after():
     assert peak_memory_bytes() > again.nbytes
 
 
+def test_a_system_that_cannot_forget_is_left_alone(monkeypatch):
+    def refuse(path, text):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    forget_peak()
+
+
 def test_a_run_that_goes_on_keeps_the_larger_peak():
     checkpoint = {PEAK: 1 << 60}
     memory = PeakMemory()
