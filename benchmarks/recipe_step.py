@@ -77,17 +77,21 @@ def memory(prepare: Callable[[], Callable[[], None]], cuda: bool) -> tuple[int, 
 
 
 def seconds(step: Callable[[], None], repeats: int, cuda: bool) -> float:
-    """Of a step, the mean of some."""
+    """Of the fastest of some steps: whatever else the machine does only adds to one."""
     if not cuda:
         keep_freed_memory()  # as mode=train does
         step()
+        step()  # what the first one freed is taken up again
+    return min(timed(step, cuda) for _ in range(repeats))
+
+
+def timed(step: Callable[[], None], cuda: bool) -> float:
     began = time.perf_counter() if cuda else time.process_time()
-    for _ in range(repeats):
-        step()
-    if cuda:
-        torch.cuda.synchronize()
-        return (time.perf_counter() - began) / repeats
-    return (time.process_time() - began) / repeats / torch.get_num_threads()
+    step()
+    if not cuda:
+        return (time.process_time() - began) / torch.get_num_threads()
+    torch.cuda.synchronize()
+    return time.perf_counter() - began
 
 
 def measured(batch: int, repeats: int, overrides: list[str]) -> dict[str, Any]:

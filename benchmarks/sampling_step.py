@@ -26,7 +26,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from algos import ALGORITHMS
-from algos.base import DiffusionAlgorithm
+from algos.denoising import DiffusionAlgorithm
 from backbones import DiT
 from diffusion.categorical import draw
 from diffusion.chunked import Prediction
