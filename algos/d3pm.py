@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from algos.base import Batch, DiffusionAlgorithm, Noised
+from algos.base import Batch
+from algos.denoising import DiffusionAlgorithm, Noised
 from algos.noise import by_alpha
 from diffusion.chunked import chunked
 from diffusion.posterior_kl import posterior_kl

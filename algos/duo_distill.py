@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch, DiffusionAlgorithm
+from algos.base import Batch
+from algos.denoising import DiffusionAlgorithm
 from algos.noise import GaussianTime, by_alpha
 from backbones import DiT
 from diffusion.bound import interpolating_bound

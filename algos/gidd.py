@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from algos.base import Batch, DiffusionAlgorithm
+from algos.base import Batch
+from algos.denoising import DiffusionAlgorithm
 from diffusion.bound import Interpolating, interpolating_bound, interpolating_weight
 from diffusion.process import Process
 from diffusion.schedule import Mix, hybrid

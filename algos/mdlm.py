@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from algos.base import Batch, DiffusionAlgorithm
+from algos.base import Batch
+from algos.denoising import DiffusionAlgorithm
 from algos.noise import by_alpha
 from diffusion.bound import masked_bound, masked_nats
 from diffusion.schedule import Alpha, absorbing

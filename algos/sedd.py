@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch, DiffusionAlgorithm
+from algos.base import Batch
+from algos.denoising import DiffusionAlgorithm
 from algos.noise import by_alpha
 from diffusion.process import Process
 from diffusion.schedule import Alpha, absorbing, started, uniform

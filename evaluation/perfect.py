@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from algos.base import Algorithm, DiffusionAlgorithm
+from algos.base import Algorithm
+from algos.denoising import DiffusionAlgorithm
 from diffusion.markov_memory import messages
 from diffusion.process import Process
 from evaluation.language import Language

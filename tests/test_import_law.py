@@ -12,7 +12,7 @@ ROOMS = {
     "backbones": {"diffusion.chunked"},
     "data": set(),
     "diffusion": set(),
-    "evaluation": {"algos.base", "samplers", "diffusion"},
+    "evaluation": {"algos.base", "algos.denoising", "samplers", "diffusion"},
     "integral": set(),
     "leaderboard": {"evaluation"},
     "modes": {

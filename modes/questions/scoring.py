@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from algos.base import Algorithm, Batch, DiffusionAlgorithm
+from algos.base import Algorithm, Batch
+from algos.denoising import DiffusionAlgorithm
 from diffusion.bound import next_token_nats
 from diffusion.chunked import chunked
 from diffusion.process import Process

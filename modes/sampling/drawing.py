@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from algos.base import Algorithm, DiffusionAlgorithm
+from algos.base import Algorithm
+from algos.denoising import DiffusionAlgorithm
 from diffusion.chunked import Prediction
 from diffusion.times import seed_of
 from modes.sampling.kept import Kept, Made

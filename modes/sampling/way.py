@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from algos.base import Algorithm, DiffusionAlgorithm
+from algos.base import Algorithm
+from algos.denoising import DiffusionAlgorithm
 from algos.guidance import Guidance
 from diffusion.process import Process
 from diffusion.shaping import Shaping

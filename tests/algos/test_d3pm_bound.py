@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from algos.base import Noised
+from algos.denoising import Noised
 from tests.algos.configured import a_batch, build
 from tests.algos.knowing import teach, texts, whole
 from tests.diffusion import brute_force

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from algos.base import DiffusionAlgorithm, Noised
+from algos.denoising import DiffusionAlgorithm, Noised
 from algos.sedd import SEDDUniform
 from diffusion.schedule import log_linear
 from tests.algos.configured import DIFFUSION, NOISED, build

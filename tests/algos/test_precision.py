@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from algos.base import DiffusionAlgorithm, Noised
+from algos.denoising import DiffusionAlgorithm, Noised
 from tests.algos.configured import DIFFUSION, NAMES, a_batch, build
 from tests.algos.knowing import teach, texts, whole
 from tests.diffusion import brute_force

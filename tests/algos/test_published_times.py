@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from algos.base import DiffusionAlgorithm
+from algos.denoising import DiffusionAlgorithm
 from tests.algos.configured import DIFFUSION, a_batch, build
 from tests.algos.knowing import whole
 

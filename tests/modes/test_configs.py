@@ -8,7 +8,7 @@ from hydra import initialize_config_dir
 
 import main
 from algos import ALGORITHMS
-from algos.base import DiffusionAlgorithm
+from algos.denoising import DiffusionAlgorithm
 from algos.duo import CURRICULA
 from algos.duo_distill import DIVERGENCES, TEACHERS
 from algos.gidd import WEIGHTINGS

@@ -1,0 +1,143 @@
+"""What the diffusion algorithms share: times, noise, a bound over both, samplers."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from algos.base import Algorithm, Batch
+from algos.guidance import Guidance
+from diffusion.chunked import Prediction, chunked
+from diffusion.process import Process
+from diffusion.times import (
+    evaluation_noise,
+    evaluation_times,
+    evaluation_weight,
+    evenly_spread,
+    independent,
+    stratified,
+)
+
+
+class Noised(NamedTuple):
+    """Noisy tokens z (B, L) at times t (B,) of `process`, and what the times weigh, (B,)."""
+
+    process: Process
+    t: Tensor
+    z: Tensor
+    weight: Tensor
+
+
+class DiffusionAlgorithm(Algorithm):
+    """Noise, denoise, sample: shared by all algorithms that differ in process and loss only."""
+
+    nll_is_bound = True
+
+    def __init__(
+        self,
+        process: Process,
+        training_process: Process,
+        global_batch_size: int,
+        sampling_eps: tuple[float, float] = (0.0, 0.0),
+        antithetic_sampling: bool = True,
+        level: Callable[[Tensor], Tensor] | None = None,
+        steps: int | None = None,
+        **base: Any,
+    ):
+        """`process` covers all of time, from the text to pure noise: it evaluates and samples.
+        Training draws t in [eps_0, 1 - eps_1] of `training_process`. `level` maps t (B,) to the
+        network's input, None for no input. `steps` = T rounds every t up to a multiple of 1 / T."""
+        super().__init__(**base)
+        if min(sampling_eps) < 0 or sum(sampling_eps) >= 1:
+            raise ValueError(f"training.sampling_eps={sampling_eps[0]}: from 0 to below 1")
+        self.process = process
+        self.training_process = training_process
+        self.global_batch_size = global_batch_size
+        self.sampling_eps = sampling_eps
+        self.antithetic_sampling = antithetic_sampling
+        self.level = level
+        self.steps = steps
+
+    def on_grid(self, t: Tensor) -> Tensor:
+        return t if self.steps is None else (t * self.steps).ceil().clamp_min(1) / self.steps
+
+    def training_times(self, batch: Batch) -> Tensor:
+        """t (B,), one per sequence, stratified over the global batch."""
+        if self.antithetic_sampling:
+            t = stratified(batch["index"], self.global_batch_size, self.seed)
+        else:
+            t = independent(batch["index"], self.seed)
+        low, high = self.sampling_eps
+        return self.on_grid(low + (1 - low - high) * t)
+
+    def training_noise(self, batch: Batch) -> Noised:
+        """z at the training times, from the global generator."""
+        t = self.training_times(batch)
+        z = self.training_process.corrupt(batch["tokens"], t)
+        z = torch.where(batch["noised"], z, batch["tokens"])
+        return Noised(self.training_process, t, z, torch.ones_like(t))
+
+    def evaluation_noise(self, batch: Batch) -> Noised:
+        """t and z, both functions of (seed, pass, example) alone: t over all of (0, 1), or of
+        `evaluation_range`."""
+        x, index = batch["tokens"], batch["index"]
+        key = self.seed, self.evaluation_pass
+        if self.evaluation_range is None:
+            process, t = self.process, evaluation_times(index, *key)
+            weight = evaluation_weight(t)
+        else:
+            low, high = self.evaluation_range
+            process, t = self.training_process, low + (high - low) * evenly_spread(index, *key)
+            weight = torch.ones_like(t)
+        t, uniform = self.on_grid(t), evaluation_noise(index, x.shape[1], *key)
+        z = process.corrupt(x, t, uniform)
+        return Noised(process, t, torch.where(batch["noised"], z, x), weight)
+
+    def bound(self, fn: Callable[..., Tensor], batch: Batch) -> Tensor:
+        """(B, L) values whose expectation is the integral of fn's over t in (0, 1), or their mean
+        over `evaluation_range`."""
+        return self.per_token(fn, batch, self.evaluation_noise(batch))
+
+    def per_token(self, fn: Callable[..., Tensor], batch: Batch, noised: Noised) -> Tensor:
+        """weight * fn(logits, x, z, mix, rate) at the scored positions (B, L), 0 elsewhere."""
+        mix, rate = noised.process.mix(noised.t)
+        hidden = self.hidden(noised.z, noised.t)
+        rows = self.rows(batch, noised)
+        columns = (batch["tokens"], noised.z, mix, rate)
+        values = chunked(fn, self.backbone.head, hidden, *columns, rows=rows)
+        return values * noised.weight.unsqueeze(-1)
+
+    def rows(self, batch: Batch, noised: Noised) -> Tensor:
+        """(B, L) bool: where a noised text costs anything. Without uniform noise an unmasked
+        position does not, so only masked ones go through the head."""
+        rows = self.scored(batch)
+        return rows if noised.process.has_noise else rows & (noised.z == noised.process.mask)
+
+    def hidden(self, z: Tensor, t: Tensor) -> Tensor:
+        """One network evaluation: (B, L, D)."""
+        self.network_evaluations += len(z)
+        return self.backbone(z, self.level(t) if self.level else None)
+
+    def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """What a network would put out (B, L, V) that knew log_p (B, L, N), p(x_l | z without
+        l)."""
+        return log_p
+
+    def sample(
+        self,
+        tokens: Tensor,
+        fixed: Tensor,
+        sampler: Callable[..., Tensor],
+        guidance: Guidance | None = None,
+    ) -> Tensor:
+        def clamp(z: Tensor) -> Tensor:
+            return torch.where(fixed, tokens, z)
+
+        def denoise(z: Tensor, t: Tensor, rows: Tensor | None = None) -> Prediction:
+            if guidance is None:
+                return self.prediction(self.hidden(z, t))
+            return self.prediction(guidance.hidden(self.hidden, self.process, z, t, rows))
+
+        z = self.process.prior((len(tokens), tokens.shape[1]), device=tokens.device)
+        return sampler(denoise, self.process, z, clamp=clamp)
