@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +32,8 @@ Settings = dict[str, Any]
 # What it says at every start is in the configuration already.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # its own, for it
+if "SLURM_JOB_ID" not in os.environ:  # a cluster's login node: nothing is wrong there
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
 
 # Before anything computes, since the threads of torch's pool take this over from the one that
 # starts them. What a trained network pays no attention to falls below 1e-38, numbers for which

@@ -7,7 +7,7 @@
 set -euo pipefail
 here="$(dirname "${BASH_SOURCE[0]}")"
 # Slurm runs a copy of this file and knows where it was.
-[ -f "$here/slurm.sh" ] || here="$(dirname "$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=\([^ ]*\).*/\1/p')")"
+[ -f "$here/slurm.sh" ] || here="$(dirname "$(scontrol show job "$SLURM_JOB_ID" | sed -n '/^ *Command=/{s///;s/ .*//;p;q}')")"
 source "$here/slurm.sh"
 launch mode=sample_eval eval.gen_ppl_eval_model_name_or_path=gpt2-large eval.quality_protocol=duo \
     loader.eval_batch_size=16 sampling.num_sample_batches=50 \

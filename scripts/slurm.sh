@@ -14,6 +14,9 @@
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 python="${SUITE_PYTHON:-$root/.venv/bin/python}"
 stopped=""
+# The number of an array may be that of one of its tasks too, and then stands for them all.
+job="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}"
+job="${job:-${SLURM_JOB_ID:-}}"
 
 launch() {
     [ -z "${SUITE_SETUP:-}" ] || source "$SUITE_SETUP"
@@ -25,12 +28,13 @@ launch() {
     cd "${SUITE_WORK:-$root}"
     local line=("$python" "$root/main.py")
     [ -z "${SUITE_DATA:-}" ] || line+=("data.cache_dir=$SUITE_DATA")
-    if [ -z "${SLURM_JOB_ID:-}" ]; then
+    if [ -z "$job" ]; then
         exec "${line[@]}" trainer.devices=1 "$@"
     fi
     local nodes="${SLURM_NNODES:-1}" devices="${SLURM_GPUS_ON_NODE:-1}"
     line+=("trainer.num_nodes=$nodes" "trainer.devices=$devices")
     [ "$((nodes * devices))" -eq 1 ] || line+=(strategy=ddp)
+    export TQDM_MININTERVAL="${TQDM_MININTERVAL:-30}" # a bar's seconds: it goes to a file that grows for days
     trap save_and_stop USR1
     srun --nodes="$nodes" --ntasks="$((nodes * devices))" --ntasks-per-node="$devices" \
         --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=1 "${line[@]}" "$@" &
@@ -41,7 +45,7 @@ launch() {
 # would kill them.
 save_and_stop() {
     stopped=yes
-    scancel --signal=TERM "$SLURM_JOB_ID"
+    scancel --signal=TERM "$job"
 }
 
 # Waits for srun, which a signal interrupts, and ends as it did.
@@ -53,7 +57,7 @@ finish() {
         wait "$1" || status=$?
     done
     if [ -n "$stopped" ] && [ "$status" -ne 0 ]; then
-        scontrol requeue "$SLURM_JOB_ID"
+        scontrol requeue "$job"
     fi
     exit "$status"
 }

@@ -7,6 +7,6 @@
 set -euo pipefail
 here="$(dirname "${BASH_SOURCE[0]}")"
 # Slurm runs a copy of this file and knows where it was.
-[ -f "$here/slurm.sh" ] || here="$(dirname "$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=\([^ ]*\).*/\1/p')")"
+[ -f "$here/slurm.sh" ] || here="$(dirname "$(scontrol show job "$SLURM_JOB_ID" | sed -n '/^ *Command=/{s///;s/ .*//;p;q}')")"
 source "$here/slurm.sh"
 launch mode=train experiment=owt_mdlm "$@"

@@ -1,8 +1,13 @@
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+
+# Within a Slurm job a test is still a run of its own, not one of the job's processes.
+for name in [name for name in os.environ if name.startswith("SLURM_")]:
+    del os.environ[name]
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

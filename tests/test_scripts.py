@@ -27,8 +27,9 @@ STUBS = {
     # As Slurm does: a copy of the script elsewhere, whose place is no help.
     "sbatch": 'mkdir -p "$SPOOL"\ncp "$1" "$SPOOL/slurm_script"\nexport COMMAND="$1"\nshift\n'
     'exec bash "$SPOOL/slurm_script" "$@"',
-    "scontrol": 'echo "scontrol $*" >> "$CALLS"\n'
-    'printf "JobId=%s JobName=x\\n   Command=%s a b\\n   WorkDir=/x\\n" "$3" "$COMMAND"',
+    # As of a task that an array's own number stands for: its tasks, all of them.
+    "scontrol": 'echo "scontrol $*" >> "$CALLS"\nfor _ in 1 2; do\n'
+    'printf "JobId=%s JobName=x\\n   Command=%s a b\\n   WorkDir=/x\\n\\n" "$3" "$COMMAND"\ndone',
     "scancel": 'echo "scancel $*" >> "$CALLS"\nkill -TERM "$(cat "$STEP")"',
     "record": 'printf "%s\\0" "$PWD" "$@" > "$GIVEN"',
 }
@@ -180,6 +181,25 @@ def test_a_job_that_ends_badly_ends_with_its_status(site: dict[str, str], tmp_pa
     done = subprocess.run(command, env=site | JOB, cwd=tmp_path)
     assert done.returncode == 7
     assert "requeue" not in Path(site["CALLS"]).read_text()
+
+
+@pytest.mark.parametrize("array", [None, "5"])
+def test_a_task_of_an_array_stops_and_queues_itself_alone(
+    array: str | None, site: dict[str, str], tmp_path: Path
+) -> None:
+    """The last task of an array has the array's own number, which names them all."""
+    step = 'trap "exit 143" TERM\necho $$ > "$STEP"\nwhile true; do sleep 0.05; done\n'
+    (tmp_path / "bin" / "record").write_text(f"#!/usr/bin/env bash\n{step}")
+    own = {} if array is None else {"SLURM_ARRAY_JOB_ID": "12345678", "SLURM_ARRAY_TASK_ID": array}
+    command = ["sbatch", str(SCRIPTS / "benchmark.sh" if array else SCRIPTS / "train_owt_ar.sh")]
+    job = subprocess.Popen(command, env=site | JOB | own, cwd=tmp_path)
+    while not Path(site["STEP"]).exists():
+        time.sleep(0.02)
+    job.send_signal(signal.SIGUSR1)
+    assert job.wait() == 143
+    name = "12345678_5" if array else "12345678"
+    calls = Path(site["CALLS"]).read_text().splitlines()
+    assert calls[-2:] == [f"scancel --signal=TERM {name}", f"scontrol requeue {name}"]
 
 
 def test_a_job_is_saved_queued_again_and_goes_on(site: dict[str, str], tmp_path: Path) -> None:

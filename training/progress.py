@@ -37,7 +37,6 @@ class RunProgress(ProgressBar):
             initial=initial,
             unit=unit,
             dynamic_ncols=True,
-            mininterval=0.5,
             disable=self._hidden,
         )
 
