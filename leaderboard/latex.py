@@ -3,8 +3,10 @@
 import re
 from collections.abc import Sequence
 
+from leaderboard.fitting import fitting
 from leaderboard.tables import Table
 
+WIDTH = 90  # characters, of which a page of one column takes some 80 without being scaled
 PREAMBLE = "% In the preamble: \\usepackage{booktabs,graphicx}\n"
 SIGNS = {
     "\\": r"\textbackslash{}",
@@ -14,7 +16,7 @@ SIGNS = {
     "±": r"$\pm$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
 
@@ -28,24 +30,30 @@ def latex(tables: Sequence[Table]) -> str:
 
 
 def _latex(one: Table, number: int) -> str:
-    lines = [[escaped(cell) for cell in line] for line in one.cells()]
+    kept, left_out = fitting(one, WIDTH)
+    headers, *lines = (
+        [escaped(cells[place]) for place in kept] for cells in [one.headers(), *one.cells()]
+    )
     if one.first_stands_out:
         lines[0][1] = f"\\textbf{{{lines[0][1]}}}"
-    caption = " ".join(filter(None, [f"{one.title}.", one.sentence, one.caption]))
+    notes = " ".join(filter(None, [one.sentence, one.caption]))
     return "\n".join(
         [
+            *([f"% Left out, in leaderboard.csv: {', '.join(left_out)}."] if left_out else []),
             r"\begin{table}",
             r"\centering",
-            f"\\caption{{{escaped(caption)}}}",
+            f"\\caption{{{escaped(one.title)}.}}",
             f"\\label{{tab:{one.kind}-{number}}}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            f"\\begin{{tabular}}{{l{'r' * len(one.columns)}}}",
+            f"\\begin{{tabular}}{{l{'r' * (len(kept) - 1)}}}",
             r"\toprule",
-            _row([escaped(header) for header in one.headers()]),
+            _row(headers),
             r"\midrule",
             *map(_row, lines),
             r"\bottomrule",
             r"\end{tabular}}",
+            r"\par\smallskip",
+            f"\\parbox{{\\linewidth}}{{\\footnotesize {escaped(notes)}}}",
             r"\end{table}",
             "",
         ]

@@ -31,13 +31,14 @@ launch() {
     if [ -z "$job" ]; then
         exec "${line[@]}" trainer.devices=1 "$@"
     fi
-    local nodes="${SLURM_NNODES:-1}" devices="${SLURM_GPUS_ON_NODE:-1}"
+    local nodes="${SLURM_NNODES:-1}" devices="${SLURM_GPUS_ON_NODE:-1}" cores="${SLURM_CPUS_PER_TASK:-1}"
     line+=("trainer.num_nodes=$nodes" "trainer.devices=$devices")
     [ "$((nodes * devices))" -eq 1 ] || line+=(strategy=ddp)
+    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$cores}" # not those of the node for each process
     export TQDM_MININTERVAL="${TQDM_MININTERVAL:-30}" # a bar's seconds: it goes to a file that grows for days
     trap save_and_stop USR1
     srun --nodes="$nodes" --ntasks="$((nodes * devices))" --ntasks-per-node="$devices" \
-        --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=1 "${line[@]}" "$@" &
+        --cpus-per-task="$cores" --kill-on-bad-exit=1 "${line[@]}" "$@" &
     finish "$!"
 }
 

@@ -3,6 +3,9 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -56,7 +59,26 @@ def test_latex_braces_are_balanced(odd):
 
 def test_every_special_sign_is_escaped():
     made = escaped(r'&%$#_{}~^\<>"')
-    assert re.sub(r"\\[&%$#_{}]|\\text[a-z]+\{\}", "", made) == ""
+    assert re.sub(r"\\[&%$#_{}]|\\text[a-z]+\{\}", "", made) == "''"
+
+
+def test_latex_leaves_out_what_no_page_has_room_for_and_says_so(odd):
+    more = [Column(name, "sampler", lambda _: 40 * "x") for name in ("calls", "of text", "steps")]
+    text = latex([replace(odd, columns=(*odd.columns, *more))])
+    left_out = text.split("% Left out, in leaderboard.csv: ")[1].splitlines()[0]
+    assert left_out == "calls, sampler, steps."
+    assert r"\begin{tabular}{lrrr}" in text and "of text" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_a_compiler_takes_it_in_the_default_encoding(odd, tmp_path):
+    text = latex([replace(odd, sentence=f'"{ODD}"'), odd])
+    head = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}"
+    (tmp_path / "page.tex").write_text(f"{head}\n{text}\n\\end{{document}}")
+    line = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
 
 
 def test_markdown_cells_are_escaped(odd):
