@@ -1,12 +1,13 @@
 """The tables in LaTeX, in the style of booktabs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from leaderboard.fitting import fitting
 from leaderboard.tables import Table
 
 WIDTH = 90  # characters, of which a page of one column takes some 80 without being scaled
+ROWS = 36  # of a page, with the notes below
 PREAMBLE = "% In the preamble: \\usepackage{booktabs,graphicx}\n"
 SIGNS = {
     "\\": r"\textbackslash{}",
@@ -22,30 +23,46 @@ SIGNS = {
 
 
 def latex(tables: Sequence[Table]) -> str:
-    """All of them as floats whose labels are tab:1, tab:2 and so on behind their kind."""
+    """All of them as floats whose labels are tab:1, tab:2 and so on behind their kind; one that is
+    longer than a page as several, -1, -2 and so on behind that."""
     kinds = [one.kind for one in tables]
     numbers = [kinds[: place + 1].count(kind) for place, kind in enumerate(kinds)]
-    parts = [_latex(one, number) for one, number in zip(tables, numbers, strict=True)]
+    parts = [
+        part for one, number in zip(tables, numbers, strict=True) for part in _floats(one, number)
+    ]
     return "\n".join([PREAMBLE, *parts])
 
 
-def _latex(one: Table, number: int) -> str:
+def _floats(one: Table, number: int) -> Iterator[str]:
     kept, left_out = fitting(one, WIDTH)
+    if left_out:
+        yield f"% Left out, in leaderboard.csv: {', '.join(left_out)}."
     headers, *lines = (
         [escaped(cells[place]) for place in kept] for cells in [one.headers(), *one.cells()]
     )
     if one.first_stands_out:
         lines[0][1] = f"\\textbf{{{lines[0][1]}}}"
-    notes = " ".join(filter(None, [one.sentence, one.caption]))
+    title, label = escaped(one.title), f"tab:{one.kind}-{number}"
+    notes = escaped(" ".join(filter(None, [one.sentence, one.caption])))
+    pages = [lines[first : first + ROWS] for first in range(0, len(lines), ROWS)]
+    for page, part in enumerate(pages, 1):
+        if len(pages) == 1:
+            yield _float(title, label, headers, part, notes)
+        else:
+            below = notes if page == len(pages) else "Continued on the next page."
+            of = f"{title}, part {page} of {len(pages)}"
+            yield _float(of, f"{label}-{page}", headers, part, below)
+
+
+def _float(title: str, label: str, headers: list[str], lines: list[list[str]], notes: str) -> str:
     return "\n".join(
         [
-            *([f"% Left out, in leaderboard.csv: {', '.join(left_out)}."] if left_out else []),
             r"\begin{table}",
             r"\centering",
-            f"\\caption{{{escaped(one.title)}.}}",
-            f"\\label{{tab:{one.kind}-{number}}}",
+            f"\\caption{{{title}.}}",
+            f"\\label{{{label}}}",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            f"\\begin{{tabular}}{{l{'r' * (len(kept) - 1)}}}",
+            f"\\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
             r"\toprule",
             _row(headers),
             r"\midrule",
@@ -53,7 +70,7 @@ def _latex(one: Table, number: int) -> str:
             r"\bottomrule",
             r"\end{tabular}}",
             r"\par\smallskip",
-            f"\\parbox{{\\linewidth}}{{\\footnotesize {escaped(notes)}}}",
+            f"\\parbox{{\\linewidth}}{{\\footnotesize {notes}}}",
             r"\end{table}",
             "",
         ]

@@ -70,15 +70,25 @@ def test_latex_leaves_out_what_no_page_has_room_for_and_says_so(odd):
     assert r"\begin{tabular}{lrrr}" in text and "of text" in text
 
 
+def test_latex_of_more_rows_than_a_page_is_several_floats(odd):
+    rows = tuple(replace(odd.rows[1], name=f"row {place}") for place in range(80))
+    text = latex([replace(odd, rows=rows)])
+    assert re.findall(r"^row \d+", text, re.MULTILINE) == [f"row {place}" for place in range(80)]
+    labels = [f"\\label{{tab:perplexity-1-{part}}}" for part in (1, 2, 3)]
+    assert re.findall(r"\\label\{.*\}", text) == labels
+    assert text.count("textbf") == 1 and text.count("caption 5") == 1
+    assert text.index("caption 5") > text.index(labels[2])
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_a_compiler_takes_it_in_the_default_encoding(odd, tmp_path):
-    text = latex([replace(odd, sentence=f'"{ODD}"'), odd])
+    text = latex([replace(odd, sentence=f'"{ODD}"'), replace(odd, rows=40 * odd.rows)])
     head = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}"
     (tmp_path / "page.tex").write_text(f"{head}\n{text}\n\\end{{document}}")
     line = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
+    assert "Overfull" not in done.stdout and "Float too large" not in done.stdout
 
 
 def test_markdown_cells_are_escaped(odd):
