@@ -19,7 +19,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -103,6 +103,23 @@ def is_group(key: str) -> bool:
     return (ROOT / "configs" / key).is_dir()
 
 
+def choices(group: str) -> str:
+    return ", ".join(sorted(file.stem for file in (ROOT / "configs" / group).glob("*.yaml")))
+
+
+def check_groups(arguments: list[str]) -> None:
+    """Refuses what is not the name of one file of a group: Hydra takes a list for all of them on
+    top of each other, and null for a fault of the program."""
+    for text in arguments:
+        group = text.partition("=")[0]
+        if not group or not is_group(group):
+            continue
+        (override,) = OverridesParser.create().parse_overrides([text])
+        one = override.is_sweep_override() or isinstance(override.value(), str)
+        if not one or not override.value():
+            raise ConfigCompositionException(f"{text}: choose from {choices(group)}")
+
+
 def check_types(config: dict[str, Any], overrides: list[str]) -> None:
     """Refuses an override of another type than the value that it replaces."""
     groups = [text for text in overrides if is_group(text.partition("=")[0])]
@@ -152,8 +169,7 @@ def explain(error: Exception) -> str:
     text = str(error)
     if match := re.search(r"Could not find '([\w-]+)/(.+)'", text):
         group, value = match.groups()
-        options = sorted(file.stem for file in (ROOT / "configs" / group).glob("*.yaml"))
-        return f"{group}={value}: choose from {', '.join(options)}"
+        return f"{group}={value}: choose from {choices(group)}"
     if match := re.search(r"Could not override '([\w.\-/]+)'", text):
         key = match.group(1)
         GlobalHydra.instance().clear()
@@ -189,6 +205,7 @@ def command_line() -> None:
     # Without the first, Hydra prints errors itself, over several lines.
     os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
     try:
+        check_groups(sys.argv[1:])
         main()
     except (HydraException, OmegaConfBaseException) as error:
         if TRACEBACKS:

@@ -83,10 +83,10 @@ def draw(
     done = drawing.kept.read()
     if done and trainer.is_global_zero:
         print(f"{len(done)} of {len(drawing.batches)} batches were drawn before: going on")
-    # One batch at least, so that the processes meet; it comes out as it was.
     every = range(len(drawing.batches))
     missing = [number for number in every if number not in done or (watched and number == 0)]
-    numbers: Any = missing or every[:1]
+    # Every process has one at least, so that they meet; a batch drawn again comes out as it was.
+    numbers: Any = missing + (trainer.world_size - len(missing)) * [missing[-1] if missing else 0]
     algorithm.sampling = drawing
     loader: Any = DataLoader(numbers, batch_size=1)
     total, hidden = -(-len(numbers) // trainer.world_size) * most, not trainer.is_global_zero

@@ -3,8 +3,8 @@ on where it was."""
 
 import hashlib
 import json
-import os
 import shutil
+import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ class Kept:
 
     def write(self, number: int, made: Made) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self.folder / f".{number}.{os.getpid()}"
+        beside = self.folder / f".{number}.{uuid.uuid4().hex}"  # nodes share the folder
         beside.write_text(json.dumps(made), encoding="utf-8")
         beside.replace(self.folder / f"{number}.json")
 

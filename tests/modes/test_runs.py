@@ -176,10 +176,13 @@ def test_two_processes_train_and_evaluate_like_one(command: Command, tmp_path: P
     assert one["protocol_digest"] == other["protocol_digest"]
 
 
-def test_two_processes_draw_the_samples_of_one(command: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("batches", [1, 3])
+def test_two_processes_draw_the_samples_of_one(
+    batches: int, command: Command, tmp_path: Path
+) -> None:
     assert command("algo=mdlm", "trainer.max_steps=2").returncode == 0
     sample = ["mode=sample_eval", f"eval.checkpoint_path={tmp_path}/run"]
-    sample += ["sampling.num_sample_batches=3", "loader.eval_batch_size=4"]
+    sample += [f"sampling.num_sample_batches={batches}", "loader.eval_batch_size=4"]
     drawn = []
     for number, more in enumerate(([], ["strategy=ddp", "trainer.devices=2"])):
         done = command(*sample, *more, f"results_dir={tmp_path}/results{number}")
@@ -187,7 +190,7 @@ def test_two_processes_draw_the_samples_of_one(command: Command, tmp_path: Path)
         (file,) = (tmp_path / f"results{number}").glob("*.json")
         samples = Path(json.loads(file.read_text())["also"]["samples"])
         drawn.append(json.loads(samples.read_text())["samples"])
-    assert len(drawn[0]) == 12
+    assert len(drawn[0]) == 4 * batches
     assert drawn[0] == drawn[1]
 
 
