@@ -133,9 +133,18 @@ class TokenDataModule(L.LightningDataModule):
             self.store(split)
 
     def setup(self, stage: str) -> None:
-        """Opens the stores and refuses what has no block."""
+        """Opens the stores and refuses what has no block, or none for some process."""
         for split in self._needed():
             self.blocks(split)
+        evaluated, (_, world, _) = (
+            len(self._eval_index(len(self.blocks("valid")))),
+            self._position(),
+        )
+        if evaluated < world:
+            raise ValueError(
+                f"trainer.num_nodes, trainer.devices: {world} processes, and {evaluated} blocks to "
+                f"evaluate in the valid split of data={self.name}: at most one process a block"
+            )
 
     def _needed(self) -> tuple[str, ...]:
         # An evaluation must not tokenize a training split that it never reads.

@@ -109,6 +109,13 @@ class Recorder(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+def test_every_process_needs_a_block_to_evaluate(make: Make, text_file: Path) -> None:
+    data = make("text", path=str(text_file), max_eval_blocks=3)
+    as_rank(data, rank=2, world=3).setup("fit")
+    with pytest.raises(ValueError, match=r"devices: 4 processes, and 3 blocks .* data=text: at"):
+        as_rank(data, rank=0, world=4).setup("fit")
+
+
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 @pytest.mark.filterwarnings("ignore:.*does not have enough.*:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*")
@@ -144,7 +151,7 @@ def test_a_trainer_resumes_where_it_stopped(make: Make, text_file: Path, tmp_pat
 def test_evaluation_never_reads_the_training_text(make: Make, tmp_path: Path) -> None:
     (tmp_path / "valid.txt").write_text("validation text " * 10)
     data = make("text", path=str(tmp_path / "absent"), valid_path=str(tmp_path / "valid.txt"))
-    data.trainer = SimpleNamespace(state=SimpleNamespace(fn="validate"))
+    as_rank(data, rank=0, world=1).trainer.state.fn = "validate"
     data.prepare_data()
     data.setup("validate")
     assert list(data.corpus_digests) == ["valid"]
