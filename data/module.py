@@ -142,8 +142,8 @@ class TokenDataModule(L.LightningDataModule):
         )
         if evaluated < world:
             raise ValueError(
-                f"trainer.num_nodes, trainer.devices: {world} processes, and {evaluated} blocks to "
-                f"evaluate in the valid split of data={self.name}: at most one process a block"
+                f"trainer.num_nodes, trainer.devices: {world} processes are more than the blocks "
+                f"to evaluate in the valid split of data={self.name}, {evaluated}"
             )
 
     def _needed(self) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ class Recorder(L.LightningModule):
 def test_every_process_needs_a_block_to_evaluate(make: Make, text_file: Path) -> None:
     data = make("text", path=str(text_file), max_eval_blocks=3)
     as_rank(data, rank=2, world=3).setup("fit")
-    with pytest.raises(ValueError, match=r"devices: 4 processes, and 3 blocks .* data=text: at"):
+    with pytest.raises(ValueError, match=r"devices: 4 processes .* data=text, 3$"):
         as_rank(data, rank=0, world=4).setup("fit")
 
 
