@@ -136,10 +136,8 @@ class TokenDataModule(L.LightningDataModule):
         """Opens the stores and refuses what has no block, or none for some process."""
         for split in self._needed():
             self.blocks(split)
-        evaluated, (_, world, _) = (
-            len(self._eval_index(len(self.blocks("valid")))),
-            self._position(),
-        )
+        evaluated = len(self._eval_index(len(self.blocks("valid"))))
+        _, world, _ = self._position()
         if evaluated < world:
             raise ValueError(
                 f"trainer.num_nodes, trainer.devices: {world} processes are more than the blocks "
