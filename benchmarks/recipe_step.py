@@ -86,10 +86,13 @@ def seconds(step: Callable[[], None], repeats: int, cuda: bool) -> float:
 
 
 def timed(step: Callable[[], None], cuda: bool) -> float:
-    began = time.perf_counter() if cuda else time.process_time()
-    step()
     if not cuda:
+        began = time.process_time()
+        step()
         return (time.process_time() - began) / torch.get_num_threads()
+    torch.cuda.synchronize()  # nothing of an earlier step is left to do
+    began = time.perf_counter()
+    step()
     torch.cuda.synchronize()
     return time.perf_counter() - began
 

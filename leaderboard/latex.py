@@ -7,7 +7,7 @@ from leaderboard.fitting import fitting
 from leaderboard.tables import Table
 
 WIDTH = 90  # characters, of which a page of one column takes some 80 without being scaled
-ROWS = 36  # of a page, with the notes below
+ROWS = 30  # of a page, with the notes below
 PREAMBLE = "% In the preamble: \\usepackage{booktabs,graphicx}\n"
 SIGNS = {
     "\\": r"\textbackslash{}",

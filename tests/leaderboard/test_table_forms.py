@@ -12,7 +12,7 @@ import pytest
 from leaderboard import cells
 from leaderboard.comparison import compare
 from leaderboard.csv_tables import csv_text
-from leaderboard.latex import escaped, latex
+from leaderboard.latex import ROWS, escaped, latex
 from leaderboard.markdown import markdown
 from leaderboard.tables import Column, Measure, Row, Table, number
 
@@ -82,13 +82,15 @@ def test_latex_of_more_rows_than_a_page_is_several_floats(odd):
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_a_compiler_takes_it_in_the_default_encoding(odd, tmp_path):
-    text = latex([replace(odd, sentence=f'"{ODD}"'), replace(odd, rows=40 * odd.rows)])
+    noted = replace(odd, sentence=f'"{ODD}"', caption=150 * "a word ")
+    text = latex([noted, replace(noted, rows=ROWS * odd.rows)])  # two full pages
     head = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}"
     (tmp_path / "page.tex").write_text(f"{head}\n{text}\n\\end{{document}}")
     line = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout and "Float too large" not in done.stdout
+    assert "Overfull" not in done.stdout
+    assert "Float too large" not in done.stdout
 
 
 def test_markdown_cells_are_escaped(odd):
