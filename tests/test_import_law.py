@@ -10,11 +10,11 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "algos": {"backbones", "diffusion", "integral"},
     "backbones": {"diffusion.chunked"},
-    "data": set(),
+    "data": {"storage"},
     "diffusion": set(),
-    "evaluation": {"algos.base", "algos.denoising", "samplers", "diffusion"},
-    "integral": set(),
-    "leaderboard": {"evaluation"},
+    "evaluation": {"algos.base", "algos.denoising", "samplers", "diffusion", "storage"},
+    "integral": {"storage"},
+    "leaderboard": {"evaluation", "storage"},
     "modes": {
         "algos",
         "backbones",
@@ -23,12 +23,14 @@ ROOMS = {
         "evaluation",
         "leaderboard",
         "samplers",
+        "storage",
         "training",
     },
     "samplers": {"diffusion"},
-    "training": set(),
+    "storage": set(),
+    "training": {"storage"},
 }
-NO_LIGHTNING = {"backbones", "diffusion", "integral", "samplers"}
+NO_LIGHTNING = {"backbones", "diffusion", "integral", "samplers", "storage"}
 ONLY_IN_MAIN = {"hydra", "omegaconf"}
 
 

@@ -1,0 +1,71 @@
+"""A folder that one process at a time may write, with the name of the one that does."""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from storage.atomic import NO_LOCKS
+
+
+class Held(ValueError):
+    """Another process has the lock; the message says which."""
+
+
+@contextmanager
+def holding(file: Path, key: str) -> Iterator[None]:
+    """Keeps `file` locked while the block runs, and removes it afterwards; the system frees the
+    lock of a process that dies. Held, which begins with `key`, where another process has it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    stream = _locked(file, key)
+    try:
+        holder = {
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        stream.truncate(0)
+        stream.write(json.dumps(holder).encode())
+        stream.flush()
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        stream.close()
+
+
+def _locked(file: Path, key: str) -> IO[bytes]:
+    while True:
+        stream = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with stream:
+                raise Held(f"{key}: {_holder(stream)} is writing there; wait for it") from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                stream.close()
+                raise
+        if os.fstat(stream.fileno()).st_nlink and _same(file, stream):
+            return stream
+        stream.close()  # its last holder removed it before this lock was had
+
+
+def _same(file: Path, stream: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(file.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    try:
+        said = json.loads(stream.read())
+        return f"process {said['process']} on {said['host']} (since {said['since']})"
+    except (ValueError, KeyError, TypeError):  # it has only just begun
+        return "another process"

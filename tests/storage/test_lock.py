@@ -1,0 +1,41 @@
+"""One holder at a time, named to the others."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from storage import Held, holding
+
+
+def hold(file: Path) -> None:
+    with holding(file, "key"):
+        time.sleep(600)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_the_second_is_told_who_the_first_is_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "run" / "lock"
+    first = multiprocessing.get_context("fork").Process(target=hold, args=(file,))
+    first.start()
+    try:
+        while not file.exists() or not file.read_bytes():
+            time.sleep(0.01)
+        message = rf"^save_dir=x: process {first.pid} on "
+        with pytest.raises(Held, match=message), holding(file, "save_dir=x"):
+            raise AssertionError
+    finally:
+        os.kill(first.pid or 0, signal.SIGKILL)
+        first.join()
+    with holding(file, "key"):
+        assert file.exists()
+    assert not file.exists()
+
+
+def test_the_same_process_cannot_hold_it_twice(tmp_path: Path) -> None:
+    first, second = (holding(tmp_path / "lock", "key") for _ in range(2))
+    with first, pytest.raises(Held), second:
+        raise AssertionError
