@@ -23,7 +23,7 @@ class AR(Algorithm):
         return self.nll(batch)
 
     def nll(self, batch: Batch) -> Tensor:
-        hidden = self.backbone(batch["tokens"][:, :-1])
+        hidden = self.backbone(batch["tokens"][:, :-1], **self.dropout(batch))
         rows = self.scored(batch)[:, 1:]
         nats = chunked(
             next_token_nats, self.backbone.head, hidden, batch["tokens"][:, 1:], rows=rows

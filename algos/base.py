@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -12,7 +12,7 @@ from algos.guidance import Guidance
 from backbones import DiT
 from diffusion.chunked import Prediction
 from diffusion.shaping import Shaping
-from diffusion.times import seed_of
+from diffusion.times import DROPOUT, example_seeds
 
 Batch = dict[str, Tensor]  # tokens (B, L) int64, scored and noised (B, L) bool, index (B,) int64
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -46,6 +46,9 @@ class Algorithm(L.LightningModule):
         # The averaged weights by name, where training keeps them.
         self.average: Callable[[], dict[str, Tensor]] | None = None
         self.sampling: Callable[[Algorithm, int], Tensor] | None = None
+        # Of the passes of a step so far: nats, scored tokens, positions.
+        self._step_sums: Tensor | None = None
+        self._drops = backbone.dropout > 0
         self._optimizer = optimizer
         self._lr_factor = lr_factor
 
@@ -82,13 +85,21 @@ class Algorithm(L.LightningModule):
         """What a record says of the training beyond the configuration."""
         return {}
 
+    def dropout(self, batch: Batch) -> dict[str, Tensor]:
+        """Keywords of the network: where it drops something, a seed (B,) for each example."""
+        if not self.training or not self._drops:
+            return {}
+        return {"dropout_seeds": example_seeds(batch["index"].cpu(), self.seed, DROPOUT)}
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        # Noise and dropout depend on the seed and the examples alone: nothing to store, nothing to
-        # restore.
-        torch.manual_seed(seed_of(self.seed, int(batch["index"][0])))
-        loss = self.objective(batch).sum() / self.scored(batch).sum()
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
+        """The mean over the positions of a pass. The step's gradient is that of the sum over its
+        scored tokens, which only the end of its last pass knows: see
+        `configure_gradient_clipping`."""
+        nats, positions = self.objective(batch).sum(), batch["tokens"].numel()
+        sums = torch.stack([nats.detach().double(), self.scored(batch).sum().double()])
+        sums = torch.cat([sums, sums.new_tensor([positions])])
+        self._step_sums = sums if self._step_sums is None else self._step_sums + sums
+        return nats / positions
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         return {"nats": self.nll(batch), "scored": self.scored(batch), "index": batch["index"]}
@@ -113,15 +124,38 @@ class Algorithm(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips the global norm, and ends the run before a gradient that is not finite reaches the
-        weights."""
-        limit = float("inf") if gradient_clip_val is None else gradient_clip_val
-        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        """Divides the gradient by the scored tokens of the global batch, clips its norm, and ends
+        the run before one that is not finite reaches the weights.
+
+        Lightning's gradient is the mean over all positions of all passes and processes: dividing
+        here is exact for any split of the batch, however its texts are padded."""
+        assert self._step_sums is not None
+        reduced = self.trainer.strategy.reduce(self._step_sums, reduce_op="sum")
+        nats, scored, positions = cast(Tensor, reduced)
+        self._step_sums = None
+        loss, scale = nats / scored.clamp_min(1), positions / scored.clamp_min(1)
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients) * scale
         if not torch.isfinite(norm):
-            loss = float(self.trainer.callback_metrics["train/loss"])
-            raise FloatingPointError(
-                f"step {self.global_step + 1}: the gradient norm is {float(norm)}, the training "
-                f"loss {loss:.4g}; stopped before the optimizer used it: the weights and the last "
-                f"checkpoint are good; try a lower optim.lr"
-            )
-        self.log_dict({"train/grad_norm": norm, "train/lr": optimizer.param_groups[0]["lr"]})
+            raise FloatingPointError(self._not_finite(float(norm), float(loss)))
+        if gradient_clip_val is not None:
+            scale = scale * (gradient_clip_val / (norm + 1e-6)).clamp_max(1)
+        torch._foreach_mul_(gradients, scale.to(gradients[0].dtype))
+        self.log("train/loss", loss.float(), prog_bar=True)
+        self.log_dict(
+            {"train/grad_norm": norm.float(), "train/lr": optimizer.param_groups[0]["lr"]}
+        )
+
+    def _not_finite(self, norm: float, loss: float) -> str:
+        good = all_finite(self.parameters())
+        state = "the weights are good too" if good else "the weights are not finite either"
+        return (
+            f"step {self.global_step + 1}: the gradient norm is {norm}, the training loss "
+            f"{loss:.4g}; stopped before the optimizer used it; {state}, the last checkpoint is "
+            f"good; try a lower optim.lr"
+        )
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no number is infinite or NaN, by one norm."""
+    return bool(torch.isfinite(nn.utils.get_total_norm([t.detach() for t in tensors])))

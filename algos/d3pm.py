@@ -72,9 +72,17 @@ class D3PM(DiffusionAlgorithm):
             F.pad(self.steps * weight, (0, len(clean)), value=one_in).unsqueeze(-1),
         )
         rows = torch.cat([self.rows(batch, noised), self.scored(batch)[clean]])
-        hidden = self.hidden(columns[1], F.pad(t, (0, len(clean))))
+        hidden = self.hidden(columns[1], F.pad(t, (0, len(clean))), **self._dropout(batch, clean))
         values = chunked(posterior_kl, self.backbone.head, hidden, *columns, rows=rows)
         return values[: len(x)].index_add(0, clean, values[len(x) :])
+
+    def _dropout(self, batch: Batch, clean: Tensor) -> dict[str, Tensor]:
+        """As `dropout`; a clean text has its own, beside that of the noised one."""
+        apart = len(self.backbone.blocks)  # a block adds its number
+        return {
+            key: torch.cat([seeds, seeds[clean.cpu()] + apart])
+            for key, seeds in self.dropout(batch).items()
+        }
 
     def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Where a token stands, it is the clean one."""

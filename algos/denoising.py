@@ -17,6 +17,7 @@ from diffusion.times import (
     evenly_spread,
     independent,
     stratified,
+    training_noise,
 )
 
 
@@ -72,11 +73,15 @@ class DiffusionAlgorithm(Algorithm):
         return self.on_grid(low + (1 - low - high) * t)
 
     def training_noise(self, batch: Batch) -> Noised:
-        """z at the training times, from the global generator."""
-        t = self.training_times(batch)
-        z = self.training_process.corrupt(batch["tokens"], t)
-        z = torch.where(batch["noised"], z, batch["tokens"])
+        """z at the training times, both functions of (seed, example) alone."""
+        t, x = self.training_times(batch), batch["tokens"]
+        z = self.training_process.corrupt(x, t, self.training_uniforms(batch, 2))
+        z = torch.where(batch["noised"], z, x)
         return Noised(self.training_process, t, z, torch.ones_like(t))
+
+    def training_uniforms(self, batch: Batch, count: int) -> Tensor:
+        """(count, B, L) float64 in [0, 1), each a function of (seed, example, position)."""
+        return training_noise(batch["index"], batch["tokens"].shape[1], count, self.seed)
 
     def evaluation_noise(self, batch: Batch) -> Noised:
         """t and z, both functions of (seed, pass, example) alone: t over all of (0, 1), or of
@@ -102,7 +107,7 @@ class DiffusionAlgorithm(Algorithm):
     def per_token(self, fn: Callable[..., Tensor], batch: Batch, noised: Noised) -> Tensor:
         """weight * fn(logits, x, z, mix, rate) at the scored positions (B, L), 0 elsewhere."""
         mix, rate = noised.process.mix(noised.t)
-        hidden = self.hidden(noised.z, noised.t)
+        hidden = self.hidden(noised.z, noised.t, **self.dropout(batch))
         rows = self.rows(batch, noised)
         columns = (batch["tokens"], noised.z, mix, rate)
         values = chunked(fn, self.backbone.head, hidden, *columns, rows=rows)
@@ -114,10 +119,10 @@ class DiffusionAlgorithm(Algorithm):
         rows = self.scored(batch)
         return rows if noised.process.has_noise else rows & (noised.z == noised.process.mask)
 
-    def hidden(self, z: Tensor, t: Tensor) -> Tensor:
+    def hidden(self, z: Tensor, t: Tensor, **dropout: Tensor) -> Tensor:
         """One network evaluation: (B, L, D)."""
         self.network_evaluations += len(z)
-        return self.backbone(z, self.level(t) if self.level else None)
+        return self.backbone(z, self.level(t) if self.level else None, **dropout)
 
     def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """What a network would put out (B, L, V) that knew log_p (B, L, N), p(x_l | z without

@@ -13,7 +13,8 @@ from algos.noise import GaussianTime, by_alpha
 from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
 from diffusion.schedule import Alpha, uniform
-from integral.competitors import competitors, latent, soft_tokens
+from diffusion.times import GAUSSIANS, example_seeds
+from integral.competitors import competitors, latent, soft_tokens, uniforms_needed
 from integral.soft_embedding import soft_embedding
 
 
@@ -60,8 +61,9 @@ class DUO(DiffusionAlgorithm):
             return self.per_token(interpolating_bound, batch, self.training_noise(batch))
         x, t = batch["tokens"], self.training_times(batch)
         mix, rate = self.gaussian.process.mix(t)
-        z, *soft = self.curriculum(self, x, self.gaussian.gamma(t), batch["noised"])
-        hidden = self.backbone(soft[0], -mix.keep.squeeze(-1).log(), *soft[1:])
+        z, *soft = self.curriculum(self, batch, self.gaussian.gamma(t))
+        level = -mix.keep.squeeze(-1).log()
+        hidden = self.backbone(soft[0], level, *soft[1:], **self.dropout(batch))
         columns = (x, z, mix, rate)
         return chunked(
             interpolating_bound, self.backbone.head, hidden, *columns, rows=self.scored(batch)
@@ -74,18 +76,20 @@ class DUO(DiffusionAlgorithm):
 Soft = tuple[Tensor, ...]  # z (B, L) and what the network takes in its place
 
 
-def full(algorithm: DUO, x: Tensor, gamma: Tensor, noised: Tensor) -> Soft:
+def full(algorithm: DUO, batch: Batch, gamma: Tensor) -> Soft:
     """Embeddings (B, L, D) of the softmax over all N tokens."""
-    table = algorithm.backbone.embedding.weight
-    z, soft = soft_embedding(x, gamma, algorithm.tau, table, algorithm.vocab_size)
+    x, noised, table = batch["tokens"], batch["noised"], algorithm.backbone.embedding.weight
+    seeds = example_seeds(batch["index"], algorithm.seed, GAUSSIANS)
+    z, soft = soft_embedding(x, gamma, algorithm.tau, table, algorithm.vocab_size, seeds)
     plain = algorithm.backbone.embedding(x)
     return torch.where(noised, z, x), torch.where(noised.unsqueeze(-1), soft, plain)
 
 
-def efficient(algorithm: DUO, x: Tensor, gamma: Tensor, noised: Tensor) -> Soft:
+def efficient(algorithm: DUO, batch: Batch, gamma: Tensor) -> Soft:
     """Soft tokens (B, L, k + 1) with weights."""
-    size = algorithm.vocab_size
-    drawn = competitors(x, algorithm.k, size)
+    x, noised, size = batch["tokens"], batch["noised"], algorithm.vocab_size
+    draws = algorithm.training_uniforms(batch, uniforms_needed(algorithm.k))
+    drawn = competitors(x, algorithm.k, size, draws)
     tokens, weights = soft_tokens(drawn, x, gamma, algorithm.tau, size)
     alone = torch.zeros_like(weights)
     alone[..., 0] = 1  # x comes first
@@ -93,7 +97,7 @@ def efficient(algorithm: DUO, x: Tensor, gamma: Tensor, noised: Tensor) -> Soft:
     return torch.where(noised, latent(drawn, x, gamma), x), tokens, weights
 
 
-CURRICULA: dict[str, Callable[[DUO, Tensor, Tensor, Tensor], Soft]] = {
+CURRICULA: dict[str, Callable[[DUO, Batch, Tensor], Soft]] = {
     "full": full,
     "efficient": efficient,
 }

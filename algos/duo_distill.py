@@ -15,7 +15,7 @@ from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
 from diffusion.divergence import PredictionKL
 from diffusion.schedule import Alpha, uniform
-from integral.competitors import competitors, latent
+from integral.competitors import competitors, latent, uniforms_needed
 
 DIVERGENCES = {"reverse": False, "forward": True}  # KL(student || teacher), KL(teacher || student)
 ENDS = (0.9987, 0.0062)  # of alpha: what the published gamma from -4 to -1 are for GPT-2
@@ -85,7 +85,8 @@ class DUODistill(DiffusionAlgorithm):
 
     def objective(self, batch: Batch) -> Tensor:
         teacher, x, t = self.teacher(), batch["tokens"], self.training_times(batch)
-        path = competitors(x, 1, self.vocab_size)
+        draws = self.training_uniforms(batch, uniforms_needed(1))
+        path = competitors(x, 1, self.vocab_size, draws)
         now = self._hidden_at(self.backbone, batch, path, t)
         with torch.no_grad():
             then = self._hidden_at(teacher, batch, path, (t - self.delta()).clamp_min(0))
@@ -95,7 +96,7 @@ class DUODistill(DiffusionAlgorithm):
     def _hidden_at(self, network: DiT, batch: Batch, path: Any, t: Tensor) -> Tensor:
         x, gamma = batch["tokens"], self.gaussian.gamma(t)
         z = torch.where(batch["noised"], latent(path, x, gamma), x)
-        return network(z, -self.gaussian.keep(gamma).log())
+        return network(z, -self.gaussian.keep(gamma).log(), **self.dropout(batch))
 
     def nll(self, batch: Batch) -> Tensor:
         return self.bound(interpolating_bound, batch)

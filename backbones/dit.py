@@ -42,6 +42,7 @@ class DiT(nn.Module):
         self.length = length
         self.head_width = hidden_size // n_heads
         self.causal = causal
+        self.dropout = dropout
         self.activation_checkpointing = activation_checkpointing
         self.embedding = nn.Embedding(vocab_size + 1, hidden_size)  # the last row is the mask
         nn.init.kaiming_uniform_(self.embedding.weight, a=math.sqrt(5))
@@ -67,18 +68,20 @@ class DiT(nn.Module):
         tokens: Tensor,
         level: Tensor | None = None,
         weights: Tensor | None = None,
+        dropout_seeds: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, L, D) of tokens (B, L), of soft tokens (B, L, K) with weights, or of
         embeddings (B, L, D) that the caller has mixed.
 
-        level (B,) is the noise level, None feeds zeros.
+        level (B,) is the noise level, None feeds zeros. `dropout_seeds` (B,) makes dropout a
+        function of each text's seed, whatever the batch; without them it is torch's generator's.
         """
         self._check_inputs(tokens, level, weights)
         x = self._embed(tokens, weights)
         cos, sin = rotary_table(self.length, self.head_width, x.device)
         here = slice(x.shape[1])
         condition = self._condition(level, x.device)
-        x = self._run_blocks(x, (cos[here], sin[here]), condition)
+        x = self._run_blocks(x, (cos[here], sin[here]), condition, dropout_seeds)
         if self.modulation is None or condition is None:
             return self.norm(x)
         shift, scale = self.modulation(condition).unsqueeze(1).chunk(2, dim=-1)
@@ -108,13 +111,16 @@ class DiT(nn.Module):
         # Without levels one row of zeros serves the whole batch.
         return self.level(torch.zeros(1, device=device) if level is None else level)
 
-    def _run_blocks(self, x: Tensor, rotary: Rotary, condition: Tensor | None) -> Tensor:
+    def _run_blocks(
+        self, x: Tensor, rotary: Rotary, condition: Tensor | None, seeds: Tensor | None
+    ) -> Tensor:
         recompute = self.activation_checkpointing and torch.is_grad_enabled()
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks):
+            own = None if seeds is None else seeds + number
             if recompute:
-                x = checkpoint(block, x, rotary, condition, use_reentrant=False)
+                x = checkpoint(block, x, rotary, condition, own, use_reentrant=False)
             else:
-                x = block(x, rotary, condition)
+                x = block(x, rotary, condition, own)
         return x
 
     def _check_inputs(self, tokens: Tensor, level: Tensor | None, weights: Tensor | None) -> None:

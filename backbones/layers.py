@@ -97,21 +97,42 @@ class Block(nn.Module):
         )
         self.modulation = None if cond_dim is None else zero_linear(cond_dim, 6 * hidden_size)
 
-    def forward(self, x: Tensor, rotary: Rotary, condition: Tensor | None) -> Tensor:
-        """x (B, L, D), condition (B, cond_dim) or (1, cond_dim) for all, None without levels."""
+    def forward(
+        self,
+        x: Tensor,
+        rotary: Rotary,
+        condition: Tensor | None,
+        seeds: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, L, D), condition (B, cond_dim) or (1, cond_dim) for all, None without levels.
+
+        In training dropout is drawn from generators with one of `seeds` (B,) int64 for each
+        text, from torch's own without them."""
+        dropping = seeds is not None and self.training and self.dropout > 0
+        dropped = self._dropped(x, seeds) if dropping else None
         if self.modulation is None or condition is None:
-            x = x + self._drop(self.attention(self.norm_attention(x), rotary))
-            return x + self._drop(self.mlp(self.norm_mlp(x)))
+            x = x + self._drop(self.attention(self.norm_attention(x), rotary), dropped, 0)
+            return x + self._drop(self.mlp(self.norm_mlp(x)), dropped, 1)
         parts = self.modulation(condition).unsqueeze(1).chunk(6, dim=-1)  # six of (B, 1, D)
         shift, scale, gate = parts[:3]
         branch = self.attention(self.norm_attention(x, shift, scale), rotary)
-        x = torch.addcmul(x, gate.to(x.dtype), self._drop(branch))
+        x = torch.addcmul(x, gate.to(x.dtype), self._drop(branch, dropped, 0))
         shift, scale, gate = parts[3:]
         branch = self.mlp(self.norm_mlp(x, shift, scale))
-        return torch.addcmul(x, gate.to(x.dtype), self._drop(branch))
+        return torch.addcmul(x, gate.to(x.dtype), self._drop(branch, dropped, 1))
 
-    def _drop(self, branch: Tensor) -> Tensor:
-        return F.dropout(branch, self.dropout, self.training)
+    @torch.compiler.disable
+    def _dropped(self, x: Tensor, seeds: Tensor) -> Tensor:
+        """(B, 2, L, D) bool: what is dropped of both branches."""
+        dropped = torch.empty(len(x), 2, *x.shape[1:], dtype=torch.bool, device=x.device)
+        for text, seed in zip(dropped, seeds.tolist(), strict=True):
+            text.bernoulli_(self.dropout, generator=torch.Generator(x.device).manual_seed(seed))
+        return dropped
+
+    def _drop(self, branch: Tensor, dropped: Tensor | None, which: int) -> Tensor:
+        if dropped is None:
+            return F.dropout(branch, self.dropout, self.training)
+        return branch.masked_fill(dropped[:, which], 0.0) / (1 - self.dropout)
 
 
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:

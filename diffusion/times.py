@@ -5,13 +5,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffusion.philox import uniforms
+
 GOLDEN = (5**0.5 - 1) / 2
 EARLY = 0.1  # the share of evaluation times spent near t = 0
 
 
 # What a stream of random numbers is for: the end of its key, never zero, since keys are padded
 # with zeros and two purposes must not share a stream.
-STEP, EXAMPLE, PASS, NOISE, SEED = range(1, 6)
+STEP, EXAMPLE, PASS, NOISE, SEED, TRAINING, DROPOUT, GAUSSIANS = range(1, 9)
 
 
 def _generator(purpose: int, *key: int) -> np.random.Generator:
@@ -74,3 +76,13 @@ def evaluation_noise(index: Tensor, length: int, seed: int, number: int) -> Tens
     part."""
     draws = [_generator(NOISE, seed, number, int(i)).random((2, length)) for i in index.tolist()]
     return torch.from_numpy(np.stack(draws, axis=1)).to(index.device)
+
+
+def training_noise(index: Tensor, length: int, count: int, seed: int) -> Tensor:
+    """(count, B, L) uniforms of the examples number `index` of the training stream."""
+    return uniforms(index, length, count, seed_of(seed, TRAINING))
+
+
+def example_seeds(index: Tensor, seed: int, purpose: int) -> Tensor:
+    """(B,) int64, 0 to 2^53: seeds of generators, one for each example of the training stream."""
+    return (uniforms(index, 1, 1, seed_of(seed, purpose))[0, :, 0] * 2.0**53).long()

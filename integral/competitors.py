@@ -19,21 +19,31 @@ class Competitors(NamedTuple):
     heights: Tensor
 
 
-def competitors(x: Tensor, k: int, vocab_size: int) -> Competitors:
-    """A draw for each token x (B, L) from torch's generator on x's device.
+def uniforms_needed(k: int) -> int:
+    """How many uniform numbers a draw of k competitors takes for each token."""
+    return 1 + 3 * k
+
+
+def competitors(x: Tensor, k: int, vocab_size: int, uniform: Tensor | None = None) -> Competitors:
+    """A draw for each token x (B, L). `uniform` (1 + 3 k, B, L) float64 in [0, 1) replaces torch's
+    generator on x's device.
 
     The largest of n uniform numbers is u^(1/n), the next u^(1/(n-1)) times that; ValueError where
     there are no k other tokens."""
     if not 1 <= k <= vocab_size - 1:
         raise ValueError(f"algo.k={k}: an integer from 1 to {vocab_size - 1}, the other tokens")
-    shape, n = (*x.shape, k), vocab_size - 1
-    own = torch.randn(x.shape, dtype=torch.float64, device=x.device)
-    nats = torch.empty(shape, dtype=torch.float64, device=x.device).exponential_()
+    if uniform is None:
+        shape = (uniforms_needed(k), *x.shape)
+        uniform = torch.rand(shape, dtype=torch.float64, device=x.device)
+    own, gaps, picks, order = uniform.movedim(0, -1).split([1, k, k, k], -1)  # (B, L, 1 or k)
+    n = vocab_size - 1
+    nats = -torch.log1p(-gaps)
     left = torch.arange(n, n - k, -1, dtype=torch.float64, device=x.device)
     log_uniform = -(nats.clamp(min=SMALLEST) / left).cumsum(-1)
     heights = _quantile(log_uniform)
-    others = _distinct(x.shape, k, n, x.device)
-    return Competitors(own, others + (others >= x.unsqueeze(-1)), heights)
+    others = _distinct(picks, order, n)
+    normal = torch.special.ndtri(own.squeeze(-1).clamp(min=2**-54))
+    return Competitors(normal, others + (others >= x.unsqueeze(-1)), heights)
 
 
 def latent(drawn: Competitors, x: Tensor, gamma: Tensor) -> Tensor:
@@ -73,17 +83,15 @@ def _quantile(log_uniform: Tensor) -> Tensor:
     return torch.where(log_uniform > -1, upper, torch.special.ndtri(log_uniform.exp()))
 
 
-def _distinct(shape: tuple[int, ...], k: int, n: int, device: torch.device) -> Tensor:
-    """(*shape, k) of 0..n-1, without replacement and in random order.
+def _distinct(picks: Tensor, order: Tensor, n: int) -> Tensor:
+    """(B, L, k) of 0..n-1, without replacement and in random order, from uniforms `picks` and
+    `order` (B, L, k).
 
     Floyd's algorithm draws the set, but its i-th number is not uniform: the numbers are paired
     with heights in order, so they are shuffled."""
-    chosen = torch.empty((*shape, 0), dtype=torch.int64, device=device)
-    for last in range(n - k, n):
-        # float64, as everywhere: torch.randint's remainders would favour the first tokens
-        uniform = torch.rand((*shape, 1), dtype=torch.float64, device=device)
+    chosen = picks[..., :0].long()
+    for last, uniform in zip(range(n - picks.shape[-1], n), picks.split(1, -1), strict=True):
         number = (uniform * (last + 1)).long()
         taken = (chosen == number).any(-1, keepdim=True)
         chosen = torch.cat([chosen, torch.where(taken, last, number)], -1)
-    order = torch.rand(chosen.shape, dtype=torch.float64, device=device).argsort(-1)
-    return chosen.gather(-1, order)
+    return chosen.gather(-1, order.argsort(-1))

@@ -2,6 +2,7 @@
 only few terms matter at a low temperature."""
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -21,8 +22,16 @@ class Rows(NamedTuple):
     mu: Tensor
     sharp: Tensor
 
-    def part(self, start: int, count: int) -> "Rows":
-        return Rows(*(column[start : start + count] for column in self))
+    def part(self, here: slice) -> "Rows":
+        return Rows(*(column[here] for column in self))
+
+
+class Run(NamedTuple):
+    """Rows start to stop, whose normals come from a generator with this seed."""
+
+    start: int
+    stop: int
+    seed: int
 
 
 class Peaks(NamedTuple):
@@ -42,22 +51,32 @@ def padded(vocab_size: int) -> int:
     return -(-vocab_size // block_of(vocab_size)) * block_of(vocab_size)
 
 
-def draw(heights: Tensor, rows: Rows, vocab_size: int, seed: int) -> None:
+def runs(seeds: Sequence[int], length: int, rows: int) -> list[Run]:
+    """The rows (B * L) of B examples with these `seeds`, at most `rows` of one example together: a
+    row's normals depend on its example and its position alone."""
+    return [
+        Run(example * length + start, example * length + min(start + rows, length), seed + start)
+        for example, seed in enumerate(seeds)
+        for start in range(0, length, rows)
+    ]
+
+
+def draw(heights: Tensor, rows: Rows, vocab_size: int, parts: Sequence[Run]) -> None:
     """Fills heights (n, padded N) float32 with e + mu [token = x], and -inf behind the vocabulary.
 
-    The same seed gives the same numbers whatever the number of threads is."""
-    group = GROUP // heights.shape[1] + 1 if heights.device.type == "cpu" else len(heights)
+    `parts` lie one behind another; the number of threads plays no part."""
+    first = parts[0].start
 
-    def fill(start: int) -> None:
-        generator = torch.Generator(heights.device).manual_seed(seed + start)
-        heights[start : start + group].normal_(generator=generator)
+    def fill(part: Run) -> None:
+        generator = torch.Generator(heights.device).manual_seed(part.seed)
+        heights[part.start - first : part.stop - first].normal_(generator=generator)
 
-    starts = range(0, len(heights), group)
-    if len(starts) == 1:  # a GPU: other threads would not be on this one's stream
-        fill(0)
+    if heights.device.type != "cpu":  # other threads would not be on this one's stream
+        for part in parts:
+            fill(part)
     else:
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            list(threads.map(fill, starts))
+            list(threads.map(fill, parts))
     heights[:, vocab_size:] = -math.inf
     heights[torch.arange(len(heights), device=heights.device), rows.x] += rows.mu
 

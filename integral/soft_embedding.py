@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from integral import gaussians
-from integral.gaussians import Rows
+from integral.gaussians import GROUP, Rows, Run
 
 # float32 normals held at once: on a CPU few enough to stay near the caches, on a GPU enough to
 # fill it
@@ -14,31 +14,47 @@ CHUNK_BYTES = {"cpu": 2**25, "cuda": 2**29}
 
 
 def soft_embedding(
-    x: Tensor, gamma: Tensor, tau: float, table: Tensor, vocab_size: int
+    x: Tensor,
+    gamma: Tensor,
+    tau: float,
+    table: Tensor,
+    vocab_size: int,
+    seeds: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """z = argmax w (B, L) and softmax(w / tau) @ table[:N] (B, L, D), with gradients to the table.
 
     x (B, L), gamma (B,), table (N or more, D). Normals, weights and sums are float32 whatever
-    autocast says; the normals come from a generator that torch's own on x's device seeds."""
-    seed = int(torch.randint(2**62, (), device=x.device))
+    autocast says; an example's normals come from a generator with its one of `seeds` (B,) int64,
+    which torch's own draws where there are none."""
+    if seeds is None:
+        seeds = torch.randint(2**53, (len(x),), device=x.device)
     mu = torch.exp(-gamma.double() / 2)
     sharp = torch.sqrt(torch.sigmoid(gamma.double())) / tau  # w / tau = sharp (e + mu [token = x])
     columns = (column.float().unsqueeze(-1).expand(x.shape).flatten() for column in (mu, sharp))
     rows = Rows(x.flatten(), *columns)
-    z, embedded = _SoftEmbedding.apply(table, rows, vocab_size, seed)
+    chunks = _chunks(seeds.tolist(), x, gaussians.padded(vocab_size))
+    z, embedded = _SoftEmbedding.apply(table, rows, vocab_size, chunks)
     return z.view(x.shape), embedded.view(*x.shape, -1)
 
 
-def _chunk_rows(rows: Rows, vocab_size: int) -> int:
-    size = CHUNK_BYTES.get(rows.x.device.type, CHUNK_BYTES["cpu"])
-    return min(len(rows.x), max(1, size // (4 * gaussians.padded(vocab_size))))
+def _chunks(seeds: list[int], x: Tensor, width: int) -> list[list[Run]]:
+    """What is drawn together, in rows of `width` normals."""
+    device, length = x.device.type, x.shape[1]
+    limit = max(1, CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"]) // (4 * width))
+    together = min(limit, GROUP // width + 1) if device == "cpu" else limit
+    chunks: list[list[Run]] = []
+    for run in gaussians.runs(seeds, length, together):
+        if not chunks or run.stop - chunks[-1][0].start > limit:
+            chunks.append([])
+        chunks[-1].append(run)
+    return chunks
 
 
-def _buffer(rows: Rows, vocab_size: int) -> Tensor:
+def _buffer(chunks: list[list[Run]], width: int, device: torch.device) -> Tensor:
     """One for all chunks: a new one each time would be memory that the system has to clear."""
-    shape = (_chunk_rows(rows, vocab_size), gaussians.padded(vocab_size))
+    most = max((chunk[-1].stop - chunk[0].start for chunk in chunks), default=0)
     with torch.inference_mode(False):  # threads write to it, and they do not inherit the mode
-        return torch.empty(shape, device=rows.x.device)
+        return torch.empty(most, width, device=device)
 
 
 class _SoftEmbedding(torch.autograd.Function):
@@ -48,18 +64,19 @@ class _SoftEmbedding(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, table: Tensor, rows: Rows, vocab_size: int, seed: int
+        ctx: Any, table: Tensor, rows: Rows, vocab_size: int, chunks: list[list[Run]]
     ) -> tuple[Tensor, Tensor]:
-        ctx.rows, ctx.vocab_size, ctx.seed, ctx.kept = rows, vocab_size, seed, []
+        ctx.rows, ctx.vocab_size, ctx.chunks, ctx.kept = rows, vocab_size, chunks, []
         ctx.table = (table.shape, table.dtype)
         z = torch.empty_like(rows.x)
         embedded = torch.zeros(len(z), table.shape[1], device=z.device)
-        buffer = _buffer(rows, vocab_size)
+        buffer = _buffer(chunks, gaussians.padded(vocab_size), z.device)
         used = table[:vocab_size].float()
-        for start in range(0, len(z), max(1, len(buffer))):
-            part = rows.part(start, len(buffer))
-            heights, here = buffer[: len(part.x)], slice(start, start + len(buffer))
-            gaussians.draw(heights, part, vocab_size, seed + start)
+        for chunk in chunks:
+            here = slice(chunk[0].start, chunk[-1].stop)
+            part = rows.part(here)
+            heights = buffer[: len(part.x)]
+            gaussians.draw(heights, part, vocab_size, chunk)
             z[here], tops = gaussians.argmax(heights, gaussians.block_of(vocab_size))
             limit = heights.numel() // used.shape[1]  # no more rows of the table than heights
             few = gaussians.peaks(heights, tops, part.sharp, vocab_size, limit)
@@ -80,21 +97,21 @@ class _SoftEmbedding(torch.autograd.Function):
         shape, dtype = ctx.table
         d_table = torch.zeros(shape, device=gradient.device)
         used = d_table[:vocab_size]
-        buffer = _buffer(rows, vocab_size)
-        for chunk, few in enumerate(ctx.kept):
-            start = chunk * len(buffer)
-            d_rows = gradient[start : start + len(buffer)].float()
+        buffer = _buffer(ctx.chunks, gaussians.padded(vocab_size), gradient.device)
+        for chunk, few in zip(ctx.chunks, ctx.kept, strict=True):
+            here = slice(chunk[0].start, chunk[-1].stop)
+            d_rows = gradient[here].float()
             if few is None:
-                part = rows.part(start, len(buffer))
-                weights = _again(buffer[: len(part.x)], part, vocab_size, ctx.seed + start)
+                part = rows.part(here)
+                weights = _again(buffer[: len(part.x)], part, vocab_size, chunk)
                 used.addmm_(weights.T, d_rows)
             else:
                 used.index_add_(0, few.token, d_rows[few.row] * few.weight.unsqueeze(-1))
         return d_table.to(dtype), None, None, None
 
 
-def _again(heights: Tensor, rows: Rows, vocab_size: int, seed: int) -> Tensor:
+def _again(heights: Tensor, rows: Rows, vocab_size: int, chunk: list[Run]) -> Tensor:
     """The softmax weights (n, N) of a chunk of the forward pass, drawn once more."""
-    gaussians.draw(heights, rows, vocab_size, seed)
+    gaussians.draw(heights, rows, vocab_size, chunk)
     _, tops = gaussians.argmax(heights, gaussians.block_of(vocab_size))
     return gaussians.softmax(heights, tops, rows.sharp, vocab_size)

@@ -33,14 +33,14 @@ class Case:
     def weights(self):
         """softmax(w / tau) (B, L, N) in float64 of the same normals."""
         torch.manual_seed(self.seed)
-        seed = int(torch.randint(2**62, ()))
+        seeds = torch.randint(2**53, (len(self.x),)).tolist()
         mu = torch.exp(-self.gamma.double() / 2).unsqueeze(-1).expand(self.x.shape).flatten()
         rows = Rows(self.x.flatten(), mu.float(), mu.float())
-        count = module._chunk_rows(rows, self.size)
-        heights = torch.empty(len(rows.x), gaussians.padded(self.size))
-        for start in range(0, len(rows.x), count):
-            part = rows.part(start, count)
-            gaussians.draw(heights[start : start + count], part, self.size, seed + start)
+        width = gaussians.padded(self.size)
+        heights = torch.empty(len(rows.x), width)
+        together = min(module.CHUNK_BYTES["cpu"] // (4 * width), module.GROUP // width + 1)
+        parts = gaussians.runs(seeds, self.x.shape[1], together)
+        gaussians.draw(heights, rows, self.size, parts)
         heights = heights[:, : self.size].double().view(*self.x.shape, self.size)
         sharp = torch.sqrt(torch.sigmoid(self.gamma.double())) / self.tau
         return (sharp[:, None, None] * heights).softmax(-1), heights.argmax(-1)
@@ -133,17 +133,30 @@ def test_it_runs_without_gradients_and_in_inference_mode(case):
 
 
 def test_groups_of_one_generator_are_drawn_apart(monkeypatch):
-    monkeypatch.setattr(gaussians, "GROUP", 1000)
     rows = Rows(torch.zeros(90, dtype=torch.long), torch.zeros(90), torch.ones(90))
     drawn = []
     for threads in (1, 4):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         drawn.append(torch.empty(90, gaussians.padded(300)))
-        gaussians.draw(drawn[-1], rows, 300, 8)
+        gaussians.draw(drawn[-1], rows, 300, gaussians.runs([8, 9, 10], 30, 4))
     assert torch.equal(*drawn)
     normals = drawn[0][:, :300]
     assert len(normals.flatten().unique()) > 26_900 and (drawn[0][:, 300:] == -math.inf).all()
     assert abs(normals.mean()) < 4 / math.sqrt(27_000) and abs(normals.std() - 1) < 0.02
+
+
+@pytest.mark.parametrize("tau", [1e-3, 1.0])
+def test_an_example_is_the_same_in_any_batch(tau, monkeypatch):
+    size = 3000
+    monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * gaussians.padded(size) * 7)
+    torch.manual_seed(9)
+    table, x = torch.randn(size, 4), torch.randint(size, (5, 13))
+    gamma, seeds = torch.linspace(-3, 1, 5), torch.tensor([3, 1, 2**52, 5, 4])
+    z, embedded = soft_embedding(x, gamma, tau, table, size, seeds)
+    for part in (slice(0, 1), slice(1, 4), slice(4, 5)):
+        alone = soft_embedding(x[part], gamma[part], tau, table, size, seeds[part])
+        assert torch.equal(alone[0], z[part])
+        torch.testing.assert_close(alone[1], embedded[part], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

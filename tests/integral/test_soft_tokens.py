@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.special import log_ndtr
 
-from integral.competitors import Competitors, competitors, latent, soft_tokens
+from integral.competitors import Competitors, competitors, latent, soft_tokens, uniforms_needed
 from tests.diffusion.tensor_sizes import LargestTensor
 from tests.integral import reference
 
@@ -102,4 +102,4 @@ def test_no_tensor_of_the_vocabularys_size():
     with LargestTensor() as largest:
         drawn = competitors(x, 3, 50257)
         soft_tokens(drawn, x, gammas(-3, -2), 1e-3, 50257)
-    assert largest.elements <= 2 * 16 * 4
+    assert largest.elements <= 2 * 16 * uniforms_needed(3)

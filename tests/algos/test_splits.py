@@ -1,0 +1,104 @@
+"""A step is a function of its global batch: how that is split over processes and passes, and how
+its texts are padded, plays no part in loss and gradient, with noise and dropout."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.algos.configured import NAMES
+from tests.algos.split_steps import GLOBAL, PACKINGS, examples, train, trainable
+
+# Of Lightning, of data that come without validation and without a number of workers.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = 20
+cases = pytest.mark.parametrize(("name", "packing"), [(n, p) for n in NAMES for p in PACKINGS])
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """Relative, in the Euclidean norm."""
+    return float((one.double() - other.double()).norm() / one.double().norm())
+
+
+def free_port() -> str:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def split(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """All algorithms, trained by so many processes."""
+    world, file = request.param, tmp_path_factory.mktemp("split") / "found.pt"
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": str(world)}
+    common |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.algos.split_steps", str(file), str(STEPS)]
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
+    processes = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | common | rank,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ranks
+    ]
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * world, errors
+    return torch.load(file, weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[tuple[str, str], dict[str, Any]]:
+    return {}
+
+
+def alone(whole: dict, name: str, packing: str) -> dict[str, Any]:
+    """By one process in one pass."""
+    if (name, packing) not in whole:
+        whole[name, packing] = train(name, packing, GLOBAL, steps=STEPS)
+    return whole[name, packing]
+
+
+@cases
+def test_several_processes_are_one(name: str, packing: str, split: dict, whole: dict) -> None:
+    one, other = alone(whole, name, packing), split[name, packing]
+    compare(one, other)
+
+
+@cases
+def test_several_passes_are_one(name: str, packing: str, whole: dict) -> None:
+    one, other = alone(whole, name, packing), train(name, packing, 2, steps=STEPS)
+    compare(one, other)
+
+
+def compare(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert distance(one["gradient"], other["gradient"]) < 1e-6
+    assert other["losses"][0] == pytest.approx(one["losses"][0], rel=1e-6)
+    assert len(one["losses"]) == STEPS
+    assert other["losses"] == pytest.approx(one["losses"], rel=1e-5)
+    assert distance(one["weights"], other["weights"]) < 1e-5
+
+
+@cases
+def test_the_gradient_is_that_of_the_mean_over_scored_tokens(
+    name: str, packing: str, whole: dict
+) -> None:
+    """Without a Trainer: one backward pass of the sum over their number, clipped to norm one."""
+    algorithm, batch = trainable(name).train(), examples(list(range(GLOBAL)), packing)
+    loss = algorithm.objective(batch).sum() / algorithm.scored(batch).sum()
+    loss.backward()
+    gradient = torch.cat([p.grad.flatten() for p in algorithm.parameters() if p.grad is not None])
+    gradient = gradient / max(1.0, float(gradient.norm()))
+    one = alone(whole, name, packing)
+    assert one["losses"][0] == pytest.approx(float(loss), rel=1e-6)
+    assert distance(gradient, one["gradient"]) < 2e-6
