@@ -142,7 +142,10 @@ def main(config: DictConfig) -> None:
         check(settings, keys_of(overrides))
         name = "estimate" if settings["estimate"] else settings["mode"]
         mode = importlib.import_module(f"modes.{name}")
-        mode.run(settings, overrides, compose)
+        from training.signals import StopSignals  # no refusal waits for it
+
+        with StopSignals():
+            mode.run(settings, overrides, compose)
     except HydraException as error:  # a mode composed what cannot be
         if TRACEBACKS:
             raise

@@ -26,6 +26,7 @@ from diffusion.schedule import ALPHAS
 from training.checkpoint import AtomicCheckpointIO
 from training.memory import keep_freed_memory
 from training.optim import SCHEDULES, adamw
+from training.signals import keep_handlers
 
 Settings = dict[str, Any]
 
@@ -131,6 +132,7 @@ def trainer(
         enable_checkpointing=fitting,
         enable_progress_bar=any(isinstance(one, ProgressBar) for one in callbacks),
     )
+    keep_handlers(built)
     if built.strategy.root_device.type == "cpu":
         keep_freed_memory()
     if fitting:
