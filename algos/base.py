@@ -147,15 +147,8 @@ class Algorithm(L.LightningModule):
         )
 
     def _not_finite(self, norm: float, loss: float) -> str:
-        good = all_finite(self.parameters())
-        state = "the weights are good too" if good else "the weights are not finite either"
         return (
             f"step {self.global_step + 1}: the gradient norm is {norm}, the training loss "
-            f"{loss:.4g}; stopped before the optimizer used it; {state}, the last checkpoint is "
-            f"good; try a lower optim.lr"
+            f"{loss:.4g}; stopped before the optimizer used it, the last checkpoint is good; try a "
+            f"lower optim.lr"
         )
-
-
-def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether no number is infinite or NaN, by one norm."""
-    return bool(torch.isfinite(nn.utils.get_total_norm([t.detach() for t in tensors])))

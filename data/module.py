@@ -45,8 +45,12 @@ class TokenDataModule(L.LightningDataModule):
         seed: int,
         max_eval_blocks: int | None,
         stride: int | None = None,
+        limit_val_batches: int | float | None = None,
     ) -> None:
-        """`stride` is that of evaluation; as many tokens as fit into a block are no overlap."""
+        """`stride` is that of evaluation; as many tokens as fit into a block are no overlap.
+
+        Validation within training reads the first `limit_val_batches` times `eval_batch_size`
+        blocks, or that share of them, whatever the number of devices; None for all."""
         super().__init__()
         if packing not in PACKINGS:
             raise ValueError(f"data.packing={packing!r}: choose from {list(PACKINGS)}")
@@ -59,6 +63,7 @@ class TokenDataModule(L.LightningDataModule):
             ("data.num_proc", num_proc, 1),
             ("data.max_eval_blocks", 1 if max_eval_blocks is None else max_eval_blocks, 1),
             ("seed", seed, 0),
+            ("trainer.limit_val_batches", limit_val_batches or 0, 0),
         ):
             if value < least:
                 raise ValueError(f"{key}={value}: must be {least} or more")
@@ -69,6 +74,7 @@ class TokenDataModule(L.LightningDataModule):
         self.global_batch_size, self.batch_size = global_batch_size, batch_size
         self.eval_batch_size, self.num_workers = eval_batch_size, num_workers
         self.seed, self.max_eval_blocks = seed, max_eval_blocks
+        self.limit_val_batches = limit_val_batches
         self._framer = Framer(length, framing, tokenizer)
         self.stride = self._overlapping(stride)
         self._stores: dict[str, TokenStore] = {}
@@ -165,9 +171,20 @@ class TokenDataModule(L.LightningDataModule):
         return make_loader(EvalView(blocks), sampler, self.num_workers)
 
     def _eval_index(self, count: int) -> np.ndarray:
-        """All blocks, or `max_eval_blocks` of them at equal distances."""
+        """All blocks, or `max_eval_blocks` of them at equal distances; in training the first of
+        them."""
         limit = count if self.max_eval_blocks is None else min(self.max_eval_blocks, count)
-        return np.arange(limit, dtype=np.int64) * count // limit
+        index = np.arange(limit, dtype=np.int64) * count // limit
+        return index[: self._validated(limit)]
+
+    def _validated(self, blocks: int) -> int:
+        """How many of so many blocks this stage reads."""
+        part = self.limit_val_batches
+        if part is None or self.trainer is None or self.trainer.state.fn != "fit":
+            return blocks
+        if isinstance(part, float):
+            return max(1, round(part * blocks))
+        return min(blocks, part * self.eval_batch_size)
 
     def _position(self) -> tuple[int, int, int]:
         trainer = self.trainer

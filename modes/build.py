@@ -13,7 +13,7 @@ import lightning as L
 import torch
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from algos import ALGORITHMS
@@ -24,6 +24,7 @@ from data.module import TokenDataModule
 from data.order import accumulation
 from diffusion.schedule import ALPHAS
 from training.checkpoint import AtomicCheckpointIO
+from training.logs import RunLog
 from training.memory import keep_freed_memory
 from training.optim import SCHEDULES, adamw
 from training.signals import keep_handlers
@@ -63,6 +64,7 @@ def data(settings: Settings, devices: int) -> TokenDataModule:
         global_batch_size=loader["global_batch_size"],
         batch_size=loader["global_batch_size"] // (passes(settings, devices) * devices),
         eval_batch_size=loader["eval_batch_size"],
+        limit_val_batches=settings["trainer"]["limit_val_batches"],
         num_workers=loader["num_workers"],
         seed=settings["seed"],
     )
@@ -114,9 +116,10 @@ def trainer(
     if options["precision"] is None:
         gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
         options["precision"] = "bf16-mixed" if gpu else "32-true"
-    if not fitting:
-        options["limit_val_batches"] = None
+    # The data module counts blocks, the same for any number of devices.
+    options["limit_val_batches"] = 0 if fitting and options["limit_val_batches"] == 0 else None
     strategy = pick(STRATEGIES, "strategy.name", settings["strategy"]["name"])()
+    check_launch(options)
     built = L.Trainer(
         **options,
         strategy=strategy,
@@ -141,6 +144,26 @@ def trainer(
     return built
 
 
+def check_launch(options: dict[str, Any]) -> None:
+    """ValueError where a launcher started another number of processes than the trainer counts on:
+    each would train the whole run."""
+    for launcher, name in (("torchrun", "WORLD_SIZE"), ("srun", "SLURM_STEP_NUM_TASKS")):
+        started, devices = os.environ.get(name, ""), options["devices"]
+        if not started.isdigit():
+            continue
+        if devices == "auto":
+            devices = torch.cuda.device_count() if options["accelerator"] != "cpu" else 0
+        if isinstance(devices, list):
+            devices = len(devices)
+        wanted = max(1, int(devices)) * options["num_nodes"]
+        if int(started) != wanted:
+            raise ValueError(
+                f"trainer.devices={options['devices']}: {launcher} started {started} processes "
+                f"({name}), but trainer.num_nodes x trainer.devices are {wanted}; set "
+                f"trainer.devices to the processes of a node, with strategy=ddp"
+            )
+
+
 def passes(settings: Settings, devices: int) -> int:
     """Forward and backward passes per optimizer step and device."""
     loader = settings["loader"]
@@ -163,7 +186,7 @@ def loggers(settings: Settings) -> list[Logger]:
     """CSV always, each start of a run in its own version; Weights & Biases when asked for."""
     directory = Path(settings["checkpointing"]["save_dir"])
     every = settings["trainer"]["log_every_n_steps"]
-    made: list[Logger] = [CSVLogger(directory, name="logs", flush_logs_every_n_steps=every)]
+    made: list[Logger] = [RunLog(directory, name="logs", flush_logs_every_n_steps=every)]
     wandb = {key: value for key, value in settings["wandb"].items() if value is not None}
     if "project" in wandb or "name" in wandb:
         if importlib.util.find_spec("wandb") is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from algos.base import Algorithm
+from data.module import TokenDataModule
 from evaluation import records
 from modes import build
 from training.checkpoint import (
@@ -81,6 +82,22 @@ def data_settings(
 def tokenizer_name(data: dict[str, Any]) -> str:
     """The tokenizer of a run by its settings; a language of symbols has its own."""
     return data["tokenizer_name_or_path"] or f"symbols:{data['states']}"
+
+
+def data_digests(data: TokenDataModule) -> dict[str, Any]:
+    """What a run read, by content: each split of its corpus, and the tokenizer."""
+    return {"corpus": dict(data.corpus_digests), "tokenizer": data.tokenizer.digest}
+
+
+def differing_data(stored: dict[str, Any], data: TokenDataModule) -> str | None:
+    """The first of the tokenizer and the splits at hand whose content is not that of a run, in
+    words; None where all are."""
+    if stored["tokenizer"] != data.tokenizer.digest:
+        return f"tokenizer than {data.tokenizer.name}"
+    for split, content in data.corpus_digests.items():
+        if stored["corpus"].get(split) != content:
+            return f"{split} text than data={data.name}"
+    return None
 
 
 def averaged(saved: Saved) -> bool:

@@ -2,26 +2,30 @@
 run, to trainer.max_steps or for training.max_seconds."""
 
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
 
 from algos.base import Algorithm
+from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.validation import Validation
 from modes import build
 from modes.checks.settings import starts_from
-from modes.saved import tokenizer_name
+from modes.saved import data_digests, differing_data, tokenizer_name
+from storage import holding
 from training import finetune
-from training.checkpoint import LAST, Checkpoints, read_checkpoint
+from training.checkpoint import LAST, read_checkpoint
 from training.clock import Clock, trained_seconds
 from training.curve import CURVE, Curve
 from training.ema import EMA
 from training.memory import PeakMemory
 from training.progress import RunProgress
+from training.saving import CONFIG, DIGESTS, Checkpoints, owes_validation
+from training.signals import StopSignals, is_first_process
 
 # What may differ between the start of a run and its continuation: groups, and single keys.
 FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
@@ -30,70 +34,99 @@ FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
 FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
 FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done with it
 FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
-# What older runs do not say, and did.
-UNSAID = {"training.finetune_ema": True}
+# Names of what has a digest, which tells whether it is the same.
+FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
+LOCK = ".lock"
+KEPT = "nothing is lost since the last checkpoint; the same command goes on from there"
 
 
 class Start(NamedTuple):
-    """The checkpoint to go on from, None for none; the step and the seconds trained so far."""
+    """Where a run stands: the checkpoint to go on from, None for none; its step and the seconds
+    trained so far; whether a validation is still to be made; the digests of its data."""
 
     checkpoint: Path | None
     step: int
     seconds: float
+    owes_validation: bool
+    digests: dict[str, Any]
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    start = resumed(settings)
     directory = Path(settings["checkpointing"]["save_dir"])
-    if has_finished(start, settings):
-        print(f"{directory}: has {budget(settings)} already")
-        return
-    source = first_weights(settings)
-    name = f"{settings['algo']['name']} on {settings['data']['name']}"
-    clock = Clock(seconds_of(settings))
-    decay = settings["training"]["ema"]
-    # The average comes first: the callbacks after it look at averaged weights in validation.
+    with StopSignals(KEPT) as signals, alone_in(directory):
+        start = resumed(settings)
+        if has_finished(start, settings) and not start.owes_validation:
+            print(f"{directory}: has {budget(settings)} already")
+            return
+        train(settings, start, signals)
+
+
+def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
+    """From where the run stands to its end, or to a signal."""
+    clock, decay = Clock(seconds_of(settings)), settings["training"]["ema"]
     ema = EMA(decay) if decay else None
-    callbacks: list[L.Callback] = [ema] if ema else []
-    callbacks += watching(settings, clock, name, source and source.provenance)
+    source, finished = first_weights(settings), has_finished(start, settings)
+    directory, every = (settings["checkpointing"][key] for key in ("save_dir", "every_n_steps"))
+    checkpoints = Checkpoints(
+        Path(directory),
+        every,
+        settings,
+        signals,
+        data_digests=lambda: data_digests(data),
+        finetuned_from=source.provenance if source else None,
+        finished=finished,
+    )
+    # The average comes first: the callbacks after it look at averaged weights in validation.
+    averages: list[L.Callback] = [ema] if ema else []
+    callbacks = [*averages, *watching_callbacks(settings, clock), checkpoints]
     trainer = build.trainer(settings, callbacks, fitting=True)
-    if clock.limit is not None:
+    if clock.limit is not None or finished:
         trainer.fit_loop.epoch_loop.max_steps = -1  # it lays out schedules, no more
     data = build.data(settings, trainer.world_size)
+    check_data(start, data, settings)
     algorithm = build.algorithm(settings, data.tokenizer.vocab_size)
     if ema:
         algorithm.average = lambda: ema.average
     report = begin(algorithm, source, settings, data.tokenizer) if source else []
     if trainer.is_global_zero:
-        write_config(directory, settings)
         for line in report:
             print(line)
     trainer.fit(algorithm, data, ckpt_path=start.checkpoint, weights_only=True)
     if trainer.is_global_zero:
         taken = clock.seconds() - start.seconds
-        print(f"{name}: {trainer.global_step} steps, {taken:.0f} s; {directory}")
+        print(f"{name_of(settings)}: {trainer.global_step} steps, {taken:.0f} s; {directory}")
 
 
-def watching(
-    settings: build.Settings, clock: Clock, name: str, origin: dict[str, Any] | None
-) -> list[L.Callback]:
-    """What looks on and writes down while a run trains."""
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """The run directory belongs to one command at a time, whose first process holds it."""
+    if not is_first_process():
+        yield
+        return
+    with holding(directory / LOCK, f"checkpointing.save_dir={directory}"):
+        yield
+
+
+def name_of(settings: build.Settings) -> str:
+    return f"{settings['algo']['name']} on {settings['data']['name']}"
+
+
+def watching_callbacks(settings: build.Settings, clock: Clock) -> list[L.Callback]:
+    """Clock, validation, progress bar, learning curve, memory."""
     tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
-    directory = Path(settings["checkpointing"]["save_dir"])
-    every = settings["checkpointing"]["every_n_steps"]
+    curve = Path(settings["checkpointing"]["save_dir"]) / CURVE
     return [
         clock,
         Validation(),
-        RunProgress(name, tokens, clock),
-        Curve(directory / CURVE, tokens, clock.seconds),
+        RunProgress(name_of(settings), tokens, clock),
+        Curve(curve, tokens, clock.seconds),
         PeakMemory(),
-        Checkpoints(directory / "checkpoints", every, settings, origin),
     ]
 
 
 def seconds_of(settings: build.Settings) -> float | None:
     """The seconds of training that end a run; None where its steps do."""
-    limit: float | None = settings["training"].get("max_seconds")  # older runs do not say
+    limit: float | None = settings["training"]["max_seconds"]
     return limit
 
 
@@ -155,16 +188,18 @@ def digest_of(tokenizer: str, given: str) -> str:
 def resumed(settings: build.Settings) -> Start:
     """Where the run stands; refuses to go on, or to begin anew, over a different run."""
     options = settings["checkpointing"]
-    last = Path(options["save_dir"]) / "checkpoints" / LAST
+    directory = Path(options["save_dir"])
+    last = directory / "checkpoints" / LAST
     if not last.exists():
-        return Start(None, 0, 0.0)
+        refuse_foreign(directory / CONFIG)
+        return Start(None, 0, 0.0, False, {})
     if not options["resume_from_ckpt"]:
         raise ValueError(
             f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
             f"choose another checkpointing.save_dir or move it away"
         )
-    checkpoint = read_checkpoint(last, "checkpointing.save_dir")
-    stored, asked = UNSAID | flat(checkpoint["config"]), flat(settings)
+    checkpoint = read_checkpoint(last, "checkpointing.save_dir", resumes=True)
+    stored, asked = flat(checkpoint["config"]), flat(settings)
     for key in sorted(stored.keys() | asked.keys()):
         if key not in FREE and key.split(".")[0] not in FREE and stored.get(key) != asked.get(key):
             raise ValueError(
@@ -172,7 +207,41 @@ def resumed(settings: build.Settings) -> Start:
                 f"{key}={stored.get(key)}, not {asked.get(key)}; choose another "
                 f"checkpointing.save_dir or the same setting"
             )
-    return Start(last, checkpoint["global_step"], trained_seconds(checkpoint) or 0.0)
+    return Start(
+        last,
+        checkpoint["global_step"],
+        trained_seconds(checkpoint) or 0.0,
+        owes_validation(checkpoint),
+        checkpoint[DIGESTS],
+    )
+
+
+def refuse_foreign(file: Path) -> None:
+    """ValueError for a configuration that no run of this program wrote."""
+    if not file.exists():
+        return
+    try:
+        keys = json.loads(file.read_text(encoding="utf-8")).keys()
+    except (ValueError, AttributeError):
+        keys = set()
+    if not {"algo", "model", "checkpointing"} <= keys:
+        raise ValueError(
+            f"checkpointing.save_dir={file.parent}: {file.name} there is of another program; "
+            f"choose another folder"
+        )
+
+
+def check_data(start: Start, data: TokenDataModule, settings: build.Settings) -> None:
+    """ValueError where a run would go on with another text or tokenizer than it began with."""
+    if start.checkpoint is None:
+        return
+    difference = differing_data(start.digests, data)
+    if difference is not None:
+        raise ValueError(
+            f"checkpointing.save_dir={settings['checkpointing']['save_dir']}: the run there has "
+            f"another {difference}, by its content; choose another checkpointing.save_dir or the "
+            f"same data"
+        )
 
 
 def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
@@ -184,11 +253,3 @@ def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
         )
         parts |= inner
     return parts
-
-
-def write_config(directory: Path, settings: build.Settings) -> None:
-    """config.json of the run directory: the resolved configuration of its latest start."""
-    directory.mkdir(parents=True, exist_ok=True)
-    beside = directory / f".config.json.{os.getpid()}"
-    beside.write_text(json.dumps(settings, indent=2) + "\n")
-    beside.replace(directory / "config.json")

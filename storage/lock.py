@@ -20,9 +20,14 @@ class Held(ValueError):
 @contextmanager
 def holding(file: Path, key: str) -> Iterator[None]:
     """Keeps `file` locked while the block runs, and removes it afterwards; the system frees the
-    lock of a process that dies. Held, which begins with `key`, where another process has it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    stream = _locked(file, key)
+    lock of a process that dies. Held, which begins with `key`, where another process has it;
+    OSError where nothing can be written."""
+    made = [folder for folder in file.parents if not folder.exists()]
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        stream = _locked(file, key)
+    except OSError as error:
+        raise OSError(f"{key}: cannot write there: {error.strerror}") from error
     try:
         holder = {
             "host": socket.gethostname(),
@@ -36,6 +41,9 @@ def holding(file: Path, key: str) -> Iterator[None]:
     finally:
         file.unlink(missing_ok=True)
         stream.close()
+        for folder in made:  # nothing was written: the folder goes too
+            if folder.exists() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _locked(file: Path, key: str) -> IO[bytes]:

@@ -2,24 +2,48 @@
 them."""
 
 import hashlib
-import os
 import pickle
 import shutil
-import signal
-import sys
-import time
+import struct
 import zipfile
+import zlib
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
+from storage import replacing
+
 LAST, BEST = "last.ckpt", "best.ckpt"
+
+# What torch and its unpickler raise for files that are damaged.
+DAMAGED = (
+    zipfile.BadZipFile,
+    RuntimeError,  # NotImplementedError too
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,  # UnicodeDecodeError too
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+# The parts of every checkpoint, of its configuration, and of one to go on from.
+PARTS: dict[str, type] = {"state_dict": dict, "config": dict, "global_step": int}
+CONFIG_PARTS: dict[str, type] = dict.fromkeys(("algo", "model", "data", "loader", "training"), dict)
+RESUMED_PARTS: dict[str, type] = {
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "loops": dict,
+    "callbacks": dict,
+    "validation": dict,
+    "data_digests": dict,
+    "pytorch-lightning_version": str,
+}
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -28,9 +52,12 @@ def checkpoint_file(path: str | Path) -> Path:
     return path / "checkpoints" / LAST if path.is_dir() else path
 
 
-def read_checkpoint(path: str | Path, key: str = "eval.checkpoint_path") -> dict[str, Any]:
+def read_checkpoint(
+    path: str | Path, key: str = "eval.checkpoint_path", resumes: bool = False
+) -> dict[str, Any]:
     """The checkpoint at `path` (a file, or a run directory: its last one), tensors on the CPU;
-    plain data only. `key` is the setting that an error names."""
+    plain data only, whole where training `resumes` from it. `key` is the setting that an error
+    names."""
     file = checkpoint_file(path)
     if not file.is_file():
         raise FileNotFoundError(f"{key}={path}: there is no checkpoint at {file}")
@@ -40,8 +67,8 @@ def read_checkpoint(path: str | Path, key: str = "eval.checkpoint_path") -> dict
         if damaged is not None:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+    except DAMAGED as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"{key}={file}: truncated, corrupt or not a checkpoint ({reason})"
         ) from error
@@ -49,7 +76,38 @@ def read_checkpoint(path: str | Path, key: str = "eval.checkpoint_path") -> dict
         raise ValueError(
             f"{key}={file}: a checkpoint of another program (no state_dict and config in it)"
         )
+    missing = _missing(checkpoint, resumes)
+    if missing is not None:
+        raise ValueError(f"{key}={file}: damaged, it has no {missing} as this program writes it")
     return checkpoint
+
+
+def _missing(checkpoint: dict[str, Any], resumes: bool) -> str | None:
+    """The first part that is absent, empty or of another type."""
+    wanted = [(checkpoint, "", PARTS | (RESUMED_PARTS if resumes else {}))]
+    wanted.append((checkpoint["config"], "config.", CONFIG_PARTS | {"seed": int}))
+    for parts, above, types in wanted:
+        for name, kind in types.items():
+            if not isinstance(parts, dict) or not isinstance(parts.get(name), kind):
+                return above + name
+            if kind in (dict, list) and not parts[name]:
+                return above + name
+    if resumes and not all(_has_state(one) for one in checkpoint["optimizer_states"]):
+        return "optimizer_states"
+    ema = checkpoint.get("ema", {"weights": {}, "updates": 0})
+    if not isinstance(ema, dict) or not isinstance(ema.get("updates"), int):
+        return "ema"
+    for name, weights in (("state_dict", checkpoint["state_dict"]), ("ema", ema.get("weights"))):
+        if not isinstance(weights, dict) or not all(map(torch.is_tensor, weights.values())):
+            return name
+    return None
+
+
+def _has_state(optimizer: Any) -> bool:
+    """Whether it is the state of an optimizer that took a step."""
+    if not isinstance(optimizer, dict):
+        return False
+    return all(optimizer.get(part) for part in ("state", "param_groups"))
 
 
 def digest(file: Path) -> str:
@@ -88,141 +146,30 @@ def load_weights(module: nn.Module, checkpoint: dict[str, Any], averaged: bool =
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside and renames: a full disk or a kill leaves the older checkpoint as it was."""
+    """A full disk or a kill leaves the older checkpoint as it was."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with beside.open("wb") as stream:
+            with replacing(path) as stream:
                 torch.save(checkpoint, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(path)
         except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
-            free = shutil.disk_usage(path.parent).free
             reason = error.strerror if isinstance(error, OSError) else "the write failed"
+            free = free_bytes(path.parent)
             raise OSError(
                 f"cannot write the checkpoint {path}: {reason}, {free:,} bytes are free there; "
                 f"the older one is untouched"
             ) from error
-        finally:
-            beside.unlink(missing_ok=True)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
-        return read_checkpoint(path, "checkpointing.save_dir")
+        return read_checkpoint(path, "checkpointing.save_dir", resumes=True)
 
 
-class Checkpoints(L.pytorch.callbacks.Checkpoint):
-    """Saves the last state every `every_n_steps` optimizer steps and at the end, and the best
-    validated one.
-
-    SIGINT and SIGTERM end the run after the current step with a checkpoint; a second one ends it at
-    once. `finetuned_from` says where the first weights came from, None for a run from nothing; a
-    run that goes on keeps what its checkpoint says."""
-
-    def __init__(
-        self,
-        directory: str | Path,
-        every_n_steps: int,
-        config: dict[str, Any],
-        finetuned_from: dict[str, Any] | None = None,
-    ):
-        if every_n_steps < 1:
-            raise ValueError(f"checkpointing.every_n_steps={every_n_steps}: must be at least 1")
-        self.directory = Path(directory)
-        self.every_n_steps = every_n_steps
-        self.config = config
-        self.finetuned_from = finetuned_from
-        self.step = self.saved = 0
-        self.best = float("inf")
-        self.started = time.monotonic()
-        self._signal: int | None = None
-        self._handlers: dict[int, Any] = {}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "seconds": self.seconds()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
-        self.started = time.monotonic() - state_dict["seconds"]
-
-    def seconds(self) -> float:
-        """Wall time of the run, over all its starts."""
-        return time.monotonic() - self.started
-
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        checkpoint |= {"config": self.config, "train_seconds": self.seconds()}
-        checkpoint["finetuned_from"] = self.finetuned_from
-
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        self.finetuned_from = checkpoint.get("finetuned_from")
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.step = self.saved = trainer.global_step
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self._stop)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
-            raise KeyboardInterrupt
-        self._signal = number
-
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if trainer.global_step == self.step:  # still accumulating gradients
-            return
-        self.step = trainer.global_step
-        stop = trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False)
-        if stop or self.step % self.every_n_steps == 0:
-            self._save_last(trainer)
-        if stop:
-            number = self._signal or signal.SIGTERM
-            self._restore_handlers()
-            if trainer.is_global_zero:
-                print(
-                    f"\nstopped after step {self.step}; the same command goes on from there",
-                    file=sys.stderr,
-                )
-            raise SystemExit(128 + number)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        value = trainer.callback_metrics.get("val/nll")
-        fitting = trainer.state.fn == TrainerFn.FITTING
-        if fitting and value is not None and float(value) < self.best:
-            self.best = float(value)
-            trainer.save_checkpoint(self.directory / BEST)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._save_last(trainer)
-        self._restore_handlers()
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        self._restore_handlers()
-
-    def _save_last(self, trainer: L.Trainer) -> None:
-        if self.saved != trainer.global_step:
-            self.saved = trainer.global_step
-            trainer.save_checkpoint(self.directory / LAST)
-
-    def _restore_handlers(self) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+def free_bytes(folder: Path) -> int:
+    """Of the file system that has, or would have, `folder`."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free

@@ -3,13 +3,14 @@ and seconds."""
 
 import csv
 import io
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
+
+from storage import write_atomic
 
 CURVE = "curve.csv"
 
@@ -42,20 +43,14 @@ class Curve(L.Callback):
             return
         step, nats = trainer.global_step, float(trainer.callback_metrics["val/nll"])
         seconds = round(self.seconds(), 3)
+        self.points = [one for one in self.points if one.step != step]  # of a start that was killed
         self.points.append(Point(step, step * self.tokens_per_step, seconds, nats))
         self._write(trainer)
 
     def _write(self, trainer: L.Trainer) -> None:
-        """The whole file beside the old one, then in its place."""
         if not trainer.is_global_zero:
             return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-        with beside.open("w", encoding="utf-8") as stream:
-            stream.write(as_csv(self.points))
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(self.file)
+        write_atomic(self.file, as_csv(self.points))
 
 
 def as_csv(points: Sequence[Point]) -> str:

@@ -21,6 +21,7 @@ class EMA(L.Callback):
         self.decay = decay
         self.updates = 0
         self.average: dict[str, Tensor] = {}
+        self._exchanged = False  # whether the module has the average now
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for name, parameter in pl_module.named_parameters():
@@ -45,6 +46,7 @@ class EMA(L.Callback):
     def _exchange(self, pl_module: L.LightningModule) -> None:
         for name, parameter in pl_module.named_parameters():
             parameter.data, self.average[name] = self.average[name], parameter.data
+        self._exchanged = not self._exchanged
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._exchange(pl_module)
@@ -55,7 +57,12 @@ class EMA(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint["ema"] = {"updates": self.updates, "weights": dict(self.average)}
+        average = dict(self.average)
+        if self._exchanged:  # saved within a validation
+            weights = checkpoint["state_dict"]
+            raw, average = average, {name: weights[name] for name in average}
+            checkpoint["state_dict"] = weights | raw
+        checkpoint["ema"] = {"updates": self.updates, "weights": average}
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

@@ -44,7 +44,9 @@ class RunProgress(ProgressBar):
         self._first = self._step = trainer.global_step
         limit = None if self.clock is None else self.clock.limit
         unit = "step" if limit is None else "s"
-        self._open(round(limit or trainer.max_steps), self._reached(trainer), unit)
+        # A run that lacks its last validation alone has no steps ahead of it.
+        total = limit or max(trainer.max_steps, trainer.global_step)
+        self._open(round(total), self._reached(trainer), unit)
 
     def _reached(self, trainer: L.Trainer) -> int:
         """Where the bar stands, in its own unit."""

@@ -39,3 +39,20 @@ def test_the_same_process_cannot_hold_it_twice(tmp_path: Path) -> None:
     first, second = (holding(tmp_path / "lock", "key") for _ in range(2))
     with first, pytest.raises(Held), second:
         raise AssertionError
+
+
+def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path) -> None:
+    with holding(tmp_path / "a" / "b" / "lock", "key"):
+        pass
+    assert not list(tmp_path.iterdir())
+    with holding(tmp_path / "a" / "b" / "lock", "key"):
+        (tmp_path / "a" / "kept").touch()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["kept"]
+
+
+def test_where_nothing_can_be_written_the_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    lock = holding(tmp_path / "file" / "lock", "results_dir=file")
+    message = r"^results_dir=file: cannot write there: "
+    with pytest.raises(OSError, match=message), lock:
+        raise AssertionError

@@ -8,11 +8,18 @@ import pytest
 import torch
 from torch import nn
 
+from tests.training.contents import resumed_parts
 from training.checkpoint import AtomicCheckpointIO, load_weights, read_checkpoint
 
 
 def content(value: float = 1.0) -> dict:
-    return {"state_dict": {"weight": torch.full((300, 300), value)}, "config": {"seed": 1}}
+    groups = ("algo", "model", "data", "loader", "training")
+    return resumed_parts() | {
+        "state_dict": {"weight": torch.full((300, 300), value)},
+        "config": {"seed": 1} | {group: {"name": group} for group in groups},
+        "global_step": 3,
+        "ema": {"updates": 3, "weights": {"weight": torch.zeros(300, 300)}},
+    }
 
 
 @pytest.fixture
@@ -43,6 +50,53 @@ def test_truncated_damaged_and_foreign_files_are_named(file: Path, tmp_path: Pat
     torch.save({"weights": 1}, file)
     with pytest.raises(ValueError, match="another program"):
         read_checkpoint(file)
+
+
+PARTS = ["state_dict", "config", "global_step", "config.algo", "config.loader", "config.seed"]
+RESUMED = ["optimizer_states", "lr_schedulers", "loops", "callbacks", "validation", "data_digests"]
+
+
+@pytest.mark.parametrize("value", [None, [], {}, 3.5, "text"], ids=repr)
+@pytest.mark.parametrize("part", [*PARTS, *RESUMED, "ema", "ema.weights", "ema.updates"])
+def test_a_part_that_is_missing_or_of_another_type_is_named(
+    part: str, value: object, file: Path
+) -> None:
+    whole, (group, _, name) = content(), part.partition(".")
+    if name:
+        whole[group][name] = value
+    else:
+        whole[group] = value
+    torch.save(whole, file)
+    if part == "ema.weights" and value == {}:
+        return  # of no weights at all: its own complaint comes with the architecture
+    named = part.removesuffix(".weights").removesuffix(".updates")
+    with pytest.raises(ValueError, match=rf"last.ckpt: damaged, it has no {named}"):
+        AtomicCheckpointIO().load_checkpoint(file)
+
+
+@pytest.mark.parametrize("optimizer", [{}, {"state": {}, "param_groups": [1]}, {"state": {0: 1}}])
+def test_a_run_never_goes_on_with_a_new_optimizer(optimizer: dict, file: Path) -> None:
+    torch.save(content() | {"optimizer_states": [optimizer]}, file)
+    read_checkpoint(file)  # good for an evaluation
+    with pytest.raises(ValueError, match="it has no optimizer_states"):
+        AtomicCheckpointIO().load_checkpoint(file)
+
+
+def test_a_flipped_bit_is_refused_in_a_line_or_plays_no_part(file: Path) -> None:
+    whole = file.read_bytes()
+    starts = [whole.find(name) for name in (b"data.pkl", b"PK\x01\x02", b"PK\x05\x06")]
+    places = {at for start in starts for at in range(start - 60, start + 120, 7)}
+    for place in sorted(at for at in places if 0 <= at < len(whole)):
+        for bit in (0, 3, 7):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            file.write_bytes(damaged)
+            try:
+                read = read_checkpoint(file)
+            except ValueError as error:
+                assert "last.ckpt" in str(error)
+            else:
+                assert torch.equal(read["state_dict"]["weight"], torch.ones(300, 300))
 
 
 class Evil:
