@@ -20,6 +20,7 @@ LAST, BEST = "last.ckpt", "best.ckpt"
 
 # What torch and its unpickler raise for files that are damaged.
 DAMAGED = (
+    OSError,  # offsets that lie before the file
     zipfile.BadZipFile,
     RuntimeError,  # NotImplementedError too
     pickle.UnpicklingError,
