@@ -14,7 +14,7 @@ from data.loaders import EvalView, TrainView, make_loader
 from data.markov import MarkovLanguage
 from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
 from data.packing import CROPS, Blocks, Framer, PadBlocks, SlidingBlocks, WrapBlocks
-from data.store import TokenStore
+from data.store import VERIFY, TokenStore
 from data.tokenizers import Tokenizer
 
 PACKINGS = ("pad", "wrap")
@@ -45,6 +45,7 @@ class TokenDataModule(L.LightningDataModule):
         seed: int,
         max_eval_blocks: int | None,
         stride: int | None = None,
+        verify: str = "sample",
     ) -> None:
         """`stride` is that of evaluation; as many tokens as fit into a block are no overlap."""
         super().__init__()
@@ -52,6 +53,8 @@ class TokenDataModule(L.LightningDataModule):
             raise ValueError(f"data.packing={packing!r}: choose from {list(PACKINGS)}")
         if crop not in CROPS:
             raise ValueError(f"data.crop={crop!r}: choose from {list(CROPS)}")
+        if verify not in VERIFY:
+            raise ValueError(f"data.verify={verify!r}: choose from {list(VERIFY)}")
         accumulation(global_batch_size, batch_size, world_size=1)
         for key, value, least in (
             ("loader.eval_batch_size", eval_batch_size, 1),
@@ -68,7 +71,7 @@ class TokenDataModule(L.LightningDataModule):
         self.cache_dir, self.num_proc = Path(cache_dir).expanduser(), num_proc
         self.global_batch_size, self.batch_size = global_batch_size, batch_size
         self.eval_batch_size, self.num_workers = eval_batch_size, num_workers
-        self.seed, self.max_eval_blocks = seed, max_eval_blocks
+        self.seed, self.max_eval_blocks, self.verify = seed, max_eval_blocks, verify
         self._framer = Framer(length, framing, tokenizer)
         self.stride = self._overlapping(stride)
         self._stores: dict[str, TokenStore] = {}
@@ -105,6 +108,7 @@ class TokenDataModule(L.LightningDataModule):
                 self.tokenizer,
                 self.insert_eos,
                 self.num_proc,
+                self.verify,
             )
         return self._stores[split]
 
