@@ -159,15 +159,18 @@ READER = """
 """
 
 
-def start(text_file: Path, cache: Path) -> subprocess.Popen[str]:
+@pytest.fixture
+def reader(tmp_path: Path, text_file: Path) -> Iterator[subprocess.Popen[str]]:
     """A process group of its own that reads batches of two loader processes."""
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(READER), str(text_file), str(cache)],
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(READER), str(text_file), str(tmp_path / "cache")],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        yield process
+        process.kill()
 
 
 def said(process: subprocess.Popen[str], word: str) -> None:
@@ -178,26 +181,24 @@ def said(process: subprocess.Popen[str], word: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 @pytest.mark.parametrize("moment", ["before", "starting", "reading"])
 def test_a_signal_to_the_group_leaves_the_loader_working(
-    tmp_path: Path, text_file: Path, number: signal.Signals, moment: str
+    reader: subprocess.Popen[str], number: signal.Signals, moment: str
 ) -> None:
-    process = start(text_file, tmp_path / "cache")
-    said(process, "begins")
+    said(reader, "begins")
     if moment == "starting":
-        wait_until(lambda: children(process.pid))
+        wait_until(lambda: children(reader.pid))
     if moment == "reading":
-        said(process, "reads")
-    os.killpg(process.pid, number)
-    rest, _ = process.communicate(timeout=30)
-    assert rest.split()[-1] == "saved" and process.returncode == 0
-    assert not children(process.pid)
+        said(reader, "reads")
+    os.killpg(reader.pid, number)
+    rest, _ = reader.communicate(timeout=30)
+    assert rest.split()[-1] == "saved" and reader.returncode == 0
+    assert not children(reader.pid)
 
 
-def test_no_loader_process_outlives_its_reader(tmp_path: Path, text_file: Path) -> None:
-    process = start(text_file, tmp_path / "cache")
-    said(process, "begins")
-    said(process, "reads")
-    left = children(process.pid)
+def test_no_loader_process_outlives_its_reader(reader: subprocess.Popen[str]) -> None:
+    said(reader, "begins")
+    said(reader, "reads")
+    left = children(reader.pid)
     assert len(left) == 2
-    process.kill()
-    process.communicate()
+    reader.kill()
+    reader.communicate()
     wait_until(lambda: not any(Path(f"/proc/{one}").exists() for one in left))
