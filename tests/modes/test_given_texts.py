@@ -34,7 +34,7 @@ def test_a_text_with_gaps_reads_as_it_was_typed(name: str, infill: str, read: st
 def test_a_prompt_and_a_suffix_read_as_they_were_typed(tmp_path: Path) -> None:
     tokenizer = kinds.tokenizer(kinds.metaspace("always"))
     file = tmp_path / "tasks.jsonl"
-    file.write_text('{"prompt": "ab", "suffix": "cd", "length": 4}\n')
+    file.write_text('{"prompt": "ab", "suffix": "cd", "length": 9}\n')
     (task,) = read_tasks(NONE | {"tasks": str(file)}, tokenizer, [tokenizer.bos], 64, False)
     shown = [token for token in task.tokens if token != tokenizer.vocab_size]
     assert tokenizer.decode(shown) == "abcd"
