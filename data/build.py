@@ -1,27 +1,29 @@
 """Build a token store: read, encode on all cores, write beside, move into place."""
 
 import errno
-import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
+from data.checksums import Summed
 from data.corpora import Corpus
 from data.encode import Encoded, encode_documents
 from data.store import (
     META,
     OFFSETS,
     TOKENS,
+    Damaged,
     TokenStore,
+    meta_text,
     open_store,
     store_fields,
     store_name,
@@ -49,6 +51,7 @@ def build_or_open(
     tokenizer: Tokenizer,
     insert_eos: bool,
     num_proc: int,
+    verify: str = "sample",
 ) -> TokenStore:
     """The split's store, built if it is not there; other processes of the node wait for it.
 
@@ -57,48 +60,71 @@ def build_or_open(
     dtype = token_dtype(tokenizer.vocab_size)
     fields = store_fields(corpus.digest(split), split, tokenizer.digest, insert_eos, dtype)
     folder = cache_dir / store_name(fields)
-    store = open_store(folder, fields)
+    store, _ = _opened(folder, fields, verify)
     if store is not None:
         return store
     with _explained(cache_dir):
         cache_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             # Another process may have built it while this one waited.
-            store = open_store(folder, fields)
+            store, damaged = _opened(folder, fields, verify)
             if store is not None:
                 return store
-            if folder.exists():
-                log.warning("rebuilding %s: its files are not what its record says", folder)
-            with _workplace(folder) as partial:
+            with _in_place_of(folder, damaged), _workplace(folder) as partial:
                 encoded = encode_documents(corpus.documents(split), tokenizer, num_proc)
                 eos = tokenizer.eos if insert_eos else None
                 bar = _progress(corpus, split)
-                counts = _write(partial, encoded, np.dtype(dtype), eos, bar)
+                counts, files = _write(partial, encoded, np.dtype(dtype), eos, bar)
                 if counts.text_tokens == 0:
                     raise ValueError(f"the {split} split of the corpus is empty: it has no text")
-                record = {"fields": fields, **asdict(counts)}
-                (partial / META).write_text(json.dumps(record, indent=1), encoding="utf-8")
+                record = {"fields": fields, **asdict(counts), "files": files}
+                (partial / META).write_text(meta_text(record), encoding="utf-8")
                 _publish(partial, folder)
-            store = open_store(folder, fields)
-    assert store is not None
-    return store
+    return TokenStore(folder, record)
+
+
+def _opened(
+    folder: Path, fields: Mapping[str, Any], verify: str
+) -> tuple[TokenStore | None, Damaged | None]:
+    """The store, or why it has to be built again; neither where there is none."""
+    try:
+        return open_store(folder, fields, verify), None
+    except Damaged as damaged:
+        return None, damaged
+
+
+@contextmanager
+def _in_place_of(folder: Path, damaged: Damaged | None) -> Iterator[None]:
+    """Says that a store is built again, and where that fails, what was wrong with the old one."""
+    if damaged is None:
+        yield
+        return
+    log.warning("rebuilding %s: %s", folder, damaged)
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"data.cache_dir: {folder} is damaged ({damaged}) and cannot be built again: {error}"
+        ) from error
 
 
 def _write(
     folder: Path, encoded: Iterator[Encoded], dtype: np.dtype, eos: int | None, bar: tqdm
-) -> Counts:
+) -> tuple[Counts, dict[str, Any]]:
+    """What was written, and the checksums of both files."""
     counts = Counts()
     with (
-        (folder / TOKENS).open("wb") as tokens,
-        (folder / OFFSETS).open("wb") as offsets,
+        (folder / TOKENS).open("wb") as token_file,
+        (folder / OFFSETS).open("wb") as offset_file,
         bar,
     ):
+        tokens, offsets = Summed(token_file), Summed(offset_file)
         offsets.write(np.zeros(1, dtype=np.int64).tobytes())
         for batch in encoded:
             _append(batch, counts, tokens, offsets, dtype, eos)
             bar.update(batch.text_bytes)
             bar.set_postfix_str(f"{counts.tokens / 1e6:.1f}M tokens", refresh=False)
-    return counts
+    return counts, {TOKENS: tokens.sums(), OFFSETS: offsets.sums()}
 
 
 def _progress(corpus: Corpus, split: str) -> tqdm:
@@ -110,8 +136,8 @@ def _progress(corpus: Corpus, split: str) -> tqdm:
 def _append(
     batch: Encoded,
     counts: Counts,
-    tokens: IO[bytes],
-    offsets: IO[bytes],
+    tokens: Summed,
+    offsets: Summed,
     dtype: np.dtype,
     eos: int | None,
 ) -> None:
@@ -149,8 +175,10 @@ def _publish(partial: Path, folder: Path) -> None:
     for name in (TOKENS, OFFSETS, META):
         with (partial / name).open("rb") as stream:
             os.fsync(stream.fileno())
-    if folder.exists():
+    if folder.is_dir() and not folder.is_symlink():
         shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
     partial.rename(folder)
     parent = os.open(folder.parent, os.O_RDONLY)
     try:

@@ -6,16 +6,16 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-from torch.utils.data import DataLoader
 
 from data.build import build_or_open
 from data.corpora import Corpus
-from data.loaders import EvalView, TrainView, make_loader
+from data.loaders import Loader
 from data.markov import MarkovLanguage
 from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
 from data.packing import CROPS, Blocks, Framer, PadBlocks, SlidingBlocks, WrapBlocks
-from data.store import TokenStore
+from data.store import VERIFY, TokenStore
 from data.tokenizers import Tokenizer
+from data.views import EvalView, TrainView
 
 PACKINGS = ("pad", "wrap")
 # Evaluation never depends on the seed of a run.
@@ -46,16 +46,20 @@ class TokenDataModule(L.LightningDataModule):
         max_eval_blocks: int | None,
         stride: int | None = None,
         limit_val_batches: int | float | None = None,
+        verify: str = "sample",
     ) -> None:
         """`stride` is that of evaluation; as many tokens as fit into a block are no overlap.
 
         Validation within training reads the first `limit_val_batches` times `eval_batch_size`
-        blocks, or that share of them, whatever the number of devices; None for all."""
+        blocks, or that share of them, whatever the number of devices; None for all of them. 0
+        is the trainer's: no validation."""
         super().__init__()
         if packing not in PACKINGS:
             raise ValueError(f"data.packing={packing!r}: choose from {list(PACKINGS)}")
         if crop not in CROPS:
             raise ValueError(f"data.crop={crop!r}: choose from {list(CROPS)}")
+        if verify not in VERIFY:
+            raise ValueError(f"data.verify={verify!r}: choose from {list(VERIFY)}")
         accumulation(global_batch_size, batch_size, world_size=1)
         for key, value, least in (
             ("loader.eval_batch_size", eval_batch_size, 1),
@@ -73,7 +77,7 @@ class TokenDataModule(L.LightningDataModule):
         self.cache_dir, self.num_proc = Path(cache_dir).expanduser(), num_proc
         self.global_batch_size, self.batch_size = global_batch_size, batch_size
         self.eval_batch_size, self.num_workers = eval_batch_size, num_workers
-        self.seed, self.max_eval_blocks = seed, max_eval_blocks
+        self.seed, self.max_eval_blocks, self.verify = seed, max_eval_blocks, verify
         self.limit_val_batches = limit_val_batches
         self._framer = Framer(length, framing, tokenizer)
         self.stride = self._overlapping(stride)
@@ -111,6 +115,7 @@ class TokenDataModule(L.LightningDataModule):
                 self.tokenizer,
                 self.insert_eos,
                 self.num_proc,
+                self.verify,
             )
         return self._stores[split]
 
@@ -155,20 +160,20 @@ class TokenDataModule(L.LightningDataModule):
         fits = self.trainer is None or self.trainer.state.fn == "fit"
         return self.corpus.splits if fits else ("valid",)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> Loader:
         """Endless micro batches of this rank, from the trainer's current step on."""
         step, world, rank = self._position()
         sampler = StepSampler(step, self.global_batch_size, self.batch_size, world, rank)
         blocks = self.blocks("train")
         view = TrainView(blocks, TrainOrder(len(blocks), self.seed))
-        return make_loader(view, sampler, self.num_workers)
+        return Loader(view, sampler, self.num_workers)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> Loader:
         """This rank's share of the validation blocks, each once."""
         _, world, rank = self._position()
         blocks = self.blocks("valid")
         sampler = EvalSampler(self._eval_index(len(blocks)), self.eval_batch_size, world, rank)
-        return make_loader(EvalView(blocks), sampler, self.num_workers)
+        return Loader(EvalView(blocks), sampler, self.num_workers)
 
     def _eval_index(self, count: int) -> np.ndarray:
         """All blocks, or `max_eval_blocks` of them at equal distances; in training the first of
@@ -180,7 +185,7 @@ class TokenDataModule(L.LightningDataModule):
     def _validated(self, blocks: int) -> int:
         """How many of so many blocks this stage reads."""
         part = self.limit_val_batches
-        if part is None or self.trainer is None or self.trainer.state.fn != "fit":
+        if not part or self.trainer is None or self.trainer.state.fn != "fit":
             return blocks
         if isinstance(part, float):
             return max(1, round(part * blocks))

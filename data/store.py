@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 1
+from data.checksums import are_sums, damage
+
+FORMAT = 2  # 1 had no checksums
 TOKENS, OFFSETS, META = "tokens.bin", "offsets.bin", "meta.json"
+VERIFY = ("sample", "full")
+_COUNTS = ("documents", "tokens", "text_tokens", "text_bytes")
+_META_BYTES = 1 << 28  # far above that of a trillion tokens
+
+
+class Damaged(ValueError):
+    """A store whose files are not what was built; the message says what is wrong."""
 
 
 def token_dtype(vocab_size: int) -> str:
@@ -66,18 +76,69 @@ class TokenStore:
     def offsets(self) -> NDArray[np.int64]:
         return np.asarray(np.memmap(self.folder / OFFSETS, dtype=np.int64, mode="r"))
 
+    @property
+    def sha256(self) -> str:
+        """Of the tokens, as they were built and verified."""
+        return str(self.meta["files"][TOKENS]["sha256"])
 
-def open_store(folder: Path, fields: Mapping[str, Any]) -> TokenStore | None:
-    """The store if it is whole, None if it is absent or damaged."""
+
+def meta_text(record: Mapping[str, Any]) -> str:
+    """The content of meta.json: a record of a store with a checksum of its own."""
+    return json.dumps({**record, "sha256": _digest(record)}, indent=1)
+
+
+def open_store(
+    folder: Path, fields: Mapping[str, Any], verify: str = "sample"
+) -> TokenStore | None:
+    """The store, None where there is none. Its files are held against their checksums: large ones
+    by a sample of pages, all of them whole where `verify` is "full"; Damaged where one differs."""
+    if not folder.is_dir():
+        if folder.is_symlink() or folder.exists():
+            raise Damaged("it is not a folder")
+        return None
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        sizes = {name: (folder / name).stat().st_size for name in (TOKENS, OFFSETS)}
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    if not isinstance(meta, dict) or meta.get("fields") != fields:
-        return None
-    expected = {
-        TOKENS: meta.get("tokens", -1) * np.dtype(fields["dtype"]).itemsize,
-        OFFSETS: (meta.get("documents", -1) + 1) * 8,
+        meta = _read_meta(folder / META)
+        if meta["fields"] != fields:
+            raise Damaged(f"{META} is that of other tokens")
+        for name in (TOKENS, OFFSETS):
+            if (wrong := damage(folder / name, meta["files"][name], verify == "full")) is not None:
+                raise Damaged(wrong)
+    except FileNotFoundError as error:
+        raise Damaged(f"{Path(error.filename).name} is missing") from error
+    return TokenStore(folder, meta)
+
+
+def _read_meta(file: Path) -> dict[str, Any]:
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _META_BYTES:
+        raise Damaged(f"{META} is not the record of a store")
+    try:
+        meta = json.loads(file.read_bytes())
+        record = {key: value for key, value in dict(meta).items() if key != "sha256"}
+        unchanged = meta["sha256"] == _digest(record)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Damaged(f"{META} is not the record of a store") from error
+    if not unchanged or not _is_consistent(meta):
+        raise Damaged(f"{META} was changed")
+    return record
+
+
+def _is_consistent(meta: Mapping[str, Any]) -> bool:
+    """Whether the counts are numbers and agree with the sizes of the files."""
+    fields, files = meta.get("fields"), meta.get("files")
+    counts = [meta.get(name) for name in _COUNTS]
+    numbers = all(type(count) is int and count > 0 for count in counts)
+    if not numbers or not isinstance(fields, dict) or not isinstance(files, dict):
+        return False
+    if not all(are_sums(files.get(name)) for name in (TOKENS, OFFSETS)):
+        return False
+    widths = {"uint16": 2, "uint32": 4}
+    sizes = {
+        TOKENS: meta["tokens"] * widths.get(str(fields.get("dtype")), 0),
+        OFFSETS: (meta["documents"] + 1) * 8,
     }
-    return TokenStore(folder, meta) if sizes == expected else None
+    return all(files[name]["bytes"] == size for name, size in sizes.items())
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

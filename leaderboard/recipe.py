@@ -30,6 +30,7 @@ NOT_THE_RECIPE = {
     "data.num_proc",
     "data.stride",
     "data.valid_split",
+    "data.verify",
     "loader.batch_size",
     "loader.eval_batch_size",
     "loader.num_workers",

@@ -84,7 +84,11 @@ def identity(run: saved.Saved, data: TokenDataModule, trainer: L.Trainer) -> dic
     return {
         "metric": "ppl",
         "protocol": how,
-        "data": {"name": data.name, "digest": how["corpus_digest"]},
+        "data": {
+            "name": data.name,
+            "digest": how["corpus_digest"],
+            "tokens_sha256": data.store("valid").sha256,
+        },
         "sampler": None,
     }
 
