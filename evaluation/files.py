@@ -6,6 +6,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from evaluation.words import one_line
+
 SHORTEST = 8  # letters of a digest in a name
 KINDS: dict[str, Callable[[int], bool]] = {
     "a folder": stat.S_ISDIR,
@@ -37,6 +39,13 @@ def read_named(file: Path, most: int) -> bytes:
     if len(stated) < SHORTEST or not mark.startswith(stated):
         raise ValueError(f"edited: its contents have the digest {mark[:16]}")
     return content
+
+
+def why(error: Exception, file: object) -> str:
+    """What is wrong with a file, in one line."""
+    if isinstance(error, OSError):
+        return one_line(f"{file}: {error.strerror}")
+    return one_line(f"{file}: {error}")
 
 
 def _plain(found: os.stat_result, most: int) -> None:

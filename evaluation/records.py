@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation import schema
-from evaluation.files import read_whole
-from evaluation.words import UNSHOWN, brief, one_line
+from evaluation.files import read_whole, why
+from evaluation.words import UNSHOWN, brief
 from storage import new_file
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ def read_records(*directories: Path | str) -> tuple[list[Record], list[str]]:
         for path in _json_files(directory):
             try:
                 records.append(Record(_read(path), path))
-            except (OSError, ValueError, RecursionError) as error:
-                reason = error.strerror if isinstance(error, OSError) else None
-                problems.append(one_line(f"{path}: {reason or error}"))
+            except (OSError, ValueError) as error:
+                problems.append(why(error, path))
     return records, problems
 
 
@@ -144,6 +143,8 @@ def _verified(content: bytes) -> dict[str, Any]:
     try:
         text = content.decode("utf-8")
         fields = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("lists or dicts in each other, too deep to be read") from error
     except ValueError as error:
         raise ValueError(f"half-written or not JSON ({error})") from error
     if not isinstance(fields, dict) or "schema" not in fields:

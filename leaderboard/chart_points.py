@@ -74,7 +74,7 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
     for file, record in _curve_files(records).items():
         try:
             curve = read_curve(file)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             problems.append(one_line(f"{record.path}: its learning curve is not drawn: {error}"))
             continue
         if curve.step:

@@ -77,7 +77,7 @@ def read_all(records: Sequence[Record]) -> tuple[dict[Path, Sequences], list[str
             continue
         try:
             one = read_sequences(record)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             problems.append(one_line(f"{record.path}: compared unpaired: {error}"))
             continue
         if one is not None:

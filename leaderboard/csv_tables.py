@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from evaluation.words import printable
 from leaderboard.tables import FIRST, Column, Measure, Row, Table, Value
 
 # What a Measure becomes beside its mean, under the key of its column and this ending.
@@ -63,5 +64,5 @@ def _plain(value: Value) -> str:
 def _words(value: int | str) -> str:
     """What a spreadsheet takes for a formula is marked as text, as spreadsheets do it; a number is
     left as it is."""
-    formula = isinstance(value, str) and value.startswith(FORMULA)
-    return f"'{value}" if formula else str(value)
+    words = printable(value)
+    return f"'{words}" if isinstance(value, str) and words.startswith(FORMULA) else words

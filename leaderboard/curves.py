@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from evaluation.files import read_named
+from evaluation.files import read_named, why
 
 LARGEST = 64 * 2**20  # bytes
 FARTHEST = 1e100  # from zero, of a value in a drawing; a NaN is beyond it
@@ -29,12 +29,12 @@ class Curve(NamedTuple):
 def read_curve(file: Path) -> Curve:
     """The points of `file`, whose name is its digest, that can be drawn.
 
-    OSError where it is missing; ValueError where it was edited or is no curve."""
+    ValueError where it is missing, was edited or is no curve."""
     try:
         content = read_named(file, LARGEST)
         points = _points(csv.reader(content.decode("utf-8", "replace").splitlines()))
-    except (csv.Error, ValueError) as error:
-        raise ValueError(f"{file}: {error}") from error
+    except (OSError, csv.Error, ValueError) as error:
+        raise ValueError(why(error, file)) from error
     drawn = [point for point in points if all(abs(value) <= FARTHEST for value in point)]
     columns = zip(*drawn, strict=True) if drawn else ((), (), (), ())
     return Curve(*map(list, columns))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation.files import read_named
+from evaluation.files import read_named, why
 from evaluation.records import Record
 from evaluation.words import one_line
 from leaderboard.chart_points import sampler_words
@@ -29,8 +29,7 @@ def samples(numbered: Sequence[tuple[int, Record, str]]) -> tuple[str, list[str]
         try:
             texts = _texts(_file(record, stated))
         except (OSError, ValueError, RecursionError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            problems.append(one_line(f"{record.path}: no samples to read: {stated}: {reason}"))
+            problems.append(one_line(f"{record.path}: no samples to read: {why(error, stated)}"))
             continue
         folds.setdefault(name, []).append(_fold(number, record, to, texts))
     groups = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.files import read_named
+from evaluation.files import read_named, why
 from evaluation.records import Record
 
 Floats = NDArray[np.float64]
@@ -40,8 +40,8 @@ NAMES = [field.name for field in fields(Sequences)]
 def read_sequences(record: Record) -> Sequences | None:
     """None where the record names no file.
 
-    OSError where it is missing; ValueError where its contents are not those that its name, which
-    is their digest, and the record promise."""
+    ValueError where it is missing, and where its contents are not those that its name, which is
+    their digest, and the record promise."""
     name = record.fields["also"].get("sequences_file")
     if name is None:
         return None
@@ -49,8 +49,8 @@ def read_sequences(record: Record) -> Sequences | None:
     try:
         found = _arrays(read_named(file, LARGEST))
         _check(found, record.fields["count"])
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(why(error, file)) from error
     return found
 
 

@@ -1,4 +1,5 @@
-"""Records that anybody could have written: of a good one, any field as anything, the digest right."""
+"""Records that anybody could have written: a good one with any field as anything, under the digest
+of its contents."""
 
 import copy
 import json
@@ -14,10 +15,13 @@ for _ in range(200):
     DEEP = [DEEP]
 NUMBERS = (-1, 0, 1, 2**63, 10**18, 10**400, 0.5, -0.0, 5e-324, 1e-151, 1e-150, -1e-150)
 LARGE = (1e9, 1e150, 1e151, -1e150, 1e308, float("nan"), float("inf"))
-TEXTS = ("", "x", "1", "ppl", "entropy", "oracle", "acc", "exact", "/dev/zero", "../..", " ", "__proto__")
+TEXTS = (
+    *("", " ", "x", "1", "ppl", "entropy", "oracle", "acc", "exact"),
+    *("/dev/zero", "../..", "__proto__"),
+)
 ODD_TEXTS = (
     *("\x00", "\x1b[31m", "\x85", "\ud800", "\ufffe", "\U0001ffff", "\u202eabc", "a\nb", "a\rb"),
-    *("=1+1", "@x", "-1", "* x", "[x]", "</script><b>", "it's \"q\" \\", "x" * 400, "日本 🙂 é"),
+    *("=1+1", "@x", "-1", "* x", "[x]", "</script><b>", 'it\'s "q" \\', "x" * 400, "日本 🙂 é"),
     *("${1+1}", "datum.x'", "\\input{x}", "|", "![x](y)", "x" * 5000, "%s{0}@data@"),
 )
 SHAPES: tuple[Any, ...] = ([], {}, [[]], [1, 2], {"a": {}}, {"name": []}, {"": None}, DEEP, [None])
