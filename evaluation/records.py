@@ -5,11 +5,20 @@ import os
 import platform
 import re
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluation import schema
+from evaluation.files import read_whole, why
+from evaluation.words import UNSHOWN, brief
+from storage import new_file
+
+if TYPE_CHECKING:
+    import torch
+
+LARGEST = 16 * 2**20  # bytes of a record
 
 
 @dataclass(frozen=True)
@@ -23,8 +32,8 @@ class Record:
 def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
     """Write `fields` with schema, protocol_digest and digest to a new file in `directory`.
 
-    ValueError names the field that is missing, of a wrong type or not finite; OSError when the
-    file cannot be written. No existing file is ever touched.
+    ValueError names the field for which reading would set the record aside; OSError when the file
+    cannot be written. No existing file is ever touched.
     """
     record = {name: schema.plain(value, name) for name, value in {"also": {}, **fields}.items()}
     for name in schema.ADDED:
@@ -34,10 +43,12 @@ def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
     record["schema"] = schema.SCHEMA
     record["protocol_digest"] = schema.digest(record["protocol"])[:12]
     record["digest"] = schema.digest(record)
+    content = json.dumps(record, indent=2, sort_keys=True) + "\n"
+    if len(content) > LARGEST:
+        raise ValueError(f"a record of {len(content):,} bytes: at most {LARGEST:,} are read")
     path = Path(directory) / _file_name(record)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _publish(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
+        new_file(path, content)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"results_dir={directory}: cannot write {path.name}: {reason}") from error
@@ -47,35 +58,57 @@ def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
 def read_records(*directories: Path | str) -> tuple[list[Record], list[str]]:
     """All records in `directories`, and one line for each file there that is not one.
 
-    A file is read only with the schema of this version and the digest of its contents.
-    ValueError for a directory that does not exist.
+    A file is read only with the schema of this version and the digest of its contents, and where
+    every field of it can be shown. ValueError for a directory that does not exist.
     """
     records, problems = [], []
     for directory in map(Path, directories):
-        if not directory.is_dir():
-            raise ValueError(
-                f"results_dir={directory}: there is no such directory; run python main.py "
-                "mode=benchmark first"
-            )
-        for path in sorted(directory.glob("*.json")):
+        for path in _json_files(directory):
             try:
-                records.append(Record(_verified(path.read_text("utf-8")), path))
-            except (OSError, ValueError, RecursionError) as error:
-                problems.append(f"{path}: {' '.join(str(error).split())}")
+                records.append(Record(_read(path), path))
+            except (OSError, ValueError) as error:
+                problems.append(why(error, path))
     return records, problems
 
 
-def hardware() -> dict[str, Any]:
-    """What the numbers were measured on: processor, threads, GPU, versions."""
+def _json_files(directory: Path) -> list[Path]:
+    """By name; OSError where they cannot be listed."""
+    if not directory.is_dir():
+        raise ValueError(
+            f"results_dir={directory}: there is no such directory; run python main.py "
+            "mode=benchmark first"
+        )
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(".json"))
+    except OSError as error:
+        raise OSError(f"results_dir={directory}: {error.strerror}") from error
+    return [directory / name for name in names]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The verified fields of a file."""
+    if UNSHOWN.search(path.name) or {"\n", "\t"} & set(path.name):
+        raise ValueError("its name has characters that cannot be shown")
+    return _verified(read_whole(path, LARGEST))
+
+
+def hardware(device: "torch.device") -> dict[str, Any]:
+    """What the numbers were computed on: processor, threads, the GPUs that took part where
+    `device` is one, versions."""
     import torch
 
-    gpus = torch.cuda.device_count()
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    processes = torch.distributed.get_world_size() if distributed else 1
+    gpu = None
+    if device.type != "cpu":
+        gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if gpus else None,
-        "gpus": gpus,
+        "gpu": gpu,
+        "gpus": processes if gpu else 0,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -104,40 +137,41 @@ def _file_name(record: dict[str, Any]) -> str:
     return "-".join([*words, time, record["digest"][:12]]) + ".json"
 
 
-def _publish(path: Path, text: str) -> None:
-    """Take the name, which fails where it is taken, then move the finished file onto it.
-
-    A hard link would do both at once, but not on every file system.
-    """
-    path.open("x").close()
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
+def _verified(content: bytes) -> dict[str, Any]:
+    if not content:
+        raise ValueError("empty: a command of an earlier version was killed; it can be deleted")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-        if not path.stat().st_size:
-            path.unlink()
-
-
-def _verified(text: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(text)
+        text = content.decode("utf-8")
+        fields = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("lists or dicts in each other, too deep to be read") from error
     except ValueError as error:
         raise ValueError(f"half-written or not JSON ({error})") from error
     if not isinstance(fields, dict) or "schema" not in fields:
         raise ValueError("not a record: it has no schema")
     if fields["schema"] != schema.SCHEMA:
-        raise ValueError(f"schema={fields['schema']!r}: {_age(fields['schema'])}")
-    fields = {name: schema.plain(value, name) for name, value in fields.items()}
+        raise ValueError(f"schema={brief(fields['schema'])}: {_age(fields['schema'])}")
+    schema.faithful(fields, "")
     stated = fields.pop("digest", None)
     if stated != schema.digest(fields):
         raise ValueError("edited: the digest does not belong to the contents")
     schema.check(fields)
+    if fields.get("protocol_digest") != schema.digest(fields["protocol"])[:12]:
+        raise ValueError("edited: the protocol_digest does not belong to the protocol")
     return {**fields, "digest": stated}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dict; ValueError for a key that is there twice, of which readers take one or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (twice, _), *_ = (Counter(key for key, _ in pairs) - Counter(found.keys())).items()
+        raise ValueError(f"the key {brief(twice)} is there twice")
+    return found
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _age(stated: Any) -> str:

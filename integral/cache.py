@@ -3,7 +3,6 @@ with a checksum, never pickles."""
 
 import hashlib
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from integral.quadrature import FROM, HIGH, LOW, NODES, RULE, TO, integrals, log_slope
+from storage import write_atomic
 
 Array = NDArray[np.float64]
 
@@ -67,30 +67,24 @@ def file_name(vocab_size: int) -> str:
 
 def write(path: Path, array: Array) -> None:
     """A .npy file that ends in the SHA-256 of what is before it (which np.load does not look at),
-    written beside and renamed; OSError where the folder cannot be written."""
+    whole or not at all; OSError where the folder cannot be written."""
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
     body = stream.getvalue()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(body + hashlib.sha256(body).digest())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_atomic(path, body + hashlib.sha256(body).digest())
 
 
 def _read(path: Path) -> Array | None:
     """The table in a file, None where there is none or it is not what was written."""
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if path.is_file() else b""
     except OSError:
         return None
     body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != digest:
+    if not body or hashlib.sha256(body).digest() != digest:
         return None
-    array: Array = np.load(io.BytesIO(body), allow_pickle=False)
-    return array
+    try:
+        array: Array = np.load(io.BytesIO(body), allow_pickle=False)
+    except (ValueError, EOFError):
+        return None
+    return array if array.shape == (3, POINTS) and array.dtype == np.float64 else None

@@ -1,37 +1,35 @@
 """Numbers as text: as many digits as their error allows, a unit where they are large."""
 
-import math
-
+from evaluation.rounding import figures, places_of, with_error
+from evaluation.rounding import fixed as rounded
+from evaluation.words import printable
 from leaderboard.tables import Measure
-
-DIGITS = 4  # after the point, at most
 
 
 def measure(value: Measure) -> str:
     """Mean and error to two digits of the error; the sign of a bound before them."""
-    sign = "≤ " if value.is_bound else ""
-    if not value.stderr:
-        return f"{sign}{value.mean:.{2 if abs(value.mean) >= 1 else 3}f}"
-    digits = min(max(1 - math.floor(math.log10(value.stderr)), 0), DIGITS)
-    return f"{sign}{value.mean:.{digits}f} ± {value.stderr:.{digits}f}"
+    decimals = 2 if abs(value.mean) >= 1 else 3
+    return with_error(value.mean, value.stderr, decimals, "≤ " if value.is_bound else "")
 
 
 def seeds(value: Measure) -> str:
     """The deviation between runs and how many they are; nothing of one."""
-    return "" if value.deviation is None else f"{value.deviation:.2g}, n = {value.n}"
+    return "" if value.deviation is None else f"{figures(value.deviation)}, n = {value.n}"
 
 
 def bound(value: Measure) -> str:
-    """The mean alone, with the sign of a bound."""
-    return f"{'≤ ' if value.is_bound else ''}{value.mean:.3f}"
+    """The mean alone, to at most three places that its error leaves meaning to, with the sign of a
+    bound."""
+    said = rounded(value.mean, min(places_of(value.stderr, 3), 3))
+    return f"{'≤ ' if value.is_bound else ''}{said}"
 
 
 def fixed(value: float) -> str:
-    return f"{value:.3f}"
+    return rounded(value, 3)
 
 
 def words(value: object) -> str:
-    return str(value)
+    return printable(value)
 
 
 def count(value: int) -> str:

@@ -1,6 +1,5 @@
 """The charts as PNG, SVG and PDF, from the descriptions that the page draws."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import vl_convert
 
 from leaderboard.chart_points import Point
 from leaderboard.charts import Figure
+from storage import write_atomic
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])  # that altair writes
 HERE = "https://here.invalid/"  # stands for the folder of the charts while they are drawn
@@ -52,8 +52,8 @@ def write_charts(
         for path in _written(folder, figure, _linked(datasets[figure.dataset], files))
     ]
     for path in folder.iterdir():
-        own = path.name.startswith(tuple(f"{figure.dataset}-" for figure in figures))
-        if own and path.suffix[1:] in KINDS and path not in made:
+        own = path.name.startswith(tuple(f"{name}-" for name in datasets))
+        if own and path.suffix[1:] in KINDS and path not in made and not path.is_dir():
             path.unlink()
     return made
 
@@ -80,12 +80,8 @@ def _written(folder: Path, figure: Figure, rows: Sequence[Point]) -> list[Path]:
             "svg": drawing.encode(),
             "pdf": vl_convert.svg_to_pdf(drawing),
         }
-        made += [_publish(folder / f"{view.file}.{kind}", contents[kind]) for kind in KINDS]
+        files = {kind: folder / f"{view.file}.{kind}" for kind in KINDS}
+        for kind, file in files.items():
+            write_atomic(file, contents[kind])
+        made += files.values()
     return made
-
-
-def _publish(path: Path, content: bytes) -> Path:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(path)
-    return path

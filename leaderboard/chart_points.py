@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from evaluation import schema
 from evaluation.records import Record
+from evaluation.words import one_line
 from leaderboard import wording
 from leaderboard.curves import read_curve
 
@@ -73,8 +74,8 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
     for file, record in _curve_files(records).items():
         try:
             curve = read_curve(file)
-        except (OSError, ValueError) as error:
-            problems.append(f"{record.path}: its learning curve cannot be shown: {error}")
+        except ValueError as error:
+            problems.append(one_line(f"{record.path}: its learning curve is not drawn: {error}"))
             continue
         if curve.step:
             found.append((record, curve))
@@ -172,7 +173,7 @@ def _judged(record: Record) -> tuple[str, Any]:
     also = record.fields["also"]
     words, key = _drawn_for(record.fields)
     judge, protocol = also.get("gen_ppl_judge") or {}, also.get("quality_protocol") or {}
-    name, digest = judge.get("judge", "a judge"), str(judge.get("judge_digest", ""))[:6]
+    name, digest = one_line(judge.get("judge", "a judge")), str(judge.get("judge_digest", ""))[:6]
     said = f"{words}, judged by {name} {digest}".rstrip()
     named = protocol.get("name")
     return said + (f", protocol {named}" if named else ""), [key, judge, protocol]
@@ -202,7 +203,7 @@ def _curve_files(records: Sequence[Record]) -> dict[Path, Record]:
     files: dict[Path, Record] = {}
     for record in records:
         fields, name = record.fields, record.fields["also"].get("curve")
-        if fields["metric"] != "ppl" or not isinstance(name, str):
+        if fields["metric"] != "ppl" or name is None:
             continue
         file = record.path.parent / name
         if file not in files or fields["data"]["name"] == fields["training"].get("corpus"):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from evaluation.records import Record
+from evaluation.words import one_line
 from leaderboard.cost import costs
 from leaderboard.downstream import is_downstream, tasks
 from leaderboard.oracle import oracles
@@ -76,8 +77,8 @@ def read_all(records: Sequence[Record]) -> tuple[dict[Path, Sequences], list[str
             continue
         try:
             one = read_sequences(record)
-        except (OSError, ValueError) as error:
-            problems.append(f"{record.path}: compared unpaired: {' '.join(str(error).split())}")
+        except ValueError as error:
+            problems.append(one_line(f"{record.path}: compared unpaired: {error}"))
             continue
         if one is not None:
             found[record.path] = one

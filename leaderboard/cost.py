@@ -6,6 +6,7 @@ from typing import Any
 
 from evaluation import schema
 from evaluation.records import Record
+from evaluation.words import one_line
 from leaderboard import cells, wording
 from leaderboard.perplexity import newest_samples
 from leaderboard.runs import Entry, Runs, by_time, mean_also, mean_trained
@@ -77,7 +78,7 @@ def _table(group: Sequence[Record], runs: Runs, sampled: Mapping[str, Record]) -
     return Table(
         kind="cost",
         title=f"cost: {shared['network']} on {hardware}",
-        caption=f"{', '.join(parts)}. {LEGEND}",
+        caption=f"{one_line(', '.join(parts))}. {LEGEND}",
         columns=filled(COLUMNS, rows),
         rows=tuple(rows),
         sentence=SENTENCE,

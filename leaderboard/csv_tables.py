@@ -4,10 +4,12 @@ import csv
 import io
 from collections.abc import Sequence
 
+from evaluation.words import printable
 from leaderboard.tables import FIRST, Column, Measure, Row, Table, Value
 
 # What a Measure becomes beside its mean, under the key of its column and this ending.
 PARTS = ("stderr", "deviation", "n", "is_bound")
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20\t\r\n")  # begins one, for a spreadsheet
 WHERE = ("table", "title", FIRST, "conflict", "records")
 
 
@@ -30,10 +32,10 @@ def _lines(table: Table) -> list[dict[str, str]]:
     return [
         {
             "table": table.kind,
-            "title": table.title,
-            FIRST: row.name,
+            "title": _words(table.title),
+            FIRST: _words(row.name),
             "conflict": "yes" if row.conflict else "",
-            "records": " ".join(record.path.name for record in row.records),
+            "records": _words(" ".join(record.path.name for record in row.records)),
         }
         | {name: cell for column in keys.values() for name, cell in _cells(row, column)}
         for row in table.rows
@@ -42,18 +44,25 @@ def _lines(table: Table) -> list[dict[str, str]]:
 
 def _cells(row: Row, column: Column) -> list[tuple[str, str]]:
     unit = f" [{column.unit}]" if column.unit else ""
-    value = row.values.get(column.key)
+    value, key = row.values.get(column.key), _words(column.key)
     if not isinstance(value, Measure):
-        return [(f"{column.key}{unit}", _plain(value))]
+        return [(f"{key}{unit}", _plain(value))]
     parts = (value.stderr, value.deviation, value.n, "yes" if value.is_bound else "no")
     beside = [
-        (f"{column.key}_{part}{unit if part in ('stderr', 'deviation') else ''}", _plain(one))
+        (f"{key}_{part}{unit if part in ('stderr', 'deviation') else ''}", _plain(one))
         for part, one in zip(PARTS, parts, strict=True)
     ]
-    return [(f"{column.key}{unit}", _plain(value.mean)), *beside]
+    return [(f"{key}{unit}", _plain(value.mean)), *beside]
 
 
 def _plain(value: Value) -> str:
     if value is None:
         return ""
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(value) if isinstance(value, float) else _words(value)
+
+
+def _words(value: int | str) -> str:
+    """What a spreadsheet takes for a formula is marked as text, as spreadsheets do it; a number is
+    left as it is."""
+    words = printable(value)
+    return f"'{words}" if isinstance(value, str) and words.startswith(FORMULA) else words

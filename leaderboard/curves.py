@@ -1,11 +1,14 @@
 """Learning curves as training wrote them, read and held against the digest in their name."""
 
 import csv
-import hashlib
-import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from evaluation.files import read_named, why
+
+LARGEST = 64 * 2**20  # bytes
+FARTHEST = 1e100  # from zero, of a value in a drawing; a NaN is beyond it
 COLUMNS = ("step", "tokens", "seconds", "nats_per_token")
 
 
@@ -24,20 +27,25 @@ class Curve(NamedTuple):
 
 
 def read_curve(file: Path) -> Curve:
-    """The finite points of `file`, whose name is its digest.
+    """The points of `file`, whose name is its digest, that can be drawn.
 
-    OSError where it is missing; ValueError where it was edited or is no curve."""
-    content = file.read_bytes()
-    mark = hashlib.sha256(content).hexdigest()[:16]
-    if file.stem != mark:
-        raise ValueError(f"{file}: edited: its contents have the digest {mark}")
-    rows = csv.DictReader(content.decode("utf-8", "replace").splitlines())
-    if not set(COLUMNS) <= set(rows.fieldnames or ()):
-        raise ValueError(f"{file}: a curve has the columns {','.join(COLUMNS)}")
+    ValueError where it is missing, was edited or is no curve."""
     try:
-        points = [[float(row[name]) for name in COLUMNS] for row in rows]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{file}: a row is not of numbers ({error})") from error
-    finite = [point for point in points if all(map(math.isfinite, point))]
-    columns = zip(*finite, strict=True) if finite else ((), (), (), ())
+        content = read_named(file, LARGEST)
+        points = _points(csv.reader(content.decode("utf-8", "replace").splitlines()))
+    except (OSError, csv.Error, ValueError) as error:
+        raise ValueError(why(error, file)) from error
+    drawn = [point for point in points if all(abs(value) <= FARTHEST for value in point)]
+    columns = zip(*drawn, strict=True) if drawn else ((), (), (), ())
     return Curve(*map(list, columns))
+
+
+def _points(rows: Iterator[list[str]]) -> list[list[float]]:
+    header = next(rows, [])
+    if not set(COLUMNS) <= set(header):
+        raise ValueError(f"a curve has the columns {','.join(COLUMNS)}")
+    places = [header.index(name) for name in COLUMNS]
+    try:
+        return [[float(row[place]) for place in places] for row in rows]
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"a row is not of numbers ({error})") from error

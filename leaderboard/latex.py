@@ -20,6 +20,7 @@ SIGNS = {
     '"': "''",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
+NO_LETTER = re.compile("[\u2400-\u2421\ufffd]")  # stands for a sign that cannot be shown
 
 
 def latex(tables: Sequence[Table]) -> str:
@@ -82,7 +83,8 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Plain text as LaTeX shows it; a square bracket at the start of a row is no option of it."""
-    words = " ".join(text.split())
+    """Plain text as LaTeX shows it; a square bracket or a star at the start of a row is no option
+    of the row above."""
+    words = NO_LETTER.sub("?", " ".join(text.split()))
     made = "".join(SIGNS.get(sign, sign) for sign in words)
-    return re.sub(r"^\[", "{[}", made)
+    return re.sub(r"^[\[*]", lambda found: f"{{{found[0]}}}", made)

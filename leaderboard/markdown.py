@@ -21,6 +21,6 @@ def _markdown(one: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    for sign in ("\\", "|", "*", "<", "`"):
+    for sign in ("\\", "|", "*", "<", "`", "[", "]"):
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

@@ -4,7 +4,6 @@ import base64
 import functools
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from leaderboard.page_book import Book
 from leaderboard.page_html import address, text
 from leaderboard.published import Published
 from leaderboard.tables import Table
+from storage import write_atomic
 
 PARTS = Path(__file__).with_name("page.html")
 
@@ -34,21 +34,20 @@ def write_page(
     records: Sequence[Record],
     published: Sequence[Published],
     problems: Sequence[str],
-) -> Path:
-    """folder/leaderboard.html, and every chart of it in folder/charts as PNG, SVG and PDF."""
-    folder.mkdir(parents=True, exist_ok=True)
+) -> tuple[Path, list[str]]:
+    """folder/leaderboard.html, and every chart of it in folder/charts as PNG, SVG and PDF; with why
+    some files beside records are not in it. `problems` are those that are known before."""
     book = Book(tables, records, folder)
     datasets, more = _datasets(book, tables, published)
     figures = _figures(datasets)
     files = {book.href(one): address(one.path, folder / FOLDER) for one in records}
     write_charts(folder / FOLDER, figures, datasets, files)
-    sections = page_sections.sections(book, tables, figures, published, [*problems, *more])
-    content = page(book, sections, figures, datasets)
+    texts, unread = page_sections.texts(book)
+    aside = [*problems, *more, *unread]
+    sections = page_sections.sections(book, tables, figures, published, texts, aside)
     file = folder / "leaderboard.html"
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(content, encoding="utf-8")
-    beside.replace(file)
-    return file
+    write_atomic(file, page(book, sections, figures, datasets))
+    return file, [*more, *unread]
 
 
 def page(

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-# What a page cannot say: it is shown by the pictures that Unicode has of it.
-CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {127: 0x2421}
-
+from evaluation.words import printable
 
 LONG = 28  # letters, of words that may be broken into lines
 
@@ -32,9 +30,8 @@ class Line(NamedTuple):
 
 
 def text(words: object) -> str:
-    """`words` as HTML that says exactly them."""
-    plain = str(words).encode("utf-8", "replace").decode("utf-8")
-    return html.escape(plain.translate(CONTROLS))
+    """`words` as HTML that says them, as far as a page can."""
+    return html.escape(printable(words))
 
 
 def address(path: Path, folder: Path) -> str:

@@ -1,32 +1,35 @@
 """Samples to read: the first texts of each record's samples file, where it is still there."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluation.files import read_named, why
 from evaluation.records import Record
+from evaluation.words import one_line
 from leaderboard.chart_points import sampler_words
 from leaderboard.page_html import link, text
 
+LARGEST = 2**28  # bytes
 TEXTS = 3  # of each file
 LETTERS = 1500  # of each text
 
 
 def samples(numbered: Sequence[tuple[int, Record, str]]) -> tuple[str, list[str]]:
     """HTML of the texts, a fold for each algorithm and corpus and in it one for each record (its
-    number, itself, its address); and why others cannot be read. A file that is gone is no fault
-    and is left out."""
+    number, itself, its address); and a line for each whose file is gone or cannot be read."""
     folds: dict[tuple[str, str], list[str]] = {}
     problems = []
     for number, record, to in sorted(numbered, key=lambda one: _order(one[1])):
-        file, name = _file(record), (record.fields["algo"], record.fields["data"]["name"])
-        if file is None:
+        stated, name = record.fields["also"].get("samples"), _name(record)
+        if stated is None:
             continue
         try:
-            texts = _texts(file)
+            texts = _texts(_file(record, stated))
         except (OSError, ValueError, RecursionError) as error:
-            problems.append(f"{file}: samples that cannot be shown: {' '.join(str(error).split())}")
+            problems.append(one_line(f"{record.path}: no samples to read: {why(error, stated)}"))
             continue
         folds.setdefault(name, []).append(_fold(number, record, to, texts))
     groups = (
@@ -40,23 +43,22 @@ def samples(numbered: Sequence[tuple[int, Record, str]]) -> tuple[str, list[str]
 def _order(record: Record) -> tuple[str, str, str, int, int]:
     fields = record.fields
     steps = (fields["sampler"] or {}).get("steps")
-    names = fields["algo"], fields["data"]["name"], sampler_words(fields)
-    return *names, steps if isinstance(steps, int) else 0, fields["seed"]
+    return *_name(record), sampler_words(fields), steps or 0, fields["seed"]
 
 
-def _file(record: Record) -> Path | None:
-    """The samples file as the record names it: seen from where the suite runs, or from the
+def _name(record: Record) -> tuple[str, str]:
+    return record.fields["algo"], record.fields["data"]["name"]
+
+
+def _file(record: Record, name: str) -> Path:
+    """The samples file as the record names it: seen from where the suite runs, or else from the
     record."""
-    name = record.fields["also"].get("samples")
-    if not isinstance(name, str):
-        return None
-    places = [Path(name), record.path.parent / name]
-    return next((place for place in places if place.is_file()), None)
+    return Path(name) if os.path.lexists(name) else record.path.parent / name
 
 
 def _texts(file: Path) -> list[str]:
-    """All texts of a samples file; ValueError where it is none."""
-    content: Any = json.loads(file.read_bytes())
+    """All texts of a samples file; OSError or ValueError where it is none."""
+    content: Any = json.loads(read_named(file, LARGEST).decode())
     rows = content.get("samples") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("it has no list `samples`")

@@ -36,20 +36,26 @@ def summary(book: Book) -> str:
     return f"{len(book.records):,} records{day}. Every number leads to the record it is from."
 
 
+def texts(book: Book) -> tuple[str, list[str]]:
+    """The samples to read, and why others cannot be."""
+    return samples(
+        [
+            (book.number(one), one, book.file(one))
+            for one in book.records
+            if one.fields["metric"] in SAMPLED
+        ]
+    )
+
+
 def sections(
     book: Book,
     tables: Sequence[Table],
     figures: Sequence[Figure],
     published: Sequence[Published],
+    texts: str,
     problems: Sequence[str],
 ) -> list[Section]:
     """All that have something to say."""
-    numbered = [
-        (book.number(one), one, book.file(one))
-        for one in book.records
-        if one.fields["metric"] in SAMPLED
-    ]
-    texts, more = samples(numbered)
     results = "\n".join(result_table(one, book.link) for one in tables if one.kind != PAPERS)
     papers = "\n".join(result_table(one, book.link) for one in tables if one.kind == PAPERS)
     charts = "\n".join(figure_html(one) for one in figures)
@@ -59,7 +65,7 @@ def sections(
         Section("published", "Published results", _published(papers, published)),
         Section("samples", "Samples to read", texts),
         Section("records", "All records", _block(record_table(book.records, book.link))),
-        Section("aside", "Set aside", _problems([*problems, *more])),
+        Section("aside", "Set aside", _problems(problems)),
     ]
     return [one for one in made if one.body]
 

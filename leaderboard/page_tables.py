@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from evaluation import schema
 from evaluation.records import Record
+from evaluation.rounding import figures, fixed, places_of
 from leaderboard.cells import seeds
 from leaderboard.page_html import Cell, Line, outward, table, text
 from leaderboard.tables import Column, Measure, Row, Table, number, shown
@@ -76,20 +77,24 @@ def record_table(records: Sequence[Record], link: Link) -> str:
 def _record_line(record: Record, link: Link) -> Line:
     fields = record.fields
     steps = (fields["sampler"] or {}).get("steps")
-    sign = "≤ " if fields["kind"] == "upper bound" else ""
+    sign, error = "≤ " if fields["kind"] == "upper bound" else "", fields["stderr"]
     cells = [
         Cell(fields["algo"], markup=link(fields["algo"], record)),
         Cell(fields["metric"]),
         Cell(fields["data"]["name"]),
-        Cell(f"{sign}{fields['value']:.5g}", float(fields["value"])),
-        _number(fields["stderr"], ".2g"),
+        Cell(sign + _rounded(fields["value"], fields["stderr"]), float(fields["value"])),
+        Cell("") if error is None else Cell(figures(error), float(error)),
         Cell(fields["kind"]),
         _number(fields["seed"], "d"),
-        _number(steps, "d") if isinstance(steps, int) else Cell(""),
+        _number(steps, "d"),
         _number(fields["wall_time_s"], ".1f"),
         Cell(f"{schema.moment(fields):%Y-%m-%d %H:%M}"),
     ]
     return Line(cells, fields["algo"], fields["data"]["name"])
+
+
+def _rounded(value: float, error: float | None) -> str:
+    return fixed(value, places_of(error, 4)) if error else f"{value:.5g}"
 
 
 def _number(value: float | None, digits: str = ".5g") -> Cell:

@@ -12,7 +12,7 @@ from leaderboard import cells, matching, wording
 from leaderboard.claims import claim
 from leaderboard.published import Published
 from leaderboard.recipe import chosen
-from leaderboard.runs import Entry, Runs, by_time, mean_also, mean_trained, pool, pool_also, pooled
+from leaderboard.runs import Entry, Runs, by_time, mean_also, mean_trained, pool, pooled
 from leaderboard.sequences import Sequences, mean_over_runs
 from leaderboard.statistics import Side
 from leaderboard.tables import Column, Measure, Row, Table, Value, filled
@@ -127,7 +127,7 @@ def _row(
     length, perplexity = fields["protocol"].get("length"), pool(own)
     values: dict[str, Value] = {
         "perplexity": perplexity,
-        "bits_per_byte": _of_bound(pool_also(own, "bits_per_byte"), perplexity.is_bound),
+        "bits_per_byte": _bits(own, perplexity.is_bound),
         "entropy": pool(samples) if samples else None,
         "reference_entropy": mean_also(own, "reference_entropy"),
         "distinct_2": mean_also(samples, "distinct_2"),
@@ -145,16 +145,20 @@ def _row(
     return Row(entry.name, values, (*own, *samples), entry.conflict)
 
 
-def _of_bound(value: Measure | None, is_bound: bool) -> Measure | None:
-    if value is None:
-        return None
-    return Measure(value.mean, value.stderr, value.deviation, value.n, is_bound)
+def _bits(runs: Sequence[Record], is_bound: bool) -> Measure | None:
+    """Bits per byte, whose error is to them what that of the nats is to the nats."""
+    pairs = []
+    for fields in (run.fields for run in runs):
+        bits, error, nats = fields["also"].get("bits_per_byte"), _relative(fields), _nats(fields)
+        if bits is not None:
+            pairs.append((bits, abs(bits / nats) * error if nats and error is not None else None))
+    return pooled(pairs, is_bound) if pairs else None
 
 
 def _side(entry: Entry, sequences: Mapping[Path, Sequences]) -> Side:
     """In nats per token, where differences are those of the logarithms."""
     fields = [record.fields for record in entry.records]
-    pairs = [(math.log(f["value"]), _relative(f)) for f in fields]
+    pairs = [(_nats(f), _relative(f)) for f in fields]
     nats = pooled(pairs)
     found = [sequences.get(record.path) for record in entry.records]
     exact = [
@@ -164,6 +168,11 @@ def _side(entry: Entry, sequences: Mapping[Path, Sequences]) -> Side:
     ]
     whole = mean_over_runs(exact) if len(exact) == len(found) else None
     return Side(nats.mean, nats.stderr, nats.deviation, nats.n, whole)
+
+
+def _nats(fields: Mapping[str, Any]) -> float:
+    """Per token."""
+    return math.log(fields["value"])
 
 
 def _relative(fields: Mapping[str, Any]) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from evaluation import schema
 from evaluation.records import Record
+from evaluation.words import one_line
 from leaderboard import cells, wording
 from leaderboard.claims import claim
 from leaderboard.runs import Entry, Runs, by_time, mean_also, pool, pool_also
@@ -160,7 +161,7 @@ def _title(fields: Mapping[str, Any]) -> str:
 def _about(fields: Mapping[str, Any]) -> str:
     also = fields["also"]
     judge, quality = also.get("gen_ppl_judge") or {}, also.get("quality_protocol") or {}
-    parts = [f"Judged by {judge['judge']}" if judge else "No judge"]
+    parts = [f"Judged by {one_line(judge.get('judge', 'a judge'))}" if judge else "No judge"]
     parts += [f"protocol {quality['name']}"] if "name" in quality else []
     given = fields["protocol"].get("tasks")
     return ", ".join([*parts, *([f"given texts {given[:12]}"] if given else [])]) + "."

@@ -9,9 +9,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.files import read_named, why
 from evaluation.records import Record
 
 Floats = NDArray[np.float64]
+LARGEST = 2**30  # bytes
+MOST_NATS = 1e12  # of a sequence
+KINDS = (np.dtype(np.int64), np.dtype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -36,29 +40,58 @@ NAMES = [field.name for field in fields(Sequences)]
 def read_sequences(record: Record) -> Sequences | None:
     """None where the record names no file.
 
-    OSError where it is missing; ValueError where its contents are not those that its name, which
-    is their digest, and the record promise."""
+    ValueError where it is missing, and where its contents are not those that its name, which is
+    their digest, and the record promise."""
     name = record.fields["also"].get("sequences_file")
-    if not isinstance(name, str):
+    if name is None:
         return None
     file = record.path.parent / name
-    content = file.read_bytes()
-    mark = hashlib.sha256(content).hexdigest()[:16]
-    if file.stem != mark:
-        raise ValueError(f"{file}: edited: its contents have the digest {mark}")
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            columns = [np.asarray(arrays[key], dtype=np.float64) for key in NAMES]
-    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{file}: not the arrays of a likelihood ({error})") from error
-    if len({column.shape for column in columns}) != 1 or columns[0].ndim != 1:
-        raise ValueError(f"{file}: {', '.join(NAMES)} are not of one length")
-    found = Sequences(*columns)
-    if int(found.tokens.sum()) != record.fields["count"]:
-        raise ValueError(f"{file}: its tokens are not the {record.fields['count']} of the record")
-    if not np.isfinite(found.nats).all():
-        raise ValueError(f"{file}: nats that are not finite")
+        found = _arrays(read_named(file, LARGEST))
+        _check(found, record.fields["count"])
+    except (OSError, ValueError) as error:
+        raise ValueError(why(error, file)) from error
     return found
+
+
+def _arrays(content: bytes) -> Sequences:
+    """Of a .npz file without compression, so that it cannot hold more than it is long."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            columns = [_column(archive, name) for name in NAMES]
+    except (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"not the arrays of a likelihood ({error})") from error
+    if len({len(column) for column in columns}) != 1:
+        raise ValueError(f"{', '.join(NAMES)} are not of one length")
+    return Sequences(*columns)
+
+
+def _column(archive: zipfile.ZipFile, name: str) -> Floats:
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    stream = io.BytesIO(archive.read(entry))
+    try:
+        np.lib.format.read_magic(stream)
+        shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} is no array ({error})") from error
+    body = stream.read()
+    if kind not in KINDS or len(body) % kind.itemsize or shape != (len(body) // kind.itemsize,):
+        raise ValueError(f"{name} is no column of numbers")
+    return np.frombuffer(body, kind).astype(np.float64)
+
+
+def _check(found: Sequences, tokens: int) -> None:
+    """ValueError where nothing can be reckoned with the numbers."""
+    if not (np.abs(found.nats) <= MOST_NATS).all():
+        raise ValueError("nats that are not finite")
+    if ((found.variance < 0) | (found.variance > MOST_NATS**2)).any():  # not known is a NaN
+        raise ValueError("variances below 0 or not finite")
+    if not ((found.tokens >= 0) & (found.tokens <= tokens)).all():
+        raise ValueError("numbers of tokens below 0 or above the record's")
+    if int(found.tokens.sum()) != tokens:
+        raise ValueError(f"its tokens are not the {tokens} of the record")
 
 
 def mean_over_runs(runs: Sequence[Sequences]) -> Sequences | None:

@@ -139,11 +139,12 @@ def _seeds(one: Side, other: Side) -> tuple[float | None, float]:
     if len(parts) == 1:
         deviation, n = parts[0]
         return deviation * math.sqrt(1 / one.n + 1 / other.n), n - 1
-    squares = [deviation**2 / n for deviation, n in parts]
-    if not sum(squares):
+    unit = max(deviation for deviation, _ in parts)
+    if not unit:
         return 0.0, math.inf
+    squares = [(deviation / unit) ** 2 / n for deviation, n in parts]
     weights = [square**2 / (n - 1) for square, (_, n) in zip(squares, parts, strict=True)]
-    return math.sqrt(sum(squares)), sum(squares) ** 2 / sum(weights)
+    return unit * math.sqrt(sum(squares)), sum(squares) ** 2 / sum(weights)
 
 
 def _tail(gap: float, error: float, df: float) -> float:

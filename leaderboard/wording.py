@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluation import schema
+from evaluation.words import one_line
 
 SHOWN_SETTINGS = 3
+LONGEST = 200  # characters of a setting
 # Of a sampler: its name, what has a column, and what is said only where it differs.
 NOT_LISTED = ("predictor", "length", "steps", "network_evaluations", "judge", "quality", "tasks")
 
@@ -40,7 +42,7 @@ def names(
         keys = sorted({key for rival in rivals for key in rows[rival][1]})
         own = full[number]
         apart = [key for key in keys if any(own.get(key) != full[r].get(key) for r in rivals)]
-        shown = [f"{key}={_words(own.get(key))}" for key in apart[:SHOWN_SETTINGS]]
+        shown = [f"{one_line(key)}={_words(own.get(key))}" for key in apart[:SHOWN_SETTINGS]]
         shown += ["..."] if len(apart) > SHOWN_SETTINGS else []
         named.append(f"{algo} ({', '.join(shown)})" if shown else algo)
     return named
@@ -60,7 +62,7 @@ def sampler(fields: dict[str, Any], length: int | None) -> str:
 
 
 def _setting(key: str, value: Any) -> str:
-    words = key.replace("_", " ")
+    words = one_line(key.replace("_", " "))
     if isinstance(value, bool):
         return words if value else f"no {words}"
     if key.endswith("digest"):
@@ -69,11 +71,14 @@ def _setting(key: str, value: Any) -> str:
 
 
 def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value.get("name", schema.canonical(value)))
     if isinstance(value, list):
-        return " to ".join(map(_words, value))
-    return "none" if value is None else str(value)
+        return _cut(" to ".join(map(_words, value)))
+    said = value.get("name", schema.canonical(value)) if isinstance(value, dict) else value
+    return "none" if said is None else _cut(str(said))
+
+
+def _cut(words: str) -> str:
+    return one_line(words if len(words) <= LONGEST else f"{words[:LONGEST]}...")
 
 
 def conflicts(entries: Iterable[Any]) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from data.module import TokenDataModule
 from data.tokenizers import make_tokenizer
@@ -58,8 +59,9 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         if run.settings["algo"]["name"] != "sedd_uniform":  # its ratios have no temperature
             made |= {f"run, temperature {COOL}": partial(draw, COOL)}
     fixed = [[place < corpus.begins for place in range(len(row))] for row in corpus.real]
+    on = torch.device("cpu") if judge is None and run is None else device(settings)
     if judge is not None:
-        judge.network.to(device(settings))
+        judge.network.to(on)
     found, files = {}, []
     for name, make in made.items():
         print(f"audit: {name}", flush=True)
@@ -67,7 +69,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         rows = make()
         found[name] = quality(rows, fixed, held, judge, tokenizer, asked, settings["seed"])
         fooled = table.fooled(found[name], found[table.REAL])
-        fields = record(name, found[name], fooled, len(rows), data, own, started)
+        fields = record(name, found[name], fooled, len(rows), data, on, started)
         files.append(records.write_record(settings["results_dir"], fields | taken(settings)))
     print(table.table(found))
     print(
@@ -126,7 +128,7 @@ def record(
     fooled: list[str],
     texts: int,
     data: TokenDataModule,
-    own: build.Settings,
+    device: torch.device,
     started: float,
 ) -> dict[str, Any]:
     """The fields of a generator's record: its divergence from held-out text, and all else beside
@@ -145,7 +147,7 @@ def record(
         "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
         "sampler": None,
         "commit": records.commit(),
-        "hardware": records.hardware(),
+        "hardware": records.hardware(device),
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

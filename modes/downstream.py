@@ -17,6 +17,7 @@ from data.tokenizers import make_tokenizer
 from evaluation import schema
 from evaluation.paired import Precision, precision
 from evaluation.records import write_record
+from evaluation.rounding import with_error
 from modes import build, saved
 from modes.checks.drawing import check_sampling
 from modes.questions.metrics import Metric, digest, metrics_of, number, write_answers
@@ -67,8 +68,8 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     algorithm, folder = adapter.scorer.algorithm, run.file.parent.parent / "downstream"
     for one in results:
         answers = write_answers(folder, one.name, one.samples, adapter.measured.get(one.name, {}))
-        fields = saved.evidence(run, algorithm, started) | fields_of(one, algorithm)
-        fields |= {
+        fields = saved.evidence(run, algorithm, started, algorithm.device)
+        fields |= fields_of(one, algorithm) | {
             "seed": settings["seed"],
             "protocol": protocol(run, one, adapter, trainer),
             "sampler": drawn_how(adapter, one),
@@ -200,8 +201,7 @@ def table(results: list[Result], algorithm: Algorithm) -> Table:
             known = [number(value) for value in asdict(one.known).values()]
         for place, metric in enumerate(one.metrics):
             bound = algorithm.nll_is_bound and metric.is_perplexity
-            error = "" if metric.stderr is None else f" ± {metric.stderr:.2g}"
-            value = f"{'<= ' if bound else ''}{metric.value:.4g}{error}"
+            value = with_error(metric.value, metric.stderr, 4, "<= " if bound else "")
             made.add_row(
                 "" if place else one.name, metric.name, value, *(known if not place else [])
             )

@@ -1,6 +1,5 @@
 """mode=leaderboard: the records of one or several results_dir as tables, on screen and in files."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from evaluation.records import Record, read_records
+from evaluation.words import printable
 from leaderboard import comparison, terminal
 from leaderboard.csv_tables import csv_text
 from leaderboard.latex import latex
@@ -17,8 +17,10 @@ from leaderboard.published import published
 from leaderboard.recipe import flat
 from leaderboard.runs import Defaults
 from leaderboard.tables import Table
+from storage import write_atomic
 
-FOLDER = "leaderboard"  # in the first results_dir
+FOLDER = "leaderboard"  # in the first results_dir, and the name of the files there
+LINES = 3  # of a kind, on the screen
 ALGOS = Path(__file__).resolve().parents[1] / "configs" / "algo"
 WRITERS: dict[str, Callable[[Sequence[Table]], str]] = {
     "md": markdown,
@@ -30,13 +32,11 @@ WRITERS: dict[str, Callable[[Sequence[Table]], str]] = {
 def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., Any]) -> None:
     where = folders(settings["results_dir"])
     records, problems = read_records(*where)
-    for line in problems:
-        print(f"set aside: {line}", file=sys.stderr)
+    say("set aside", problems)
     defaults = usual(records, compose)
     sequences, unpaired = comparison.read_all(records)
     doubts = [*comparison.conflict_lines(records, defaults), *unpaired]
-    for line in doubts:
-        print(f"note: {line}", file=sys.stderr)
+    say("note", doubts)
     try:
         tables = comparison.compare(records, defaults, sequences, published())
     except ValueError as error:
@@ -48,11 +48,25 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     for one in tables:
         if one.kind == "published":
             print(f"{one.title}: {one.sentence}")
-    files = write(where[0] / FOLDER, tables, records, [*problems, *doubts])
+    try:
+        files, more = write(where[0] / FOLDER, tables, records, [*problems, *doubts])
+    except OSError as error:
+        reason = f"cannot write {error.filename}: {error.strerror}"
+        raise OSError(f"results_dir={where[0]}: {reason}") from error
+    say("note", more)
     left = comparison.without_table(records)
     if left:
         print(f"records without a table: {', '.join(left)}")
-    print(f"leaderboard: {', '.join(map(str, files))}")
+    print(f"leaderboard: {', '.join(map(printable, files))}")
+
+
+def say(kind: str, lines: Sequence[str]) -> None:
+    """At most three lines on stderr; the page lists all."""
+    shown = lines if len(lines) <= LINES else lines[: LINES - 1]
+    for line in shown:
+        print(f"{kind}: {line}", file=sys.stderr)
+    if len(lines) > len(shown):
+        print(f"{kind}: {len(lines) - len(shown)} more; {FOLDER}.html lists them", file=sys.stderr)
 
 
 def folders(given: str | list[str]) -> list[Path]:
@@ -75,16 +89,13 @@ def usual(records: Sequence[Record], compose: Callable[..., Any]) -> Defaults:
 
 def write(
     folder: Path, tables: Sequence[Table], records: Sequence[Record], problems: Sequence[str]
-) -> list[Path]:
-    """Every form of the tables as a file in `folder`; OSError where one cannot be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for ending, text_of in WRITERS.items():
-        file = folder / f"leaderboard.{ending}"
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
-        beside.write_text(text_of(tables), encoding="utf-8")
-        beside.replace(file)
-        files.append(file)
+) -> tuple[list[Path], list[str]]:
+    """Every form of the tables as a file in `folder`, and why some files beside records are not in
+    them; OSError where one cannot be written."""
+    files = {ending: folder / f"{FOLDER}.{ending}" for ending in WRITERS}
+    for ending, file in files.items():
+        write_atomic(file, WRITERS[ending](tables))
     from leaderboard.page import write_page  # it imports the drawing library
 
-    return [*files, write_page(folder, tables, records, published(), problems)]
+    page, more = write_page(folder, tables, records, published(), problems)
+    return [*files.values(), page], more

@@ -167,13 +167,13 @@ def drawn(algorithm: Algorithm, way: Way, count: int, length: int, bos: int) -> 
 def described(subject: Subject, run: saved.Saved | None, started: float) -> dict[str, Any]:
     """The fields of a record that say what was examined."""
     if run is not None and subject.network == RUN:
-        return saved.evidence(run, subject.algorithm, started)
+        return saved.evidence(run, subject.algorithm, started, subject.algorithm.device)
     return {
         "algo": subject.settings["algo"]["name"],
         "network": {"name": PERFECT, "parameters": 0},
         "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
         "commit": records.commit(),
-        "hardware": records.hardware(),
+        "hardware": records.hardware(subject.algorithm.device),
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),
         "config": subject.settings,

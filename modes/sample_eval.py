@@ -172,7 +172,8 @@ def record(
     given = [row for _, row in sorted(zip(plan.order, fixed, strict=True), key=lambda one: one[0])]
     calls = sum(batch.evaluations for batch in batches) / len(made)
     seconds = sum(batch.seconds for batch in batches) / job.trainer.world_size
-    fields = saved.evidence(job.run, job.algorithm, started)
+    on = job.trainer.strategy.root_device
+    fields = saved.evidence(job.run, job.algorithm, started, on)
     rows = None if job.reference is None else job.reference.rows
     fields |= measure(
         made, given, rows, job.judge, job.tokenizer, job.settings, job.algorithm.device

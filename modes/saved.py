@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from algos.base import Algorithm
 from data.module import TokenDataModule
 from evaluation import records
@@ -123,9 +125,11 @@ def restore(saved: Saved, vocab_size: int) -> Algorithm:
     return algorithm.eval()
 
 
-def evidence(saved: Saved, algorithm: Algorithm, started: float) -> dict[str, Any]:
+def evidence(
+    saved: Saved, algorithm: Algorithm, started: float, device: torch.device
+) -> dict[str, Any]:
     """The fields of a record that do not depend on what was measured; `started` is
-    time.monotonic()."""
+    time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""
     settings, stored = saved.settings, saved.checkpoint["config"]
     head = algorithm.backbone.head
     parameters = sum(p.numel() for p in algorithm.parameters())
@@ -150,7 +154,7 @@ def evidence(saved: Saved, algorithm: Algorithm, started: float) -> dict[str, An
         | algorithm.facts(),
         "seed": stored["seed"],
         "commit": records.commit(),
-        "hardware": records.hardware(),
+        "hardware": records.hardware(device),
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),
         "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from evaluation.rounding import with_error
+
 REAL = "held-out text"
 BETTER = {  # the metrics and the sign of what is better
     "entropy": 1,
@@ -60,7 +62,5 @@ def _padded(cell: str, width: int, column: int) -> str:
 def _cell(numbers: Numbers, name: str, mark: bool) -> str:
     if name not in numbers:
         return "-"
-    error = numbers[f"{name}_stderr"]
-    digits = DIGITS.get(name, 3)
-    said = f"{numbers[name]:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+    said = with_error(numbers[name], numbers[f"{name}_stderr"], DIGITS.get(name, 3))
     return said + ("*" if mark else " ")

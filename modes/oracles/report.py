@@ -9,6 +9,7 @@ from rich.table import Table
 
 from data.markov import MarkovLanguage
 from evaluation.oracle import NATS, Loss
+from evaluation.rounding import fixed, places_of, with_error
 from modes.oracles.split import Part, Parts
 
 PERFECT, RUN = "perfect", "run"
@@ -78,18 +79,19 @@ def difference(mine: Loss, best: Loss) -> str:
 
 def marked(value: float, stderr: float) -> str:
     sign = "*" if abs(value) > SURE * stderr else " "
-    return f"{value:.4f} ± {stderr:.4f}{sign}"
+    return f"{with_error(value, stderr, 4)}{sign}"
 
 
 def likelihood_lines(parts: Parts) -> list[str]:
     def said(part: Part) -> str:
-        return f"{part.mean:+.4f} ± {part.stderr:.4f}"
+        return with_error(part.mean, part.stderr, 4, "+" if part.mean >= 0 else "")
 
     total = sum(part.mean for part in parts)
+    places = min(places_of(part.stderr, 4) for part in parts)
     return [
         "nats per symbol of new texts:",
         f"  the language itself          {said(parts.exact)}",
         f"  the bound, nothing to learn  {said(parts.bound)}",
         f"  training                     {said(parts.training)}",
-        f"  the run                      {total:+.4f}",
+        f"  the run                      {'+' if total >= 0 else ''}{fixed(total, places)}",
     ]

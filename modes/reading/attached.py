@@ -3,7 +3,6 @@ under it."""
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from evaluation.perplexity import Pass
 from modes import saved
+from storage import write_atomic
 from training.curve import CURVE, as_csv, read_curve
 
 CURVES, SEQUENCES = "curves", "sequences"
@@ -57,13 +57,6 @@ def attach(folder: Path, kind: str, suffix: str, content: bytes) -> str:
     """Writes `content` below `folder` unless it is there; its path relative to `folder`."""
     name = f"{kind}/{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     file = folder / name
-    if file.exists() and file.read_bytes() == content:
-        return name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    with beside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
+    if not (file.is_file() and file.read_bytes() == content):
+        write_atomic(file, content)
     return name

@@ -13,6 +13,7 @@ from data.module import TokenDataModule
 from evaluation.perplexity import Likelihood, bits_per_byte, summarise
 from evaluation.quality import unigram_entropy
 from evaluation.records import write_record
+from evaluation.rounding import with_error
 from evaluation.validation import Validation
 from modes import build, saved
 from modes.reading import attached, protocol
@@ -67,7 +68,8 @@ def read(run: saved.Saved, data: TokenDataModule, by: Reader) -> Reading | None:
         "curve": attached.curve_file(run, folder),
         "sequences_file": attached.sequences_file(passes, exact, folder),
     }
-    fields = saved.evidence(run, algorithm, started) | identity(run, data, trainer)
+    fields = saved.evidence(run, algorithm, started, trainer.strategy.root_device)
+    fields |= identity(run, data, trainer)
     fields |= {
         "value": likelihood.perplexity,
         "stderr": likelihood.perplexity_stderr,
@@ -138,17 +140,25 @@ def exact_nats_per_token(data: TokenDataModule, language: MarkovLanguage) -> flo
     return nats / count
 
 
+def in_bits(bits: float, likelihood: Likelihood, sign: str) -> str:
+    """Bits per byte, with the error of the nats that they are."""
+    error = likelihood.stderr * abs(bits / likelihood.nats_per_token) if sign else None
+    return with_error(bits, error, 4, sign)
+
+
 def report(reading: Reading) -> None:
     likelihood, values = reading.likelihood, reading.fields["also"]
     is_bound = reading.fields["kind"] != "exact"
     sign = "<= " if is_bound else ""
-    error = f" ± {likelihood.perplexity_stderr:.2g}" if is_bound else ""
-    print(f"perplexity {sign}{likelihood.perplexity:.4f}{error} over {likelihood.tokens:,} tokens")
-    print(f"nats per token {sign}{likelihood.nats_per_token:.5f}")
+    errors = (likelihood.perplexity_stderr, likelihood.stderr) if is_bound else (None, None)
+    ppl = with_error(likelihood.perplexity, errors[0], 4, sign)
+    print(f"perplexity {ppl} over {likelihood.tokens:,} tokens")
+    print(f"nats per token {with_error(likelihood.nats_per_token, errors[1], 5, sign)}")
     if "bits_per_byte" in values:
-        print(f"bits per byte {sign}{values['bits_per_byte']:.4f}")
+        print(f"bits per byte {in_bits(values['bits_per_byte'], likelihood, sign)}")
     if "exact_nats_per_token" in values:
         exact = values["exact_nats_per_token"]
         ratio = math.exp(values["excess_nats"])
-        print(f"the language's own perplexity here {math.exp(exact):.4f}; ratio {ratio:.4f}")
+        said = with_error(ratio, ratio * errors[1] if errors[1] else None, 4)
+        print(f"the language's own perplexity here {math.exp(exact):.4f}; ratio {said}")
     print(f"record: {reading.path}")

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
 from data.tokenizers import make_tokenizer
+from evaluation.rounding import with_error
 from modes import build, saved
 from modes.reading import likelihood, protocol
 from modes.reading.likelihood import Reading
@@ -96,10 +97,11 @@ def table(rows: list[tuple[str, Reading]]) -> list[str]:
     cells = [("corpus", "tokens", "perplexity", "bits per byte")]
     for name, (found, fields, _) in rows:
         bound = fields["kind"] != "exact"
-        sign, error = ("<= ", f" ± {found.perplexity_stderr:.2g}") if bound else ("", "")
+        sign = "<= " if bound else ""
         bits = fields["also"].get("bits_per_byte")
-        said = "" if bits is None else f"{sign}{bits:.4f}"
-        cells.append((name, f"{found.tokens:,}", f"{sign}{found.perplexity:.4f}{error}", said))
+        said = "" if bits is None else likelihood.in_bits(bits, found, sign)
+        ppl = with_error(found.perplexity, found.perplexity_stderr if bound else None, 4, sign)
+        cells.append((name, f"{found.tokens:,}", ppl, said))
     widths = [max(len(row[column]) for row in cells) for column in range(4)]
     return [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from data.tokenizers import Tokenizer
 from modes.sampling.token_texts import TokenTexts
+from storage import write_atomic
 
 PARTS = Path(__file__).with_name("trajectory.html")
 MASKED = -1  # in place of a text's number
@@ -44,12 +44,8 @@ def write_page(
     tokenizer: Tokenizer,
     facts: dict[str, str],
 ) -> Path:
-    """The page at `file`; it is written beside and renamed, so that none is ever half there."""
-    content = page(title, samples, tokenizer, facts)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(content, encoding="utf-8")
-    beside.replace(file)
+    """The page at `file`, whole or not at all."""
+    write_atomic(file, page(title, samples, tokenizer, facts))
     return file
 
 

@@ -1,11 +1,15 @@
 """A sweep of sampling settings as a table and a picture: generative perplexity against entropy."""
 
+import io
+import itertools
 import math
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from evaluation.rounding import with_error
+from storage import new_file, write_atomic
 
 if TYPE_CHECKING:
     import altair
@@ -23,7 +27,8 @@ MEASURED = (
     "seconds",
 )
 ERRORS = 2  # standard errors that a difference must exceed, and that a bar shows
-KINDS: tuple[Literal["png", "svg", "html"], ...] = ("png", "svg", "html")
+Kind = Literal["png", "svg", "html"]
+KINDS: tuple[Kind, ...] = ("png", "svg", "html")
 LEGEND = (
     "* on the frontier: no other point has a lower generative perplexity at the same or a higher "
     f"entropy,\n  or a higher entropy at the same perplexity, by more than {ERRORS} standard errors"
@@ -68,17 +73,31 @@ def table(rows: Sequence[Row], reference: float | None = None) -> str:
 
 def picture(rows: Sequence[Row], file_stem: Path, reference: float | None = None) -> list[Path]:
     """One drawing as `file_stem`.png, .svg and .html, the last with its scripts inside, so that it
-    needs no network. Without a judge it shows distinct-2 in place of generative perplexity."""
+    needs no network; with a number behind the stem where the name is taken. Without a judge it
+    shows distinct-2 in place of generative perplexity."""
     drawing = _chart(rows, reference)
-    made = []
-    file_stem.parent.mkdir(parents=True, exist_ok=True)
-    for kind in KINDS:
-        file = file_stem.with_name(f"{file_stem.name}.{kind}")
-        beside = file.with_name(f".{file.name}.{os.getpid()}.{kind}")
-        drawing.save(str(beside), format=kind, inline=kind == "html", scale_factor=2)
-        beside.replace(file)
-        made.append(file)
-    return made
+    first, *others = [(kind, _as(drawing, kind)) for kind in KINDS]
+    for number in itertools.count(1):
+        stem = file_stem.name if number == 1 else f"{file_stem.name}-{number}"
+        files = {kind: file_stem.with_name(f"{stem}.{kind}") for kind in KINDS}
+        try:
+            new_file(files[first[0]], first[1])  # which takes the name of the others too
+        except FileExistsError:
+            continue
+        for kind, content in others:
+            write_atomic(files[kind], content)
+        return list(files.values())
+    raise AssertionError("there is always another number")
+
+
+def _as(drawing: "altair.LayerChart | altair.FacetChart", kind: Kind) -> bytes:
+    if kind == "png":
+        stream = io.BytesIO()
+        drawing.save(stream, format=kind, scale_factor=2)
+        return stream.getvalue()
+    text = io.StringIO()
+    drawing.save(text, format=kind, inline=kind == "html")
+    return text.getvalue().encode()
 
 
 def _judged(rows: Sequence[Row]) -> bool:
@@ -102,10 +121,8 @@ def _plain(value: Any) -> str:
 
 
 def _measure(row: Row, name: str, digits: int) -> str:
-    value, error = row.get(name), row.get(f"{name}_stderr")
-    if value is None:
-        return ""
-    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+    value = row.get(name)
+    return "" if value is None else with_error(value, row.get(f"{name}_stderr"), digits)
 
 
 COLUMNS: dict[str, Callable[[Row], str]] = {

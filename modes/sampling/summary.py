@@ -11,6 +11,7 @@ from data.tokenizers import Tokenizer
 from evaluation.gen_ppl import Judge
 from evaluation.protocols import protocol
 from evaluation.quality import unigram_entropy
+from evaluation.rounding import fixed, places_of, with_error
 from modes.judging.quality import Held, drawn, quality
 from modes.sampling.texts import Text
 
@@ -77,11 +78,12 @@ def report(made: list[Text], tokenizer: Tokenizer, fields: dict[str, Any], show:
     also, lengths = fields["also"], sorted({len(text.tokens) for text in made})
     most = "" if len(lengths) == 1 else f" to {lengths[-1]}"
     print(f"--- {len(made)} samples of {lengths[0]}{most} tokens")
-    error = "" if fields["stderr"] is None else f" ± {fields['stderr']:.2g}"
-    print(f"entropy {fields['value']:.3f}{error} nats{_beside(also, 'entropy', 3)}")
+    entropy = with_error(fields["value"], fields["stderr"])
+    print(f"entropy {entropy} nats{_beside(also, 'entropy', 3)}")
     for name, (words, digits) in SHOWN.items():
         if name in also:
-            print(f"{words} {also[name]:.{digits}f}{_interval(also, name, digits)}", end="")
+            places = places_of(also.get(f"{name}_stderr"), digits)
+            print(f"{words} {fixed(also[name], places)}{_interval(also, name, places)}", end="")
             print(_beside(also, name, digits))
     if "gen_ppl" in also:
         asked = also["quality_protocol"]
@@ -101,7 +103,7 @@ def report(made: list[Text], tokenizer: Tokenizer, fields: dict[str, Any], show:
 
 def _interval(also: dict[str, Any], name: str, digits: int) -> str:
     ends = also.get(f"{name}_ci")
-    return "" if ends is None else f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
+    return "" if ends is None else f" [{fixed(ends[0], digits)}, {fixed(ends[1], digits)}]"
 
 
 def _beside(also: dict[str, Any], name: str, digits: int) -> str:

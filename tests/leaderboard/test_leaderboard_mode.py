@@ -42,16 +42,18 @@ def test_the_rest_is_shown_and_every_bad_file_named(results, capsys, monkeypatch
     shown, said = capsys.readouterr()
     assert "≤ 13.20 ± 0.20" in shown
     assert "0.28, n = 2" in shown
-    named = {line.partition(".json: ")[0].rpartition("/")[2]: line for line in said.splitlines()}
-    assert sorted(named) == ["edited", "half", "list", "older"]
-    assert all(line.startswith("set aside: ") for line in named.values())
+    first, second, more = said.splitlines()
+    assert first.startswith("set aside: ") and "/edited.json: edited: the digest" in first
+    assert second.startswith("set aside: ") and "/half.json: half-written or not JSON" in second
+    assert more == "set aside: 2 more; leaderboard.html lists them"
+    page = (results[0] / "leaderboard" / "leaderboard.html").read_text("utf-8")
     for name, words in (
         ("edited", "edited: the digest"),
         ("half", "half-written or not JSON"),
         ("list", "not a record"),
         ("older", "schema=0: of an older version"),
     ):
-        assert words in named[name]
+        assert f"/{name}.json: {words}" in page
 
 
 def test_the_files_are_replaced_whole_and_nothing_else_is_left(results, capsys):

@@ -40,7 +40,7 @@ def data(content: str) -> dict:
 def write(folder: Path, problems=()) -> tuple[Path, str]:
     records, found = read_records(folder)
     board = folder / "leaderboard"
-    path = page_room.write_page(board, compare(records), records, (), [*found, *problems])
+    path, _ = page_room.write_page(board, compare(records), records, (), [*found, *problems])
     return path, path.read_text("utf-8")
 
 
@@ -119,15 +119,24 @@ def test_samples_are_text_whatever_they_say(made):
     assert f"the first {LETTERS:,} of " in content
 
 
-def test_samples_that_are_gone_are_left_out_and_broken_ones_named(tmp_path, no_charts):
+def test_samples_that_are_gone_or_others_are_named(tmp_path, no_charts):
     example_results.write(tmp_path, **FEW)
-    gone, broken = sorted((tmp_path / "samples").iterdir())
+    gone, other = sorted((tmp_path / "samples").iterdir())
     gone.unlink()
-    broken.write_text('{"samples": [1]}')
+    other.write_text('{"samples": [{"text": "of somebody else"}]}')
     _, content = write(tmp_path)
     assert 'id="samples"' not in content
-    assert f"{broken.name}: samples that cannot be shown" in content
-    assert gone.name not in re.sub(r'id="data">.*?</script>', "", content, flags=re.DOTALL)
+    assert f"{gone.name}: No such file or directory" in content
+    assert f"{other.name}: edited: its contents have the digest" in content
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"samples": [1]}', b"\xff", b"[" * 100_000])
+def test_what_is_no_samples_file_is_named(tmp_path, no_charts, make_fields, content):
+    file = tmp_path / f"{hashlib.sha256(content).hexdigest()[:8]}.json"
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / file.name).write_bytes(content)
+    write_record(tmp_path, make_fields(metric="entropy", also={"samples": f"samples/{file.name}"}))
+    assert f"no samples to read: samples/{file.name}: " in write(tmp_path)[1]
 
 
 def test_an_edited_curve_is_named_and_not_drawn(tmp_path, no_charts):
@@ -135,7 +144,7 @@ def test_an_edited_curve_is_named_and_not_drawn(tmp_path, no_charts):
     for file in (tmp_path / "curves").iterdir():
         file.write_text(file.read_text() + "2000,1,1,0.1\n")
     _, content = write(tmp_path)
-    assert content.count("its learning curve cannot be shown") == 2
+    assert content.count("its learning curve is not drawn") == 2
     assert 'data-figure="curves"' not in content
 
 
@@ -159,7 +168,7 @@ def test_many_records_make_a_small_page(tmp_path, no_charts):
 
 
 def test_text_says_exactly_its_words():
-    assert text('<a href="x">&\x1b\ud800') == "&lt;a href=&quot;x&quot;&gt;&amp;\u241b?"
+    assert text('<a href="x">&\x1b\ud800') == "&lt;a href=&quot;x&quot;&gt;&amp;\u241b\ufffd"
 
 
 def test_a_table_names_rows_and_keeps_numbers_beside_words():

@@ -45,7 +45,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     aside = [*problems, "half.json: half-written or not JSON <b>"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "write_charts", lambda *_: [])  # their files have tests of their own
-        yield page.write_page(folder / "leaderboard", tables, records, published(), aside)
+        yield page.write_page(folder / "leaderboard", tables, records, published(), aside)[0]
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_seeds_become_mean_deviation_and_n(board, algorithm):
     assert row.values["perplexity"].deviation == pytest.approx(statistics.stdev(values))
     assert row.values["perplexity"].stderr == pytest.approx(statistics.stdev(values) / math.sqrt(3))
     assert row.values["perplexity"].n == 3
-    assert "| ≤ 12.30 ± 0.17 | 0.3, n = 3 |" in lines(records)[2]
+    assert "| ≤ 12.30 ± 0.17 | 0.30, n = 3 |" in lines(records)[2]
 
 
 def test_the_error_of_a_mean_is_not_below_what_the_runs_state(board, algorithm):

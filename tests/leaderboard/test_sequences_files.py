@@ -3,6 +3,7 @@
 import hashlib
 import io
 import math
+import zipfile
 
 import numpy as np
 import pytest
@@ -109,6 +110,72 @@ def test_arrays_that_cannot_be(board, algorithm, nats, tmp_path, arrays, message
     (record,) = board(likelihood(algorithm, "mdlm", nats["mdlm"], name))
     with pytest.raises(ValueError, match=message):
         read_sequences(record)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"variance": np.full(50, -1.0)}, "variances below 0"),
+        ({"variance": np.full(50, np.inf)}, "variances below 0 or not finite"),
+        ({"nats": np.full(50, 1e300)}, "nats that are not finite"),
+        ({"tokens": np.full(50, np.nan)}, "numbers of tokens"),
+        ({"tokens": np.r_[-20, 40, np.full(48, 20)]}, "numbers of tokens below 0"),
+        ({"nats": np.ones((50, 1))}, "nats is no column of numbers"),
+        ({"nats": np.ones(50, np.complex128)}, "nats is no column of numbers"),
+        ({"nats": np.array("x")}, "nats is no column of numbers"),
+    ],
+)
+def test_numbers_of_no_use(board, algorithm, nats, tmp_path, arrays, message):
+    usual = {"nats": nats["mdlm"], "variance": np.zeros(50)}
+    name = write(tmp_path, **{**usual, **arrays})
+    records = board(likelihood(algorithm, "mdlm", nats["mdlm"], name))
+    found, (line,) = read_all(records)
+    assert found == {} and message in line
+    assert compare(records, sequences=found)
+
+
+def archive(tmp_path, content):
+    name = f"{hashlib.sha256(content).hexdigest()[:16]}.npz"
+    (tmp_path / name).write_bytes(content)
+    return name
+
+
+def test_what_unfolds_to_more_than_it_is_long(board, algorithm, nats, tmp_path):
+    """A small file could fill the memory."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **dict.fromkeys(("index", "nats", "variance", "tokens"), np.ones(50)))
+    (record,) = board(
+        likelihood(algorithm, "mdlm", nats["mdlm"], archive(tmp_path, file.getvalue()))
+    )
+    with pytest.raises(ValueError, match="index is compressed"):
+        read_sequences(record)
+
+
+def test_an_array_that_says_it_is_larger_than_it_is(board, algorithm, nats, tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        one = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            one, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)}
+        )
+        made.writestr("index.npy", one.getvalue())
+    (record,) = board(
+        likelihood(algorithm, "mdlm", nats["mdlm"], archive(tmp_path, file.getvalue()))
+    )
+    with pytest.raises(ValueError, match="index is no column of numbers"):
+        read_sequences(record)
+
+
+@pytest.mark.parametrize("place", range(0, 1400, 57))
+def test_any_flipped_byte_is_an_error_with_a_name(board, algorithm, nats, tmp_path, place):
+    """Under the digest of what it is then."""
+    content = bytearray((tmp_path / write(tmp_path, nats["mdlm"])).read_bytes())
+    content[place % len(content)] ^= 0x55
+    (record,) = board(likelihood(algorithm, "mdlm", nats["mdlm"], archive(tmp_path, content)))
+    try:
+        read_sequences(record)  # where the byte stands for nothing
+    except ValueError as error:
+        assert str(error).startswith(str(tmp_path))
 
 
 def test_not_an_archive_and_no_file(board, algorithm, nats, tmp_path):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from evaluation.words import printable
 from leaderboard import cells
 from leaderboard.comparison import compare
 from leaderboard.csv_tables import csv_text
@@ -115,6 +116,36 @@ def test_csv_keeps_every_digit_and_names_units(odd):
     assert second["sampler"] == "psi, eta\n2"
 
 
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t=", "\r=", "\uff1d", "\n+"])
+def test_no_text_of_the_csv_is_a_formula(odd, sign):
+    """Of a spreadsheet that opens it; numbers stay numbers."""
+    formula = f"{sign}HYPERLINK(A1)"
+    column = Column("x", formula, cells.measure)
+    row = Row(formula, {formula: Measure(-0.5, 0.1), "sampler": formula, "training_time": -2.5})
+    text = csv_text([replace(odd, title=formula, rows=(row,), columns=(*odd.columns, column))])
+    (header, values) = csv.reader(io.StringIO(text, newline=""))
+    numbers = {"-0.5", "-2.5"}
+    for cell in {*header, *values} - numbers:
+        assert not cell.startswith(tuple("=+-@\uff1d\t\r\n")), cell
+    assert numbers <= set(values)
+    said = printable(formula)
+    assert [cell for cell in header if cell.endswith("(A1)")] == values[1:2]
+    assert sum(cell.removeprefix("'") == said for cell in values) == 3
+
+
+def test_markdown_has_no_links_of_records(odd):
+    """Nor pictures, which a reader would ask the network for."""
+    row = Row("![x](http://a.b) [y](c)", {})
+    made = markdown([replace(odd, rows=(row,))])
+    assert r"!\[x\](http://a.b) \[y\](c)" in made
+
+
+def test_latex_rows_begin_with_no_option_of_the_row_above():
+    assert escaped("* x") == "{*} x"
+    assert escaped("[x]") == "{[}x]"
+    assert escaped("a\u2400\ufffd *") == "a?? *"
+
+
 def test_csv_of_records_is_the_records(board, algorithm, sample):
     records = board(algorithm("mdlm", 13.123456789012345), sample("mdlm", 5.1))
     tables = compare(records)
@@ -141,8 +172,10 @@ def test_what_columns_are_sorted_by():
         (cells.measure(Measure(0.1234, None)), "0.123"),
         (cells.measure(Measure(12.3456, 0.0123)), "12.346 ± 0.012"),
         (cells.measure(Measure(1234.5, 99.0)), "1234 ± 99"),
-        (cells.measure(Measure(1.0, 1e-9)), "1.0000 ± 0.0000"),
-        (cells.bound(Measure(3.4829, 0.1, is_bound=True)), "≤ 3.483"),
+        (cells.measure(Measure(1.0, 1e-9)), "1.0000000000 ± 0.0000000010"),
+        (cells.measure(Measure(4011.6483, 6.2e3)), "4000 ± 6200"),
+        (cells.bound(Measure(3.4829, 0.1, is_bound=True)), "≤ 3.48"),
+        (cells.bound(Measure(3.4829, 0.001, is_bound=True)), "≤ 3.483"),
         (cells.seeds(Measure(1.0, 0.1, 0.25, 3)), "0.25, n = 3"),
         (cells.seeds(Measure(1.0, 0.1)), ""),
         (cells.amount(169_600_000), "169.6M"),

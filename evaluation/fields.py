@@ -1,0 +1,144 @@
+"""The fields of a record, each with what it may be."""
+
+from collections.abc import Mapping
+
+from evaluation.rules import (
+    FLAG,
+    FROM_0,
+    NAME,
+    PATH,
+    POSITIVE,
+    SETTING,
+    SHARE,
+    TEXT,
+    Each,
+    Group,
+    Optional,
+    Row,
+    Rule,
+    number,
+    one_of,
+    whole,
+)
+
+KINDS = ("exact", "upper bound", "estimate")
+COUNT, SEED, LENGTH = whole(0), whole(-(2**63), 2**64), whole(1)
+
+
+def optional(rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    return {name: Optional(rule) for name, rule in rules.items()}
+
+
+# What the tables and charts read of how something was measured; the rest is any plain data.
+HOW = optional(
+    {
+        "length": LENGTH,
+        "network_evaluations": FROM_0,
+        "noise_removal": NAME,
+        "p_nucleus": number(),
+        "packing": NAME,
+        "predictor": NAME,
+        "steps": COUNT,
+        "tasks": NAME,
+        "temperature": number(),
+        "tokenizer": PATH,  # or a name
+        "tokenizer_digest": NAME,
+    }
+)
+HARDWARE = optional(
+    dict.fromkeys(("cpu", "gpu", "system", "python", "torch"), NAME)
+    | dict.fromkeys(("cores", "threads", "gpus"), COUNT)
+)
+ORIGIN = optional({"algo": NAME, "steps": COUNT, "tokens": COUNT, "weights": NAME})
+TRAINING = {
+    **optional({"corpus": NAME, "seed": SEED, "averaged_weights": FLAG, "checkpoint": PATH}),
+    "finetuned_from": Optional(Group(known=ORIGIN.get)),
+}
+SIZES = optional(dict.fromkeys(("length", "n_blocks", "hidden_size", "n_heads"), LENGTH))
+PRESET = {
+    "name": Optional(NAME),
+    **{name: Optional(Group()) for name in ("data", "model", "eval")},
+}
+CONFIG: dict[str, Rule] = {
+    **{name: Group() for name in ("algo", "eval", "optim", "training")},
+    "model": Group(known=SIZES.get),
+    "loader": Group(known=optional({"global_batch_size": LENGTH}).get),
+    "trainer": Group(known=optional({"precision": SETTING}).get),
+    "protocol": Optional(Group(known=PRESET.get)),
+}
+ALSO: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("nats_per_token", "exact_nats_per_token", "excess_nats", "bits_per_byte", "divergence"),
+        number(),
+    ),
+    **dict.fromkeys(
+        (
+            *("entropy", "entropy_before", "data_stderr", "seconds", "tokens_per_second"),
+            *("network_evaluations", "train_seconds", "tokens_changed", "correction_steps"),
+        ),
+        FROM_0,
+    ),
+    **dict.fromkeys(
+        (
+            *("distinct_1", "distinct_2", "distinct_3", "repetition", "told_apart", "mauve"),
+            *("copied", "foreign", "self_accuracy_before", "self_accuracy_after"),
+        ),
+        SHARE,
+    ),
+    **dict.fromkeys(
+        ("sequences", "passes", "gen_ppl_tokens", "gen_ppl_texts", "train_peak_memory_bytes"),
+        COUNT,
+    ),
+    **dict.fromkeys(("curve", "sequences_file", "samples", "answers"), PATH),
+    "gen_ppl": POSITIVE,
+    "gen_ppl_judge": Group(known=optional({"judge": PATH, "judge_digest": TEXT}).get),
+    "quality_protocol": Group(known=optional({"name": NAME}).get),
+    "metrics": Each(Row((number(), Optional(FROM_0)))),
+    "log_likelihoods": Each(Optional(FROM_0)),
+    "losses": Each(Group({"excess": number(), "stderr": FROM_0})),
+}
+INTERVAL = Row((number(), number()))
+
+
+def also(name: str) -> Rule | None:
+    """Of what stands beside the value: known by its name, or by what it is of another one."""
+    if name.endswith("_stderr"):
+        return Optional(FROM_0)
+    if name.endswith("_ci"):
+        return Optional(INTERVAL)
+    if name.endswith("_absent"):
+        return TEXT
+    rule = ALSO.get(name.removeprefix("reference_"))
+    return None if rule is None else Optional(rule)
+
+
+RECORD = Group(
+    {
+        "metric": NAME,
+        "value": number(),
+        "stderr": Optional(FROM_0),
+        "count": whole(1),
+        "kind": one_of(KINDS),
+        "algo": NAME,
+        "protocol": Group(known=HOW.get),
+        "network": Group({"name": NAME, "parameters": COUNT}),
+        "data": Group({"name": NAME, "digest": NAME}, optional({"tokenizer": PATH}).get),
+        "training": Group(
+            optional({"steps": COUNT, "tokens": COUNT, "checkpoint_digest": NAME}), TRAINING.get
+        ),
+        "sampler": Optional(Group(known=HOW.get)),
+        "seed": SEED,
+        "commit": Optional(NAME),
+        "hardware": Group(known=HARDWARE.get),
+        "wall_time_s": FROM_0,
+        "peak_memory_bytes": COUNT,
+        "config": Group(known=CONFIG.get),
+        "created": NAME,
+        "also": Group(known=also),
+    }
+)
+# Of metrics whose value is no number from -LARGEST to LARGEST.
+VALUES: dict[str, Rule] = {
+    **dict.fromkeys(("ppl", "perplexity", "word_perplexity", "byte_perplexity"), POSITIVE),
+    **dict.fromkeys(("entropy", "corrected_entropy"), FROM_0),
+}

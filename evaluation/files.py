@@ -1,0 +1,60 @@
+"""Files that others wrote, read whole: what is no plain file, or too large a one, is refused."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from evaluation.words import one_line
+
+SHORTEST = 8  # letters of a digest in a name
+KINDS: dict[str, Callable[[int], bool]] = {
+    "a folder": stat.S_ISDIR,
+    "a pipe": stat.S_ISFIFO,
+    "a socket": stat.S_ISSOCK,
+    "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
+}
+
+
+def read_whole(file: Path, most: int) -> bytes:
+    """Its bytes, at most `most`; OSError where they cannot be read, ValueError, without the name,
+    for anything but a plain file of that size. Nothing else is opened, since that may wait for
+    ever."""
+    _plain(file.stat(), most)
+    # The file may be another one by now: a pipe would be opened at once, and seen below.
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        _plain(os.fstat(stream.fileno()), most)
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(_too_large(most))
+    return content
+
+
+def read_named(file: Path, most: int) -> bytes:
+    """The same of a file whose name ends in the beginning of its digest; ValueError where its
+    contents have another one."""
+    content = read_whole(file, most)
+    stated, mark = file.stem.rpartition("-")[2], hashlib.sha256(content).hexdigest()
+    if len(stated) < SHORTEST or not mark.startswith(stated):
+        raise ValueError(f"edited: its contents have the digest {mark[:16]}")
+    return content
+
+
+def why(error: Exception, file: object) -> str:
+    """What is wrong with a file, in one line."""
+    if isinstance(error, OSError):
+        return one_line(f"{file}: {error.strerror}")
+    return one_line(f"{file}: {error}")
+
+
+def _plain(found: os.stat_result, most: int) -> None:
+    kind = next((words for words, holds in KINDS.items() if holds(found.st_mode)), None)
+    if kind is not None:
+        raise ValueError(f"{kind}, not a file")
+    if found.st_size > most:
+        raise ValueError(_too_large(most))
+
+
+def _too_large(most: int) -> str:
+    return f"more than {most:,} bytes: too large to be read here"

@@ -1,0 +1,188 @@
+"""What may lie in a results_dir beside records: each is named in a line, and the rest is read."""
+
+import json
+import os
+import socket
+import threading
+
+import pytest
+
+from evaluation.files import read_named, read_whole
+from evaluation.records import LARGEST, read_records, write_record
+
+
+@pytest.fixture
+def good(tmp_path, make_fields):
+    return write_record(tmp_path, make_fields())
+
+
+def sparse(file, size):
+    with file.open("wb") as stream:
+        stream.truncate(size)
+
+
+def said_of(folder, good):
+    """The line on the one other file there."""
+    answers = []
+    # A reader that waits for ever would have the test wait too.
+    thread = threading.Thread(target=lambda: answers.append(read_records(folder)), daemon=True)
+    thread.start()
+    thread.join(timeout=20)
+    assert answers, "reading does not end"
+    records, problems = answers[0]
+    assert [record.path for record in records] == [good]
+    (line,) = problems
+    assert "\n" not in line and len(line) < 500
+    return line
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (os.mkfifo, "a pipe, not a file"),
+        (os.mkdir, "a folder, not a file"),
+        (lambda file: file.symlink_to(file), "Too many levels of symbolic links"),
+        (lambda file: file.symlink_to("nowhere"), "No such file or directory"),
+        (lambda file: file.symlink_to("/dev/zero"), "a device, not a file"),
+        (lambda file: file.symlink_to("/proc/self/mem"), ""),
+        (lambda file: sparse(file, 2**30), "more than 16,777,216 bytes: too large"),
+    ],
+)
+def test_what_is_no_plain_file(tmp_path, good, make, words):
+    file = tmp_path / "x.json"
+    make(file)
+    assert said_of(tmp_path, good).startswith(f"{file}: {words}")
+
+
+def test_a_socket(tmp_path, good, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the name of a socket is short
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("x.json")
+        assert "x.json: a socket, not a file" in said_of(tmp_path, good)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty: a command of an earlier version was killed; it can be deleted"),
+        (b"{", "half-written or not JSON"),
+        (b"\xff\xfe{\x00}\x00", "half-written or not JSON"),
+        (b"[" * 100_000, "too deep to be read"),
+        (b'{"schema": 1, "schema": 2}', "the key 'schema' is there twice"),
+        (b'{"schema": NaN}', "NaN is no number of JSON"),
+        (b'{"schema": 1, "x": -Infinity}', "-Infinity is no number of JSON"),
+        (b'{"schema": 1, "x": 1e999}', "x=inf: a finite number is required"),
+        (b'{"schema": 1, "x": 1' + b"0" * 400 + b"}", "x: a whole number that no float64 holds"),
+        (b'{"schema": 1, "x": 1' + b"0" * 10_000 + b"}", "half-written or not JSON"),
+        (b'{"schema": 1, "x": ["\\ud800"]}', "x.0='\\ud800': half a character"),
+        (b'{"schema": 1, "\\udc00": 0}', "a key of the record='\\udc00': half a character"),
+        (b'{"schema": 1, "x": ' + b"[" * 100 + b"]" * 100 + b"}", "more than 40 lists and dicts"),
+        (b'{"schema": "' + b"x" * 100_000 + b'"}', "schema='xxxxx"),
+    ],
+)
+def test_what_is_no_record(tmp_path, good, content, words):
+    (tmp_path / "x.json").write_bytes(content)
+    assert words in said_of(tmp_path, good)
+
+
+@pytest.mark.parametrize("name", [b"\xff.json", b"a\nb.json", b"\x1b[31m.json"])
+def test_a_name_that_cannot_be_shown(tmp_path, good, name):
+    file = os.fsencode(tmp_path) + b"/" + name
+    with open(file, "w") as stream:  # noqa: PTH123
+        stream.write(good.read_text())
+    line = said_of(tmp_path, good)
+    assert "its name has characters that cannot be shown" in line
+    assert line.isprintable() or "\ufffd" in line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_file_without_permission(tmp_path, good):
+    (tmp_path / "x.json").touch(mode=0)
+    assert said_of(tmp_path, good).endswith("x.json: Permission denied")
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
+    def denied(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(OSError, match=r"results_dir=.*: Permission denied"):
+        read_records(tmp_path)
+
+
+def test_a_record_that_would_be_too_large_is_not_written(tmp_path, make_fields):
+    long = make_fields(config={"sampling": {"infill": "x" * LARGEST}})
+    with pytest.raises(ValueError, match=r"a record of .* bytes: at most"):
+        write_record(tmp_path, long)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"algo": "a\x07"}, "algo"),
+        ({"algo": ""}, "algo"),
+        ({"data": {"name": "a\nb"}}, "data.name"),
+        ({"value": 0.0}, "value"),
+        ({"value": 1e200}, "value"),
+        ({"stderr": -1.0}, "stderr"),
+        ({"count": 0}, "count"),
+        ({"seed": 10**400}, "seed"),
+        ({"also": {"gen_ppl_judge": "x"}}, "also.gen_ppl_judge"),
+        ({"also": {"train_seconds": "x"}}, "also.train_seconds"),
+        ({"also": {"reference_gen_ppl": -1.0}}, "also.reference_gen_ppl"),
+        ({"also": {"entropy_stderr": -1.0}}, "also.entropy_stderr"),
+        ({"also": {"entropy_ci": [1.0]}}, "also.entropy_ci"),
+        ({"also": {"distinct_2": 1.5}}, "also.distinct_2"),
+        ({"also": {"losses": {"kl_1": {"excess": 1.0}}}}, "also.losses.kl_1.stderr"),
+        ({"also": {"curve": "a\x00b"}}, "also.curve"),
+        ({"training": {"finetuned_from": "x"}}, "training.finetuned_from"),
+        ({"protocol": {"tasks": 5}}, "protocol.tasks"),
+        ({"hardware": {"gpus": "x"}}, "hardware.gpus"),
+        ({"config": {"model": {"length": [1]}}}, "config.model.length"),
+        ({"sampler": {"steps": -1}}, "sampler.steps"),
+    ],
+)
+def test_what_reading_would_set_aside_is_not_written(tmp_path, make_fields, changes, field):
+    with pytest.raises(ValueError, match=f"{field}( is missing|=|:)"):
+        write_record(tmp_path, make_fields(**changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_byte_of_a_path_that_is_no_utf8_is_kept_as_its_number(tmp_path, make_fields):
+    """So that a run in such a folder has a record."""
+    odd = os.fsdecode(b"data\xff")
+    write_record(tmp_path, make_fields(config={"data": {"path": odd, odd: 1}}))
+    ((record,), problems) = read_records(tmp_path)
+    assert problems == []
+    assert record.fields["config"]["data"] == {"path": "data\\udcff", "data\\udcff": 1}
+
+
+def test_the_protocol_digest_is_that_of_the_protocol(tmp_path, good):
+    """Else a record could share the table of another protocol."""
+    from evaluation import schema
+
+    fields = json.loads(good.read_text())
+    del fields["digest"]
+    fields["protocol"]["length"] = 7
+    fields["digest"] = schema.digest(fields)
+    (tmp_path / "x.json").write_text(json.dumps(fields))
+    assert "edited: the protocol_digest" in said_of(tmp_path, good)
+
+
+def test_a_file_that_grows_while_it_is_read_is_not_read_further(tmp_path, monkeypatch):
+    file = tmp_path / "x"
+    file.write_bytes(b"x" * 100)
+    assert read_whole(file, 100) == b"x" * 100
+    monkeypatch.setattr("evaluation.files._plain", lambda *_: None)
+    with pytest.raises(ValueError, match="more than 99 bytes"):
+        read_whole(file, 99)
+
+
+@pytest.mark.parametrize("name", ["x.csv", "e3b0c44298fc1c15.csv", "e3b0.csv", "-.csv", ".csv"])
+def test_a_name_that_is_not_the_digest(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(ValueError, match="edited: its contents have the digest e3b0c44298fc1c14"):
+        read_named(tmp_path / name, 10)
+    (tmp_path / "time-name-e3b0c442.csv").touch()
+    assert read_named(tmp_path / "time-name-e3b0c442.csv", 10) == b""
