@@ -1,6 +1,7 @@
 """Several texts in one command: a record for each, one table."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
@@ -8,6 +9,7 @@ from data.tokenizers import make_tokenizer
 from modes import build, saved
 from modes.reading import likelihood, protocol
 from modes.reading.likelihood import Reading
+from training.signals import StopSignals
 
 ONE_TEXT = ("data", "data.name", "data.path", "data.valid_path")  # which eval.corpora says itself
 
@@ -20,7 +22,12 @@ class Text(NamedTuple):
 
 
 def run(
-    run: saved.Saved, settings: build.Settings, overrides: list[str], compose: Callable[..., Any]
+    run: saved.Saved,
+    settings: build.Settings,
+    overrides: list[str],
+    compose: Callable[..., Any],
+    signals: StopSignals,
+    command: str,
 ) -> None:
     """Every text of eval.corpora; those that cannot be had are named and set aside.
 
@@ -29,7 +36,7 @@ def run(
     chosen = [settings_of(entry, run, overrides, compose) for entry in entries(settings, overrides)]
     texts = [Text(entry, run._replace(settings=own)) for entry, own in chosen]
     tokenizer = make_tokenizer(saved.tokenizer_name(texts[0].run.settings["data"]))
-    by = likelihood.reader(texts[0].run, tokenizer.vocab_size)
+    by = likelihood.reader(texts[0].run, tokenizer.vocab_size, signals, command)
     rows: list[tuple[str, Reading]] = []
     missing: list[str] = []
     for text in texts:
@@ -41,7 +48,7 @@ def run(
             if by.trainer.is_global_zero:
                 print(f"{name}: set aside, {error}")
             continue
-        reading = likelihood.read(text.run, data, by)
+        reading = likelihood.read(text.run, data, by, partial(show, name))
         if reading is not None:
             print(f"{name}: {reading.path}")
             rows.append((name, reading))
@@ -49,7 +56,9 @@ def run(
         print("\n".join(table(rows)))
     if missing:
         names = f"{len(missing)} of {len(texts)} could not be had: {', '.join(missing)}"
-        raise ValueError(f"eval.corpora: {names}")
+        raise ValueError(f"eval.corpora: {names}")  # the others are not evaluated again
+    for _, reading in rows:
+        reading.cache.clear()
 
 
 def entries(settings: build.Settings, overrides: list[str]) -> list[str]:
@@ -91,15 +100,25 @@ def opened(run: saved.Saved) -> TokenDataModule:
     return data
 
 
+def perplexity(fields: dict[str, Any]) -> str:
+    """With its error, where it is a bound."""
+    exact = fields["kind"] == "exact"
+    return (
+        f"{fields['value']:.4f}" if exact else f"<= {fields['value']:.4f} ± {fields['stderr']:.2g}"
+    )
+
+
+def show(name: str, fields: dict[str, Any]) -> None:
+    print(f"{name}: perplexity {perplexity(fields)}", flush=True)
+
+
 def table(rows: list[tuple[str, Reading]]) -> list[str]:
     """Lines of text: corpus, scored tokens, perplexity with its error, bits per byte."""
     cells = [("corpus", "tokens", "perplexity", "bits per byte")]
-    for name, (found, fields, _) in rows:
-        bound = fields["kind"] != "exact"
-        sign, error = ("<= ", f" ± {found.perplexity_stderr:.2g}") if bound else ("", "")
-        bits = fields["also"].get("bits_per_byte")
+    for name, (fields, _, _) in rows:
+        bits, sign = fields["also"].get("bits_per_byte"), "" if fields["kind"] == "exact" else "<= "
         said = "" if bits is None else f"{sign}{bits:.4f}"
-        cells.append((name, f"{found.tokens:,}", f"{sign}{found.perplexity:.4f}{error}", said))
+        cells.append((name, f"{fields['count']:,}", perplexity(fields), said))
     widths = [max(len(row[column]) for row in cells) for column in range(4)]
     return [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells
