@@ -3,7 +3,6 @@ under it."""
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from evaluation.perplexity import Pass
 from modes import saved
+from storage import write_atomic
 from training.curve import CURVE, as_csv, read_curve
 
 CURVES, SEQUENCES = "curves", "sequences"
@@ -22,7 +22,8 @@ CURVES, SEQUENCES = "curves", "sequences"
 def curve_file(run: saved.Saved, folder: Path) -> str | None:
     """The learning curve up to the evaluated checkpoint, as a file in `folder`; None where the run
     has none, as runs of earlier versions."""
-    points = read_curve(run.file.parent.parent / CURVE)
+    directory = saved.run_directory(run.file)
+    points = [] if directory is None else read_curve(directory / CURVE)
     until = [one for one in points if one.step <= run.checkpoint["global_step"]]
     return attach(folder, CURVES, ".csv", as_csv(until).encode()) if until else None
 
@@ -59,11 +60,8 @@ def attach(folder: Path, kind: str, suffix: str, content: bytes) -> str:
     file = folder / name
     if file.exists() and file.read_bytes() == content:
         return name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    with beside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
+    try:
+        write_atomic(file, content)
+    except OSError as error:
+        raise OSError(f"results_dir={folder}: cannot write {name}: {error.strerror}") from error
     return name
