@@ -98,7 +98,9 @@ def examine_all(
         try:
             for name in names:
                 print(f"audit: {name}", flush=True)
-                cache = BatchCache(folder, [command, name], "results_dir", command, alone=False)
+                cache = BatchCache(
+                    folder, [command, name], f"results_dir={folder}", command, alone=False
+                )
                 caches.append(cache)
                 with cache.held():
                     before = cache.recorded()

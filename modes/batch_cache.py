@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import schema
-from evaluation.records import read_records, write_record
+from evaluation.records import commit, read_records, write_record
 from storage import Held, holding, write_atomic
 from training.signals import is_first_process
 
@@ -25,14 +25,21 @@ def mark_of(key: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def code() -> str | None:
+    """The commit of the code, whatever files of it were edited since."""
+    found = commit()
+    return found and found.removesuffix("-dirty")
+
+
 class BatchCache:
-    """A folder in `folder` for one `key`, all that the batches depend on; `setting` is the key of
-    the configuration that says where `folder` is, `command` the digest of the command, and `alone`
-    whether the command writes this record only."""
+    """A folder in `folder` for one `key`, all that the batches depend on; `setting` is what the
+    configuration says of where that is, `command` the digest of the command, and `alone` whether
+    the command writes this record only: if not, what is kept is for this command."""
 
     def __init__(self, folder: Path, key: Any, setting: str, command: str, alone: bool = True):
-        self.folder = folder / f"unfinished-{mark_of(key)}"
-        self.setting = f"{setting}={folder}"
+        own = [key, code(), None if alone else command]
+        self.folder = folder / f"unfinished-{mark_of(own)}"
+        self.setting = setting
         self.command = command
         self.alone = alone
 

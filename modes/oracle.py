@@ -144,7 +144,7 @@ def measured(
             bar.set_description(f"{subject.settings['algo']['name']} {way.predictor}")
             expected = bar.n + way.calls([length]) * len(sizes)
             key = [command, subject.settings["algo"]["name"], subject.network, way.protocol()]
-            cache = BatchCache(folder, key, "results_dir", command, alone=False)
+            cache = BatchCache(folder, key, f"results_dir={folder}", command, alone=False)
             with cache.held():
                 path = cache.recorded()
                 if path is None:

@@ -15,7 +15,6 @@ from data.markov import MarkovLanguage
 from data.module import TokenDataModule
 from evaluation.perplexity import Likelihood, Pass, bits_per_byte, summarise
 from evaluation.quality import unigram_entropy
-from evaluation.records import commit
 from modes import build, saved
 from modes.batch_cache import BatchCache
 from modes.reading import attached, protocol
@@ -61,7 +60,8 @@ def read(
 
     What the same command recorded before it was stopped is shown again and left as it is."""
     folder, first = Path(run.settings["results_dir"]), by.trainer.is_global_zero
-    cache = BatchCache(folder, batch_key(run, data, by), "results_dir", by.command, by.alone)
+    key, setting = batch_key(run, data, by), f"results_dir={folder}"
+    cache = BatchCache(folder, key, setting, by.command, by.alone)
     with cache.held() if first else nullcontext():
         path = cache.recorded()
         if path is not None:
@@ -70,45 +70,46 @@ def read(
             fields = json.loads(path.read_text(encoding="utf-8"))
             show(fields)
             return Reading(fields, path, cache)
-        evaluated = evaluate(run, data, by, cache)
-        if evaluated is None:
-            return None
-        show(evaluated)
-        return Reading(evaluated, cache.record(folder, evaluated), cache)
+        reader = PassReader(by.algorithm, cache, by.signals)
+        try:
+            evaluated = evaluate(run, data, by, reader)
+            if evaluated is None:
+                return None
+            show(evaluated)
+            return Reading(evaluated, cache.record(folder, evaluated), cache)
+        except Stopped:
+            reader.keep()
+            by.signals.kept = (
+                f"{reader.ready} of {by.algorithm.evaluation_passes} passes and the batches after "
+                f"them are kept; the same command goes on"
+            )
+            raise
 
 
 def batch_key(run: saved.Saved, data: TokenDataModule, by: Reader) -> Any:
     """All that the nats of a batch depend on, to the last bit."""
     device = by.trainer.strategy.root_device.type
     how = [run.settings["loader"]["eval_batch_size"], by.trainer.world_size, device]
-    settings = [run.settings["eval"]["passes"], run.settings["model"], commit()]
+    settings = [run.settings["eval"]["passes"], run.settings["model"]]
     return [run.digest, identity(run, data, by.trainer), how, settings]
 
 
 def evaluate(
-    run: saved.Saved, data: TokenDataModule, by: Reader, cache: BatchCache
+    run: saved.Saved, data: TokenDataModule, by: Reader, reader: PassReader
 ) -> dict[str, Any] | None:
     """The fields of the record, on the process that writes it."""
     started, chosen, algorithm = time.monotonic(), run.settings["eval"], by.algorithm
     by.progress.description = f"{run.settings['algo']['name']} on {data.name}"
     algorithm.evaluation_range = chosen["times"]
     algorithm.evaluation_passes = chosen["passes"] if algorithm.nll_is_bound else 1
-    passes, reader = algorithm.evaluation_passes, PassReader(algorithm, cache, by.signals)
-    try:
-        # One process stops anywhere; several after a batch, where they agree.
-        with by.signals.deferred() if by.trainer.world_size > 1 else nullcontext():
-            read = [reader.read(by.trainer, data, number) for number in range(passes)]
-        if not by.trainer.is_global_zero:
-            return None
-        data.trainer = None  # of all blocks, not of those of this process
-        return fields_of(run, data, by, read, started)
-    except Stopped:
-        reader.keep()
-        by.signals.kept = (
-            f"{reader.ready} of {passes} passes and the batches after them are kept; the same "
-            f"command goes on"
-        )
-        raise
+    # One process stops anywhere; several after a batch, where they agree.
+    with by.signals.deferred() if by.trainer.world_size > 1 else nullcontext():
+        numbers = range(algorithm.evaluation_passes)
+        passes = [reader.read(by.trainer, data, number) for number in numbers]
+    if not by.trainer.is_global_zero:
+        return None
+    data.trainer = None  # of all blocks, not of those of this process
+    return fields_of(run, data, by, passes, started)
 
 
 def fields_of(

@@ -98,9 +98,13 @@ class PassReader(L.LightningModule):
     ) -> None:
         if time.monotonic() - self._last > KEEP_SECONDS:
             self.keep()
-        if batch_idx < self.common:
-            decide = self.trainer.strategy.reduce_boolean_decision
-            self.signals.look(lambda own: decide(own, all=False))
+        strategy = self.trainer.strategy
+        if batch_idx < self.common and strategy.reduce_boolean_decision(
+            self.signals.asked, all=False
+        ):
+            self.keep()
+            strategy.barrier()  # a launcher may kill all when one has ended
+            self.signals.look(lambda own: True)
 
     def keep(self) -> None:
         """Writes what is not on disk yet."""

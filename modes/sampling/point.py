@@ -11,7 +11,6 @@ from torch import Tensor
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl import Judge
-from evaluation.records import commit
 from modes import build, saved
 from modes.batch_cache import BatchCache
 from modes.sampling import animation, drawing, plans, texts
@@ -53,9 +52,10 @@ def cache_of(job: Job, options: dict[str, Any], plan: plans.Plan, alone: bool) -
     """Where the batches of a point are kept, by all that its texts depend on."""
     what = {key: value for key, value in options.items() if key not in NOT_THE_TEXTS}
     weights = {"checkpoint": job.run.digest, "averaged": saved.averaged(job.run)}
-    key = [what, weights, job.settings["seed"], [*map(list, plan.batches)], commit()]
-    folder = saved.output_directory(job.run) / "samples"
-    return BatchCache(folder, key, "eval.output_dir", job.command, alone)
+    key = [what, weights, job.settings["seed"], [*map(list, plan.batches)]]
+    folder = saved.output_directory(job.run)
+    setting = f"eval.output_dir={folder}"
+    return BatchCache(folder / "samples", key, setting, job.command, alone)
 
 
 def evaluate(
