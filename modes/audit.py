@@ -94,13 +94,12 @@ def examine_all(
     """A record for each generator, and the table; what the same command recorded before it was
     stopped as it is."""
     folder, caches = Path(settings["results_dir"]), []
+    setting = f"results_dir={folder}"
     with StopSignals() as signals:
         try:
             for name in names:
                 print(f"audit: {name}", flush=True)
-                cache = BatchCache(
-                    folder, [command, name], f"results_dir={folder}", command, alone=False
-                )
+                cache = BatchCache(folder, [command, name], setting, command, alone=False)
                 caches.append(cache)
                 with cache.held():
                     before = cache.recorded()
