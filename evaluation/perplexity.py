@@ -33,18 +33,8 @@ class SequenceNats(Metric):
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(self, index: Tensor, nats: Tensor, scored: Tensor) -> None:
-        """Add the sequences `index` (B,) with `nats` (B, L), summed where `scored` (B, L).
-
-        ValueError when the shapes do not belong together.
-        """
-        if nats.ndim != 2 or scored.shape != nats.shape or index.shape != nats.shape[:1]:
-            shapes = f"index {tuple(index.shape)}, nats {tuple(nats.shape)}"
-            raise ValueError(
-                f"{shapes}, scored {tuple(scored.shape)}: (B,), (B, L) and (B, L) are required"
-            )
-        total = _tree_sum(torch.where(scored, nats.double(), 0.0))
-        row = torch.stack([index.double(), total, scored.sum(1).double()], dim=1)  # (B, 3)
-        self.rows.append(row.flatten())
+        """Add the sequences `index` (B,) with `nats` (B, L), summed where `scored` (B, L)."""
+        self.rows.append(sequence_rows(index, nats, scored).flatten())
 
     def compute(self) -> Pass:
         """Index, nats and scored tokens of every sequence, (S,) each, in order of the index.
@@ -53,15 +43,32 @@ class SequenceNats(Metric):
         ValueError when there is no sequence, or the same one twice.
         """
         rows = dim_zero_cat(self.rows).reshape(-1, 3) if len(self.rows) else torch.empty(0, 3)
-        if not len(rows):
-            raise ValueError("no sequence was scored: the evaluation data is empty")
-        rows = rows[rows[:, 0].argsort()]
-        index = rows[:, 0].long()
-        twice = index[1:] == index[:-1]
-        if twice.any():
-            first = int(index[1:][twice][0])
-            raise ValueError(f"sequence {first} was scored twice in one pass: use disjoint shards")
-        return index, rows[:, 1], rows[:, 2].long()
+        return in_order(rows)
+
+
+def sequence_rows(index: Tensor, nats: Tensor, scored: Tensor) -> Tensor:
+    """(B, 3) float64: `index` (B,), the sum of `nats` (B, L) where `scored` (B, L), how many those
+    are. ValueError when the shapes do not belong together."""
+    if nats.ndim != 2 or scored.shape != nats.shape or index.shape != nats.shape[:1]:
+        shapes = f"index {tuple(index.shape)}, nats {tuple(nats.shape)}"
+        raise ValueError(
+            f"{shapes}, scored {tuple(scored.shape)}: (B,), (B, L) and (B, L) are required"
+        )
+    total = _tree_sum(torch.where(scored, nats.double(), 0.0))
+    return torch.stack([index.double(), total, scored.sum(1).double()], dim=1)
+
+
+def in_order(rows: Tensor) -> Pass:
+    """The sequences of a pass (S, 3) by their index; ValueError for none, or the same one twice."""
+    if not len(rows):
+        raise ValueError("no sequence was scored: the evaluation data is empty")
+    rows = rows[rows[:, 0].argsort()]
+    index = rows[:, 0].long()
+    twice = index[1:] == index[:-1]
+    if twice.any():
+        first = int(index[1:][twice][0])
+        raise ValueError(f"sequence {first} was scored twice in one pass: use disjoint shards")
+    return index, rows[:, 1], rows[:, 2].long()
 
 
 def _tree_sum(values: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """mode=audit: deliberately naive generators through every metric of sample quality; a metric that
 they do not lose on cannot be trusted alone."""
 
+import json
 import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,11 +22,14 @@ from evaluation.protocols import protocol
 from modes import build, saved
 from modes.auditing import table
 from modes.auditing.drawn import device, samples
+from modes.batch_cache import BatchCache, mark_of
+from modes.checks.folders import check_writable
 from modes.judging.held_out import held_out_rows
 from modes.judging.judge import open_judge
 from modes.judging.quality import Held, quality
 from modes.sampling import plans
 from training.memory import peak_memory_bytes
+from training.signals import StopSignals
 
 Rows = list[list[int]]
 TRAINING_TOKENS = 2_000_000  # at most, at equal distances in the training text
@@ -43,6 +48,7 @@ class Corpus(NamedTuple):
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     started, run, own = time.monotonic(), None, settings
+    check_writable(settings["results_dir"], "results_dir")
     if settings["eval"]["checkpoint_path"]:
         run = saved.open_run(settings, overrides)
         own = run.settings
@@ -62,20 +68,54 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     on = torch.device("cpu") if judge is None and run is None else device(settings)
     if judge is not None:
         judge.network.to(on)
-    found, files = {}, []
-    for name, make in made.items():
-        print(f"audit: {name}", flush=True)
-        held = Held(corpus.reference, copies)
-        rows = make()
-        found[name] = quality(rows, fixed, held, judge, tokenizer, asked, settings["seed"])
-        fooled = table.fooled(found[name], found[table.REAL])
-        fields = record(name, found[name], fooled, len(rows), data, on, started)
-        files.append(records.write_record(settings["results_dir"], fields | taken(settings)))
-    print(table.table(found))
+    held = Held(corpus.reference, copies)
+    seed = settings["seed"]
+
+    def examine(name: str) -> dict[str, Any]:
+        rows = made[name]()
+        numbers = quality(rows, fixed, held, judge, tokenizer, asked, seed)
+        found[name] = numbers
+        fooled = table.fooled(numbers, found[table.REAL])
+        return record(name, numbers, fooled, len(rows), data, on, started) | taken(settings)
+
+    found: dict[str, dict[str, Any]] = {}
+    examine_all(list(made), examine, found, settings, mark_of([settings, run and run.digest]))
     print(
         f"{len(corpus.real)} texts of {len(corpus.real[0])} tokens each, protocol "
-        f"{settings['eval']['quality_protocol']}; records: {files[0].parent}"
+        f"{settings['eval']['quality_protocol']}; records: {settings['results_dir']}"
     )
+
+
+def examine_all(
+    names: list[str],
+    examine: Callable[[str], dict[str, Any]],
+    found: dict[str, dict[str, Any]],
+    settings: build.Settings,
+    command: str,
+) -> None:
+    """A record for each generator, and the table; what the same command recorded before it was
+    stopped as it is."""
+    folder, caches = Path(settings["results_dir"]), []
+    setting = f"results_dir={folder}"
+    with StopSignals() as signals:
+        try:
+            for name in names:
+                print(f"audit: {name}", flush=True)
+                cache = BatchCache(folder, [command, name], setting, command, alone=False)
+                caches.append(cache)
+                with cache.held():
+                    before = cache.recorded()
+                    if before is None:
+                        cache.record(folder, examine(name))
+                    else:
+                        found[name] = json.loads(before.read_text(encoding="utf-8"))["also"]
+                done = f"{len(found)} of {len(names)} generators are recorded"
+                signals.kept = f"{done}; the same command goes on"
+        finally:  # also of a record that cannot be written
+            if found:
+                print(table.table(found))
+    for cache in caches:
+        cache.clear()
 
 
 def split(settings: build.Settings, own: build.Settings, data: TokenDataModule) -> Corpus:

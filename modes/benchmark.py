@@ -6,6 +6,7 @@ from typing import Any
 
 from modes.benchmarking.jobs import hand_over
 from modes.benchmarking.rows import options, rows
+from modes.checks.folders import check_writable
 
 
 def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., Any]) -> None:
@@ -16,26 +17,32 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
         hand_over(chosen.jobs, every, overrides)
         return
     # Here, since it takes seconds to import what follows, and a refusal should not.
-    from modes.benchmarking.local import end_with_parent, run_all
+    from modes.benchmarking.local import GOES_ON, end_with_parent, run_all
     from modes.benchmarking.progress import Overview
     from modes.benchmarking.stages import WAITING, Work
+    from training.signals import StopSignals
 
+    check_writable(settings["results_dir"], "results_dir")
     work = Work(compose)
     if chosen.row is not None:
         end_with_parent()
-    for row in every:  # all before the first, which may take hours
-        work.check(row)
-    if chosen.row is not None:
-        work.run(every[0])
-        return
-    left = [(row, [stage.kind for stage in work.left(row)]) for row in every]
-    unfinished = [(row, stages) for row, stages in left if stages]
-    unfinished.sort(key=lambda one: one[0].waits)  # the judge of the others first
-    for row in (row for row, stages in left if not stages):
-        print(f"{row.name}: finished before", file=sys.stderr)
-    overview = Overview(len(unfinished), sys.stderr.isatty())
-    failures = run_all(unfinished, overrides, overview)
-    overview.close()
+    with StopSignals(f"finished stages {GOES_ON}") as signals:
+        for row in every:  # all before the first, which may take hours
+            check_writable(row.folder, "checkpointing.save_dir")
+            work.check(row)
+        if chosen.row is not None:
+            work.run(every[0])
+            return
+        left = [(row, [stage.kind for stage in work.left(row)]) for row in every]
+        unfinished = [(row, stages) for row, stages in left if stages]
+        unfinished.sort(key=lambda one: one[0].waits)  # the judge of the others first
+        for row in (row for row, stages in left if not stages):
+            print(f"{row.name}: finished before", file=sys.stderr)
+        overview = Overview(len(unfinished), sys.stderr.isatty())
+        try:
+            failures = run_all(unfinished, overrides, overview, signals)
+        finally:
+            overview.close()
     if len(failures) < len(every):
         from modes import leaderboard
 

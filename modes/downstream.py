@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
@@ -20,6 +21,7 @@ from evaluation.records import write_record
 from evaluation.rounding import with_error
 from modes import build, saved
 from modes.checks.drawing import check_sampling
+from modes.checks.folders import check_writable
 from modes.questions.metrics import Metric, digest, metrics_of, number, write_answers
 from modes.questions.scoring import Scorer
 from modes.questions.tasks import VERSION, check_tasks, load_tasks
@@ -57,17 +59,20 @@ class Result(NamedTuple):
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     started, options = time.monotonic(), settings["eval"]
+    check_writable(settings["results_dir"], "results_dir")
     check_tasks(options)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of what its own tasks say
     tasks = load_tasks(options["tasks"], options["tasks_path"], options["num_fewshot"])
     check_score(options["downstream_score"], tasks)
     run = saved.open_run(settings, overrides)
+    saved.check_output(run)
     trainer = build.trainer(run.settings, [], fitting=False)
     adapter = open_model(run, compose, trainer)
     results = evaluate(adapter, tasks, options["limit"], trainer)
-    algorithm, folder = adapter.scorer.algorithm, run.file.parent.parent / "downstream"
+    algorithm = adapter.scorer.algorithm
+    Console().print(table(results, algorithm))
     for one in results:
-        answers = write_answers(folder, one.name, one.samples, adapter.measured.get(one.name, {}))
+        answers = written(saved.output_directory(run), one, adapter)
         fields = saved.evidence(run, algorithm, started, algorithm.device)
         fields |= fields_of(one, algorithm) | {
             "seed": settings["seed"],
@@ -76,7 +81,17 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         }
         fields["also"] |= {"answers": str(answers), "truncated": adapter.truncated()}
         print(f"answers: {answers}\nrecord: {write_record(settings['results_dir'], fields)}")
-    Console().print(table(results, algorithm))
+
+
+def written(folder: Path, result: Result, adapter: "Adapter") -> Path:
+    """The file of a task's answers; OSError that names the key where it cannot be written."""
+    measured = adapter.measured.get(result.name, {})
+    try:
+        return write_answers(folder / "downstream", result.name, result.samples, measured)
+    except OSError as error:
+        raise OSError(
+            f"eval.output_dir={folder}: cannot write the answers: {error.strerror}"
+        ) from error
 
 
 def check_score(score: str, tasks: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +20,15 @@ from evaluation import oracle, records
 from evaluation.language import Ids
 from evaluation.perfect import teach
 from modes import build, saved
+from modes.batch_cache import BatchCache, mark_of
 from modes.checks.drawing import check_sampling
+from modes.checks.folders import check_writable
 from modes.checks.oracle import check_oracle, check_samplers, samplers_of
 from modes.oracles import report, split
 from modes.oracles.report import PERFECT, RUN, Row
 from modes.sampling.way import Way, way
 from training.memory import peak_memory_bytes
+from training.signals import StopSignals
 
 FLOOR = 1  # what a stream of random numbers is for
 
@@ -39,6 +43,8 @@ class Subject(NamedTuple):
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
+    folder = Path(settings["results_dir"])
+    check_writable(folder, "results_dir")
     run = saved.open_run(settings, overrides) if settings["eval"]["checkpoint_path"] else None
     composed = examined(run.settings if run else settings, overrides, compose, run is not None)
     language = language_of(composed[0]["data"])
@@ -53,13 +59,25 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     true = oracle.floor(
         language, count, length - 1, np.random.default_rng([settings["seed"], FLOOR])
     )
-    rows = []
-    for subject, row in measured(subjects, language, true, settings):
-        about = described(subject, run, time.monotonic() - row.seconds)
-        path = records.write_record(settings["results_dir"], about | fields(subject, row, language))
-        rows.append(row)
-    report.show(rows, language)
-    print(f"{len(rows)} records in {path.parent}")
+    rows: list[Row] = []
+    command = mark_of([settings, run and run.digest])
+    total = sum(len(subject.ways) for subject in subjects)
+    caches: list[BatchCache] = []
+    with StopSignals() as signals:
+        try:
+            for subject, row, cache in measured(subjects, language, true, settings, command):
+                rows.append(row)
+                caches.append(cache)
+                if cache.recorded() is None:
+                    about = described(subject, run, time.monotonic() - row.seconds)
+                    cache.record(folder, about | fields(subject, row, language))
+                signals.kept = f"{len(rows)} of {total} rows are recorded; the same command goes on"
+        finally:  # also of a record that cannot be written
+            if rows:
+                report.show(rows, language)
+    print(f"{len(rows)} records in {folder}")
+    for cache in caches:
+        cache.clear()
 
 
 def examined(
@@ -112,30 +130,50 @@ def measured(
     language: MarkovLanguage,
     true: oracle.Floor,
     settings: build.Settings,
-) -> Iterator[tuple[Subject, Row]]:
-    """Every way of every subject in turn, behind one bar with an estimate."""
+    command: str,
+) -> Iterator[tuple[Subject, Row, BatchCache]]:
+    """Every way of every subject in turn, behind one bar with an estimate; what the same command
+    recorded before it was stopped as it is."""
     length, size = true.length + 1, settings["loader"]["eval_batch_size"]
     sizes = [min(size, true.texts - start) for start in range(0, true.texts, size)]
     tasks = [(subject, way) for subject in subjects for way in subject.ways]
     total = sum(way.calls([length]) for _, way in tasks) * len(sizes)
+    folder = Path(settings["results_dir"])
+    with tqdm(desc="network calls", total=total, unit="call") as bar:
+        for subject, way in tasks:
+            bar.set_description(f"{subject.settings['algo']['name']} {way.predictor}")
+            expected = bar.n + way.calls([length]) * len(sizes)
+            key = [command, subject.settings["algo"]["name"], subject.network, way.protocol()]
+            cache = BatchCache(folder, key, f"results_dir={folder}", command, alone=False)
+            with cache.held():
+                path = cache.recorded()
+                if path is None:
+                    began = time.monotonic()
+                    texts = texts_of(subject, way, sizes, length, settings["seed"], bar).numpy()
+                    row = row_of(subject, way, texts, language, true)
+                    row = row._replace(seconds=time.monotonic() - began)
+                else:
+                    row = report.recorded_row(path, subject.network)
+                bar.update(expected - bar.n)  # what was saved
+                yield subject, row, cache
+
+
+def texts_of(
+    subject: Subject, way: Way, sizes: list[int], length: int, seed: int, bar: tqdm
+) -> Tensor:
+    """Texts in batches of `sizes`; every network call moves the bar."""
 
     def count(*_: Any) -> None:  # a value would replace the network's output
         bar.update()
 
-    with tqdm(desc="network calls", total=total, unit="call") as bar:
-        for subject, way in tasks:
-            algorithm, began = subject.algorithm, time.monotonic()
-            bar.set_description(f"{subject.settings['algo']['name']} {way.predictor}")
-            expected = bar.n + way.calls([length]) * len(sizes)
-            hook = algorithm.backbone.register_forward_hook(count)
-            algorithm.network_evaluations, batches = 0, []
-            for number, rows in enumerate(sizes):
-                torch.manual_seed(seed_of(settings["seed"], number))
-                batches.append(drawn(algorithm, way, rows, length, language.states))
-            hook.remove()
-            bar.update(expected - bar.n)  # what was saved
-            texts, seconds = torch.cat(batches).numpy(), time.monotonic() - began
-            yield subject, row_of(subject, way, texts, language, true)._replace(seconds=seconds)
+    algorithm, batches = subject.algorithm, []
+    hook = algorithm.backbone.register_forward_hook(count)
+    algorithm.network_evaluations = 0
+    for number, rows in enumerate(sizes):
+        torch.manual_seed(seed_of(seed, number))
+        batches.append(drawn(algorithm, way, rows, length, algorithm.vocab_size - 1))
+    hook.remove()
+    return torch.cat(batches)
 
 
 def row_of(

@@ -5,19 +5,29 @@ from collections.abc import Callable
 from typing import Any
 
 from modes import build, saved
+from modes.batch_cache import mark_of
+from modes.checks.folders import check_writable
 from modes.reading import likelihood, protocol, zero_shot
+from training.signals import StopSignals
+
+GOES_ON = "what was evaluated is kept; the same command goes on"
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
+    check_writable(settings["results_dir"], "results_dir")
     run = saved.open_run(settings, overrides)
-    if settings["eval"]["corpora"] is not None:
-        zero_shot.run(run, settings, overrides, compose)
-        return
-    run = asked(run, settings, overrides)
-    data = build.data(run.settings, devices=1)  # each rank takes its share of the blocks itself
-    reading = likelihood.read(run, data, likelihood.reader(run, data.tokenizer.vocab_size))
-    if reading is not None:
-        likelihood.report(reading)
+    command = mark_of([settings, run.digest])
+    with StopSignals(GOES_ON) as signals:
+        if settings["eval"]["corpora"] is not None:
+            zero_shot.run(run, settings, overrides, compose, signals, command)
+            return
+        run = asked(run, settings, overrides)
+        data = build.data(run.settings, devices=1)  # each rank takes its share of the blocks itself
+        by = likelihood.reader(run, data.tokenizer.vocab_size, signals, command)
+        reading = likelihood.read(run, data, by, likelihood.report)
+        if reading is not None:
+            print(f"record: {reading.path}")
+            reading.cache.clear()
 
 
 def asked(run: saved.Saved, settings: build.Settings, overrides: list[str]) -> saved.Saved:

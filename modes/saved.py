@@ -11,7 +11,10 @@ from algos.base import Algorithm
 from data.module import TokenDataModule
 from evaluation import records
 from modes import build
+from modes.checks.folders import check_writable
 from training.checkpoint import (
+    BEST,
+    LAST,
     checkpoint_file,
     digest,
     load_weights,
@@ -50,6 +53,27 @@ def open_run(
         if asked != has:
             raise ValueError(f"{group}={asked}: the run at {path} has {group}={has}")
     return Saved(checkpoint, file, mark, merged(settings, stored, given))
+
+
+def run_directory(file: Path) -> Path | None:
+    """The run directory that a checkpoint file is a part of; None for one that lies alone."""
+    run = file.parent.parent
+    own = file.name in (LAST, BEST) or (run / "config.json").is_file()
+    return run if file.parent.name == "checkpoints" and own else None
+
+
+def output_directory(saved: Saved) -> Path:
+    """Where samples and answers go: eval.output_dir, the run directory, or a folder beside a
+    checkpoint that lies alone, of its name."""
+    chosen = saved.settings["eval"]["output_dir"]
+    if chosen is not None:
+        return Path(chosen)
+    return run_directory(saved.file) or saved.file.with_name(f"{saved.file.stem}-output")
+
+
+def check_output(saved: Saved) -> None:
+    """OSError where samples and answers cannot be written."""
+    check_writable(output_directory(saved), "eval.output_dir")
 
 
 def keys_of(overrides: list[str]) -> set[str]:

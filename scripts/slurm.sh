@@ -1,5 +1,6 @@
 # Sourced by the scripts beside it. `launch KEY=VALUE ...` starts main.py: by srun on all GPUs of a Slurm job, elsewhere as
-# one process. A job that runs out of time, or is told to (SIGUSR1), saves, queues itself again and goes on from there.
+# one process. A job that runs out of time, or is told to (SIGUSR1), saves, queues itself again and goes on from there:
+# trainings from their last step, evaluations from their last batch.
 #
 #   sbatch scripts/train_owt_duo.sh trainer.max_steps=10             # arguments pass through, the last one wins
 #   sbatch --nodes=2 --gpus-per-node=4 scripts/train_owt_duo.sh      # any number of either
@@ -42,8 +43,8 @@ launch() {
     finish "$!"
 }
 
-# On SIGTERM the processes of a run save together after their current step and end. To the job's step alone: srun itself
-# would kill them.
+# On SIGTERM the processes of a run keep together what they have after their current step or batch and end with 143. To the
+# job's step alone: srun itself would kill them.
 save_and_stop() {
     stopped=yes
     scancel --signal=TERM "$job"

@@ -15,6 +15,7 @@ from hydra import initialize_config_dir
 
 import main
 from modes.checks.settings import check
+from tests.modes import in_process
 
 SCRIPTS = main.ROOT / "scripts"
 OWN = {"benchmark.sh", "env.sh", "quickstart.sh", "slurm.sh", "test.sh"}  # no jobs
@@ -200,6 +201,52 @@ def test_a_task_of_an_array_stops_and_queues_itself_alone(
     name = "12345678_5" if array else "12345678"
     calls = Path(site["CALLS"]).read_text().splitlines()
     assert calls[-2:] == [f"scancel --signal=TERM {name}", f"scontrol requeue {name}"]
+
+
+STOPPED = {
+    "eval_owt_mdlm.sh": ["protocol=default", "eval.passes=100000", "loader.eval_batch_size=1"],
+    "gen_ppl_owt_mdlm.sh": [
+        "eval.gen_ppl_eval_model_name_or_path=null",
+        "eval.quality_protocol=default",
+        "eval.reference=false",
+        "sampling.steps=100000",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    text = folder / "poem.txt"
+    text.write_text("\n".join(f"{i} bottles of beer, take {i % 7} down" for i in range(300)))
+    return in_process.train(folder, text, "algo=mdlm", "trainer.max_steps=2")
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_an_evaluation_that_runs_out_of_time_is_queued_again(
+    name: str, trained: Path, site: dict[str, str], tmp_path: Path
+) -> None:
+    """Real work: SIGUSR1 to the batch script when the bar is there."""
+    step = f'#!/usr/bin/env bash\necho $$ > "$STEP"\nexec {sys.executable} "$@"\n'
+    (tmp_path / "bin" / "record").write_text(step)
+    site = site | JOB | {"SLURM_NNODES": "1", "SLURM_GPUS_ON_NODE": "1", "OMP_NUM_THREADS": "1"}
+    site |= dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"), "0")
+    site |= {"SLURM_NTASKS": "1", "TQDM_MININTERVAL": "0"}
+    command = ["sbatch", str(SCRIPTS / name), f"eval.checkpoint_path={trained}", *STOPPED[name]]
+    command += ["trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=1"]
+    command += [f"data.cache_dir={tmp_path}/cache"]
+    log = tmp_path / "log"
+    with log.open("w") as stream:
+        job = subprocess.Popen(command, env=site, cwd=tmp_path, stderr=stream)
+        while job.poll() is None and not re.search(r" [1-9]\d*/\d", log.read_text()):
+            time.sleep(0.05)
+        job.send_signal(signal.SIGUSR1)
+        job.wait()
+    said = log.read_text()
+    assert job.returncode == 128 + signal.SIGTERM, said
+    assert re.search(r"\nstopped by SIGTERM: .* kept; the same command goes on\n", said), said
+    calls = Path(site["CALLS"]).read_text().splitlines()
+    assert calls[-2:] == ["scancel --signal=TERM 12345678", "scontrol requeue 12345678"]
 
 
 def test_a_job_is_saved_queued_again_and_goes_on(site: dict[str, str], tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ from typing import IO, Any, NamedTuple
 from modes.benchmarking.jobs import command
 from modes.benchmarking.progress import Overview
 from modes.benchmarking.rows import MARK, Row
+from training.signals import STOPPING, Stopped, StopSignals
 
 LOG = "benchmark.log"  # in the run directory: what a row says
 PARENT = "BENCHMARK_PARENT"  # the process that a row must not outlive
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
+GOES_ON = "are kept; the same command goes on from there"
 PERCENT = re.compile(r"(\d+)%\|")  # in a progress bar
 
 
@@ -36,13 +38,17 @@ class Failure(NamedTuple):
 
 
 def run_all(
-    rows: Sequence[tuple[Row, list[str]]], overrides: Sequence[str], overview: Overview
+    rows: Sequence[tuple[Row, list[str]]],
+    overrides: Sequence[str],
+    overview: Overview,
+    signals: StopSignals,
 ) -> list[Failure]:
     """Each row with the stages that it has left; those that failed."""
     failures = []
-    for row, stages in rows:
+    for done, (row, stages) in enumerate(rows):
         overview.begin(row.name, stages)
         started = time.monotonic()
+        signals.kept = f"{done} of {len(rows)} rows and what {row.name} has done {GOES_ON}"
         failure = _run(row, [*command(overrides), f"benchmark.row={row.number}"], overview)
         if failure is not None:
             failures.append(failure)
@@ -97,15 +103,14 @@ def _follow(stderr: IO[bytes], log: Any, overview: Overview) -> str:
 
 @contextmanager
 def _forwarded(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """SIGINT and SIGTERM reach the row, which saves its state; then the benchmark ends."""
+    """A signal reaches the row, which keeps what it has; then the benchmark ends."""
     received: list[int] = []
 
     def forward(number: int, frame: Any) -> None:
         received.append(number)
         child.send_signal(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    handlers = {number: signal.signal(number, forward) for number in numbers}
+    handlers = {number: signal.signal(number, forward) for number in STOPPING}
     try:
         yield
         child.wait()
@@ -113,8 +118,7 @@ def _forwarded(child: subprocess.Popen[bytes]) -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     if received:
-        print("\nstopped; the same command goes on from there", file=sys.stderr)
-        raise SystemExit(128 + received[0])
+        raise Stopped(received[0])
 
 
 def end_with_parent() -> None:

@@ -17,6 +17,7 @@ from modes.benchmarking.rows import JUDGE, MARK, Compose, Row, Settings, key_of
 from modes.checks import sampling
 from modes.judging.judge import open_judge
 from modes.reading import likelihood, protocol, zero_shot
+from modes.sampling.point import corrected_how, judged_how
 from training.memory import forget_peak
 
 WAITING = "its samples wait for {}, which judges them; the same command goes on"
@@ -137,7 +138,7 @@ class Work:
         algo = sample_eval.able(run.settings["algo"], self.compose)
         plan, how = sample_eval.planned(settings, run, algo, tokenizer, options)
         said = plan.protocol | (how.protocol() if plan.draws else {})
-        said |= sample_eval.corrected_how(options)
+        said |= corrected_how(options)
         said |= self._judged_how(settings, tokenizer)
         wanted = {
             "metric": "entropy" if plan.draws else "corrected_entropy",
@@ -155,7 +156,7 @@ class Work:
         key = str(settings["eval"][JUDGE]), tokenizer.digest
         if key not in self._judges:
             judge = open_judge(settings, tokenizer)
-            self._judges[key] = sample_eval.judged_how(judge, settings)
+            self._judges[key] = judged_how(judge, settings)
         return self._judges[key]
 
 

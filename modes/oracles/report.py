@@ -1,7 +1,9 @@
 """The table of mode=oracle."""
 
+import json
 import math
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -30,6 +32,16 @@ class Row(NamedTuple):
     evaluations: float
     seconds: float
     protocol: dict[str, Any]
+
+
+def recorded_row(path: Path, network: str) -> Row:
+    """The row that a record says."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    also, protocol = record["also"], dict(record["sampler"])
+    evaluations = protocol.pop("network_evaluations")
+    losses = {name: Loss(**loss) for name, loss in also["losses"].items()}
+    how = (record["algo"], protocol["predictor"], protocol["steps"], network)
+    return Row(*how, losses, also["foreign"], evaluations, also["seconds"], protocol)
 
 
 def show(rows: Sequence[Row], language: MarkovLanguage) -> None:
@@ -69,8 +81,12 @@ def columns(count: int, losses: Collection[str]) -> dict[str, str]:
 def paired(rows: Sequence[Row]) -> list[tuple[Row, Row | None]]:
     """Each row of the perfect network with that of the run for the same sampler, if there is one;
     a run has one algorithm."""
-    runs = {str(row.protocol): row for row in rows if row.network == RUN}
-    return [(row, runs.get(str(row.protocol))) for row in rows if row.network == PERFECT]
+    runs = {_how(row): row for row in rows if row.network == RUN}
+    return [(row, runs.get(_how(row))) for row in rows if row.network == PERFECT]
+
+
+def _how(row: Row) -> str:
+    return json.dumps(row.protocol, sort_keys=True)
 
 
 def difference(mine: Loss, best: Loss) -> str:

@@ -22,7 +22,8 @@ CURVES, SEQUENCES = "curves", "sequences"
 def curve_file(run: saved.Saved, folder: Path) -> str | None:
     """The learning curve up to the evaluated checkpoint, as a file in `folder`; None where the run
     has none, as runs of earlier versions."""
-    points = read_curve(run.file.parent.parent / CURVE)
+    directory = saved.run_directory(run.file)
+    points = [] if directory is None else read_curve(directory / CURVE)
     until = [one for one in points if one.step <= run.checkpoint["global_step"]]
     return attach(folder, CURVES, ".csv", as_csv(until).encode()) if until else None
 
@@ -57,6 +58,10 @@ def attach(folder: Path, kind: str, suffix: str, content: bytes) -> str:
     """Writes `content` below `folder` unless it is there; its path relative to `folder`."""
     name = f"{kind}/{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     file = folder / name
-    if not (file.is_file() and file.read_bytes() == content):
+    if file.is_file() and file.read_bytes() == content:
+        return name
+    try:
         write_atomic(file, content)
+    except OSError as error:
+        raise OSError(f"results_dir={folder}: cannot write {name}: {error.strerror}") from error
     return name

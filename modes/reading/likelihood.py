@@ -1,7 +1,10 @@
 """A run reads a text: passes over its blocks, one perplexity, one record."""
 
+import json
 import math
 import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,74 +13,126 @@ import lightning as L
 from algos.base import Algorithm
 from data.markov import MarkovLanguage
 from data.module import TokenDataModule
-from evaluation.perplexity import Likelihood, bits_per_byte, summarise
+from evaluation.perplexity import Likelihood, Pass, bits_per_byte, summarise
 from evaluation.quality import unigram_entropy
-from evaluation.records import write_record
 from evaluation.rounding import with_error
-from evaluation.validation import Validation
 from modes import build, saved
+from modes.batch_cache import BatchCache
 from modes.reading import attached, protocol
+from modes.reading.passes import PassReader
 from training.clock import trained_seconds
 from training.memory import PEAK
 from training.progress import RunProgress
+from training.signals import Stopped, StopSignals
 
 
 class Reader(NamedTuple):
-    """A trained network and what runs it over texts, one after another."""
+    """A trained network and what runs it over texts, one after another, in a command of the digest
+    `command`."""
 
     algorithm: Algorithm
     trainer: L.Trainer
-    validation: Validation
     progress: RunProgress
+    signals: StopSignals
+    command: str
+    alone: bool  # whether the command reads one text
 
 
 class Reading(NamedTuple):
-    """What came of one text."""
+    """The record of one text, and what was kept until it was written."""
 
-    likelihood: Likelihood
-    fields: dict[str, Any]  # of its record
+    fields: dict[str, Any]
     path: Path
+    cache: BatchCache
 
 
-def reader(run: saved.Saved, vocab_size: int) -> Reader:
-    validation, progress = Validation(), RunProgress("", 0)
-    trainer = build.trainer(run.settings, [validation, progress], fitting=False)
-    return Reader(saved.restore(run, vocab_size), trainer, validation, progress)
+def reader(run: saved.Saved, vocab_size: int, signals: StopSignals, command: str) -> Reader:
+    progress = RunProgress("", 0)
+    trainer = build.trainer(run.settings, [progress], fitting=False)
+    alone = run.settings["eval"]["corpora"] is None
+    return Reader(saved.restore(run, vocab_size), trainer, progress, signals, command, alone)
 
 
-def read(run: saved.Saved, data: TokenDataModule, by: Reader) -> Reading | None:
-    """Evaluates the blocks of `data` as the settings of `run` say, and writes the record; None on
-    every process but the first."""
-    started, chosen = time.monotonic(), run.settings["eval"]
-    algorithm, trainer = by.algorithm, by.trainer
+def read(
+    run: saved.Saved, data: TokenDataModule, by: Reader, show: Callable[[dict[str, Any]], None]
+) -> Reading | None:
+    """Evaluates the blocks of `data` as the settings of `run` say, shows the numbers and writes the
+    record; None on every process but the first.
+
+    What the same command recorded before it was stopped is shown again and left as it is."""
+    folder, first = Path(run.settings["results_dir"]), by.trainer.is_global_zero
+    key, setting = batch_key(run, data, by), f"results_dir={folder}"
+    cache = BatchCache(folder, key, setting, by.command, by.alone)
+    with cache.held() if first else nullcontext():
+        path = cache.recorded()
+        if path is not None:
+            if not first:
+                return None
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            show(fields)
+            return Reading(fields, path, cache)
+        reader = PassReader(by.algorithm, cache, by.signals)
+        try:
+            evaluated = evaluate(run, data, by, reader)
+            if evaluated is None:
+                return None
+            show(evaluated)
+            return Reading(evaluated, cache.record(folder, evaluated), cache)
+        except Stopped:
+            reader.keep()
+            by.signals.kept = (
+                f"{reader.ready} of {by.algorithm.evaluation_passes} passes and the batches after "
+                f"them are kept; the same command goes on"
+            )
+            raise
+
+
+def batch_key(run: saved.Saved, data: TokenDataModule, by: Reader) -> Any:
+    """All that the nats of a batch depend on, to the last bit."""
+    device = by.trainer.strategy.root_device.type
+    how = [run.settings["loader"]["eval_batch_size"], by.trainer.world_size, device]
+    settings = [run.settings["eval"]["passes"], run.settings["model"]]
+    return [run.digest, identity(run, data, by.trainer), how, settings]
+
+
+def evaluate(
+    run: saved.Saved, data: TokenDataModule, by: Reader, reader: PassReader
+) -> dict[str, Any] | None:
+    """The fields of the record, on the process that writes it."""
+    started, chosen, algorithm = time.monotonic(), run.settings["eval"], by.algorithm
     by.progress.description = f"{run.settings['algo']['name']} on {data.name}"
     algorithm.evaluation_range = chosen["times"]
-    passes = []
     algorithm.evaluation_passes = chosen["passes"] if algorithm.nll_is_bound else 1
-    for number in range(algorithm.evaluation_passes):
-        algorithm.evaluation_pass = number
-        trainer.validate(algorithm, data, verbose=False)
-        assert by.validation.result is not None
-        passes.append(by.validation.result)
-    if not trainer.is_global_zero:
+    # One process stops anywhere; several after a batch, where they agree.
+    with by.signals.deferred() if by.trainer.world_size > 1 else nullcontext():
+        numbers = range(algorithm.evaluation_passes)
+        passes = [reader.read(by.trainer, data, number) for number in numbers]
+    if not by.trainer.is_global_zero:
         return None
-    exact = not algorithm.nll_is_bound
-    likelihood = summarise(passes, exact=exact, batch=chosen["batch_mean"])
+    data.trainer = None  # of all blocks, not of those of this process
+    return fields_of(run, data, by, passes, started)
+
+
+def fields_of(
+    run: saved.Saved, data: TokenDataModule, by: Reader, passes: Sequence[Pass], started: float
+) -> dict[str, Any]:
+    """The fields of a record, with the files beside it."""
+    exact = not by.algorithm.nll_is_bound
+    likelihood = summarise(passes, exact=exact, batch=run.settings["eval"]["batch_mean"])
     folder = Path(run.settings["results_dir"])
     files = {
         "curve": attached.curve_file(run, folder),
         "sequences_file": attached.sequences_file(passes, exact, folder),
     }
-    fields = saved.evidence(run, algorithm, started, trainer.strategy.root_device)
-    fields |= identity(run, data, trainer)
-    fields |= {
+    fields = saved.evidence(run, by.algorithm, started, by.trainer.strategy.root_device)
+    fields |= identity(run, data, by.trainer)
+    return fields | {
         "value": likelihood.perplexity,
         "stderr": likelihood.perplexity_stderr,
         "count": likelihood.tokens,
         "kind": "exact" if exact else "upper bound",
         "also": also(likelihood, data, run) | {k: v for k, v in files.items() if v is not None},
     }
-    return Reading(likelihood, fields, write_record(folder, fields))
 
 
 def identity(run: saved.Saved, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
@@ -140,25 +195,27 @@ def exact_nats_per_token(data: TokenDataModule, language: MarkovLanguage) -> flo
     return nats / count
 
 
-def in_bits(bits: float, likelihood: Likelihood, sign: str) -> str:
-    """Bits per byte, with the error of the nats that they are."""
-    error = likelihood.stderr * abs(bits / likelihood.nats_per_token) if sign else None
-    return with_error(bits, error, 4, sign)
-
-
-def report(reading: Reading) -> None:
-    likelihood, values = reading.likelihood, reading.fields["also"]
-    is_bound = reading.fields["kind"] != "exact"
-    sign = "<= " if is_bound else ""
-    errors = (likelihood.perplexity_stderr, likelihood.stderr) if is_bound else (None, None)
-    ppl = with_error(likelihood.perplexity, errors[0], 4, sign)
-    print(f"perplexity {ppl} over {likelihood.tokens:,} tokens")
-    print(f"nats per token {with_error(likelihood.nats_per_token, errors[1], 5, sign)}")
-    if "bits_per_byte" in values:
-        print(f"bits per byte {in_bits(values['bits_per_byte'], likelihood, sign)}")
-    if "exact_nats_per_token" in values:
-        exact = values["exact_nats_per_token"]
-        ratio = math.exp(values["excess_nats"])
+def report(fields: dict[str, Any]) -> None:
+    """The numbers of a record on screen, rounded to their errors."""
+    also, bound = fields["also"], fields["kind"] != "exact"
+    sign = "<= " if bound else ""
+    errors = (fields["stderr"], also["nats_per_token_stderr"]) if bound else (None, None)
+    print(
+        f"perplexity {with_error(fields['value'], errors[0], 4, sign)} "
+        f"over {fields['count']:,} tokens"
+    )
+    nats = with_error(also["nats_per_token"], errors[1], 5, sign)
+    print(f"nats per token {nats}", flush=True)
+    if "bits_per_byte" in also:
+        print(f"bits per byte {in_bits(fields)}")
+    if "exact_nats_per_token" in also:
+        exact, ratio = also["exact_nats_per_token"], math.exp(also["excess_nats"])
         said = with_error(ratio, ratio * errors[1] if errors[1] else None, 4)
         print(f"the language's own perplexity here {math.exp(exact):.4f}; ratio {said}")
-    print(f"record: {reading.path}")
+
+
+def in_bits(fields: dict[str, Any]) -> str:
+    """Bits per byte, with the error of the nats that they are."""
+    also, bound = fields["also"], fields["kind"] != "exact"
+    bits, share = also["bits_per_byte"], also["nats_per_token_stderr"] / also["nats_per_token"]
+    return with_error(bits, abs(bits * share) if bound else None, 4, "<= " if bound else "")

@@ -1,6 +1,7 @@
 """Several texts in one command: a record for each, one table."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
@@ -9,6 +10,7 @@ from evaluation.rounding import with_error
 from modes import build, saved
 from modes.reading import likelihood, protocol
 from modes.reading.likelihood import Reading
+from training.signals import StopSignals
 
 ONE_TEXT = ("data", "data.name", "data.path", "data.valid_path")  # which eval.corpora says itself
 
@@ -21,7 +23,12 @@ class Text(NamedTuple):
 
 
 def run(
-    run: saved.Saved, settings: build.Settings, overrides: list[str], compose: Callable[..., Any]
+    run: saved.Saved,
+    settings: build.Settings,
+    overrides: list[str],
+    compose: Callable[..., Any],
+    signals: StopSignals,
+    command: str,
 ) -> None:
     """Every text of eval.corpora; those that cannot be had are named and set aside.
 
@@ -30,7 +37,7 @@ def run(
     chosen = [settings_of(entry, run, overrides, compose) for entry in entries(settings, overrides)]
     texts = [Text(entry, run._replace(settings=own)) for entry, own in chosen]
     tokenizer = make_tokenizer(saved.tokenizer_name(texts[0].run.settings["data"]))
-    by = likelihood.reader(texts[0].run, tokenizer.vocab_size)
+    by = likelihood.reader(texts[0].run, tokenizer.vocab_size, signals, command)
     rows: list[tuple[str, Reading]] = []
     missing: list[str] = []
     for text in texts:
@@ -42,7 +49,7 @@ def run(
             if by.trainer.is_global_zero:
                 print(f"{name}: set aside, {error}")
             continue
-        reading = likelihood.read(text.run, data, by)
+        reading = likelihood.read(text.run, data, by, partial(show, name))
         if reading is not None:
             print(f"{name}: {reading.path}")
             rows.append((name, reading))
@@ -50,7 +57,9 @@ def run(
         print("\n".join(table(rows)))
     if missing:
         names = f"{len(missing)} of {len(texts)} could not be had: {', '.join(missing)}"
-        raise ValueError(f"eval.corpora: {names}")
+        raise ValueError(f"eval.corpora: {names}")  # the others are not evaluated again
+    for _, reading in rows:
+        reading.cache.clear()
 
 
 def entries(settings: build.Settings, overrides: list[str]) -> list[str]:
@@ -92,16 +101,23 @@ def opened(run: saved.Saved) -> TokenDataModule:
     return data
 
 
+def perplexity(fields: dict[str, Any]) -> str:
+    """With its error, where it is a bound."""
+    if fields["kind"] == "exact":
+        return with_error(fields["value"], None, 4)
+    return with_error(fields["value"], fields["stderr"], 4, "<= ")
+
+
+def show(name: str, fields: dict[str, Any]) -> None:
+    print(f"{name}: perplexity {perplexity(fields)}", flush=True)
+
+
 def table(rows: list[tuple[str, Reading]]) -> list[str]:
     """Lines of text: corpus, scored tokens, perplexity with its error, bits per byte."""
     cells = [("corpus", "tokens", "perplexity", "bits per byte")]
-    for name, (found, fields, _) in rows:
-        bound = fields["kind"] != "exact"
-        sign = "<= " if bound else ""
-        bits = fields["also"].get("bits_per_byte")
-        said = "" if bits is None else likelihood.in_bits(bits, found, sign)
-        ppl = with_error(found.perplexity, found.perplexity_stderr if bound else None, 4, sign)
-        cells.append((name, f"{found.tokens:,}", ppl, said))
+    for name, (fields, _, _) in rows:
+        said = likelihood.in_bits(fields) if "bits_per_byte" in fields["also"] else ""
+        cells.append((name, f"{fields['count']:,}", perplexity(fields), said))
     widths = [max(len(row[column]) for row in cells) for column in range(4)]
     return [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells

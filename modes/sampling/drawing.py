@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
@@ -15,28 +16,34 @@ from algos.base import Algorithm
 from algos.denoising import DiffusionAlgorithm
 from diffusion.chunked import Prediction
 from diffusion.times import seed_of
-from modes.sampling.kept import Kept, Made
+from modes.batch_cache import BatchCache
+from modes.sampling.kept import Made, keep, read_kept
 from modes.sampling.plans import Batch
 from modes.sampling.texts import Correction, Text
 from samplers.self_correction import Corrected, self_correct
+from training.signals import StopSignals
 
 # (algorithm, tokens (B, L), fixed (B, L), number of the batch) -> texts (B, L)
 Begin = Callable[[Algorithm, Tensor, Tensor, int], Tensor]
 Correct = Callable[[Algorithm, Tensor, Tensor], Corrected]
+NONE = -1  # the number of no batch
 
 
 @dataclass(frozen=True)
 class Drawing:
     """Makes batch `number` of the texts, the same on whichever device: `begin` draws or takes them,
-    `correct` goes over them, `kept` remembers them."""
+    `correct` goes over them, `cache` keeps them; batch NONE is none."""
 
     batches: list[Batch]
     begin: Begin
     correct: Correct | None
     seed: int
-    kept: Kept
+    cache: BatchCache
+    made: dict[int, Made] = field(default_factory=dict)
 
     def __call__(self, algorithm: Algorithm, number: int) -> Tensor:
+        if number == NONE:
+            return torch.empty(0)
         torch.manual_seed(seed_of(self.seed, number))
         shown, began = algorithm.network_evaluations, time.monotonic()
         batch = self.batches[number]
@@ -51,7 +58,8 @@ class Drawing:
             tokens = corrected.tokens
             texts = list(map(Text, tokens.tolist(), map(Correction, *columns)))
         evaluations = algorithm.network_evaluations - shown
-        self.kept.write(number, Made(texts, evaluations, time.monotonic() - began))
+        self.made[number] = Made(texts, evaluations, time.monotonic() - began)
+        keep(self.cache, number, self.made[number])
         return tokens
 
 
@@ -70,8 +78,24 @@ def correct(algorithm: Algorithm, z: Tensor, fixed: Tensor, **settings: Any) -> 
     return self_correct(denoise, algorithm.process, z, fixed, **settings)
 
 
+class Looks(L.Callback):
+    """Ends the drawing after a batch where any process was asked to stop."""
+
+    def __init__(self, signals: StopSignals):
+        self.signals = signals
+
+    def on_predict_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        decide = trainer.strategy.reduce_boolean_decision
+        self.signals.look(lambda own: decide(own, all=False))
+
+
 def draw(
-    trainer: L.Trainer, algorithm: Algorithm, drawing: Drawing, most: int, watched: bool
+    trainer: L.Trainer,
+    algorithm: Algorithm,
+    drawing: Drawing,
+    most: int,
+    watched: bool,
+    signals: StopSignals,
 ) -> list[Made]:
     """All batches, drawn by all devices, in the order of their numbers, those of a run that was
     stopped as they are, but for the first where it is `watched`; `most` network calls a batch, for
@@ -80,20 +104,43 @@ def draw(
     def count(*_: Any) -> None:  # a value would replace the network's output
         bar.update()
 
-    done = drawing.kept.read()
+    world = trainer.world_size
+    done, total = read_kept(drawing.cache), len(drawing.batches)
     if done and trainer.is_global_zero:
-        print(f"{len(done)} of {len(drawing.batches)} batches were drawn before: going on")
-    every = range(len(drawing.batches))
-    missing = [number for number in every if number not in done or (watched and number == 0)]
-    # Every process has one at least, so that they meet; a batch drawn again comes out as it was.
-    numbers: Any = missing + (trainer.world_size - len(missing)) * [missing[-1] if missing else 0]
+        print(f"{len(done)} of {total} batches were drawn before: going on")
+    signals.kept = _kept(drawing)
+    missing = [number for number in range(total) if number not in done or (watched and not number)]
+    # As many for every process, one at least, so that they meet.
+    numbers: Any = missing + (-len(missing) % world if missing else world) * [NONE]
     algorithm.sampling = drawing
     loader: Any = DataLoader(numbers, batch_size=1)
-    total, hidden = -(-len(numbers) // trainer.world_size) * most, not trainer.is_global_zero
-    with tqdm(desc="network calls", total=total, unit="call", disable=hidden) as bar:
+    hidden = not trainer.is_global_zero
+    with (
+        tqdm(
+            desc="network calls", total=len(numbers) // world * most, unit="call", disable=hidden
+        ) as bar,
+        # One process stops anywhere; several after a batch, where they agree.
+        signals.deferred() if world > 1 else nullcontext(),
+    ):
         hook = algorithm.backbone.register_forward_hook(count)
-        trainer.predict(algorithm, loader, return_predictions=False)
-        hook.remove()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
-    return [made for _, made in sorted(drawing.kept.read().items())]
+        try:
+            trainer.predict(algorithm, loader, return_predictions=False)
+        finally:
+            hook.remove()
+            signals.kept = _kept(drawing)
+        made = done | _of_all(drawing.made, world)
+    return [made[number] for number in range(total)]
+
+
+def _kept(drawing: Drawing) -> str:
+    ready = len(list(drawing.cache.folder.glob("[0-9]*.json")))
+    return f"{ready} of {len(drawing.batches)} batches are kept; the same command goes on"
+
+
+def _of_all(own: dict[int, Made], world: int) -> dict[int, Made]:
+    """The batches of every process."""
+    if world == 1:
+        return own
+    each: list[Any] = [None] * world
+    torch.distributed.all_gather_object(each, own)
+    return {number: made for part in each for number, made in part.items()}

@@ -14,6 +14,7 @@ from modes.benchmarking.local import run_all
 from modes.benchmarking.progress import Overview
 from modes.benchmarking.rows import Row
 from tests.modes.conftest import ROOT
+from training.signals import StopSignals
 
 SAYS = """
 import sys
@@ -54,7 +55,7 @@ def test_a_row_that_fails_is_named_and_the_others_go_on(
     seen, failures = Seen(3), []
     for number, program in enumerate((FAILS, DIES, SAYS)):
         given = [(row(number, tmp_path), ["train", "ppl_eval"])]
-        failures += run_all(given, [program], seen)
+        failures += run_all(given, [program], seen, StopSignals())
     assert [str(one) for one in failures] == [
         f"failed: algo0, seed 1, ppl_eval: error: step 5: the gradient norm is nan "
         f"({tmp_path}/0/benchmark.log)",
@@ -87,9 +88,11 @@ from pathlib import Path
 from modes.benchmarking import local
 from modes.benchmarking.progress import Overview
 from modes.benchmarking.rows import Row
+from training.signals import StopSignals
 local.command = lambda given: [sys.executable, "-c", {WAITS!r}]
 row = Row(0, "ar, seed 1", [], {{"checkpointing": {{"save_dir": "run"}}}})
-local.run_all([(row, ["train"])], [], Overview(1, terminal=False))
+with StopSignals() as signals:
+    local.run_all([(row, ["train"])], [], Overview(1, terminal=False), signals)
 """
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from modes.sampling import kept
+from modes.batch_cache import BatchCache
+from modes.sampling import drawing, kept
 from tests.modes import in_process
 from tests.modes.conftest import Command
 
@@ -153,14 +154,14 @@ def test_a_run_that_was_stopped_goes_on_with_what_it_drew(
 ) -> None:
     options = ["sampling.steps=3", "sampling.num_sample_batches=4", "seed=5"]
     whole = sample("gidd", *options)
-    write = kept.Kept.write
+    keep = drawing.keep
 
-    def stopped(self: kept.Kept, number: int, made: kept.Made) -> None:
+    def stopped(cache: BatchCache, number: int, made: kept.Made) -> None:
         if number == 2:
             raise FloatingPointError("stopped")
-        write(self, number, made)
+        keep(cache, number, made)
 
-    monkeypatch.setattr(kept.Kept, "write", stopped)
+    monkeypatch.setattr(drawing, "keep", stopped)
     with pytest.raises(FloatingPointError):
         sample("gidd", *options)
     (left,) = (runs["gidd"] / "samples").glob("unfinished-*")

@@ -14,8 +14,8 @@ from hydra import initialize_config_dir
 import main
 from data.tokenizers import make_tokenizer
 from evaluation.quality import unigram_entropy
-from modes import sample_eval
 from modes.checks.settings import TEXTS
+from modes.sampling.point import CORRECTION_DEFAULTS
 from modes.sampling.texts import READERS, by_length, read_texts
 from modes.sampling.way import DEFAULTS
 from tests.modes import in_process
@@ -202,7 +202,7 @@ def test_what_is_said_twice_agrees() -> None:
     assert set(TEXTS) == set(READERS)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         sampling = main.compose([])["sampling"]
-    known = DEFAULTS | sample_eval.CORRECTION_DEFAULTS
+    known = DEFAULTS | CORRECTION_DEFAULTS
     assert {key: sampling[key] for key in known} == known
 
 

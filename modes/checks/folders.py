@@ -1,0 +1,52 @@
+"""Folders that a command is about to write into, looked at before its work; only the standard
+library."""
+
+import errno
+import uuid
+from pathlib import Path
+
+GONE = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
+
+
+def check_writable(folder: str | Path, key: str) -> None:
+    """OSError where no file can be written below `folder`, which `key` names; what the look made
+    is gone afterwards."""
+    folder = Path(folder)
+    try:
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        try:
+            _probe(folder)
+        finally:
+            _remove(missing)
+    except OSError as error:
+        raise OSError(
+            f"{key}={folder}: cannot be written ({error.strerror or error}); choose another folder"
+        ) from error
+
+
+def _probe(folder: Path) -> None:
+    """A file is made and removed; a folder that another command's look removes is made again."""
+    probe, left = folder / f".probe-{uuid.uuid4().hex}", 10
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(b"a file")
+        except FileNotFoundError:
+            left -= 1
+            if not left:
+                raise
+        else:
+            return
+        finally:
+            probe.unlink(missing_ok=True)
+
+
+def _remove(folders: list[Path]) -> None:
+    """The innermost first; one that another command uses by now stays."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            return
