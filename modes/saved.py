@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from algos.base import Algorithm
 from evaluation import records
 from modes import build
+from modes.checks.names import same_algorithm
 from training.checkpoint import (
     checkpoint_file,
     digest,
@@ -44,8 +45,9 @@ def open_run(
     for name in sorted(given & {"algo", "model", "algo.name", "model.name"}):
         group = name.removesuffix(".name")
         asked, has = settings[group]["name"], stored[group]["name"]
-        if asked != has:
-            raise ValueError(f"{group}={asked}: the run at {path} has {group}={has}")
+        if not same_algorithm(asked, has):
+            typed = [text for text in overrides if text.lstrip("+").startswith(f"{name}=")]
+            raise ValueError(f"{typed[-1]}: the run at {path} has {group}={has}")
     return Saved(checkpoint, file, mark, merged(settings, stored, given))
 
 

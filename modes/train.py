@@ -25,7 +25,7 @@ from training.progress import RunProgress
 
 # What may differ between the start of a run and its continuation: groups, and single keys.
 FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
-FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "wandb"}
+FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "tensorboard", "wandb"}
 FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
 FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
 FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done with it
