@@ -9,8 +9,6 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +24,19 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from modes.checks import keys, messages
-from modes.checks.arguments import MULTIRUN, expanded, overrides_of, own_configs, verbatim
+from modes.checks.arguments import (
+    MULTIRUN,
+    expanded,
+    flags_first,
+    overrides_of,
+    own_configs,
+    verbatim,
+)
 from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
 from modes.checks.groups import choices, is_group, schemas, tolerated
 from modes.checks.recipes import hint
+from modes.checks.root import Root
 from modes.checks.settings import check
 from modes.checks.sweeps import check_apart
 
@@ -40,49 +46,6 @@ ROOT = Path(__file__).resolve().parent
 QUIET = "ONE_LINE_ERRORS"
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and QUIET not in os.environ
 REFUSED_JOBS: list[str] = []  # of a sweep, which goes on with the next one
-
-
-class Mode(Enum):
-    """Each names a module of the room modes/, whose `run` takes the configuration as plain data."""
-
-    train = "train"
-    ppl_eval = "ppl_eval"
-    sample_eval = "sample_eval"
-    downstream = "downstream"
-    audit = "audit"
-    oracle = "oracle"
-    benchmark = "benchmark"
-    leaderboard = "leaderboard"
-
-
-@dataclass
-class Root:
-    """The top level of the configuration; the groups below it are the keyword arguments of what
-    they name."""
-
-    mode: Mode = Mode.train
-    seed: int = 1
-    results_dir: Any = "results"  # mode=leaderboard takes several
-    estimate: bool = False
-    tensorboard: bool = False
-    algo: dict[str, Any] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
-    noise: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    protocol: dict[str, Any] = field(default_factory=dict)
-    loader: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    optim: dict[str, Any] = field(default_factory=dict)
-    lr_scheduler: dict[str, Any] = field(default_factory=dict)
-    trainer: dict[str, Any] = field(default_factory=dict)
-    strategy: dict[str, Any] = field(default_factory=dict)
-    callbacks: dict[str, Any] = field(default_factory=dict)
-    checkpointing: dict[str, Any] = field(default_factory=dict)
-    eval: dict[str, Any] = field(default_factory=dict)
-    sampling: dict[str, Any] = field(default_factory=dict)
-    benchmark: dict[str, Any] = field(default_factory=dict)
-    oracle: dict[str, Any] = field(default_factory=dict)
-    wandb: dict[str, Any] = field(default_factory=dict)
 
 
 ConfigStore.instance().store(name="root", node=Root)
@@ -136,7 +99,7 @@ def check_types(
     keys.check_values_of_keys(config, defaults)
 
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="config")
+@hydra.main(version_base="1.3", config_path=str(ROOT / "configs"), config_name="config")
 def main(config: DictConfig) -> None:
     overrides = raw(HydraConfig.get().overrides.task)
     try:
@@ -167,7 +130,8 @@ def refuse(lines: Sequence[str]) -> None:
         print(f"error: {line}", file=sys.stderr)
     if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):
         sys.exit(2)
-    REFUSED_JOBS.append(shlex.join(raw(HydraConfig.get().overrides.task)))
+    task = raw(HydraConfig.get().overrides.task)
+    REFUSED_JOBS.append(shlex.join(text for text in task if text not in sys.argv))
 
 
 def explain(error: Exception, of_mode: bool = False) -> list[str]:
@@ -201,7 +165,9 @@ def wrong_keys(arguments: list[str]) -> list[str]:
     wrong = [key for key in wrong if not is_group(key) and not keys.is_known(key, defaults)]
     if "mode=benchmark" in given and wrong and all(key.startswith("algo.") for key in wrong):
         return [f"{key}: not every algorithm of benchmark.algos has this key" for key in wrong]
-    return keys.few([keys.no_such_key(key, defaults) for key in wrong if "hydra" not in key])
+    return keys.few(
+        [keys.no_such_key(key, defaults) for key in wrong if not key.startswith("hydra")]
+    )
 
 
 def prepared(arguments: list[str]) -> list[str]:
@@ -210,7 +176,7 @@ def prepared(arguments: list[str]) -> list[str]:
     if QUIET in os.environ:  # of a process that this program started: it is so already
         return arguments
     said = translate(arguments)
-    made = verbatim([tolerated(text) for text in said.arguments])
+    made = flags_first(verbatim([tolerated(text) for text in said.arguments]))
     if said.refused:
         refuse(keys.few([*said.refused, *wrong_keys(made)]))
     check_groups(made)
@@ -254,9 +220,7 @@ def command_line() -> None:
             raise
         refuse([str(error)])
     if REFUSED_JOBS:
-        print(
-            f"error: {len(REFUSED_JOBS)} jobs refused: {'; '.join(REFUSED_JOBS)}", file=sys.stderr
-        )
+        print(f"error: refused of the sweep: {'; '.join(REFUSED_JOBS)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -142,7 +142,8 @@ def trainer(
     try:
         built = L.Trainer(**options)
     except MisconfigurationException as error:
-        raise ValueError(f"trainer: {' '.join(str(error).split())}") from error
+        asked = ", ".join(f"trainer.{key}={options[key]}" for key in ("accelerator", "devices"))
+        raise ValueError(f"{asked}: {' '.join(str(error).split())}") from error
     if built.strategy.root_device.type == "cpu":
         keep_freed_memory()
     if fitting:

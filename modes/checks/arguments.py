@@ -42,9 +42,14 @@ def overrides_of(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """-m before the overrides, between which Hydra does not take it."""
+    return sorted(arguments, key=lambda text: text not in MULTIRUN)
+
+
 def own_configs(arguments: Sequence[str]) -> list[str]:
     """An override by which a composition looks into the folder of --config-dir too."""
-    for text, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for text, after in zip(arguments, [*arguments, ""][1:], strict=True):
         flag, equals, folder = text.partition("=")
         if flag in ("--config-dir", "-cd"):
             place = Path(folder if equals else after).resolve()

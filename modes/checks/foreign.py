@@ -35,8 +35,9 @@ def translate(arguments: Sequence[str]) -> Translation:
         table, ours = outcome(_key(text), _value(text), given) or (None, "")
         if table is TAKEN:
             _, _, typed = text.partition("=")
-            made.arguments.extend(ours.replace("{}", typed).split(" "))
-            made.notes.append(f"{text}: taken as {ours.replace('{}', typed)}")
+            same = [part.replace("{}", typed) for part in ours.split()]
+            made.arguments.extend(same)
+            made.notes.append(f"{text}: taken as {' '.join(same)}")
         elif table is LEFT_OUT:
             made.notes.append(f"{text}: left out, {ours}")
         elif table is REFUSED:
@@ -132,6 +133,12 @@ def _no_samples(value: str, given: Given) -> Outcome:
     return (LEFT_OUT, "mode=sample_eval alone draws") if value == "0" and not draws else None
 
 
+def _predictor(value: str, given: Given) -> Outcome:
+    """Their sampler of a window, where windows are what is asked for."""
+    windows = given.get("sampling.semi_ar") == "true" and value.startswith("ddpm")
+    return (LEFT_OUT, "the windows of sampling.predictor=semi_ar have it") if windows else None
+
+
 def _published_weights(value: str, given: Given) -> Outcome:
     if not value.startswith(HUB_RUNS):
         return None
@@ -150,6 +157,7 @@ SPECIAL: dict[str, Callable[[str, Given], Outcome]] = {
     "eval.checkpoint_path": _published_weights,
     "parameterization": _parameterization,
     "sampling.num_sample_batches": _no_samples,
+    "sampling.predictor": _predictor,
     "time_conditioning": _time_conditioning,
 }
 

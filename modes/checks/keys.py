@@ -86,8 +86,6 @@ def check_values_of_keys(settings: Settings, defaults: Settings, above: str = ""
         if key in OPEN:
             continue
         if isinstance(default, dict):
-            if not isinstance(value, dict):
-                raise ValueError(f"{key}={value!r}: must be keys, such as {_example(default, key)}")
             check_values_of_keys(value, default, f"{key}.")
         else:
             _check_type(key, value, default)
@@ -112,7 +110,3 @@ def _check_type(key: str, value: Any, default: Any) -> None:
 
 def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _example(default: Settings, key: str) -> str:
-    return f"{key}.{next(iter(default), 'KEY')}=VALUE"

@@ -25,6 +25,12 @@ def of_composition(text: str, cause: BaseException | None) -> str:
     if match := re.search(r"Could not find '([\w-]+)/(.+)'", text):
         group, value = match.groups()
         return f"{group}={value}: choose from {choices(group)}"
+    if match := re.search(
+        r"In '(.+?)': \w+ raised while composing \w+:\s+(.+?)\s+full_key: (\S+)", text
+    ):
+        file, reason, key = match.groups()
+        said = "there is no such key" if reason.startswith("Key ") else reason
+        return f"{key}: {said} ({file}.yaml)"
     if "Error merging override" in text and cause is not None:
         reason = str(cause).splitlines()[0]
         return f"{text.removeprefix('Error merging override ').strip()}: {reason}"

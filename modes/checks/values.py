@@ -3,6 +3,7 @@
 A test holds the choices against the rooms' dicts."""
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,6 +120,7 @@ BELOW_ONE = (
 
 
 LARGEST = 2**63 - 1
+DEVICES = r"auto|-1|[1-9]\d*|\d+(, *\d+)+,?"  # how many, or which
 
 
 def check_values(settings: Settings) -> None:
@@ -145,7 +147,11 @@ def check_values(settings: Settings) -> None:
         value = number(settings, key)
         if value is not None and not 0 <= value < 1:
             raise ValueError(f"{key}={value}: must be at least 0 and below 1")
-    share = lookup(settings, "algo.curriculum_share")
+    devices = lookup(settings, "trainer.devices")
+    which = isinstance(devices, list) and devices and all(type(one) is int for one in devices)
+    if not which and not re.fullmatch(DEVICES, str(devices)):
+        raise ValueError(f"trainer.devices={devices!r}: must be auto, a number or a list")
+    share = number(settings, "algo.curriculum_share")
     if share is not None and not 0 <= share <= 1:
         raise ValueError(f"algo.curriculum_share={share}: must be from 0 to 1")
     low, high = number(settings, "noise.sigma_min"), number(settings, "noise.sigma_max")
