@@ -3,85 +3,57 @@
 python main.py mode=train algo=gidd
 """
 
-import difflib
 import importlib
+import itertools
 import os
-import re
+import shlex
 import sys
-import traceback
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modes.checks.sampling import verbatim
+from modes.checks import keys, messages
+from modes.checks.arguments import (
+    MULTIRUN,
+    expanded,
+    flags_first,
+    overrides_of,
+    own_configs,
+    verbatim,
+)
+from modes.checks.failures import is_ours, leave_process_group
+from modes.checks.foreign import translate
+from modes.checks.groups import choices, is_group, schemas, tolerated
+from modes.checks.recipes import hint
+from modes.checks.root import Root
 from modes.checks.settings import check
-from modes.checks.values import lookup
+from modes.checks.sweeps import check_apart
 
 ROOT = Path(__file__).resolve().parent
 # HYDRA_FULL_ERROR=1 in the user's environment shows tracebacks; worker processes see the one set
 # below instead.
 QUIET = "ONE_LINE_ERRORS"
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and QUIET not in os.environ
-
-
-class Mode(Enum):
-    """Each names a module of the room modes/, whose `run` takes the configuration as plain data."""
-
-    train = "train"
-    ppl_eval = "ppl_eval"
-    sample_eval = "sample_eval"
-    downstream = "downstream"
-    audit = "audit"
-    oracle = "oracle"
-    benchmark = "benchmark"
-    leaderboard = "leaderboard"
-
-
-@dataclass
-class Root:
-    """The top level of the configuration; the groups below it are the keyword arguments of what
-    they name."""
-
-    mode: Mode = Mode.train
-    seed: int = 1
-    results_dir: Any = "results"  # mode=leaderboard takes several
-    estimate: bool = False
-    algo: dict[str, Any] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
-    noise: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    protocol: dict[str, Any] = field(default_factory=dict)
-    loader: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    optim: dict[str, Any] = field(default_factory=dict)
-    lr_scheduler: dict[str, Any] = field(default_factory=dict)
-    trainer: dict[str, Any] = field(default_factory=dict)
-    strategy: dict[str, Any] = field(default_factory=dict)
-    callbacks: dict[str, Any] = field(default_factory=dict)
-    checkpointing: dict[str, Any] = field(default_factory=dict)
-    eval: dict[str, Any] = field(default_factory=dict)
-    sampling: dict[str, Any] = field(default_factory=dict)
-    benchmark: dict[str, Any] = field(default_factory=dict)
-    oracle: dict[str, Any] = field(default_factory=dict)
-    wandb: dict[str, Any] = field(default_factory=dict)
+REFUSED_JOBS: list[str] = []  # of a sweep, which goes on with the next one
 
 
 ConfigStore.instance().store(name="root", node=Root)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as dicts, lists and numbers, interpolations resolved."""
-    return OmegaConf.to_container(config, resolve=True, enum_to_str=True)  # type: ignore[return-value]
+    """The configuration as dicts, lists and numbers, interpolations and home folders resolved."""
+    return expanded(OmegaConf.to_container(config, resolve=True, enum_to_str=True))  # type: ignore[arg-type]
 
 
 def raw(overrides: ListConfig) -> list[str]:
@@ -99,20 +71,12 @@ def keys_of(overrides: list[str]) -> dict[str, Any]:
     return {override.get_key_element().lstrip("+~"): override.value() for override in parsed}
 
 
-def is_group(key: str) -> bool:
-    return (ROOT / "configs" / key).is_dir()
-
-
-def choices(group: str) -> str:
-    return ", ".join(sorted(file.stem for file in (ROOT / "configs" / group).glob("*.yaml")))
-
-
 def check_groups(arguments: list[str]) -> None:
     """Refuses what is not the name of one file of a group: Hydra takes a list for all of them on
     top of each other, and null for a fault of the program."""
-    for text in arguments:
+    for text in overrides_of(arguments):
         group = text.partition("=")[0]
-        if not group or not is_group(group):
+        if not is_group(group):
             continue
         (override,) = OverridesParser.create().parse_overrides([text])
         one = override.is_sweep_override() or isinstance(override.value(), str)
@@ -120,26 +84,31 @@ def check_groups(arguments: list[str]) -> None:
             raise ConfigCompositionException(f"{text}: choose from {choices(group)}")
 
 
-def check_types(config: dict[str, Any], overrides: list[str]) -> None:
-    """Refuses an override of another type than the value that it replaces."""
-    groups = [text for text in overrides if is_group(text.partition("=")[0])]
-    defaults = compose(groups)
-    for key in keys_of(overrides):
-        old, new = lookup(defaults, key), lookup(config, key)
-        allowed = {bool: (bool,), int: (int,), float: (int, float)}.get(type(old))
-        if allowed and new is not None and type(new) not in allowed:
-            raise ValueError(
-                f"{key}={new!r}: must be of type {type(old).__name__}, such as {old!r}"
-            )
+def check_types(
+    config: dict[str, Any], overrides: list[str], chosen: Mapping[str, Any] | None = None
+) -> None:
+    """Refuses keys that the `chosen` files of the groups do not have, and values of another type
+    than theirs, whether the command line says them or a recipe."""
+    if chosen is None:
+        composed = hydra.compose("config", overrides=overrides, return_hydra_config=True)
+        chosen = composed.hydra.runtime.choices
+    defaults = compose(schemas(chosen, config))
+    wrong = [keys.no_such_key(key, defaults) for key in keys.unknown(config, defaults)]
+    if wrong:
+        raise ValueError("\n".join(keys.few(wrong)))
+    keys.check_values_of_keys(config, defaults)
 
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="config")
+@hydra.main(version_base="1.3", config_path=str(ROOT / "configs"), config_name="config")
 def main(config: DictConfig) -> None:
     overrides = raw(HydraConfig.get().overrides.task)
-    settings = plain(config)
     try:
-        check_types(settings, overrides)
-        check(settings, keys_of(overrides))
+        settings = plain(config)
+        chosen = HydraConfig.get().runtime.choices
+        check_types(settings, overrides, chosen)
+        check(settings, keys_of(overrides), chosen["algo"])
+        if chosen["experiment"] is None and (line := hint(settings)):
+            messages.note(line)
         name = "estimate" if settings["estimate"] else settings["mode"]
         mode = importlib.import_module(f"modes.{name}")
         from training.signals import StopSignals  # no refusal waits for it
@@ -149,71 +118,112 @@ def main(config: DictConfig) -> None:
     except HydraException as error:  # a mode composed what cannot be
         if TRACEBACKS:
             raise
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
+        refuse(explain(error, of_mode=True))
     except (ValueError, OSError, FloatingPointError) as error:
         if TRACEBACKS or not (isinstance(error, OSError) or is_ours(error)):
             raise  # a fault of the program; the system's own complaints speak for themselves
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        refuse(str(error).splitlines())
     finally:
         leave_process_group()
 
 
-def leave_process_group() -> None:
-    """Without it, a process of several may abort at its exit, after all its work."""
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
+def refuse(lines: Sequence[str]) -> None:
+    """Prints them and ends with status 2; one job of a sweep alone, where it is one."""
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):
+        sys.exit(2)
+    task = raw(HydraConfig.get().overrides.task)
+    REFUSED_JOBS.append(shlex.join(text for text in task if text not in sys.argv))
 
 
-def explain(error: Exception) -> str:
-    """One line for an error of composition: the key, the value, what is allowed."""
-    text = str(error)
-    if match := re.search(r"Could not find '([\w-]+)/(.+)'", text):
-        group, value = match.groups()
-        return f"{group}={value}: choose from {choices(group)}"
-    if match := re.search(r"Could not override '([\w.\-/]+)'", text):
-        key = match.group(1)
-        GlobalHydra.instance().clear()
-        with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-            node, parent = compose([a for a in sys.argv[1:] if is_group(a.partition("=")[0])]), ""
-        for part in key.split("."):
-            if not isinstance(node, dict) or part not in node:
-                break
-            node, parent = node[part], f"{parent}{part}."
-        if not isinstance(node, dict):
-            return f"{key}: not every algorithm of benchmark.algos has this key"
-        allowed = [f"{parent}{name}" for name in node]
-        close = difflib.get_close_matches(key, allowed, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        return f"{key}: there is no such key; {hint}known: {', '.join(allowed)}"
-    if "Error merging override" in text and error.__cause__ is not None:
-        reason = str(error.__cause__).splitlines()[0]
-        return f"{text.removeprefix('Error merging override ').strip()}: {reason}"
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+def explain(error: Exception, of_mode: bool = False) -> list[str]:
+    """A line for an error of composition; for wrong keys of the command line one each. `of_mode`
+    says that a mode composed it."""
+    text, key = str(error), messages.missing_key(str(error))
+    if isinstance(error, OverrideParseException):
+        return [messages.of_grammar(error.override, text)]
+    if key and of_mode:
+        return [f"{key}: not every algorithm of benchmark.algos has this key"]
+    wrong = wrong_keys(sys.argv[1:]) if key else []
+    return wrong or [messages.of_composition(text, error.__cause__)]
 
 
-def is_ours(error: BaseException) -> bool:
-    """Whether our own code raised it, as a message to the user, and not a library on our
-    account."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    path = Path(frame.filename).resolve()
-    return path.is_relative_to(ROOT) and "site-packages" not in path.parts
+def composed(arguments: list[str], overrides: list[str]) -> dict[str, Any]:
+    """What `overrides` compose to outside of `main`."""
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        return compose([*own_configs(arguments), *overrides])
+
+
+def wrong_keys(arguments: list[str]) -> list[str]:
+    """A line for every key of the command line that the chosen groups do not have."""
+    given = overrides_of(arguments)
+    groups = [text for text in given if is_group(text.partition("=")[0])]
+    try:
+        defaults = composed(arguments, groups)
+    except HydraException as error:  # of a group
+        return [messages.of_composition(str(error), error.__cause__)]
+    wrong = [text.lstrip("+~").partition("=")[0] for text in given]
+    wrong = [key for key in wrong if not is_group(key) and not keys.is_known(key, defaults)]
+    if "mode=benchmark" in given and wrong and all(key.startswith("algo.") for key in wrong):
+        return [f"{key}: not every algorithm of benchmark.algos has this key" for key in wrong]
+    return keys.few(
+        [keys.no_such_key(key, defaults) for key in wrong if not key.startswith("hydra")]
+    )
+
+
+def prepared(arguments: list[str]) -> list[str]:
+    """The command line as Hydra reads it: foreign keys as they are said here, paths quoted, a `+`
+    that is not needed taken away."""
+    if QUIET in os.environ:  # of a process that this program started: it is so already
+        return arguments
+    said = translate(arguments)
+    made = flags_first(verbatim([tolerated(text) for text in said.arguments]))
+    if said.refused:
+        refuse(keys.few([*said.refused, *wrong_keys(made)]))
+    check_groups(made)
+    check_sweep(made)
+    for line in said.notes:
+        messages.note(line)
+    return made
+
+
+def check_sweep(arguments: list[str]) -> None:
+    """Refuses a sweep of which two trainings would share a folder, before the first begins."""
+    if not any(flag in arguments for flag in MULTIRUN):
+        return
+    parsed = OverridesParser.create().parse_overrides(overrides_of(arguments))
+    if any(
+        override.is_sweep_override() and not override.is_discrete_sweep() for override in parsed
+    ):
+        return  # what it holds, Hydra finds out
+    values = [
+        [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
+        if one.is_sweep_override()
+        else [one.input_line or ""]
+        for one in parsed
+    ]
+    check_apart([(job, composed(arguments, list(job))) for job in itertools.product(*values)])
 
 
 def command_line() -> None:
     """Runs `main`; a mistake of the user ends in one line on stderr and status 2."""
-    sys.argv[1:] = verbatim(sys.argv[1:])  # a text is no grammar
-    # Without the first, Hydra prints errors itself, over several lines.
-    os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
     try:
-        check_groups(sys.argv[1:])
+        sys.argv[1:] = prepared(sys.argv[1:])
+        # Without the first, Hydra prints errors itself, over several lines.
+        os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
         main()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         if TRACEBACKS:
             raise
-        print(f"error: {explain(error)}", file=sys.stderr)
+        refuse(explain(error))
+    except ValueError as error:
+        if TRACEBACKS or not is_ours(error):
+            raise
+        refuse([str(error)])
+    if REFUSED_JOBS:
+        print(f"error: refused of the sweep: {'; '.join(REFUSED_JOBS)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -21,7 +21,8 @@ from integral.soft_embedding import soft_embedding
 class DUO(DiffusionAlgorithm):
     """The bound of uniform noise. For the first part of training its input is softmax(w / tau), w
     the Gaussian latent whose argmax is z, at noise levels between gamma_min and gamma_max only:
-    biased, of low variance. `curriculum` says how the softmax is taken:
+    biased, of low variance. The first part is `curriculum_steps`, which may be all of training, or
+    `curriculum_share` of it. `curriculum` says how the softmax is taken:
 
     "full" over the whole vocabulary, as first published; "efficient" over the true token and its k
     largest competitors, the rest in expectation (Duo++)."""
@@ -37,6 +38,7 @@ class DUO(DiffusionAlgorithm):
         gamma_min: float | None = None,
         gamma_max: float | None = None,
         curriculum_share: float = 0.5,
+        curriculum_steps: int | None = None,
         sampling_eps: float = 1e-3,
         **diffusion: Any,
     ):
@@ -48,13 +50,16 @@ class DUO(DiffusionAlgorithm):
             raise ValueError(f"algo.tau={tau}: must be positive")
         if not 0 <= curriculum_share <= 1:
             raise ValueError(f"algo.curriculum_share={curriculum_share}: from 0 to 1")
+        if curriculum_steps is not None and curriculum_steps < 0:
+            raise ValueError(f"algo.curriculum_steps={curriculum_steps}: at least 0")
         super().__init__(
             sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
         )
         self.curriculum = CURRICULA[curriculum]
         self.k, self.tau = k, tau
         self.gaussian = GaussianTime(vocab_size, gamma_min, gamma_max, ends=(0.95, 0.05))
-        self.switch_step = round(curriculum_share * max_steps)
+        share = round(curriculum_share * max_steps)
+        self.switch_step = share if curriculum_steps is None else curriculum_steps
 
     def objective(self, batch: Batch) -> Tensor:
         if self.global_step >= self.switch_step:

@@ -21,6 +21,7 @@ NOT_THE_RECIPE = {
     "sampling",
     "seed",
     "strategy",
+    "tensorboard",
     "wandb",
     "algo.corrects",
     "algo.noises",

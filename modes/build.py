@@ -1,6 +1,5 @@
 """From the configuration, as plain data, to objects."""
 
-import importlib.util
 import logging
 import os
 import warnings
@@ -13,8 +12,9 @@ import lightning as L
 import torch
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from algos import ALGORITHMS
 from algos.base import Algorithm
@@ -23,6 +23,7 @@ from data import build_data
 from data.module import TokenDataModule
 from data.order import accumulation
 from diffusion.schedule import ALPHAS
+from modes.checks.loggers import check_loggers
 from training.checkpoint import AtomicCheckpointIO
 from training.logs import RunLog
 from training.memory import keep_freed_memory
@@ -41,6 +42,14 @@ if "SLURM_JOB_ID" not in os.environ:  # a cluster's login node: nothing is wrong
 # starts them. What a trained network pays no attention to falls below 1e-38, numbers for which
 # processors are slow: a training step of GIDD took 1.7 times as long with them as with zeros.
 torch.set_flush_denormal(True)
+
+LOGGED = (
+    "train/grad_norm",
+    "train/loss",
+    "train/lr",
+    "val/nll",
+    "val/ppl",
+)  # what a callback can watch
 
 STRATEGIES: dict[str, Callable[[], Strategy | str]] = {
     "auto": lambda: "auto",
@@ -120,21 +129,25 @@ def trainer(
     options["limit_val_batches"] = 0 if fitting and options["limit_val_batches"] == 0 else None
     strategy = pick(STRATEGIES, "strategy.name", settings["strategy"]["name"])()
     check_launch(options)
-    built = L.Trainer(
-        **options,
-        strategy=strategy,
-        logger=loggers(settings) if fitting else False,
-        callbacks=[*callbacks, *users_callbacks(settings)],
-        plugins=[AtomicCheckpointIO()],
-        default_root_dir=settings["checkpointing"]["save_dir"],
-        max_epochs=-1,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=share_batches,
-        enable_model_summary=False,
-        enable_checkpointing=fitting,
-        enable_progress_bar=any(isinstance(one, ProgressBar) for one in callbacks),
-    )
+    options |= {
+        "strategy": strategy,
+        "logger": loggers(settings) if fitting else False,
+        "callbacks": [*callbacks, *users_callbacks(settings)],
+        "plugins": [AtomicCheckpointIO()],
+        "default_root_dir": settings["checkpointing"]["save_dir"],
+        "max_epochs": -1,
+        "check_val_every_n_epoch": None,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": share_batches,
+        "enable_model_summary": False,
+        "enable_checkpointing": fitting,
+        "enable_progress_bar": any(isinstance(one, ProgressBar) for one in callbacks),
+    }
+    try:
+        built = L.Trainer(**options)
+    except (MisconfigurationException, RuntimeError) as error:  # the latter of Slurm's settings
+        asked = ", ".join(f"trainer.{key}={options[key]}" for key in ("accelerator", "devices"))
+        raise ValueError(f"{asked}: {' '.join(str(error).split())}") from error
     keep_handlers(built)
     if built.strategy.root_device.type == "cpu":
         keep_freed_memory()
@@ -177,21 +190,34 @@ def users_callbacks(settings: Settings) -> list[L.Callback]:
     """Lightning's callbacks by name, with their keyword arguments."""
     known = {name: getattr(lightning_callbacks, name) for name in lightning_callbacks.__all__}
     return [
-        pick(known, "callbacks", name)(**(arguments or {}))
+        _callback(name, pick(known, "callbacks", name), arguments or {})
         for name, arguments in settings["callbacks"].items()
     ]
 
 
+def _callback(name: str, make: Callable[..., L.Callback], arguments: dict[str, Any]) -> L.Callback:
+    """ValueError for what the callback does not take, and for a quantity that nobody logs."""
+    monitor = arguments.get("monitor")
+    if monitor is not None and monitor not in LOGGED:
+        raise ValueError(f"callbacks.{name}.monitor={monitor}: choose from {', '.join(LOGGED)}")
+    if name == "StochasticWeightAveraging":
+        raise ValueError(f"callbacks.{name}: training.ema averages the weights")
+    try:
+        return make(**arguments)
+    except (TypeError, MisconfigurationException) as error:
+        raise ValueError(f"callbacks.{name}: {' '.join(str(error).split())}") from error
+
+
 def loggers(settings: Settings) -> list[Logger]:
-    """CSV always, each start of a run in its own version; Weights & Biases when asked for."""
+    """CSV always, each start of a run in its own version; TensorBoard and Weights & Biases when
+    asked for."""
+    check_loggers(settings)
     directory = Path(settings["checkpointing"]["save_dir"])
     every = settings["trainer"]["log_every_n_steps"]
     made: list[Logger] = [RunLog(directory, name="logs", flush_logs_every_n_steps=every)]
+    if settings.get("tensorboard"):
+        made.append(TensorBoardLogger(directory, name="tensorboard"))
     wandb = {key: value for key, value in settings["wandb"].items() if value is not None}
     if "project" in wandb or "name" in wandb:
-        if importlib.util.find_spec("wandb") is None:
-            raise ValueError(
-                "wandb.project: the package wandb is not installed (pip install wandb)"
-            )
         made.append(WandbLogger(save_dir=str(directory), config=settings, **wandb))
     return made

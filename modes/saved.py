@@ -12,6 +12,7 @@ from data.module import TokenDataModule
 from evaluation import records
 from modes import build
 from modes.checks.folders import check_writable
+from modes.checks.names import same_algorithm
 from training.checkpoint import (
     BEST,
     LAST,
@@ -50,8 +51,9 @@ def open_run(
     for name in sorted(given & {"algo", "model", "algo.name", "model.name"}):
         group = name.removesuffix(".name")
         asked, has = settings[group]["name"], stored[group]["name"]
-        if asked != has:
-            raise ValueError(f"{group}={asked}: the run at {path} has {group}={has}")
+        if not same_algorithm(asked, has):
+            typed = [text for text in overrides if text.lstrip("+").startswith(f"{name}=")]
+            raise ValueError(f"{typed[-1]}: the run at {path} has {group}={has}")
     return Saved(checkpoint, file, mark, merged(settings, stored, given))
 
 

@@ -29,7 +29,7 @@ from training.signals import StopSignals, is_first_process
 
 # What may differ between the start of a run and its continuation: groups, and single keys.
 FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
-FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "wandb"}
+FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "tensorboard", "wandb"}
 FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
 FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
 FREE |= {"data.verify"}

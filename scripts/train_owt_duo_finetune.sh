@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# DUO's second half as a run of its own. First: train_owt_duo.sh trainer.max_steps=500000 algo.curriculum_share=1
+# DUO's second half as a run of its own. First: train_owt_duo.sh loader.batch_size=32 trainer.max_steps=500000
 #SBATCH --job-name=train-owt-duo-finetune
 #SBATCH --nodes=1 --gpus-per-node=8 --ntasks-per-node=8 --cpus-per-task=4
 #SBATCH --requeue --signal=B:USR1@300

@@ -81,7 +81,9 @@ def accepted(overrides: list[str]) -> dict:
 
 
 def test_the_names_that_users_know_are_there() -> None:
-    known = {f"train_owt_{a}" for a in (*ALGOS, "gidd", "duo_finetune")} | {"distil_owt"}
+    known = {f"train_owt_{a}" for a in (*ALGOS, "gidd", "gidd_plus", "duo_finetune")} | {
+        "distil_owt"
+    }
     known |= {f"train_lm1b_{a}{kind}" for a in ALGOS for kind in ("", "_sentencepacking")}
     known |= {f"eval_lm1b_{a}{kind}" for a in ALGOS for kind in ("", "_sentencepacking")}
     known |= {f"train_text8_{a}" for a in ALGOS} | {"leaderboard"}

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,8 +30,6 @@ SWEPT: dict[str, tuple[type, ...]] = {  # what may differ between the points of 
     "draws": (str,),
 }
 _GAP = re.compile(r"(\\*)\[\.\.\.([0-9]{0,9})\]")
-_TEXT_ARGUMENT = re.compile(r"(\+{0,2}sampling\.(?:prompt|infill)=)(.*)", re.DOTALL)
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _SHOWN = 60  # characters of a text in a message
 
 
@@ -39,23 +37,6 @@ class Gap(NamedTuple):
     """Positions to draw between texts; `tokens` is None for a share of what is left."""
 
     tokens: int | None
-
-
-def verbatim(arguments: Sequence[str]) -> list[str]:
-    """Command line arguments in which sampling.prompt and sampling.infill are quoted for Hydra, so
-    that their commas, brackets and dollar signs are plain text; quoted and null ones stay."""
-    return [_quoted(argument) for argument in arguments]
-
-
-def _quoted(argument: str) -> str:
-    match = _TEXT_ARGUMENT.fullmatch(argument)
-    if match is None or match[2] == "null" or _QUOTED.fullmatch(match[2]):
-        return argument
-    # OmegaConf reads \${ as a dollar sign, Hydra \" as a quote; a backslash counts before those.
-    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", match[2])
-    text = re.sub(r'(\\*)"', r'\1\1\\"', text)
-    text = re.sub(r"(\\+)\Z", r"\1\1", text)
-    return f'{match[1]}"{text}"'
 
 
 def check_tasks_early(options: dict[str, Any]) -> None:

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from modes.checks.drawing import check_sampling
+from modes.checks.loggers import check_loggers
+from modes.checks.names import same_algorithm
 from modes.checks.oracle import check_oracle
 from modes.checks.sampling import check_plotting, check_tasks_early, points
-from modes.checks.values import check_values
+from modes.checks.values import check_values, number
 
 Settings = dict[str, Any]
 
 OF_A_RUN = ("ppl_eval", "sample_eval", "downstream")
 HUB_NAME = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
-TAUGHT = ("duo_distill", "distillation")  # what begins with the run of a teacher
+TAUGHT = "duo_distill"  # what begins with the run of a teacher
 TEXTS = (".json", ".jsonl", ".txt")
 OF_DRAWING = (  # what plays no part where texts come from a file
     "sampling.predictor",
@@ -43,14 +45,18 @@ OF_DRAWING = (  # what plays no part where texts come from a file
 )
 
 
-def check(settings: Settings, given: Collection[str]) -> None:
-    """ValueError naming the key, the value and what is allowed; `given` are the overridden keys."""
+def check(settings: Settings, given: Collection[str], typed: str | None = None) -> None:
+    """ValueError naming the key, the value and what is allowed; `given` are the overridden keys,
+    `typed` is the name by which the user called the algorithm."""
     check_values(settings)
+    if typed is not None:
+        settings = settings | {"algo": settings["algo"] | {"name": typed}}
     check_pairs(settings, given)
-    check_training(settings)
+    check_training(settings, given)
     check_judge(settings)
     if settings["mode"] == "train" and not settings["estimate"]:
         starts_from(settings)
+        check_loggers(settings)
     if settings["mode"] == "oracle" and not settings["eval"]["checkpoint_path"]:
         check_oracle(settings)  # with a run it is the run's data that count
     if settings["sampling"]["sweep"]:
@@ -96,13 +102,19 @@ def check_pairs(settings: Settings, given: Collection[str]) -> None:
         )
 
 
-def check_training(settings: Settings) -> None:
+def check_training(settings: Settings, given: Collection[str]) -> None:
     """What an algorithm needs or cannot use in training."""
     algo, training = settings["algo"], settings["training"]
-    low, high = algo.get("gamma_min"), algo.get("gamma_max")
+    low, high = number(settings, "algo.gamma_min"), number(settings, "algo.gamma_max")
     for key, gamma in (("algo.gamma_min", low), ("algo.gamma_max", high)):
         if gamma is not None and abs(gamma) > 8:
             raise ValueError(f"{key}={gamma}: must be from -8 to 8")
+    steps, share = algo.get("curriculum_steps"), algo.get("curriculum_share")
+    if steps is not None and "algo.curriculum_share" in given:
+        raise ValueError(
+            f"algo.curriculum_share={share}: algo.curriculum_steps={steps} says the step of the "
+            f"switch already; algo.curriculum_steps=null leaves it to the share"
+        )
     if low is not None and high is not None and low >= high:
         raise ValueError(f"algo.gamma_min={low}: must be below algo.gamma_max={high}")
     if "T" in algo and training["sampling_eps"] is not None:
@@ -116,7 +128,7 @@ def check_training(settings: Settings) -> None:
     if settings["mode"] == "benchmark" and not isinstance(rows, list):
         raise ValueError(f"benchmark.algos={rows}: must be a list, such as [ar,mdlm]")
     for name in {"train": [algo["name"]], "benchmark": rows}.get(settings["mode"], []):
-        if name in TAUGHT and not training["finetune_path"]:
+        if same_algorithm(name, TAUGHT) and not training["finetune_path"]:
             raise ValueError(
                 f"training.finetune_path: algo={name} needs the run of its teacher, "
                 f"such as one of algo=duo"

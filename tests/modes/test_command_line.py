@@ -92,7 +92,7 @@ REFUSED = {
     "strategy.name=x": "strategy.name='x': choose from auto, ddp",
     "training.ema=1.5": "training.ema=1.5: must be at least 0 and below 1",
     "training.sampling_eps=1.0": "training.sampling_eps=1.0: must be",
-    "trainer.max_steps=[": "no viable alternative at input '['",
+    "trainer.max_steps=[": "trainer.max_steps=[: cannot be read (no viable alternative at input",
 }
 
 

@@ -2,9 +2,12 @@
 
 import inspect
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hydra import initialize_config_dir
+from lightning.fabric.connector import _PRECISION_INPUT_STR, _PRECISION_INPUT_STR_ALIAS
+from lightning.pytorch.accelerators import AcceleratorRegistry
 
 import main
 from algos import ALGORITHMS
@@ -98,13 +101,22 @@ def test_early_choices_are_those_of_the_rooms() -> None:
         "sampling.draws": ["exact", "gumbel32"],
         "sampling.grid": GRIDS.keys() - {"linear-constant-linear"},  # a profile of kappa has it
         "sampling.kappa": [*PRESETS, *RULES],
+        "trainer.accelerator": ["auto", *AcceleratorRegistry.available_accelerators(), "gpu"],
+        "trainer.precision": {
+            name
+            for names in (_PRECISION_INPUT_STR, _PRECISION_INPUT_STR_ALIAS)
+            for name in get_args(names)
+            if not name.startswith("transformer-engine")  # layers of another library
+        },
         "eval.downstream_score": SCORES,
         "eval.quality_protocol": PROTOCOLS,
     }
     assert {key: sorted(known) for key, known in rooms.items()} == {
         key: sorted(known) for key, known in CHOICES.items()
     }
-    composed = [compose("mode=ppl_eval", "eval.checkpoint_path=x", f"algo={a}") for a in ALGORITHMS]
+    any_run = ("mode=ppl_eval", "eval.checkpoint_path=x")
+    composed = [compose(*any_run, f"algo={name}") for name in ALGORITHMS]
+    composed.append(compose(*any_run, "noise=geometric"))
     for key in (*CHOICES, *AT_LEAST, *ABOVE_ZERO, *BELOW_ONE):
         assert any(has(settings, key) for settings in composed), key
 

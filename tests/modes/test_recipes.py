@@ -5,6 +5,9 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
+from backbones import DiT
+from modes.build import algorithm
+from modes.checks.recipes import hint, recipe_of
 from modes.checks.settings import check
 from modes.checks.values import lookup
 
@@ -64,7 +67,7 @@ OWN = {
         "noise.name": "log-linear",
         "algo.curriculum": "full",
         "algo.tau": 1e-3,
-        "algo.curriculum_share": 0.5,
+        "algo.curriculum_steps": MILLION // 2,
     },
 }
 GAMMA = {"owt": (-3.55, -1.85), "lm1b": (-3.5, -1.75), "lm1b-wrap": (-3.5, -1.75)}
@@ -121,8 +124,11 @@ def table() -> dict[str, dict[str, object]]:
         own = GIDD | {"algo.name": "gidd", "algo.p_uniform": share}
         rows[f"gidd_small_pu{share}"] = own
         rows[f"gidd_base_pu{share}"] = own | {"model.name": "base", "model.hidden_size": 1024}
-        plus = {"optim.weight_decay": 0.02, "trainer.max_steps": MILLION}
-        rows[f"gidd_small_pu{share}_262B"] = own | plus
+        rows[f"gidd_tiny_pu{share}"] = own | {"model.name": "tiny", "model.n_blocks": 8}
+        plus = {"optim.weight_decay": 0.02}
+        for size in ("small", "base"):
+            rows[f"gidd_{size}_pu{share}_plus"] = rows[f"gidd_{size}_pu{share}"] | plus
+        rows[f"gidd_small_pu{share}_262B"] = own | plus | {"trainer.max_steps": MILLION}
     return rows
 
 
@@ -166,3 +172,44 @@ def test_a_recipe_yields_to_the_command_line() -> None:
     assert settings["model"]["n_blocks"] == 8
     assert settings["data"]["name"] == "wikitext2"
     assert (settings["optim"]["lr"], settings["trainer"]["max_steps"]) == (1e-4, 10)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if name.endswith("_duo")])
+def test_a_shorter_run_keeps_the_step_of_the_published_switch(name: str) -> None:
+    """DUO's first stage is 500,000 steps of curriculum, not half of what is asked for."""
+    settings = composed(f"experiment={name}", "loader.batch_size=32", "trainer.max_steps=500000")
+    settings["model"] |= {"hidden_size": 8, "cond_dim": 8, "n_blocks": 1, "n_heads": 1}
+    made = algorithm(settings, vocab_size=5)
+    assert made.switch_step == settings["trainer"]["max_steps"] == 500_000
+
+
+def test_a_share_beside_the_step_of_a_recipe_is_refused() -> None:
+    given = ["experiment=owt_duo", "algo.curriculum_share=1"]
+    with pytest.raises(ValueError, match=r"curriculum_share=1: algo.curriculum_steps=500000 says"):
+        check(composed(*given), main.keys_of(given))
+    given.append("algo.curriculum_steps=null")
+    check(composed(*given), main.keys_of(given))
+
+
+def test_tiny_has_the_published_number_of_parameters() -> None:
+    """28.4M without embeddings: 8 blocks, not the 6 of the paper's table."""
+    network = {k: v for k, v in composed("model=tiny")["model"].items() if k != "name"}
+    blocks = DiT(vocab_size=8, causal=False, outputs=8, **network).blocks
+    assert sum(p.numel() for p in blocks.parameters()) == pytest.approx(28.4e6, abs=0.05e6)
+
+
+def test_a_training_without_its_recipe_is_told_of_it() -> None:
+    for name in TABLE:
+        if name.endswith(("_plus", "_262B", "_finetune")):
+            continue  # the same network, text and algorithm as another
+        settings = composed(f"experiment={name}")
+        same = [f"model={settings['model']['name']}", f"data={settings['data']['name']}"]
+        same.append(f"algo={settings['algo']['name']}")
+        if settings["algo"]["name"] == "gidd":
+            same.append(f"algo.p_uniform={settings['algo']['p_uniform']}")
+        assert recipe_of(composed(*same)) == name
+        assert f"experiment={name} is the published recipe" in (hint(composed(*same)) or "")
+    assert hint(composed()) is None
+    assert hint(composed("model=small", "data=wikitext2")) is None
+    assert hint(composed("model=nano", "data=openwebtext-split")) is None
+    assert hint(composed("mode=ppl_eval", "model=small", "data=text8")) is None

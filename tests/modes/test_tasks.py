@@ -11,7 +11,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from data.tokenizers import Tokenizer, make_tokenizer
-from modes.checks.sampling import check_tasks_early, verbatim
+from modes.checks.arguments import verbatim
+from modes.checks.sampling import check_tasks_early
 from modes.sampling.tasks import Task, read_tasks
 
 TOKENIZERS = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"

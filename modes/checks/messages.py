@@ -1,0 +1,50 @@
+"""Lines for what Hydra refuses, and notes; only the standard library."""
+
+import os
+import re
+import shlex
+import sys
+
+from modes.checks.groups import choices
+
+
+def note(line: str) -> None:
+    """One line on stderr, by the first of several processes."""
+    if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        print(f"note: {line}", file=sys.stderr)
+
+
+def missing_key(text: str) -> str | None:
+    """The key of an error of composition that says that there is no such key."""
+    match = re.search(r"Could not (?:override|append to config|delete)[^']*'([\w.\-/]+)'", text)
+    return match and match[1]
+
+
+def of_composition(text: str, cause: BaseException | None) -> str:
+    """One line: the key, the value, what is allowed."""
+    if match := re.search(r"Could not find '([\w-]+)/(.+)'", text):
+        group, value = match.groups()
+        return f"{group}={value}: choose from {choices(group)}"
+    if match := re.search(
+        r"In '(.+?)': \w+ raised while composing \w+:\s+(.+?)\s+full_key: (\S+)", text
+    ):
+        file, reason, key = match.groups()
+        said = "there is no such key" if reason.startswith("Key ") else reason
+        return f"{key}: {said} ({file}.yaml)"
+    if "Error merging override" in text and cause is not None:
+        reason = str(cause).splitlines()[0]
+        return f"{text.removeprefix('Error merging override ').strip()}: {reason}"
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def of_grammar(override: str, reason: str) -> str:
+    """A value that Hydra's grammar cannot read, and how it is a text."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"{override}: KEY=VALUE is needed"
+    quoted = value.replace('"', r"\"")
+    said = reason.strip().splitlines()[0].partition("See https")[0].strip()
+    why = f" ({said})" if said and "Exception" not in said else ""
+    return f"{override}: cannot be read{why}; in quotes it is a text: " + shlex.quote(
+        f'{key}="{quoted}"'
+    )

@@ -1,0 +1,115 @@
+"""Single values that cannot be meant, and loggers that cannot begin."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hydra import initialize_config_dir
+
+import main
+from modes.checks.settings import check
+from modes.checks.values import ABOVE_ZERO, AT_LEAST, BELOW_ONE, check_values, leaves
+
+
+def settings(*overrides: str) -> dict:
+    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
+        return main.compose(list(overrides))
+
+
+NUMBERS = sorted(
+    key
+    for key, value in leaves(settings("noise=geometric"))
+    if isinstance(value, int | float) and not isinstance(value, bool)
+)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**30])
+def test_no_number_of_the_configuration_may_be_without_end(value: float) -> None:
+    made = settings("noise=geometric")
+    for key in NUMBERS:
+        *groups, name = key.split(".")
+        node = made
+        for group in groups:
+            node = node[group]
+        usual, node[name] = node[name], value
+        with pytest.raises(ValueError, match=f"^{key}="):
+            check_values(made)
+        node[name] = usual
+    check_values(made)
+
+
+@pytest.mark.parametrize("key", [*AT_LEAST, *ABOVE_ZERO, *BELOW_ONE])
+def test_a_text_where_a_number_is_meant_is_one_line(key: str) -> None:
+    group, _, name = key.rpartition(".")
+    made = settings()
+    (made[group] if group else made)[name] = "abc"
+    with pytest.raises(ValueError, match=rf"{key}='abc': must be a number"):
+        check(made, set())
+
+
+REFUSED = {
+    "trainer.gradient_clip_val=0": "trainer.gradient_clip_val=0: must be positive",
+    "trainer.gradient_clip_val=-1": "trainer.gradient_clip_val=-1: must be positive",
+    "optim.eps=0": "optim.eps=0: must be positive",
+    "optim.beta1=1": "optim.beta1=1: must be at least 0 and below 1",
+    "optim.weight_decay=-1": "optim.weight_decay=-1: must be at least 0",
+    "noise.eps=0": "noise.eps=0: must be positive",
+    "noise.eps=1": "noise.eps=1: must be at least 0 and below 1",
+    "noise=geometric noise.sigma_min=30": "noise.sigma_min=30: must be below noise.sigma_max",
+    "trainer.val_check_interval=0": "trainer.val_check_interval=0: must be at least 1",
+    "trainer.limit_val_batches=-1": "trainer.limit_val_batches=-1: must be at least 0",
+    "trainer.precision=8": "trainer.precision=8: choose from 16, ",
+    "trainer.accelerator=x": "trainer.accelerator='x': choose from auto, cpu",
+    "trainer.devices=0": "trainer.devices=0: must be auto, a number or a list",
+    "trainer.devices=x": "trainer.devices='x': must be auto",
+    "trainer.devices=1.5": "trainer.devices=1.5: must be auto",
+    "sampling.top_k=abc": "sampling.top_k='abc': must be a number",
+    "algo=duo algo.gamma_min=abc": "algo.gamma_min='abc': must be a number",
+    "algo=duo algo.curriculum_steps=-1": "algo.curriculum_steps=-1: must be at least 0",
+    "algo=duo algo.curriculum_steps=3 algo.curriculum_share=1": (
+        "algo.curriculum_share=1: algo.curriculum_steps=3 says"
+    ),
+    "wandb.project=x": "wandb.project=x: no login to Weights & Biases here",
+    "tensorboard=true": "tensorboard=true: the package tensorboard is not installed",
+}
+
+
+@pytest.mark.parametrize("typed", REFUSED)
+def test_a_value_that_cannot_be_meant_is_refused(
+    typed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr("modes.checks.loggers.importlib.util.find_spec", installed)
+    given = typed.split()
+    with pytest.raises(ValueError) as caught:
+        check(settings(*given), main.keys_of(given))
+    assert str(caught.value).startswith(REFUSED[typed])
+
+
+def installed(name: str) -> object | None:
+    return None if name == "tensorboard" else object()
+
+
+@pytest.mark.parametrize("devices", ["auto", -1, 2, "2", "0,1", [0, 1]])
+def test_devices_as_lightning_takes_them(devices: object) -> None:
+    made = settings()
+    made["trainer"]["devices"] = devices
+    check(made, set())
+
+
+@pytest.mark.parametrize("way", ["key", "netrc", "offline", "mode"])
+def test_a_login_is_a_key_a_netrc_or_none_needed(
+    way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("modes.checks.loggers.importlib.util.find_spec", installed)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    if way == "netrc":
+        (tmp_path / "netrc").write_text("machine api.wandb.ai\n  login user\n  password x\n")
+    elif way != "offline":
+        monkeypatch.setenv(*{"key": ("WANDB_API_KEY", "x"), "mode": ("WANDB_MODE", "offline")}[way])
+    made = settings("wandb.name=x", f"wandb.offline={'true' if way == 'offline' else 'false'}")
+    check(made, set())
