@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from evaluation.paired import estimate, lead
+from storage import write_atomic
 
 MAIN = ("acc", "exact_match", "perplexity", "word_perplexity")
 PERPLEXITIES = ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte")
@@ -72,11 +72,8 @@ def write_answers(
     content = "".join(f"{line}\n" for line in lines)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     mark = hashlib.sha256(content.encode()).hexdigest()[:8]
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{stamp}-{name}-{mark}.jsonl"
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(content, encoding="utf-8")
-    beside.replace(file)
+    write_atomic(file, content)
     return file
 
 
