@@ -26,6 +26,7 @@ from diffusion.schedule import ALPHAS
 from training.checkpoint import AtomicCheckpointIO
 from training.memory import keep_freed_memory
 from training.optim import SCHEDULES, adamw
+from training.wandb_run import continued
 
 Settings = dict[str, Any]
 
@@ -168,5 +169,6 @@ def loggers(settings: Settings) -> list[Logger]:
             raise ValueError(
                 "wandb.project: the package wandb is not installed (pip install wandb)"
             )
-        made.append(WandbLogger(save_dir=str(directory), config=settings, **wandb))
+        same = continued(directory, wandb["offline"])
+        made.append(WandbLogger(save_dir=str(directory), config=settings, **wandb, **same))
     return made
