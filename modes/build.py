@@ -12,6 +12,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch import callbacks as lightning_callbacks
+from lightning.pytorch.accelerators import MPSAccelerator
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -111,6 +112,7 @@ def trainer(
     `share_batches` lets it deal out the batches of a plain loader; a data module does so itself.
     """
     options = dict(settings["trainer"])
+    options["accelerator"] = accelerator(options["accelerator"])
     if options["precision"] is None:
         gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
         options["precision"] = "bf16-mixed" if gpu else "32-true"
@@ -138,6 +140,18 @@ def trainer(
         built.accumulate_grad_batches = passes(settings, built.world_size)
         built.val_check_interval *= built.accumulate_grad_batches
     return built
+
+
+def accelerator(named: str) -> str:
+    """The accelerator of that name, where `auto` leaves out Apple's GPUs: bounds and draws are in
+    float64, which they lack."""
+    on_apple = MPSAccelerator.is_available()
+    if named == "mps" or (named == "gpu" and on_apple):
+        raise ValueError(
+            f"trainer.accelerator={named}: Apple's GPUs have no float64, which bounds and draws "
+            f"are in; choose cpu"
+        )
+    return "cpu" if named == "auto" and on_apple else named
 
 
 def passes(settings: Settings, devices: int) -> int:
