@@ -25,6 +25,10 @@ class Algorithm(L.LightningModule):
     nll_is_bound: bool
     scores_first = True  # whether the first position of a block is predicted at all
     outputs_mask = False  # whether the network's outputs are N + 1, the mask among them
+    # What a training step costs beyond one pass over the noised texts: the share of texts that the
+    # network sees once more without noise, and whether another network sees them all.
+    clean_share = 0.0
+    has_teacher = False
 
     def __init__(
         self,

@@ -46,6 +46,7 @@ class D3PM(DiffusionAlgorithm):
         processes |= {"process": exact, "training_process": exact}
         super().__init__(steps=T, **processes, **diffusion)
         self.reconstruct_one_in = reconstruct_one_in
+        self.clean_share = 1 / reconstruct_one_in
 
     def objective(self, batch: Batch) -> Tensor:
         return self.terms(batch, self.training_noise(batch), self.reconstruct_one_in)

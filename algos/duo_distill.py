@@ -30,6 +30,8 @@ class DUODistill(DiffusionAlgorithm):
     The teacher is kept in eval mode and out of the modules: it has no gradients, no average and no
     part in the weights of a checkpoint."""
 
+    has_teacher = True
+
     def __init__(
         self,
         alpha: Alpha,

@@ -11,6 +11,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch import callbacks as lightning_callbacks
+from lightning.pytorch.accelerators import MPSAccelerator
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -29,6 +30,7 @@ from training.logs import RunLog
 from training.memory import keep_freed_memory
 from training.optim import SCHEDULES, adamw
 from training.signals import keep_handlers
+from training.wandb_run import continued
 
 Settings = dict[str, Any]
 
@@ -122,6 +124,7 @@ def trainer(
     `share_batches` lets it deal out the batches of a plain loader; a data module does so itself.
     """
     options = dict(settings["trainer"])
+    options["accelerator"] = accelerator(options["accelerator"])
     if options["precision"] is None:
         gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
         options["precision"] = "bf16-mixed" if gpu else "32-true"
@@ -177,6 +180,18 @@ def check_launch(options: dict[str, Any]) -> None:
             )
 
 
+def accelerator(named: str) -> str:
+    """The accelerator of that name, where `auto` leaves out Apple's GPUs: bounds and draws are in
+    float64, which they lack."""
+    on_apple = MPSAccelerator.is_available()
+    if named == "mps" or (named == "gpu" and on_apple):
+        raise ValueError(
+            f"trainer.accelerator={named}: Apple's GPUs have no float64, which bounds and draws "
+            f"are in; choose cpu"
+        )
+    return "cpu" if named == "auto" and on_apple else named
+
+
 def passes(settings: Settings, devices: int) -> int:
     """Forward and backward passes per optimizer step and device."""
     loader = settings["loader"]
@@ -219,5 +234,6 @@ def loggers(settings: Settings) -> list[Logger]:
         made.append(TensorBoardLogger(directory, name="tensorboard"))
     wandb = {key: value for key, value in settings["wandb"].items() if value is not None}
     if "project" in wandb or "name" in wandb:
-        made.append(WandbLogger(save_dir=str(directory), config=settings, **wandb))
+        same = continued(directory, wandb["offline"])
+        made.append(WandbLogger(save_dir=str(directory), config=settings, **wandb, **same))
     return made

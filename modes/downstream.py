@@ -62,7 +62,8 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     check_writable(settings["results_dir"], "results_dir")
     check_tasks(options)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of what its own tasks say
-    tasks = load_tasks(options["tasks"], options["tasks_path"], options["num_fewshot"])
+    trusted = options["trust_tasks"]
+    tasks = load_tasks(options["tasks"], options["tasks_path"], options["num_fewshot"], trusted)
     check_score(options["downstream_score"], tasks)
     run = saved.open_run(settings, overrides)
     saved.check_output(run)
@@ -133,7 +134,9 @@ def evaluate(
     in closed form."""
     from lm_eval.evaluator import evaluate as harness
 
-    with trainer.precision_plugin.forward_context():
+    from modes.questions.trust import rendering
+
+    with trainer.precision_plugin.forward_context(), rendering("eval.tasks"):
         found: Any = harness(lm=adapter, task_dict={"tasks": tasks}, limit=limit, bootstrap_iters=0)
     results = []
     for name, task in tasks.items():

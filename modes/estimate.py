@@ -2,10 +2,14 @@
 batch that fits; nothing is loaded, nothing is trained."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import torch
 
+from algos import ALGORITHMS
+from algos.base import Algorithm
+from algos.denoising import DiffusionAlgorithm
 from backbones.cost import (
     Parts,
     Sizes,
@@ -19,7 +23,7 @@ from backbones.cost import (
     text_bytes,
     training_flops,
 )
-from diffusion.schedule import ALPHAS
+from modes import build
 
 Settings = dict[str, Any]
 
@@ -28,6 +32,15 @@ VOCABULARIES = {"gpt2": 50257, "bert-base-uncased": 30521, "bytes": 257, "text8"
 LOW = {"bf16-mixed": 2, "16-mixed": 2, "32-true": 4}  # bytes of a number within the blocks
 CARDS = (24, 40, 80)  # 10^9 bytes; a card of that name has 7 % more, left to CUDA
 COLUMNS = 26
+LEAST = {
+    "hidden_size": 2,
+    "n_blocks": 1,
+    "n_heads": 1,
+    "cond_dim": 2,
+    "length": 2,
+    "attention": "sdpa",
+    "compile": False,
+}
 
 
 def run(settings: Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
@@ -104,7 +117,7 @@ def step_of(settings: Settings) -> Step:
     size = vocabulary(settings["data"])
     sizes = Sizes(
         vocab_size=size,
-        outputs=size + (algo == "d3pm"),  # which predicts the mask as well
+        outputs=size + build.pick(ALGORITHMS, "algo.name", algo).outputs_mask,
         causal=algo == "ar",
         **{key: model[key] for key in Sizes._fields if key in model},
     )
@@ -112,7 +125,7 @@ def step_of(settings: Settings) -> Step:
     if named not in LOW:
         raise ValueError(f"trainer.precision={named!r}: estimate=true knows {', '.join(LOW)}")
     averaged = bool(settings["training"]["ema"])
-    return Step(sizes, work_of(settings), LOW[named], averaged, "cpu" if cpu else "cuda")
+    return Step(sizes, work_of(settings, size), LOW[named], averaged, "cpu" if cpu else "cuda")
 
 
 def precision(settings: Settings) -> str:
@@ -133,50 +146,21 @@ def vocabulary(data: Settings) -> int:
     return make_tokenizer(name).vocab_size
 
 
-def everywhere(settings: Settings) -> Work:
-    return Work()
+def work_of(settings: Settings, size: int) -> Work:
+    """What a training step of the algorithm does with a text, as the algorithm itself says it, made
+    with a network of next to nothing. DUO's soft inputs, which are sums of a few embeddings or of
+    all, are left out."""
+    small = deepcopy(settings)
+    small["model"] |= LEAST
+    algorithm = build.algorithm(small, size)
+    again = algorithm.clean_share
+    return Work(1 + again, head=scored(algorithm) + again, teacher=algorithm.has_teacher)
 
 
-def at_masks(settings: Settings) -> Work:
-    return Work(head=masked(settings))
-
-
-def d3pm(settings: Settings) -> Work:
-    """Some texts once more, clean, for the reconstruction."""
-    again = 1 / settings["algo"]["reconstruct_one_in"]
-    return Work(texts=1 + again, head=masked(settings) + again)
-
-
-def gidd(settings: Settings) -> Work:
-    return Work(head=1.0 if settings["algo"]["p_uniform"] else 0.5)  # E[t]
-
-
-def distillation(settings: Settings) -> Work:
-    return Work(teacher=True)
-
-
-WORK: dict[str, Callable[[Settings], Work]] = {
-    "ar": everywhere,
-    "mdlm": at_masks,
-    "d3pm": d3pm,
-    "sedd": at_masks,
-    "sedd_uniform": everywhere,
-    "udlm": everywhere,
-    "duo": everywhere,
-    "duo_distill": distillation,
-    "gidd": gidd,
-}
-
-
-def work_of(settings: Settings) -> Work:
-    """What a training step of the algorithm does with a text. DUO's soft inputs, which are sums of
-    a few embeddings or of all, are left out."""
-    return WORK[settings["algo"]["name"]](settings)
-
-
-def masked(settings: Settings) -> float:
-    """The share of a text that is masked, over all times: only that goes through the head."""
-    noise = dict(settings["noise"])
-    alpha = ALPHAS[noise.pop("name")]
+def scored(algorithm: Algorithm) -> float:
+    """The share of a noised text that goes through the head, over all times: masks alone where no
+    other noise is."""
+    if not isinstance(algorithm, DiffusionAlgorithm) or algorithm.training_process.has_noise:
+        return 1.0
     times = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
-    return float(1 - alpha(times, **noise).mean())
+    return float(algorithm.training_process.schedule(times).mask.mean())

@@ -2,7 +2,9 @@
 file."""
 
 import difflib
+import importlib.metadata
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,52 +31,96 @@ LAST_WORD_TASK: dict[str, Any] = {
 def check_tasks(options: dict[str, Any]) -> None:
     """ValueError in one line where lm-eval is not installed, and for settings that make no
     sense."""
+    remedy = f"pip install lm-eval=={VERSION}"
     if importlib.util.find_spec("lm_eval") is None:
+        raise ValueError(f"mode=downstream: lm-eval is not installed; {remedy}")
+    installed = importlib.metadata.version("lm_eval")
+    if installed != VERSION:  # records say the version, and tasks differ from one to the next
+        raise ValueError(f"mode=downstream: lm-eval {installed} is installed; {remedy}")
+    asked = options["tasks"]
+    if not isinstance(asked, list) or not asked or not all(isinstance(one, str) for one in asked):
         raise ValueError(
-            f"mode=downstream: lm-eval is not installed; pip install lm-eval=={VERSION}"
-        )
-    if not options["tasks"] or isinstance(options["tasks"], str):
-        raise ValueError(
-            f"eval.tasks={options['tasks']}: a list of lm-eval's tasks is needed, such as "
-            f"[arc_easy,hellaswag]"
+            f"eval.tasks={asked}: a list of lm-eval's tasks is needed, such as [arc_easy,hellaswag]"
         )
     if options["limit"] is not None and options["limit"] < 1:
         raise ValueError(f"eval.limit={options['limit']}: must be at least 1 question a task")
 
 
-def load_tasks(names: list[str], path: str | None, fewshot: int | None) -> dict[str, Any]:
+def load_tasks(
+    names: list[str], path: str | None, fewshot: int | None, trusted: bool = False
+) -> dict[str, Any]:
     """lm-eval's tasks under the given names, tags and groups, their data read.
 
     `path` is a folder of task files, or a file of texts for the task lambada_local; `fewshot` is
-    the number of examples in front of a question, None for the task's own. ValueError for a name
-    that is not known and for data that cannot be read, OSError for a path that is not there."""
-    from lm_eval.tasks import TaskManager
+    the number of examples in front of a question, None for the task's own. Nothing of the folder
+    is run unless it is `trusted`. ValueError for a name that is not known, for data that cannot be
+    read and for files that ask for code, OSError for a path that is not there."""
+    from modes.questions.trust import render_in_sandbox
 
     place = None if path is None else Path(path).expanduser()
     if place is not None and not place.exists():
         raise FileNotFoundError(f"eval.tasks_path={path}: there is no such file or folder")
     folder = place if place is not None and place.is_dir() else None
-    others = [name for name in names if name != LAST_WORD]
-    # Its own tasks take it a quarter of a minute to list.
-    manager = TaskManager(include_path=folder, include_defaults=False)
-    if not set(others) <= set(manager.all_tasks):
-        manager = TaskManager(include_path=folder)
-    for name in others:
-        if name not in manager.all_tasks:
-            raise ValueError(unknown(name, manager.all_tasks))
+    render_in_sandbox(trusted)
+    manager = _manager([name for name in names if name != LAST_WORD], folder, trusted)
     found: dict[str, Any] = {}
     for name in names:
         if name == LAST_WORD:
             found[name] = last_word_task(path, folder is not None)
         else:
             found |= _loaded(manager, name)
-    for task in found.values():
+    for name, task in found.items():
+        _check_task(name, task)
         own = task.get_config("num_fewshot")
         if fewshot is not None and own != 0:  # a task that says 0 makes no sense with others
             own = fewshot
         task.set_config(key="num_fewshot", value=own or 0)
         task.set_fewshot_seed(seed=FEWSHOT_SEED)
     return found
+
+
+def _manager(names: list[str], folder: Path | None, trusted: bool) -> Any:
+    """lm-eval's finder of tasks, which knows all the names; ValueError for one that it does not."""
+    from lm_eval.tasks import TaskManager
+
+    from modes.questions.trust import PlainFactory, check_folder
+
+    # Its own tasks take it a quarter of a minute to list.
+    manager = TaskManager(include_path=folder, include_defaults=False)
+    groups = [{"task": (entry.cfg or {}).get("task")} for entry in manager.task_index.values()]
+    grouped = [one for one in groups if isinstance(one["task"], list)]
+    if not {*names, *_members(grouped)} <= set(manager.all_tasks):
+        manager = TaskManager(include_path=folder)
+    for name in names:
+        if name not in manager.all_tasks:
+            if folder is not None:
+                check_folder(folder, name)
+            raise ValueError(unknown(name, manager.all_tasks))
+    if not trusted:
+        manager._factory = PlainFactory()
+    return manager
+
+
+def _members(said: Any) -> Iterator[str]:
+    """The names of a group's tasks, which may be lm-eval's own."""
+    for one in said if isinstance(said, list) else []:
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict) and isinstance(one.get("task"), str):
+            yield one["task"]
+        elif isinstance(one, dict):
+            yield from _members(one.get("task"))
+
+
+def _check_task(name: str, task: Any) -> None:
+    """ValueError for a task whose name is no name, and for one that runs what the network
+    writes."""
+    if not all(letter.isprintable() and letter not in "/\\" for letter in name):
+        raise ValueError(f"eval.tasks={name!r}: a name is one line of letters without / and \\")
+    if getattr(task, "UNSAFE_CODE", False):
+        raise ValueError(
+            f"eval.tasks={name}: it runs the code that the network writes, which is not supported"
+        )
 
 
 def unknown(name: str, known: list[str]) -> str:
@@ -105,8 +151,24 @@ def last_word_task(path: str | None, is_folder: bool) -> Any:
 
 
 def _loaded(manager: Any, name: str) -> dict[str, Any]:
-    try:
-        return manager.load([name])["tasks"]
-    except (OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"eval.tasks={name}: its data cannot be read ({reason})") from error
+    """The tasks of that name; ValueError in one line for whatever is wrong with what they say."""
+    from datasets.exceptions import DatasetsError
+    from yaml import YAMLError
+
+    from modes.questions.trust import Refused, rendering
+
+    with rendering(f"eval.tasks={name}"):
+        try:
+            return manager.load([name])["tasks"]
+        except Refused as error:
+            raise ValueError(f"eval.tasks={name}: {error}") from error
+        except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+            raise ValueError(f"eval.tasks={name}: it cannot be read ({_line(error)})") from error
+        except (TypeError, LookupError, AttributeError, SyntaxError, YAMLError) as error:
+            # What lm-eval runs into where a file lacks a key, or has one of another type.
+            what = f"{type(error).__name__}: {_line(error)}"
+            raise ValueError(f"eval.tasks={name}: lm-eval makes no task of it ({what})") from error
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
