@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer as Backend
 
+from data.coverage import Coverage, unknown_id
 from data.tokenizers import BUILT_IN, MASK_MARK, UNKNOWN_MARK, Ids, as_integers
 
 # Between two words no pre-token of these kinds reaches across the space, so a long document can
@@ -50,6 +51,9 @@ class PretrainedTokenizer:
         self._prepare_backend()
         layout = json.loads(backend.to_str())
         self._cuttable = _is_cuttable(layout)
+        unknown = unknown_id(layout)
+        self.unknown = None if unknown is None else self._swapped(unknown)
+        self._coverage = Coverage(backend, layout)
         ids = [self.vocab_size, self.bos, self.eos, self.pad, mask]
         self.digest = hashlib.sha256(_canonical([_ids_part(layout), ids]).encode()).hexdigest()
 
@@ -80,6 +84,16 @@ class PretrainedTokenizer:
             ids = [np.array(next(encodings).ids, dtype=np.uint32) for _ in group]
             encoded.append(self._to_ours(ids[0] if len(ids) == 1 else np.concatenate(ids)))
         return encoded
+
+    def cut(self, text: str, start: int) -> int | None:
+        """At a gap between two words, where that changes nothing."""
+        gap = _WORD_GAP.search(text, start) if self._cuttable else None
+        return None if gap is None else gap.start()
+
+    def lost(self, text: str) -> dict[str, int]:
+        """Characters outside the vocabulary, where no unknown token stands for them, and what the
+        normalizer removes."""
+        return self._coverage.lost(text)
 
     def _pieces(self, text: str) -> list[str]:
         if not self._cuttable or len(text) <= _PIECE_CHARACTERS:
