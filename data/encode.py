@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from data.formats import Document, parts_of
+from data.pool import Answer, answer, workers
 from data.report import Losses
 from data.tokenizers import Ids, Tokenizer
-from data.pool import Answer, answer, workers
 
 _BATCH_CHARACTERS = 1 << 21
 _BATCH_DOCUMENTS = 1 << 14

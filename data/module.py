@@ -2,7 +2,6 @@
 
 import sys
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -212,8 +211,8 @@ class TokenDataModule(L.LightningDataModule):
 
     @property
     def valid_unsaid(self) -> list[str]:
-        """Phrases for what of the validation text no token says."""
-        return unsaid(self.store("valid").meta)
+        """Phrases for what of the validation text no token says; none for the Markov language."""
+        return [] if self.language is not None else unsaid(self.store("valid").meta)
 
     def protocol(self) -> dict[str, Any]:
         """Every field of the data that changes a validation number; a stride where blocks

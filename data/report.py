@@ -25,13 +25,11 @@ def unsaid(meta: Mapping[str, Any]) -> list[str]:
     of it."""
     losses, phrases = Losses(**meta.get("losses", {})), []
     if losses.invalid_bytes:
-        phrases.append(
-            f"{losses.invalid_bytes:,} bytes or surrogates that are not UTF-8 became U+FFFD"
-        )
+        phrases.append(f"{losses.invalid_bytes:,} bytes that are not UTF-8 became U+FFFD")
     if losses.lost_characters:
+        share = _share(losses.lost_bytes, meta["text_bytes"])
         phrases.append(
-            f"{losses.lost_characters:,} characters ({_share(losses.lost_bytes, meta['text_bytes'])}"
-            f" of the bytes) have no token"
+            f"{losses.lost_characters:,} characters ({share} of the bytes) have no token"
         )
     if losses.unknown_tokens:
         share = _share(losses.unknown_tokens, meta["text_tokens"])

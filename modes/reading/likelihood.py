@@ -106,7 +106,10 @@ def also(likelihood: Likelihood, data: TokenDataModule, run: saved.Saved) -> dic
         "train_seconds": trained_seconds(run.checkpoint),
         "train_peak_memory_bytes": run.checkpoint.get(PEAK),  # older runs do not say
     }
-    if data.valid_bytes_per_token:
+    if data.valid_unsaid:
+        values["bits_per_byte"] = None
+        values["bits_per_byte_absent"] = "; ".join(data.valid_unsaid)
+    elif data.valid_bytes_per_token:
         values["bits_per_byte"] = bits_per_byte(
             likelihood.nats_per_token, data.valid_bytes_per_token
         )
@@ -145,7 +148,9 @@ def report(reading: Reading) -> None:
     error = f" ± {likelihood.perplexity_stderr:.2g}" if is_bound else ""
     print(f"perplexity {sign}{likelihood.perplexity:.4f}{error} over {likelihood.tokens:,} tokens")
     print(f"nats per token {sign}{likelihood.nats_per_token:.5f}")
-    if "bits_per_byte" in values:
+    if "bits_per_byte_absent" in values:
+        print(f"bits per byte: none, the tokens leave out text: {values['bits_per_byte_absent']}")
+    elif "bits_per_byte" in values:
         print(f"bits per byte {sign}{values['bits_per_byte']:.4f}")
     if "exact_nats_per_token" in values:
         exact = values["exact_nats_per_token"]
