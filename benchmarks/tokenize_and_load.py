@@ -17,11 +17,12 @@ from transformers import AutoTokenizer
 
 from data.build import build_or_open
 from data.corpora import TextCorpus
-from data.loaders import TrainView, make_loader
+from data.loaders import Loader
 from data.order import StepSampler, TrainOrder
 from data.packing import Framer, WrapBlocks
 from data.store import TokenStore
 from data.tokenizers import Tokenizer, make_tokenizer
+from data.views import TrainView
 
 
 def fastest(runs: int, work: Callable[[], object]) -> float:
@@ -38,7 +39,7 @@ def load_times(store: TokenStore, tokenizer: Tokenizer, args: argparse.Namespace
     """Seconds per training batch with no worker process."""
     blocks = WrapBlocks(store, Framer(args.length, "bos", tokenizer), drop_last=False)
     sampler = StepSampler(0, args.batch_size, args.batch_size, world_size=1, rank=0)
-    batches = iter(make_loader(TrainView(blocks, TrainOrder(len(blocks), 0)), sampler, 0))
+    batches = iter(Loader(TrainView(blocks, TrainOrder(len(blocks), 0)), sampler, 0))
     next(batches)
     return fastest(5, lambda: [next(batches) for _ in range(200)]) / 200
 

@@ -60,25 +60,24 @@ def build_or_open(
     `tell` gets a line on what was read when it is built, and on what is missing when it was there.
     OSError in one line where the folder cannot be written, ValueError for a split without text.
     """
-    with stoppable(f"tokenizing {split}"):
-        dtype = token_dtype(tokenizer.vocab_size)
-        fields = store_fields(corpus.digest(split), split, tokenizer.digest, insert_eos, dtype)
-        found = corpus.found(split)
-        left_out = [] if found is None else found.left_out()
-        folder = cache_dir / store_name(fields)
-        store, _ = _opened(folder, fields, verify)
-        if store is not None:
-            if line := opened_line(split, store.meta, left_out):
-                tell(line)
-            return store
-        with alone(folder):
-            # Another process may have built it while this one waited.
-            store, damaged = _opened(folder, fields, verify)
-            if store is None:
-                with _in_place_of(folder, damaged):
-                    store = _build(folder, fields, corpus, split, tokenizer, num_proc)
-        files = None if found is None else len(found.files)
-        tell(built_line(split, store.meta, files, left_out))
+    dtype = token_dtype(tokenizer.vocab_size)
+    fields = store_fields(corpus.digest(split), split, tokenizer.digest, insert_eos, dtype)
+    found = corpus.found(split)
+    left_out = [] if found is None else found.left_out()
+    folder = cache_dir / store_name(fields)
+    store, _ = _opened(folder, fields, verify)
+    if store is not None:
+        if line := opened_line(split, store.meta, left_out):
+            tell(line)
+        return store
+    with stoppable(f"tokenizing {split}"), alone(folder):
+        # Another process may have built it while this one waited.
+        store, damaged = _opened(folder, fields, verify)
+        if store is None:
+            with _in_place_of(folder, damaged):
+                store = _build(folder, fields, corpus, split, tokenizer, num_proc)
+    files = None if found is None else len(found.files)
+    tell(built_line(split, store.meta, files, left_out))
     return store
 
 

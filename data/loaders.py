@@ -1,57 +1,57 @@
-"""Views of blocks that return whole batches, and the DataLoader over them.
+"""Loaders: the batches of a view as tensors, cut here or by processes ahead of time."""
 
-Apart from the module, so that loader processes need not import lightning.
-"""
+from collections.abc import Iterable, Iterator, Sized
 
-from typing import Any
-
-import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
 
-from data.order import EvalSampler, StepSampler, TrainOrder
-from data.packing import Batch, Blocks
+from data.packing import Arrays
+from data.views import View
+from data.workers import Workers
 
-
-class TrainView(Dataset):
-    """Blocks by example number j of the run; `index` is j."""
-
-    def __init__(self, blocks: Blocks, order: TrainOrder) -> None:
-        self.blocks, self.order = blocks, order
-
-    def __getitems__(self, examples: list[int]) -> Batch:
-        index = np.array(examples, dtype=np.int64)
-        batch = self.blocks.batch(*self.order.locate(index))
-        return {**batch, "index": torch.from_numpy(index)}
+Batch = dict[str, Tensor]
 
 
-class EvalView(Dataset):
-    """Blocks by their number; `index` is that number."""
-
-    def __init__(self, blocks: Blocks) -> None:
-        self.blocks = blocks
-
-    def __getitems__(self, blocks: list[int]) -> Batch:
-        index = np.array(blocks, dtype=np.int64)
-        batch = self.blocks.batch(index, np.zeros_like(index))
-        return {**batch, "index": torch.from_numpy(index)}
-
-
-def _whole(batch: Any) -> Any:
-    """The views return whole batches already, so there is nothing to collate."""
-    return batch
-
-
-def make_loader(view: Dataset, sampler: StepSampler | EvalSampler, num_workers: int) -> DataLoader:
+class Loader:
     """Batches of the view in the sampler's order, the same for any number of workers."""
-    workers = num_workers > 0
-    return DataLoader(
-        view,
-        batch_sampler=sampler,
-        collate_fn=_whole,
-        num_workers=num_workers,
-        persistent_workers=workers,
-        # Not a fork: this process has threads by now, and their locks would be copied.
-        multiprocessing_context="forkserver" if workers else None,
-        pin_memory=torch.cuda.is_available(),
-    )
+
+    def __init__(self, view: View, sampler: Iterable[list[int]], num_workers: int) -> None:
+        # Lightning takes an attribute `sampler` for that of its own loaders.
+        self._view, self._sampler, self.num_workers = view, sampler, num_workers
+        self._idle: list[Workers] = []
+
+    def __len__(self) -> int:
+        """The number of batches; TypeError where there is no end."""
+        if not isinstance(self._sampler, Sized):
+            raise TypeError("these batches have no end")
+        return len(self._sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = self._from_workers() if self.num_workers else self._from_here()
+        return map(tensors, batches)
+
+    def _from_here(self) -> Iterator[Arrays]:
+        return map(self._view.batch, self._sampler)
+
+    def _from_workers(self) -> Iterator[Arrays]:
+        """The processes stay for the next time, unless these batches are left before the last."""
+        count = len(self._sampler) if isinstance(self._sampler, Sized) else None
+        workers = self._idle.pop() if self._idle else Workers(self._view, self.num_workers)
+        free = False
+        try:
+            for number, batch in enumerate(workers.batches(self._sampler, count), start=1):
+                if number == count:
+                    self._idle.append(workers)
+                    free = True
+                yield batch
+        finally:
+            if not free:
+                workers.close()
+
+
+def tensors(batch: Arrays) -> Batch:
+    """A batch as tensors, in memory that a GPU copies from by itself where there is one."""
+    made = {name: torch.from_numpy(array) for name, array in batch.items()}
+    if not torch.cuda.is_available():
+        return made
+    return {name: tensor.pin_memory() for name, tensor in made.items()}

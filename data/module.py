@@ -7,11 +7,10 @@ from typing import Any
 import lightning as L
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
-from torch.utils.data import DataLoader
 
 from data.build import build_or_open
 from data.corpora import Corpus
-from data.loaders import EvalView, TrainView, make_loader
+from data.loaders import Loader
 from data.markov import MarkovLanguage
 from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
 from data.packing import CROPS, Blocks, Framer, PadBlocks, SlidingBlocks, WrapBlocks
@@ -19,6 +18,7 @@ from data.places import cache_folder
 from data.report import unsaid
 from data.store import VERIFY, TokenStore
 from data.tokenizers import Tokenizer
+from data.views import EvalView, TrainView
 
 PACKINGS = ("pad", "wrap")
 # Evaluation never depends on the seed of a run.
@@ -159,20 +159,20 @@ class TokenDataModule(L.LightningDataModule):
         fits = self.trainer is None or self.trainer.state.fn == "fit"
         return self.corpus.splits if fits else ("valid",)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> Loader:
         """Endless micro batches of this rank, from the trainer's current step on."""
         step, world, rank = self._position()
         sampler = StepSampler(step, self.global_batch_size, self.batch_size, world, rank)
         blocks = self.blocks("train")
         view = TrainView(blocks, TrainOrder(len(blocks), self.seed))
-        return make_loader(view, sampler, self.num_workers)
+        return Loader(view, sampler, self.num_workers)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> Loader:
         """This rank's share of the validation blocks, each once."""
         _, world, rank = self._position()
         blocks = self.blocks("valid")
         sampler = EvalSampler(self._eval_index(len(blocks)), self.eval_batch_size, world, rank)
-        return make_loader(EvalView(blocks), sampler, self.num_workers)
+        return Loader(EvalView(blocks), sampler, self.num_workers)
 
     def _eval_index(self, count: int) -> np.ndarray:
         """All blocks, or `max_eval_blocks` of them at equal distances."""

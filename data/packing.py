@@ -1,17 +1,20 @@
 """Cut a token store into framed blocks of one length, whole batches at a time."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from data.order import Index
 from data.store import TokenStore
 from data.tokenizers import Tokenizer
 
-Batch = dict[str, Tensor]
+# Not tensors: loader processes need no torch, and tensors would travel through shared memory.
+Arrays = dict[str, NDArray[Any]]
+
+
+class DamagedTokens(ValueError):
+    """A page of a token store holds what no build writes, and was not among those verified."""
 
 
 class Frame(NamedTuple):
@@ -34,7 +37,7 @@ class Blocks(Protocol):
     def __len__(self) -> int:
         """How many there are."""
 
-    def batch(self, blocks: Index, epochs: Index) -> Batch:
+    def batch(self, blocks: Index, epochs: Index) -> Arrays:
         """`tokens` (B, L) int64, `scored` and `noised` (B, L) bool of (B,) blocks."""
 
 
@@ -51,9 +54,12 @@ class Framer:
             least = max(2, 1 + self.head + self.tail)
             raise ValueError(f"model.length={length}: at least {least} with data.framing={framing}")
         self.bos, self.eos, self.pad = tokenizer.bos, tokenizer.eos, tokenizer.pad
+        self.vocab_size = tokenizer.vocab_size
 
-    def assemble(self, text: NDArray[np.integer], sizes: Index, noise_pad: bool) -> Batch:
+    def assemble(self, text: NDArray[np.integer], sizes: Index, noise_pad: bool) -> Arrays:
         """Frames (B, room) text of which row b holds `sizes[b]` tokens, then anything."""
+        if text.size and text.max() >= self.vocab_size:
+            raise _damaged(f"token {text.max()} of {self.vocab_size}")
         count, (head, tail) = len(text), (self.head, self.tail)
         tokens = np.empty((count, self.length), dtype=np.int64)
         tokens[:, :head] = self.bos
@@ -68,8 +74,7 @@ class Framer:
         noised = np.ones_like(real) if noise_pad else real.copy()
         if self.framing == "bos":
             scored[:, 0] = noised[:, 0] = False
-        arrays = {"tokens": tokens, "scored": scored, "noised": noised}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return {"tokens": tokens, "scored": scored, "noised": noised}
 
 
 class WrapBlocks:
@@ -87,7 +92,7 @@ class WrapBlocks:
     def __len__(self) -> int:
         return self.count
 
-    def batch(self, blocks: Index, epochs: Index) -> Batch:
+    def batch(self, blocks: Index, epochs: Index) -> Arrays:
         """See `Blocks.batch`; the epochs play no part."""
         room = self.framer.room
         rows = self.store.tokens[: self.full * room].reshape(self.full, room)
@@ -120,14 +125,14 @@ class SlidingBlocks:
     def __len__(self) -> int:
         return self.count
 
-    def batch(self, blocks: Index, epochs: Index) -> Batch:
+    def batch(self, blocks: Index, epochs: Index) -> Arrays:
         """See `Blocks.batch`; the epochs play no part."""
         room, start = self.framer.room, blocks * self.stride
         places = np.minimum(start[:, None] + np.arange(room), self.total - 1)
         sizes = np.minimum(self.total - start, room)
         batch = self.framer.assemble(self.store.tokens[places], sizes, noise_pad=False)
         seen = self.framer.head + np.where(blocks == 0, 0, room - self.stride)
-        new = torch.from_numpy(np.arange(self.framer.length) >= seen[:, None])
+        new = np.arange(self.framer.length) >= seen[:, None]
         return batch | {name: batch[name] & new for name in ("scored", "noised")}
 
 
@@ -148,17 +153,26 @@ class PadBlocks:
     def __len__(self) -> int:
         return self.store.meta["documents"]
 
-    def batch(self, blocks: Index, epochs: Index) -> Batch:
+    def batch(self, blocks: Index, epochs: Index) -> Arrays:
         """See `Blocks.batch`."""
         room, offsets, tokens = self.framer.room, self.store.offsets, self.store.tokens
-        start = offsets[blocks]
-        lengths = offsets[blocks + 1] - start - self.surplus
+        start, end = offsets[blocks], offsets[blocks + 1]
+        if (start < 0).any() or (start >= end).any() or (end > len(tokens)).any():
+            raise _damaged("a document outside the tokens")
+        lengths = end - start - self.surplus
         excess = np.maximum(lengths - room, 0)
         if self.crop == "random" and excess.any():
             start = start + _uniform(self.seed, epochs, blocks, excess + 1)
         sizes = np.minimum(lengths, room)
         places = np.minimum(start[:, None] + np.arange(room), len(tokens) - 1)
         return self.framer.assemble(tokens[places], sizes, noise_pad=True)
+
+
+def _damaged(what: str) -> DamagedTokens:
+    return DamagedTokens(
+        f"data.cache_dir: a token store is damaged ({what}); data.verify=full finds it and builds "
+        "it again"
+    )
 
 
 def _uniform(seed: int, epochs: Index, blocks: Index, bounds: Index) -> Index:

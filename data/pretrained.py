@@ -1,27 +1,28 @@
 """Hugging Face tokenizers, brought to the convention "ordinary ids 0..N-1, the mask N"."""
 
-import hashlib
 import json
+import logging
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer as Backend
 
+from data import layouts
 from data.coverage import Coverage, unknown_id
-from data.tokenizers import BUILT_IN, MASK_MARK, UNKNOWN_MARK, Ids, as_integers
+from data.tokenizer_files import first_line, is_librarys, open_tokenizer, refusal
+from data.tokenizers import MASK_MARK, UNKNOWN_MARK, Ids, as_integers
 
-# Between two words no pre-token of these kinds reaches across the space, so a long document can
-# be cut there: same ids, all threads busy, and memory that does not grow with the document.
-_CUTTABLE = {"ByteLevel", "BertPreTokenizer"}
+log = logging.getLogger(__name__)
+
+# Where a tokenizer allows it, a long document is cut between words: same ids, all threads busy,
+# and memory that does not grow with the document.
 _WORD_GAP = re.compile(r"(?<=\S) (?=\S)")
 _PIECE_CHARACTERS = 1 << 17
+_LARGEST_ID = 1 << 24  # above it the output of a network has no room anywhere
+_SHOWN = 20  # characters of a text in a message
 
 
 class PretrainedTokenizer:
@@ -34,6 +35,8 @@ class PretrainedTokenizer:
     def __init__(self, name: str, backend: Backend, special: dict[str, int | None]) -> None:
         vocabulary = backend.get_vocab(with_added_tokens=True)
         size = max(vocabulary.values()) + 1
+        if size > _LARGEST_ID:
+            raise refusal(name, f"it has the id {size - 1}, at most {_LARGEST_ID - 1} are allowed")
         mask = special["mask"]
         self._swap = None if mask is None or mask == size - 1 else (mask, size - 1)
         self.name = name
@@ -48,25 +51,36 @@ class PretrainedTokenizer:
         self.eos = self._swapped(bos if eos is None else eos)
         self.pad = self.eos if special["pad"] is None else self._swapped(special["pad"])
         self._backend = backend
-        self._prepare_backend()
+        self._prepare(backend)
         layout = json.loads(backend.to_str())
-        self._cuttable = _is_cuttable(layout)
         unknown = unknown_id(layout)
         self.unknown = None if unknown is None else self._swapped(unknown)
         self._coverage = Coverage(backend, layout)
         ids = [self.vocab_size, self.bos, self.eos, self.pad, mask]
-        self.digest = hashlib.sha256(_canonical([_ids_part(layout), ids]).encode()).hexdigest()
+        self.digest = layouts.digest(layout, ids)
+        self._cuttable = layouts.is_cuttable(layout)
+        if dropout := layout["model"].get("dropout"):
+            log.warning(
+                "data.tokenizer_name_or_path=%r: its dropout=%s is turned off; the same text must "
+                "have the same tokens",
+                name,
+                dropout,
+            )
+            backend.model.dropout = None
 
-    def _prepare_backend(self) -> None:
-        self._backend.no_padding()
-        self._backend.no_truncation()
+    @staticmethod
+    def _prepare(backend: Backend) -> None:
+        backend.no_padding()
+        backend.no_truncation()
+        backend.post_processor = None
         # A corpus that spells "[MASK]" or "<|endoftext|>" must not produce those ids.
-        self._backend.encode_special_tokens = True
+        backend.encode_special_tokens = True
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
-        # The library forgets this flag when it pickles.
-        self._prepare_backend()
+        # The library forgets flags when it pickles.
+        self._prepare(self._backend)
+        self.__dict__.pop("_inner", None)
 
     def _swapped(self, i: int | None) -> int:
         assert i is not None
@@ -78,7 +92,7 @@ class PretrainedTokenizer:
         """Ids of each text, without special tokens, on all the library's threads."""
         pieces = [self._pieces(text) for text in texts]
         flat = [piece for group in pieces for piece in group]
-        encodings = iter(self._backend.encode_batch_fast(flat, add_special_tokens=False))
+        encodings = iter(self._encodings(self._backend, flat))
         encoded = []
         for group in pieces:
             ids = [np.array(next(encodings).ids, dtype=np.uint32) for _ in group]
@@ -94,6 +108,31 @@ class PretrainedTokenizer:
         """Characters outside the vocabulary, where no unknown token stands for them, and what the
         normalizer removes."""
         return self._coverage.lost(text)
+
+    def encode_within(self, text: str) -> Ids:
+        """Ids of a text that continues another one."""
+        (encoding,) = self._encodings(self._inner, [text])
+        return self._to_ours(np.array(encoding.ids, dtype=np.uint32))
+
+    @cached_property
+    def _inner(self) -> Backend:
+        inner = Backend.from_str(
+            json.dumps(layouts.without_edges(json.loads(self._backend.to_str())))
+        )
+        self._prepare(inner)
+        return inner
+
+    def _encodings(self, backend: Backend, texts: list[str]) -> list[Any]:
+        try:
+            return backend.encode_batch_fast(texts, add_special_tokens=False)
+        except BaseException as error:
+            if not is_librarys(error):
+                raise
+            odd = next((one for text in texts if (one := _odd_end(backend, text))), "")
+            raise ValueError(
+                f"data.tokenizer_name_or_path={self.name!r}: it has no tokens for {odd!r} "
+                f"({first_line(error)})"
+            ) from error
 
     def _pieces(self, text: str) -> list[str]:
         if not self._cuttable or len(text) <= _PIECE_CHARACTERS:
@@ -144,90 +183,38 @@ def load_pretrained(name_or_path: str) -> PretrainedTokenizer:
 
     ValueError in one line where there is none, it is slow (pure Python) or it is empty.
     """
-    folder = Path(name_or_path).expanduser()
-    if folder.exists() or name_or_path.startswith((".", "/", "~")):
-        if not folder.is_dir():
-            raise _refusal(name_or_path, "no such folder")
-        loaded = _load(str(folder), name_or_path)
-    else:
-        loaded = _load_cached(name_or_path)
-        if loaded is None:
-            _reach_hub(name_or_path)
-            loaded = _load(name_or_path, name_or_path)
+    loaded = open_tokenizer(name_or_path)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
-        raise _refusal(name_or_path, "it has no fast (tokenizers library) version")
+        raise refusal(name_or_path, "it has no fast (tokenizers library) version")
     if len(set(backend.get_vocab(with_added_tokens=False)) - set(loaded.all_special_tokens)) < 2:
-        raise _refusal(name_or_path, "its vocabulary is empty, files are missing")
+        raise refusal(name_or_path, "its vocabulary is empty, files are missing")
     kinds = ("bos", "eos", "cls", "sep", "pad", "mask")
     special = {kind: getattr(loaded, f"{kind}_token_id") for kind in kinds}
     return PretrainedTokenizer(name_or_path, backend, special)
-
-
-def _load(source: str, name: str) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(source, use_fast=True)
-    except (OSError, ValueError) as error:
-        raise _refusal(name, _first_line(error)) from error
-
-
-def _load_cached(name: str) -> Any | None:
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(name, use_fast=True, local_files_only=True)
-    except (OSError, ValueError):
-        return None
-
-
-def _reach_hub(name: str) -> None:
-    """ValueError when the Hub cannot be reached: its own client retries for most of a minute."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        raise _refusal(name, "HF_HUB_OFFLINE is set")
-    address = f"{constants.ENDPOINT}/api/models/{urllib.parse.quote(name)}"
-    request = urllib.request.Request(address, method="HEAD")
-    try:
-        urllib.request.urlopen(request, timeout=10).close()
-    except urllib.error.HTTPError as error:
-        # The Hub answered. What it makes of the name, a token included, is its client's matter.
-        error.close()
-    except (OSError, ValueError) as error:
-        raise _refusal(name, _first_line(error)) from error
-
-
-def _refusal(name: str, reason: str) -> ValueError:
-    return ValueError(
-        f"data.tokenizer_name_or_path={name!r} cannot be loaded ({reason}); allowed: {BUILT_IN}, "
-        "a local folder, a Hugging Face Hub name"
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _first(special: dict[str, int | None], *kinds: str) -> int | None:
     return next((special[kind] for kind in kinds if special[kind] is not None), None)
 
 
-def _is_cuttable(layout: dict[str, Any]) -> bool:
-    pre = layout["pre_tokenizer"] or {}
-    plain = all(token["special"] for token in layout["added_tokens"])
-    regex_or_bert = pre.get("use_regex", True) and not pre.get("add_prefix_space", False)
-    return pre.get("type") in _CUTTABLE and regex_or_bert and plain
+def _odd_end(backend: Backend, text: str) -> str:
+    """The end of the shortest beginning of a text that cannot be encoded, "" where all of it can;
+    where one beginning cannot, a longer one cannot either."""
+    if _can_encode(backend, text):
+        return ""
+    low, high = 0, len(text)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _can_encode(backend, text[:middle]) else (low, middle)
+    return text[max(0, high - _SHOWN) : high]
 
 
-def _ids_part(layout: dict[str, Any]) -> list[Any]:
-    """Everything of a tokenizer.json that ids depend on, free of fields that only move offsets."""
-    model = layout["model"]
-    pre = {k: v for k, v in (layout["pre_tokenizer"] or {}).items() if k != "trim_offsets"}
-    added = sorted([token["id"], token["content"]] for token in layout["added_tokens"])
-    return [model["type"], model["vocab"], model.get("merges"), layout["normalizer"], pre, added]
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+def _can_encode(backend: Backend, text: str) -> bool:
+    try:
+        backend.encode(text, add_special_tokens=False)
+    except BaseException as error:
+        if not is_librarys(error):
+            raise
+        return False
+    return True

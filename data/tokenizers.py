@@ -36,6 +36,10 @@ class Tokenizer(Protocol):
     def lost(self, text: str) -> dict[str, int]:
         """The characters of a text that leave no id behind, with how often each occurs."""
 
+    def encode_within(self, text: str) -> Ids:
+        """Ids of a text that continues another one: nothing put before it, nothing taken from its
+        ends."""
+
     def decode(self, ids: Iterable[int], special: bool = False) -> str:
         """Text of any ids; the mask shows as a mark, special tokens only if asked; never raises."""
 
@@ -56,9 +60,10 @@ class ByteTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text; ValueError names the first character outside the alphabet."""
-        return [self._encode(text) for text in texts]
+        return [self.encode_within(text) for text in texts]
 
-    def _encode(self, text: str) -> Ids:
+    def encode_within(self, text: str) -> Ids:
+        """The same as of a whole text."""
         ids = self._lookup[np.frombuffer(text.encode("utf-8"), dtype=np.uint8)]
         if ids.size and ids.min() < 0:
             allowed = {chr(piece[0]) for piece in self._pieces}
@@ -99,9 +104,10 @@ class SymbolTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text; ValueError where a text is not integers in range."""
-        return [self._encode(text) for text in texts]
+        return [self.encode_within(text) for text in texts]
 
-    def _encode(self, text: str) -> Ids:
+    def encode_within(self, text: str) -> Ids:
+        """The same as of a whole text."""
         try:
             ids = np.array(text.split(), dtype=np.int64)
         except ValueError as error:

@@ -18,7 +18,7 @@ from evaluation.records import write_record
 from modes import build, saved
 from modes.checks.drawing import check_sampling
 from modes.checks.sampling import points
-from modes.judging.held_out import held_out_rows
+from modes.judging.held_out import HeldOut, held_out
 from modes.judging.judge import open_judge
 from modes.sampling import animation, drawing, frontier, plans, texts
 from modes.sampling.kept import Kept
@@ -49,7 +49,7 @@ class Job(NamedTuple):
     algorithm: Algorithm
     trainer: L.Trainer
     judge: Judge | None
-    reference: list[list[int]] | None
+    reference: HeldOut | None
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
@@ -65,7 +65,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     judge = open_judge(settings, tokenizer)
     algorithm = saved.restore(run, tokenizer.vocab_size)
     trainer = build.trainer(run.settings, [], fitting=False, share_batches=True)
-    reference = held_out_rows(settings, run.settings)
+    reference = held_out(settings, run.settings)
     shared = (run, algo, tokenizer, algorithm, trainer, judge, reference)
     job, rows = Job(settings, *shared), []
     for number, (point, (plan, how)) in enumerate(zip(chosen, every, strict=True), start=1):
@@ -80,10 +80,10 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
 
 
 def show_frontier(
-    rows: list[dict[str, Any]], reference: list[list[int]] | None, folder: Path, name: str
+    rows: list[dict[str, Any]], reference: HeldOut | None, folder: Path, name: str
 ) -> None:
     """The points of a sweep as a table on screen and a picture in `folder`."""
-    entropy = None if reference is None else unigram_entropy(reference).mean
+    entropy = None if reference is None else unigram_entropy(reference.rows).mean
     print(frontier.table(rows, entropy))
     stem = folder / f"frontier-{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
     print("frontier: " + ", ".join(map(str, frontier.picture(rows, stem, entropy))))
@@ -173,8 +173,9 @@ def record(
     calls = sum(batch.evaluations for batch in batches) / len(made)
     seconds = sum(batch.seconds for batch in batches) / job.trainer.world_size
     fields = saved.evidence(job.run, job.algorithm, started)
+    rows = None if job.reference is None else job.reference.rows
     fields |= measure(
-        made, given, job.reference, job.judge, job.tokenizer, job.settings, job.algorithm.device
+        made, given, rows, job.judge, job.tokenizer, job.settings, job.algorithm.device
     )
     fields["also"] |= {
         "network_evaluations": calls,
@@ -187,7 +188,11 @@ def record(
         "protocol": said,
         "sampler": {key: said[key] for key in said.keys() - {"judge", "quality"}}
         | {"network_evaluations": calls},
-        "data": {"name": job.run.settings["data"]["name"], "digest": job.tokenizer.digest},
+        "data": {
+            "name": job.run.settings["data"]["name"],
+            "digest": job.tokenizer.digest,
+            "tokens_sha256": job.reference and job.reference.tokens_sha256,
+        },
     }
 
 

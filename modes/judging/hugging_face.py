@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.pretrained import load_pretrained
+from data.tokenizer_files import from_library
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl import Judge
 
@@ -81,12 +82,10 @@ def _tokenizer(name: str) -> Any:
         raise ValueError(
             f"{KEY}={name}: the folder has no tokenizer ({', '.join(TOKENIZER_FILES[:3])}, ...)"
         )
-    from transformers import AutoTokenizer
-
     try:
         if not folder.is_dir():
             load_pretrained(name)  # says within seconds where the Hub cannot be reached
-        return AutoTokenizer.from_pretrained(name)
+        return from_library(name)
     except (OSError, ValueError) as error:
         raise ValueError(f"{KEY}={name}: no tokenizer of that name: {_line(error)}") from error
 
@@ -96,7 +95,7 @@ def _network(name: str) -> Any:
 
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True
+            name, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
     except (OSError, ValueError) as error:
         raise ValueError(f"{KEY}={name}: it cannot be loaded: {_line(error)}") from error

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data.given import encode_given
 from data.tokenizers import Tokenizer
 from modes.checks.sampling import GIVEN, Gap, check_tasks_early, parts_of, place, read_lines
 
@@ -77,10 +78,12 @@ def _parts(line: dict[str, Any], where: str) -> list[str | Gap]:
 def _spread(
     parts: Sequence[str | Gap], tokenizer: Tokenizer, begins: list[int], length: int, where: str
 ) -> list[int | None]:
-    """Token ids, None in the gaps. Each text is encoded alone; the gaps without a number share
-    what is left of `length`; where that is not even, the first ones take one token more."""
+    """Token ids, None in the gaps. Each text is encoded for its own place; the gaps without a
+    number share what is left of `length`; where that is not even, the first ones take one token
+    more."""
     known = [
-        part.tokens if isinstance(part, Gap) else _encode(part, tokenizer, where) for part in parts
+        part.tokens if isinstance(part, Gap) else _encode(part, tokenizer, where, number == 0)
+        for number, part in enumerate(parts)
     ]
     used = len(begins) + sum(
         part if isinstance(part, int) else len(part) for part in known if part is not None
@@ -102,12 +105,10 @@ def _spread(
     return ids
 
 
-def _encode(text: str, tokenizer: Tokenizer, where: str) -> list[int]:
+def _encode(text: str, tokenizer: Tokenizer, where: str, begins: bool) -> list[int]:
     """Ids of a text; ValueError where a character has none of its own."""
-    if not text:
-        return []
     try:
-        ids = [int(i) for i in tokenizer.encode_batch([text])[0]]
+        ids = encode_given(text, tokenizer, begins)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     # Text never makes a special token, except the one that stands for what is not known.

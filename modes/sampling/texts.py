@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.tokenizers import Tokenizer
+from storage import write_atomic
 
 
 class Correction(NamedTuple):
@@ -65,7 +65,13 @@ def of_rows(file: Path) -> list[Given]:
 
 def of_lines(file: Path) -> list[Given]:
     """One text per line; empty lines are none."""
-    lines = file.read_bytes().decode("utf-8", errors="replace").split("\n")
+    try:
+        lines = file.read_bytes().decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        number = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"sampling.texts={file} line {number}: not UTF-8 ({error.reason})"
+        ) from error
     stripped = [line.removesuffix("\r") for line in lines]
     places = [f"sampling.texts={file} line {number}" for number in range(1, len(lines) + 1)]
     return [Given(place, line) for place, line in zip(places, stripped, strict=True) if line]
@@ -80,8 +86,8 @@ READERS: dict[str, Callable[[Path], list[Given]]] = {
 
 def _json(content: bytes, place: str) -> Any:
     try:
-        return json.loads(content)
-    except ValueError as error:
+        return json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{place}: not JSON ({error})") from error
 
 
@@ -159,11 +165,8 @@ def write_samples(
     content = json.dumps(made, ensure_ascii=False)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     mark = hashlib.sha256(content.encode()).hexdigest()[:8]
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{stamp}-{name}-{mark}.json"
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(content, encoding="utf-8")
-    beside.replace(file)
+    write_atomic(file, content)
     return file
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from data.given import find_anchor
 from data.tokenizers import UNKNOWN_MARK, Tokenizer
 
-_ANCHORS = 5000  # ids among which every known vocabulary has a letter or a digit
 _REACH = 3  # a character of UTF-8 that is not complete has at most so many bytes, hence tokens
 
 
@@ -18,7 +18,7 @@ class TokenTexts:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._anchor = self._find_anchor()
+        self._anchor = find_anchor(tokenizer)
         self._before = len(self._decode(self._anchor))
         self.alone = lru_cache(maxsize=None)(self._alone)
         self.joint = lru_cache(maxsize=1 << 16)(self._joint)
@@ -84,12 +84,3 @@ class TokenTexts:
 
     def _decode(self, tokens: list[int]) -> str:
         return self._tokenizer.decode(tokens, special=True)
-
-    def _find_anchor(self) -> list[int]:
-        """A token of plain letters or digits to stand in front of others; none where there is
-        none."""
-        for token in range(min(_ANCHORS, self._tokenizer.vocab_size)):
-            text = self._decode([token])
-            if text.isascii() and text.isalnum():
-                return [token]
-        return []

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from data.build import build_or_open
 from data.corpora import TextCorpus
-from data.packing import FRAMINGS, Batch, Framer, PadBlocks, WrapBlocks
+from data.packing import FRAMINGS, Arrays, Framer, PadBlocks, WrapBlocks
 from data.store import TokenStore
 from data.tokenizers import make_tokenizer
 
@@ -27,7 +26,7 @@ def store_of(folder: Path, texts: list[str], insert_eos: bool) -> TokenStore:
     return build_or_open(folder / "cache", corpus, "train", BYTES, insert_eos, 1)
 
 
-def all_of(blocks: WrapBlocks | PadBlocks, epoch: int = 0) -> Batch:
+def all_of(blocks: WrapBlocks | PadBlocks, epoch: int = 0) -> Arrays:
     index = np.arange(len(blocks))
     return blocks.batch(index, np.full_like(index, epoch))
 
@@ -49,10 +48,10 @@ def test_wrap_holds_every_token_once(
         assert row[used:] == [BYTES.pad] * (length - used)
         stream += row[head : used - tail]
     assert stream == store.tokens.tolist()
-    assert torch.equal(batch["scored"], batch["noised"])
+    assert np.array_equal(batch["scored"], batch["noised"])
     extra = 0 if framing == "bos" else (head + tail) * len(batch["tokens"])
     assert batch["scored"].sum() == store.meta["tokens"] + extra
-    assert [batch[key].dtype for key in ("tokens", "scored")] == [torch.int64, torch.bool]
+    assert [batch[key].dtype for key in ("tokens", "scored")] == [np.int64, np.bool_]
 
 
 def test_wrapped_text_decodes_to_the_text(tmp_path: Path) -> None:
@@ -85,7 +84,7 @@ def test_drop_last_leaves_out_the_partial_block_only(tmp_path: Path) -> None:
     framer = Framer(4, "bos", BYTES)
     kept, dropped = WrapBlocks(store, framer, False), WrapBlocks(store, framer, True)
     assert (len(kept), len(dropped)) == (3, 2)
-    assert torch.equal(all_of(kept)["tokens"][:2], all_of(dropped)["tokens"])
+    assert np.array_equal(all_of(kept)["tokens"][:2], all_of(dropped)["tokens"])
     exact = WrapBlocks(store_of(tmp_path, ["abcdef"], False), framer, False)
     assert len(exact) == 2 and all_of(exact)["scored"][:, 1:].all()
 
@@ -99,7 +98,7 @@ def test_any_order_of_blocks_gives_the_same_rows(tmp_path: Path) -> None:
         order = np.random.default_rng(0).permutation(len(blocks))
         whole, shuffled = all_of(blocks), blocks.batch(order, np.zeros_like(order))
         for key, value in whole.items():
-            assert torch.equal(value[order], shuffled[key])
+            assert np.array_equal(value[order], shuffled[key])
 
 
 @pytest.mark.parametrize(
@@ -143,9 +142,9 @@ def test_crops_from_the_start_and_at_random(tmp_path: Path) -> None:
     assert chi_square < 84 + 5 * np.sqrt(2 * 84)
     again = PadBlocks(store, framer, False, "random", 7)
     other = PadBlocks(store, framer, False, "random", 8)
-    assert torch.equal(all_of(blocks, 3)["tokens"], all_of(again, 3)["tokens"])
-    assert not torch.equal(all_of(blocks, 3)["tokens"], all_of(blocks, 4)["tokens"])
-    assert not torch.equal(all_of(blocks, 3)["tokens"], all_of(other, 3)["tokens"])
+    assert np.array_equal(all_of(blocks, 3)["tokens"], all_of(again, 3)["tokens"])
+    assert not np.array_equal(all_of(blocks, 3)["tokens"], all_of(blocks, 4)["tokens"])
+    assert not np.array_equal(all_of(blocks, 3)["tokens"], all_of(other, 3)["tokens"])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from algos.base import Algorithm, Batch
 from data.build import build_or_open
 from data.corpora import TextCorpus
+from data.loaders import tensors
 from data.packing import Framer, SlidingBlocks
 from data.store import TokenStore
 from data.tokenizers import make_tokenizer
@@ -33,7 +34,7 @@ def windows(store: TokenStore) -> Batch:
     framer = Framer(LENGTH, "bos", BYTES)
     blocks = SlidingBlocks(store, framer, drop_last=False, stride=STRIDE)
     index = np.arange(len(blocks))
-    return blocks.batch(index, np.zeros_like(index)) | {"index": torch.from_numpy(index)}
+    return tensors(blocks.batch(index, np.zeros_like(index)) | {"index": index})
 
 
 def built(name: str) -> Algorithm:

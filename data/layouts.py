@@ -1,0 +1,89 @@
+"""What a tokenizer.json says: what decides ids and texts, and what acts at the edges of a text."""
+
+import hashlib
+import json
+from typing import Any
+
+Layout = dict[str, Any]
+
+# All that is known to change neither the ids of a text nor the text of ids: our encoder is without
+# truncation, padding and post-processor, which adds special tokens around a text.
+_HARMLESS = {"version", "truncation", "padding", "post_processor"}
+# Normalizers that see one character at a time, or a group of marks that a space never belongs to.
+_LOCAL = {"ByteLevel": {"NFC", "NFD"}, "BertPreTokenizer": {"NFC", "NFD", "BertNormalizer"}}
+
+
+def digest(layout: Layout, special: list[int | None]) -> str:
+    """SHA-256 of everything of a tokenizer that is not known to be harmless, with its special
+    ids. Not of the order of keys, of paths, or of how the file was written."""
+    kept = {key: value for key, value in layout.items() if key not in _HARMLESS}
+    kept["added_tokens"] = sorted(kept["added_tokens"], key=lambda token: token["id"])
+    kept["pre_tokenizer"] = _without_offsets(kept["pre_tokenizer"])
+    kept["decoder"] = _without_unread(kept["decoder"])
+    text = json.dumps([kept, special], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _without_offsets(part: Any) -> Any:
+    """`trim_offsets` moves where a token is said to lie in its text, which nobody asks."""
+    if isinstance(part, dict):
+        kept = {key: value for key, value in part.items() if key != "trim_offsets"}
+        return {key: _without_offsets(value) for key, value in kept.items()}
+    return [_without_offsets(one) for one in part] if isinstance(part, list) else part
+
+
+def _without_unread(part: Any) -> Any:
+    """The decoder ByteLevel reads none of the fields that it shares with the pre-tokenizer."""
+    if isinstance(part, dict):
+        if part.get("type") == "ByteLevel":
+            return {"type": "ByteLevel"}
+        return {key: _without_unread(value) for key, value in part.items()}
+    return [_without_unread(one) for one in part] if isinstance(part, list) else part
+
+
+def is_cuttable(layout: Layout) -> bool:
+    """Whether a text can be encoded in parts that end before a single space between two words: no
+    pre-token and nothing that the normalizer replaces reaches across it."""
+    pre = layout["pre_tokenizer"] or {}
+    plain = all(token["special"] for token in layout["added_tokens"])
+    regex = pre.get("use_regex", True) and not pre.get("add_prefix_space", False)
+    local = _LOCAL.get(pre.get("type", ""))
+    return local is not None and plain and regex and _types(layout["normalizer"]) <= local
+
+
+def _types(normalizer: Any) -> set[str]:
+    if normalizer is None:
+        return set()
+    if normalizer["type"] == "Sequence":
+        return {name for one in normalizer["normalizers"] for name in _types(one)}
+    return {normalizer["type"]}
+
+
+def without_edges(layout: Layout) -> Layout:
+    """The tokenizer that puts nothing in front of a text and takes nothing from its ends."""
+    return layout | {
+        "normalizer": _inner_normalizer(layout["normalizer"]),
+        "pre_tokenizer": _inner_pre_tokenizer(layout["pre_tokenizer"]),
+    }
+
+
+def _inner_normalizer(part: Any) -> Any:
+    if part is None or part["type"] in ("Prepend", "Strip"):
+        return None
+    if part["type"] != "Sequence":
+        return part
+    inner = [_inner_normalizer(one) for one in part["normalizers"]]
+    return part | {"normalizers": [one for one in inner if one is not None]}
+
+
+def _inner_pre_tokenizer(part: Any) -> Any:
+    if part is None:
+        return None
+    changed = dict(part)
+    if "add_prefix_space" in part:
+        changed["add_prefix_space"] = False
+    if "prepend_scheme" in part:
+        changed["prepend_scheme"] = "never"
+    if "pretokenizers" in part:
+        changed["pretokenizers"] = [_inner_pre_tokenizer(one) for one in part["pretokenizers"]]
+    return changed

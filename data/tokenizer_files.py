@@ -1,0 +1,122 @@
+"""Where a Hugging Face tokenizer is found, and why one cannot be loaded."""
+
+import importlib.util
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from data.tokenizers import BUILT_IN
+
+_SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_READ_WITHOUT = ("tokenizer.json", "vocab.json", "vocab.txt")
+
+
+def open_tokenizer(name_or_path: str) -> Any:
+    """The transformers tokenizer of a folder, else of that name in the local Hub cache, else on
+    the Hub; ValueError in one line where there is none."""
+    folder = Path(name_or_path).expanduser()
+    if folder.exists() or name_or_path.startswith((".", "/", "~")):
+        if not folder.is_dir():
+            raise refusal(name_or_path, "no such folder")
+        return _load(str(folder), name_or_path)
+    loaded = _load_cached(name_or_path)
+    if loaded is None:
+        _reach_hub(name_or_path)
+        loaded = _load(name_or_path, name_or_path)
+    return loaded
+
+
+def _load(source: str, name: str) -> Any:
+    try:
+        return from_library(source)
+    except (OSError, ValueError) as error:
+        raise refusal(name, first_line(error)) from error
+
+
+def _load_cached(name: str) -> Any | None:
+    try:
+        return from_library(name, local_files_only=True)
+    except (OSError, ValueError):
+        return None
+
+
+def from_library(source: str, **options: Any) -> Any:
+    """The transformers tokenizer of a folder or name, without running code that lies there.
+
+    OSError where it is not there, ValueError in one line for everything that is wrong with it."""
+    from transformers import AutoTokenizer
+
+    _check_sentencepiece(Path(source))
+    try:
+        return AutoTokenizer.from_pretrained(
+            source, use_fast=True, trust_remote_code=False, **options
+        )
+    except OSError:
+        raise
+    except BaseException as error:
+        if not is_librarys(error):
+            raise
+        raise ValueError(_reason(Path(source), error)) from error
+
+
+def is_librarys(error: BaseException) -> bool:
+    """Whether the tokenizers library may have raised it: it raises plain Exception, and where it
+    did not foresee what a file says, a PanicException, which is none."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _check_sentencepiece(folder: Path) -> None:
+    """The library would ask for tiktoken instead."""
+    alone = next((name for name in _SENTENCEPIECE if (folder / name).is_file()), None)
+    if alone is None or any((folder / name).is_file() for name in _READ_WITHOUT):
+        return
+    if importlib.util.find_spec("sentencepiece") is None:
+        raise ValueError(
+            f"{alone} alone needs the package sentencepiece, which is not installed; a "
+            "tokenizer.json beside it does not"
+        )
+
+
+def _reason(folder: Path, error: BaseException) -> str:
+    """Why a tokenizer could not be loaded, with the file where one is known to be damaged."""
+    if "trust_remote_code" in str(error):
+        return "it brings code of its own (auto_map), which is never run"
+    for file in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            json.loads(file.read_bytes())
+        except (ValueError, RecursionError) as damage:
+            return f"{file.name} is not JSON: {first_line(damage)}"
+    if isinstance(error, ValueError) or type(error) is Exception:
+        return first_line(error)
+    return f"its files do not fit together: {type(error).__name__} {first_line(error)}"
+
+
+def _reach_hub(name: str) -> None:
+    """ValueError when the Hub cannot be reached: its own client retries for most of a minute."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise refusal(name, "HF_HUB_OFFLINE is set")
+    address = f"{constants.ENDPOINT}/api/models/{urllib.parse.quote(name)}"
+    request = urllib.request.Request(address, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except urllib.error.HTTPError as error:
+        # The Hub answered. What it makes of the name, a token included, is its client's matter.
+        error.close()
+    except (OSError, ValueError) as error:
+        raise refusal(name, first_line(error)) from error
+
+
+def refusal(name: str, reason: str) -> ValueError:
+    return ValueError(
+        f"data.tokenizer_name_or_path={name!r} cannot be loaded ({reason}); allowed: {BUILT_IN}, "
+        "a local folder, a Hugging Face Hub name"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
