@@ -1,22 +1,21 @@
 """Build a token store: read, encode on all cores, write beside, move into place."""
 
-import errno
 import logging
-import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from tqdm import tqdm
 
 from data.checksums import Summed
 from data.corpora import Corpus
 from data.encode import Encoded, encode_documents
+from data.places import alone, publish, workplace
+from data.report import Losses, built_line, opened_line
+from data.stopping import stoppable
 from data.store import (
     META,
     OFFSETS,
@@ -42,6 +41,8 @@ class Counts:
     tokens: int = 0
     text_tokens: int = 0
     text_bytes: int = 0
+    empty_documents: int = 0
+    losses: Losses = field(default_factory=Losses)
 
 
 def build_or_open(
@@ -52,35 +53,32 @@ def build_or_open(
     insert_eos: bool,
     num_proc: int,
     verify: str = "sample",
+    tell: Callable[[str], None] = log.info,
 ) -> TokenStore:
-    """The split's store, built if it is not there; other processes of the node wait for it.
+    """The split's store, built if it is not there; other processes wait for the one that builds.
 
+    `tell` gets a line on what was read when it is built, and on what is missing when it was there.
     OSError in one line where the folder cannot be written, ValueError for a split without text.
     """
     dtype = token_dtype(tokenizer.vocab_size)
     fields = store_fields(corpus.digest(split), split, tokenizer.digest, insert_eos, dtype)
+    found = corpus.found(split)
+    left_out = [] if found is None else found.left_out()
     folder = cache_dir / store_name(fields)
     store, _ = _opened(folder, fields, verify)
     if store is not None:
+        if line := opened_line(split, store.meta, left_out):
+            tell(line)
         return store
-    with _explained(cache_dir):
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            # Another process may have built it while this one waited.
-            store, damaged = _opened(folder, fields, verify)
-            if store is not None:
-                return store
-            with _in_place_of(folder, damaged), _workplace(folder) as partial:
-                encoded = encode_documents(corpus.documents(split), tokenizer, num_proc)
-                eos = tokenizer.eos if insert_eos else None
-                bar = _progress(corpus, split)
-                counts, files = _write(partial, encoded, np.dtype(dtype), eos, bar)
-                if counts.text_tokens == 0:
-                    raise ValueError(f"the {split} split of the corpus is empty: it has no text")
-                record = {"fields": fields, **asdict(counts), "files": files}
-                (partial / META).write_text(meta_text(record), encoding="utf-8")
-                _publish(partial, folder)
-    return TokenStore(folder, record)
+    with stoppable(f"tokenizing {split}"), alone(folder):
+        # Another process may have built it while this one waited.
+        store, damaged = _opened(folder, fields, verify)
+        if store is None:
+            with _in_place_of(folder, damaged):
+                store = _build(folder, fields, corpus, split, tokenizer, num_proc)
+    files = None if found is None else len(found.files)
+    tell(built_line(split, store.meta, files, left_out))
+    return store
 
 
 def _opened(
@@ -108,6 +106,27 @@ def _in_place_of(folder: Path, damaged: Damaged | None) -> Iterator[None]:
         ) from error
 
 
+def _build(
+    folder: Path,
+    fields: Mapping[str, Any],
+    corpus: Corpus,
+    split: str,
+    tokenizer: Tokenizer,
+    num_proc: int,
+) -> TokenStore:
+    with workplace(folder) as partial:
+        encoded = encode_documents(corpus.documents(split), tokenizer, num_proc)
+        eos = tokenizer.eos if fields["insert_eos"] else None
+        bar = _progress(corpus, split)
+        counts, files = _write(partial, encoded, np.dtype(fields["dtype"]), eos, bar)
+        if counts.text_tokens == 0:
+            raise ValueError(f"the {split} split of the corpus is empty: it has no text")
+        record = {"fields": fields, **asdict(counts), "files": files}
+        (partial / META).write_text(meta_text(record), encoding="utf-8")
+        publish(partial, folder)
+    return TokenStore(folder, record)
+
+
 def _write(
     folder: Path, encoded: Iterator[Encoded], dtype: np.dtype, eos: int | None, bar: tqdm
 ) -> tuple[Counts, dict[str, Any]]:
@@ -120,8 +139,9 @@ def _write(
     ):
         tokens, offsets = Summed(token_file), Summed(offset_file)
         offsets.write(np.zeros(1, dtype=np.int64).tobytes())
+        begun = 0  # tokens of a document whose end has not come yet
         for batch in encoded:
-            _append(batch, counts, tokens, offsets, dtype, eos)
+            begun = _append(batch, counts, tokens, offsets, dtype, eos, begun)
             bar.update(batch.text_bytes)
             bar.set_postfix_str(f"{counts.tokens / 1e6:.1f}M tokens", refresh=False)
     return counts, {TOKENS: tokens.sums(), OFFSETS: offsets.sums()}
@@ -140,64 +160,29 @@ def _append(
     offsets: Summed,
     dtype: np.dtype,
     eos: int | None,
-) -> None:
-    # A document without a token leaves no trace: not even an EOS of its own.
-    documents = [ids for ids in batch.ids if len(ids)]
+    begun: int,
+) -> int:
+    """Writes a batch of pieces; returns the tokens of the document that goes on in the next."""
+    ending = np.array([] if eos is None else [eos], dtype=dtype)
+    parts, ends = [], []
+    for ids, is_last in zip(batch.ids, batch.ends, strict=True):
+        parts.append(ids)
+        counts.text_tokens += len(ids)
+        counts.tokens += len(ids)
+        begun += len(ids)
+        if not is_last:
+            continue
+        # A document without a token leaves no trace: not even an EOS of its own.
+        if begun:
+            parts.append(ending)
+            counts.tokens += len(ending)
+            ends.append(counts.tokens)
+        counts.empty_documents += begun == 0
+        begun = 0
+    if parts:
+        tokens.write(np.concatenate(parts).astype(dtype).tobytes())
+    offsets.write(np.array(ends, dtype=np.int64).tobytes())
+    counts.documents += len(ends)
     counts.text_bytes += batch.text_bytes
-    if not documents:
-        return
-    lengths = np.array([len(ids) for ids in documents], dtype=np.int64)
-    counts.text_tokens += int(lengths.sum())
-    if eos is not None:
-        end = np.array([eos], dtype=dtype)
-        documents = [part for ids in documents for part in (ids, end)]
-        lengths += 1
-    tokens.write(np.concatenate(documents).astype(dtype).tobytes())
-    offsets.write((counts.tokens + np.cumsum(lengths)).tobytes())
-    counts.documents += len(lengths)
-    counts.tokens += int(lengths.sum())
-
-
-@contextmanager
-def _workplace(folder: Path) -> Iterator[Path]:
-    """A folder beside the final one, gone afterwards; the holder of the lock owns its name."""
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _publish(partial: Path, folder: Path) -> None:
-    """Puts finished files into place: whole on disk first, then one rename."""
-    for name in (TOKENS, OFFSETS, META):
-        with (partial / name).open("rb") as stream:
-            os.fsync(stream.fileno())
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
-    else:
-        folder.unlink(missing_ok=True)
-    partial.rename(folder)
-    parent = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
-
-
-@contextmanager
-def _explained(cache_dir: Path) -> Iterator[None]:
-    """Names the key when the cache folder is the reason: no space, no permission, a file."""
-    try:
-        yield
-    except OSError as error:
-        place = Path(error.filename).resolve() if isinstance(error.filename, str) else None
-        here = cache_dir.resolve()
-        ours = place is not None and (here in (place, *place.parents) or place in here.parents)
-        if not ours and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise
-        raise OSError(
-            f"data.cache_dir={str(cache_dir)!r}: {error.strerror}; no unfinished files remain"
-        ) from error
+    counts.losses.add(batch.losses)
+    return begun

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from data.files import digest_of, find_files, read_documents
+from data.files import Found, content_digest, digest_of, read_documents, search
+from data.formats import Document, cut_out, length_of, parts_of
 from data.markov import MarkovLanguage
 
 SPLITS = ("train", "valid")
@@ -26,8 +27,14 @@ class Corpus(Protocol):
     def language(self) -> MarkovLanguage | None:
         """The exact distribution of the texts, where it is known."""
 
-    def documents(self, split: str) -> Iterator[str]:
+    def documents(self, split: str) -> Iterator[Document]:
         """The texts of a split, always in the same order, one at a time."""
+
+    def found(self, split: str) -> Found | None:
+        """The files that a split is read from and what was passed over; None if it has none."""
+
+    def refuse_overlap(self) -> None:
+        """ValueError where text that is trained on would be validated on without anybody's wish."""
 
     def digest(self, split: str) -> str:
         """Changes whenever the split's texts change."""
@@ -57,7 +64,14 @@ class StdlibCorpus:
             below[:] = sorted(set(below) - self.skipped)
             for name in sorted(names):
                 if name.endswith(".py"):
-                    yield Path(folder, name).read_bytes().decode("utf-8", errors="replace")
+                    yield Path(folder, name).read_bytes().decode("utf-8", "surrogateescape")
+
+    def found(self, split: str) -> Found | None:
+        """No files of the user's."""
+        return None
+
+    def refuse_overlap(self) -> None:
+        """There is none: a file is in one split."""
 
     def documents(self, split: str) -> Iterator[str]:
         """Files whose content hashes into the split, folder by folder in the order of names."""
@@ -103,16 +117,27 @@ class TextCorpus:
         self.path, self.valid_path, self.text_key = path, valid_path, text_key
         self.valid_split, self.valid_fraction = valid_split, valid_fraction
 
-    def _files(self, split: str) -> list[Path]:
+    def _place(self, split: str) -> tuple[str, str]:
+        """The path that a split is read from, and its key."""
         if split == "valid" and self.valid_path is not None:
-            return find_files(self.valid_path, "data.valid_path")
-        return find_files(str(self.path), "data.path")
+            return self.valid_path, "data.valid_path"
+        return str(self.path), "data.path"
 
-    def _texts(self, split: str) -> Iterator[str]:
-        for file in self._files(split):
-            yield from read_documents(file, self.text_key)
+    def found(self, split: str) -> Found:
+        """The split's files."""
+        return search(*self._place(split))
 
-    def documents(self, split: str) -> Iterator[str]:
+    def refuse_overlap(self) -> None:
+        """By the content of whole files, under whatever names they lie."""
+        if self.valid_path is not None:
+            refuse_same_files(self.found("train").files, self.found("valid").files)
+
+    def _texts(self, split: str) -> Iterator[Document]:
+        _, key = self._place(split)
+        for file in self.found(split).files:
+            yield from read_documents(file, self.text_key, key)
+
+    def documents(self, split: str) -> Iterator[Document]:
         """The split's documents; files are read one after another."""
         if self.valid_path is not None:
             return self._texts(split)
@@ -120,7 +145,7 @@ class TextCorpus:
             return self._halves(split)
         return self._hashed(split)
 
-    def _hashed(self, split: str) -> Iterator[str]:
+    def _hashed(self, split: str) -> Iterator[Document]:
         held_out = split == "valid"
         seen = kept = 0
         for text in self._texts(split):
@@ -134,27 +159,29 @@ class TextCorpus:
                 f"into the {split} split; data.valid_split=tail cuts documents too"
             )
 
-    def _halves(self, split: str) -> Iterator[str]:
-        total = sum(len(text) for text in self._texts(split))
+    def _halves(self, split: str) -> Iterator[Document]:
+        total = sum(length_of(text) for text in self._texts(split))
         cut = int(total * (1 - self.valid_fraction))
         start = 0
         for text in self._texts(split):
-            here = min(max(cut - start, 0), len(text))
-            start += len(text)
-            part = text[:here] if split == "train" else text[here:]
-            if part:
-                yield part
+            length = length_of(text)
+            here = min(max(cut - start, 0), length)
+            start += length
+            first, last = (0, here) if split == "train" else (here, length)
+            is_ours = (start <= cut) is (split == "train")
+            if first < last or (is_ours and not length):
+                yield cut_out(text, first, last)
 
     def digest(self, split: str) -> str:
         """SHA-256 of the file contents and of how they are split."""
         how = [split, self.valid_split, self.valid_fraction] if self.valid_path is None else None
-        content = digest_of(self._files(split))
+        content = digest_of(self.found(split).files)
         return hashlib.sha256(repr([content, self.text_key, how]).encode()).hexdigest()
 
     def size_hint(self, split: str) -> int | None:
         """The files' sizes, None where some are compressed."""
-        files = self._files(split)
-        if any(file.suffix not in (".txt", ".jsonl") for file in files):
+        files = self.found(split).files
+        if any(file.suffix.lower() not in (".txt", ".jsonl") for file in files):
             return None
         total = sum(file.stat().st_size for file in files)
         if self.valid_path is not None:
@@ -187,6 +214,13 @@ class MarkovCorpus:
         self.tokens = {"train": train_tokens, "valid": valid_tokens}
         self.seed = language_seed
 
+    def found(self, split: str) -> Found | None:
+        """None: it is drawn."""
+        return None
+
+    def refuse_overlap(self) -> None:
+        """There is none: the splits are drawn apart."""
+
     def documents(self, split: str) -> Iterator[str]:
         """The split's chain, as space-separated integers."""
         rng = np.random.default_rng([self.seed, SPLITS.index(split), 1])
@@ -209,7 +243,29 @@ def _check_fraction(fraction: float) -> None:
         raise ValueError(f"data.valid_fraction={fraction}: must lie between 0 and 1")
 
 
-def _is_held_out(text: str, fraction: float) -> bool:
+def _is_held_out(text: Document, fraction: float) -> bool:
     """Decided by the document's content alone, so new documents never move old ones."""
-    word = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
-    return int.from_bytes(word, "big") < fraction * 2**64
+    content = hashlib.blake2b(digest_size=8)
+    for part in parts_of(text):
+        content.update(part.encode("utf-8", "replace"))
+    return int.from_bytes(content.digest(), "big") < fraction * 2**64
+
+
+def refuse_same_files(train: Sequence[Path], valid: Sequence[Path]) -> None:
+    """ValueError where a file of the validation text is one of the training text as well, under
+    whatever name: what is trained on cannot be validated on."""
+    sizes: dict[int, list[Path]] = {}
+    for file in train:
+        sizes.setdefault(file.stat().st_size, []).append(file)
+    sizes.pop(0, None)
+    for held_out in valid:
+        same = [file for file in sizes.get(held_out.stat().st_size, []) if _same(file, held_out)]
+        if same:
+            raise ValueError(
+                f"data.valid_path: {held_out} is in the training text as well ({same[0]}); keep it "
+                f"out of data.path, or leave data.valid_path out to hold out data.valid_fraction"
+            )
+
+
+def _same(file: Path, other: Path) -> bool:
+    return file.samefile(other) or content_digest(file) == content_digest(other)

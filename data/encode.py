@@ -1,30 +1,43 @@
 """Encode a stream of documents in parallel, in order, with little of it in memory."""
 
-import multiprocessing
-import os
-import threading
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from multiprocessing import connection
+from typing import NamedTuple
 
+from data.formats import Document, parts_of
+from data.pool import Answer, answer, workers
+from data.report import Losses
 from data.tokenizers import Ids, Tokenizer
 
 _BATCH_CHARACTERS = 1 << 21
 _BATCH_DOCUMENTS = 1 << 14
+_PIECE_CHARACTERS = 1 << 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Piece(NamedTuple):
+    """A text that can be encoded apart: a document, or a part of one; the last part says so."""
+
+    text: str
+    is_last: bool
 
 
 @dataclass
 class Encoded:
-    """A batch of documents: their ids, and how many bytes of UTF-8 they were."""
+    """A batch of pieces: their ids, which of them end a document, how many bytes of UTF-8 they
+    were, and what of them the ids do not say."""
 
     ids: list[Ids]
+    ends: list[bool]
     text_bytes: int
+    losses: Losses
 
 
 def encode_documents(
-    documents: Iterable[str], tokenizer: Tokenizer, num_proc: int
+    documents: Iterable[Document], tokenizer: Tokenizer, num_proc: int
 ) -> Iterator[Encoded]:
     """Batches of encoded documents, in order.
 
@@ -32,74 +45,70 @@ def encode_documents(
     writes: on two cores the faster way. With more, each process encodes on one thread, for
     machines with so many cores that the library's threads hinder each other.
     """
-    with _executor(tokenizer, num_proc) as executor:
-        waiting: deque[Future[Encoded]] = deque()
-        try:
-            for batch in _batches(documents):
-                waiting.append(executor.submit(_encode, batch))
-                if len(waiting) > num_proc + 1:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            executor.shutdown(cancel_futures=True)
+    with workers(encode, tokenizer, num_proc) as submit:
+        waiting: deque[Future[Answer[Encoded]]] = deque()
+        for batch in _batches(pieces(documents, tokenizer)):
+            waiting.append(submit(batch))
+            if len(waiting) > num_proc + 1:
+                yield answer(waiting.popleft())
+        while waiting:
+            yield answer(waiting.popleft())
 
 
-def _executor(tokenizer: Tokenizer, num_proc: int) -> Executor:
-    if num_proc == 1:
-        # Two threads: one converts ids to arrays while the other is inside the library.
-        return ThreadPoolExecutor(2, initializer=_adopt, initargs=(tokenizer,))
-    return ProcessPoolExecutor(
-        num_proc,
-        # A fork would copy the locks of the library's threads in whatever state they are.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_adopt_alone,
-        initargs=(tokenizer,),
-    )
+def encode(tokenizer: Tokenizer, batch: Sequence[Piece]) -> Encoded:
+    """The ids of a batch, and counts."""
+    losses = Losses()
+    texts = [_valid(piece.text, losses) for piece in batch]
+    ids = tokenizer.encode_batch(texts)
+    for text in texts:
+        losses.null_characters += text.count("\0")
+        for character, count in tokenizer.lost(text).items():
+            losses.lost_characters += count
+            losses.lost_bytes += count * len(character.encode())
+    if tokenizer.unknown is not None:
+        losses.unknown_tokens = sum(int((row == tokenizer.unknown).sum()) for row in ids)
+    text_bytes = sum(len(text.encode()) for text in texts)
+    return Encoded(ids, [piece.is_last for piece in batch], text_bytes, losses)
 
 
-_local = threading.local()
+def pieces(documents: Iterable[Document], tokenizer: Tokenizer) -> Iterator[Piece]:
+    """Every document whole, or cut where its parts have the ids that they have together."""
+    for document in documents:
+        yield from _pieces_of(document, tokenizer)
 
 
-def _adopt(tokenizer: Tokenizer) -> None:
-    _local.tokenizer = tokenizer
+def _pieces_of(document: Document, tokenizer: Tokenizer) -> Iterator[Piece]:
+    text, begin, looked = "", 0, 0  # no place to cut is before `looked`
+    for part in parts_of(document):
+        if begin:
+            text, looked, begin = text[begin:], looked - begin, 0
+        text += part
+        while True:
+            cut = tokenizer.cut(text, max(begin + _PIECE_CHARACTERS, looked))
+            if cut is None:
+                break
+            yield Piece(text[begin:cut], is_last=False)
+            begin = cut
+        looked = len(text) - 1
+    yield Piece(text[begin:], is_last=True)
 
 
-def _adopt_alone(tokenizer: Tokenizer) -> None:
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _adopt(tokenizer)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-def _encode(texts: Sequence[str]) -> Encoded:
-    clean = [_without_surrogates(text) for text in texts]
-    text_bytes = sum(len(text.encode("utf-8")) for text in clean)
-    return Encoded(_local.tokenizer.encode_batch(clean), text_bytes)
-
-
-def _without_surrogates(text: str) -> str:
-    """JSON may hold half a surrogate pair, which no UTF-8 can and no tokenizer takes."""
+def _valid(text: str, losses: Losses) -> str:
+    """Text that UTF-8 can say: a lone surrogate, of an invalid byte or of JSON, is U+FFFD."""
     try:
-        text.encode("utf-8")
+        text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-8", errors="replace").decode("utf-8")
+        text, count = _SURROGATE.subn("\ufffd", text)
+        losses.invalid_bytes += count
     return text
 
 
-def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
+def _batches(stream: Iterable[Piece]) -> Iterator[list[Piece]]:
+    batch: list[Piece] = []
     size = 0
-    for text in documents:
-        batch.append(text)
-        size += len(text)
+    for piece in stream:
+        batch.append(piece)
+        size += len(piece.text)
         if size >= _BATCH_CHARACTERS or len(batch) >= _BATCH_DOCUMENTS:
             yield batch
             batch, size = [], 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.detokenize import DETOKENIZERS
-from data.files import digest_of
+from data.files import Found, digest_of, expanded
 
 _DATA_SUFFIXES = {".parquet", ".jsonl", ".json", ".txt", ".csv", ".arrow", ".gz", ".xz", ".zst"}
 
@@ -50,7 +50,7 @@ class HubCorpus:
 
     def _folder(self) -> Path | None:
         """The local folder, None for a Hub name; OSError for a path that is not there."""
-        folder = Path(self.path).expanduser()
+        folder = expanded(self.path, "data.path")
         if folder.is_dir():
             return folder
         if folder.exists() or self.path.startswith((".", "/", "~")):
@@ -75,6 +75,13 @@ class HubCorpus:
         if self.config and (folder / self.config).is_dir():
             return {**source, "data_dir": self.config}
         return source
+
+    def found(self, split: str) -> Found | None:
+        """None: the library finds the files."""
+        return None
+
+    def refuse_overlap(self) -> None:
+        """None is refused: published protocols validate on documents that are trained on."""
 
     def documents(self, split: str) -> Iterator[str]:
         """The split's texts after the detokenizer, read in batches from the mapped arrow files.

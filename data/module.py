@@ -1,11 +1,12 @@
 """The LightningDataModule: token stores, blocks, and the loaders of each rank."""
 
+import sys
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
 
 from data.build import build_or_open
 from data.corpora import Corpus
@@ -13,6 +14,8 @@ from data.loaders import Loader
 from data.markov import MarkovLanguage
 from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
 from data.packing import CROPS, Blocks, Framer, PadBlocks, SlidingBlocks, WrapBlocks
+from data.places import cache_folder
+from data.report import unsaid
 from data.store import VERIFY, TokenStore
 from data.tokenizers import Tokenizer
 from data.views import EvalView, TrainView
@@ -74,7 +77,7 @@ class TokenDataModule(L.LightningDataModule):
         self.name, self.corpus, self.tokenizer = name, corpus, tokenizer
         self.length, self.packing, self.framing = length, packing, framing
         self.insert_eos, self.drop_last, self.crop = insert_eos, drop_last, crop
-        self.cache_dir, self.num_proc = Path(cache_dir).expanduser(), num_proc
+        self.cache_dir, self.num_proc = cache_folder(cache_dir, _tell), num_proc
         self.global_batch_size, self.batch_size = global_batch_size, batch_size
         self.eval_batch_size, self.num_workers = eval_batch_size, num_workers
         self.seed, self.max_eval_blocks, self.verify = seed, max_eval_blocks, verify
@@ -116,6 +119,7 @@ class TokenDataModule(L.LightningDataModule):
                 self.insert_eos,
                 self.num_proc,
                 self.verify,
+                _tell,
             )
         return self._stores[split]
 
@@ -140,6 +144,8 @@ class TokenDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Builds the stores that the run needs; Lightning calls it once per node."""
+        if "train" in self._needed():
+            self.corpus.refuse_overlap()
         for split in self._needed():
             self.store(split)
 
@@ -214,11 +220,17 @@ class TokenDataModule(L.LightningDataModule):
 
     @property
     def valid_bytes_per_token(self) -> float | None:
-        """UTF-8 bytes of the validation text per ordinary token; None for the Markov language."""
-        if self.language is not None:
+        """UTF-8 bytes of the validation text per token of its stream, inserted EOS included; None
+        for the Markov language, and where the tokens do not say all of the text."""
+        if self.language is not None or self.valid_unsaid:
             return None
         meta = self.store("valid").meta
-        return meta["text_bytes"] / meta["text_tokens"]
+        return meta["text_bytes"] / meta["tokens"]
+
+    @property
+    def valid_unsaid(self) -> list[str]:
+        """Phrases for what of the validation text no token says; none for the Markov language."""
+        return [] if self.language is not None else unsaid(self.store("valid").meta)
 
     def protocol(self) -> dict[str, Any]:
         """Every field of the data that changes a validation number; a stride where blocks
@@ -236,3 +248,8 @@ class TokenDataModule(L.LightningDataModule):
             "crop": self.crop if self.packing == "pad" else None,
             "blocks": len(self._eval_index(len(self.blocks("valid")))),
         }
+
+
+@rank_zero_only
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer as Backend
 
 from data import layouts
+from data.coverage import Coverage, unknown_id
 from data.tokenizer_files import first_line, is_librarys, open_tokenizer, refusal
 from data.tokenizers import MASK_MARK, UNKNOWN_MARK, Ids, as_integers
 
@@ -52,6 +53,9 @@ class PretrainedTokenizer:
         self._backend = backend
         self._prepare(backend)
         layout = json.loads(backend.to_str())
+        unknown = unknown_id(layout)
+        self.unknown = None if unknown is None else self._swapped(unknown)
+        self._coverage = Coverage(backend, layout)
         ids = [self.vocab_size, self.bos, self.eos, self.pad, mask]
         self.digest = layouts.digest(layout, ids)
         self._cuttable = layouts.is_cuttable(layout)
@@ -94,6 +98,16 @@ class PretrainedTokenizer:
             ids = [np.array(next(encodings).ids, dtype=np.uint32) for _ in group]
             encoded.append(self._to_ours(ids[0] if len(ids) == 1 else np.concatenate(ids)))
         return encoded
+
+    def cut(self, text: str, start: int) -> int | None:
+        """At a gap between two words, where that changes nothing."""
+        gap = _WORD_GAP.search(text, start) if self._cuttable else None
+        return None if gap is None else gap.start()
+
+    def lost(self, text: str) -> dict[str, int]:
+        """Characters outside the vocabulary, where no unknown token stands for them, and what the
+        normalizer removes."""
+        return self._coverage.lost(text)
 
     def encode_within(self, text: str) -> Ids:
         """Ids of a text that continues another one."""

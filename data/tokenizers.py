@@ -24,9 +24,17 @@ class Tokenizer(Protocol):
     eos: int
     pad: int
     digest: str
+    unknown: int | None  # the id that stands for what has none
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, without special tokens; text that spells one stays plain text."""
+
+    def cut(self, text: str, start: int) -> int | None:
+        """The first place from `start` on, before the end, where text can be cut so that the ids
+        of both parts are those of the whole; None if there is none."""
+
+    def lost(self, text: str) -> dict[str, int]:
+        """The characters of a text that leave no id behind, with how often each occurs."""
 
     def encode_within(self, text: str) -> Ids:
         """Ids of a text that continues another one: nothing put before it, nothing taken from its
@@ -38,6 +46,8 @@ class Tokenizer(Protocol):
 
 class ByteTokenizer:
     """One id per byte of an alphabet, then one end-of-text id that is BOS, EOS and PAD."""
+
+    unknown = None
 
     def __init__(self, name: str, alphabet: bytes) -> None:
         self.name = name
@@ -64,6 +74,14 @@ class ByteTokenizer:
             )
         return ids
 
+    def cut(self, text: str, start: int) -> int | None:
+        """Anywhere."""
+        return start if start < len(text) else None
+
+    def lost(self, text: str) -> dict[str, int]:
+        """Nothing: what has no id is refused."""
+        return {}
+
     def decode(self, ids: Iterable[int], special: bool = False) -> str:
         """Text of the ids, invalid UTF-8 replaced."""
         end = END_MARK if special else ""
@@ -75,6 +93,8 @@ class ByteTokenizer:
 
 class SymbolTokenizer:
     """Texts that are space-separated integers 0..n-1 (the Markov language); id n ends a text."""
+
+    unknown = None
 
     def __init__(self, symbols: int) -> None:
         self.name = f"symbols:{symbols}"
@@ -95,6 +115,15 @@ class SymbolTokenizer:
         if ids.size and not 0 <= ids.min() <= ids.max() < self.eos:
             raise ValueError(f"tokenizer {self.name}: a symbol outside 0..{self.eos - 1}")
         return ids
+
+    def cut(self, text: str, start: int) -> int | None:
+        """At a space."""
+        place = text.find(" ", start)
+        return None if place < 0 else place
+
+    def lost(self, text: str) -> dict[str, int]:
+        """Nothing: the spaces only separate."""
+        return {}
 
     def decode(self, ids: Iterable[int], special: bool = False) -> str:
         """The integers, separated by spaces."""

@@ -163,7 +163,10 @@ def also(likelihood: Likelihood, data: TokenDataModule, run: saved.Saved) -> dic
         "train_seconds": trained_seconds(run.checkpoint),
         "train_peak_memory_bytes": run.checkpoint.get(PEAK),  # older runs do not say
     }
-    if data.valid_bytes_per_token:
+    if data.valid_unsaid:
+        values["bits_per_byte"] = None
+        values["bits_per_byte_absent"] = "; ".join(data.valid_unsaid)
+    elif data.valid_bytes_per_token:
         values["bits_per_byte"] = bits_per_byte(
             likelihood.nats_per_token, data.valid_bytes_per_token
         )
@@ -206,7 +209,9 @@ def report(fields: dict[str, Any]) -> None:
     )
     nats = with_error(also["nats_per_token"], errors[1], 5, sign)
     print(f"nats per token {nats}", flush=True)
-    if "bits_per_byte" in also:
+    if "bits_per_byte_absent" in also:
+        print(f"bits per byte: none, the tokens leave out text: {also['bits_per_byte_absent']}")
+    elif "bits_per_byte" in also:
         print(f"bits per byte {in_bits(fields)}")
     if "exact_nats_per_token" in also:
         exact, ratio = also["exact_nats_per_token"], math.exp(also["excess_nats"])

@@ -142,10 +142,10 @@ READER = """
     signals = []
     for one in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(one, lambda number, frame: signals.append(number))
-    print("begins", flush=True)
     corpus = TextCorpus(sys.argv[1], sys.argv[1], "text", "tail", 0.1)
     tokenizer = make_tokenizer("bytes")
     store = build_or_open(Path(sys.argv[2]), corpus, "valid", tokenizer, False, 1)
+    print("begins", flush=True)  # a signal while text is tokenized ends the program
     blocks = WrapBlocks(store, Framer(128, "bos", tokenizer), False)
     workers = Workers(TrainView(blocks, TrainOrder(len(blocks), 0)), 2)
     left = 500

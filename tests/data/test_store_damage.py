@@ -38,6 +38,9 @@ class Corpus:
     def size_hint(self, split: str) -> int | None:
         return None
 
+    def found(self, split: str) -> None:
+        return None
+
 
 def build(folder: Path, corpus: Corpus, verify: str = "sample") -> TokenStore:
     return build_or_open(folder, corpus, "train", make_tokenizer("bytes"), True, 1, verify)

@@ -40,6 +40,9 @@ class ListCorpus:
     def size_hint(self, split: str) -> int | None:
         return None
 
+    def found(self, split: str) -> None:
+        return None
+
 
 def build(
     folder: Path, corpus: ListCorpus, insert_eos: bool = True, num_proc: int = 1
@@ -67,9 +70,9 @@ def test_documents_come_back_exactly(tmp_path: Path, insert_eos: bool) -> None:
     }
 
 
-def test_half_a_surrogate_pair_becomes_a_question_mark(tmp_path: Path) -> None:
+def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
     store = build(tmp_path, ListCorpus(["a\ud800b"]), insert_eos=False)
-    assert bytes(store.tokens.astype(np.uint8)) == b"a?b"
+    assert bytes(store.tokens.astype(np.uint8)) == "a\ufffdb".encode()
 
 
 @pytest.mark.parametrize("num_proc", [1, 2])
@@ -156,7 +159,7 @@ def test_an_interrupted_write_leaves_nothing(
         with pytest.raises(OSError, match=r"data\.cache_dir=.*No space left on device") as caught:
             build(tmp_path, ListCorpus(["text"]))
     assert "\n" not in str(caught.value)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    assert list(tmp_path.iterdir()) == []
     assert build(tmp_path, ListCorpus(["text"])).meta["tokens"] == 5
 
 
