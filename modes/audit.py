@@ -24,7 +24,7 @@ from modes.auditing import table
 from modes.auditing.drawn import device, samples
 from modes.batch_cache import BatchCache, mark_of
 from modes.checks.folders import check_writable
-from modes.judging.held_out import held_out_rows
+from modes.judging.held_out import held_out
 from modes.judging.judge import open_judge
 from modes.judging.quality import Held, quality
 from modes.sampling import plans
@@ -55,7 +55,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     tokenizer = make_tokenizer(saved.tokenizer_name(own["data"]))
     asked = protocol(settings["eval"]["quality_protocol"])
     judge = open_judge(settings, tokenizer)
-    data = build.data(own, devices=1)
+    data = build.data(own, devices=1) if run is None else saved.open_data(run)
     corpus = split(settings, own, data)
     copies = Copies(corpus.training, corpus.reference)
     made = generators(corpus, settings["seed"])
@@ -122,17 +122,16 @@ def split(settings: build.Settings, own: build.Settings, data: TokenDataModule) 
     """Twice as many held-out texts as sample_eval would draw, or all there are, in random halves;
     ValueError with fewer than 16 a half."""
     wanted = settings["loader"]["eval_batch_size"] * settings["sampling"]["num_sample_batches"]
-    chosen = settings | {"eval": settings["eval"] | {"reference": True}}
-    held_out = held_out_rows(chosen, own) or []
-    count = min(wanted, len(held_out) // 2)
+    rows = held_out(data).rows
+    count = min(wanted, len(rows) // 2)
     if count < LEAST:
         raise ValueError(
             f"mode=audit: {count} texts of model.length={own['model']['length']} in each half of "
             f"the held-out text of data={data.name}, at least {LEAST} are needed; choose a smaller "
             f"model.length, more text, or a larger loader.eval_batch_size"
         )
-    order = np.random.default_rng(settings["seed"]).permutation(len(held_out))[: 2 * count]
-    reference, real = ([held_out[i] for i in half] for half in (order[:count], order[count:]))
+    order = np.random.default_rng(settings["seed"]).permutation(len(rows))[: 2 * count]
+    reference, real = ([rows[i] for i in half] for half in (order[:count], order[count:]))
     blocks = data.blocks("train")
     most = min(len(blocks), max(count, TRAINING_TOKENS // data.length))
     index = np.arange(most, dtype=np.int64) * len(blocks) // most

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from algos.base import Algorithm
-from data.tokenizers import make_tokenizer
 from evaluation import schema
 from evaluation.paired import Precision, precision
 from evaluation.records import write_record
@@ -111,7 +110,7 @@ def open_model(run: saved.Saved, compose: Callable[..., Any], trainer: L.Trainer
 
     settings, options = run.settings, run.settings["eval"]
     size, seed = settings["loader"]["eval_batch_size"], settings["seed"]
-    tokenizer = make_tokenizer(settings["data"]["tokenizer_name_or_path"])
+    tokenizer = saved.open_tokenizer(run)
     begin, length = beginning(settings, tokenizer), settings["model"]["length"]
     algo = able(settings["algo"], compose)
 

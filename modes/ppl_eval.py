@@ -22,7 +22,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
             zero_shot.run(run, settings, overrides, compose, signals, command)
             return
         run = asked(run, settings, overrides)
-        data = build.data(run.settings, devices=1)  # each rank takes its share of the blocks itself
+        data = saved.open_data(run)
         by = likelihood.reader(run, data.tokenizer.vocab_size, signals, command)
         reading = likelihood.read(run, data, by, likelihood.report)
         if reading is not None:

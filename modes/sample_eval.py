@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning as L
 
-from data.tokenizers import Tokenizer, make_tokenizer
+from data.tokenizers import Tokenizer
 from evaluation.quality import unigram_entropy
 from modes import build, saved
 from modes.batch_cache import mark_of
@@ -38,7 +38,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     swept, chosen = options["sweep"] or {}, [options]
     if swept:
         chosen = points(swept, options, partial(check_sampling, algo))
-    tokenizer = make_tokenizer(run.settings["data"]["tokenizer_name_or_path"])
+    tokenizer = saved.open_tokenizer(run)
     every = [planned(settings, run, algo, tokenizer, point) for point in chosen]
     command = mark_of([settings, run.digest])
     with StopSignals(GOES_ON) as signals:
@@ -46,7 +46,8 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         algorithm = saved.restore(run, tokenizer.vocab_size)
         watching: list[L.Callback] = [drawing.Looks(signals)]
         trainer = build.trainer(run.settings, watching, fitting=False, share_batches=True)
-        reference = held_out(settings, run.settings)
+        wanted = settings["eval"]["reference"]
+        reference = held_out(saved.open_data(run)) if wanted else None
         shared = (run, algo, tokenizer, algorithm, trainer, judge, reference)
         job = Job(signals, command, settings, *shared)
         evaluate_all(job, swept, [(point, *one) for point, one in zip(chosen, every, strict=True)])

@@ -9,6 +9,7 @@ import torch
 
 from algos.base import Algorithm
 from data.module import TokenDataModule
+from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation import records
 from modes import build
 from modes.checks.folders import check_writable
@@ -23,8 +24,13 @@ from training.checkpoint import (
     tokens_seen,
 )
 from training.memory import peak_memory_bytes
+from training.saving import DIGESTS
 
 TAKEN_FROM_RUN = ("algo", "model", "noise", "training")
+# Keys of data that leave the text as it is.
+SAME_TEXT = {f"data.{key}" for key in ("cache_dir", "num_proc", "verify", "max_eval_blocks")}
+SAME_TEXT |= {f"data.{key}" for key in ("packing", "framing", "drop_last", "crop", "insert_eos")}
+SAME_TEXT |= {"data.tokenizer_name_or_path", "data.name"}
 # The rest of the configuration in a record is the run's.
 SET_BY_EVALUATION = ("mode", "eval", "protocol", "sampling", "oracle", "results_dir")
 
@@ -37,6 +43,7 @@ class Saved(NamedTuple):
     file: Path
     digest: str  # of the file as it was read: a run that goes on replaces it
     settings: build.Settings
+    own_text: bool = False  # whether it is evaluated on the text that its configuration names
 
 
 def open_run(
@@ -54,7 +61,8 @@ def open_run(
         if not same_algorithm(asked, has):
             typed = [text for text in overrides if text.lstrip("+").startswith(f"{name}=")]
             raise ValueError(f"{typed[-1]}: the run at {path} has {group}={has}")
-    return Saved(checkpoint, file, mark, merged(settings, stored, given))
+    own_text = not any(key.split(".")[0] == "data" and key not in SAME_TEXT for key in given)
+    return Saved(checkpoint, file, mark, merged(settings, stored, given), own_text)
 
 
 def run_directory(file: Path) -> Path | None:
@@ -126,6 +134,45 @@ def differing_data(stored: dict[str, Any], data: TokenDataModule) -> str | None:
         if stored["corpus"].get(split) != content:
             return f"{split} text than data={data.name}"
     return None
+
+
+def open_tokenizer(saved: Saved) -> Tokenizer:
+    """The run's tokenizer; ValueError where what has its name is another one by now."""
+    tokenizer = make_tokenizer(tokenizer_name(saved.settings["data"]))
+    _check_tokenizer(saved, tokenizer)
+    return tokenizer
+
+
+def open_data(saved: Saved) -> TokenDataModule:
+    """The text to evaluate on, under the run's tokenizer; ValueError where either has the run's
+    name for it, and another content. Each rank takes its share of the blocks itself."""
+    try:
+        data = build.data(saved.settings, devices=1)
+        text = data.corpus.digest("valid") if saved.own_text else None
+    except FileNotFoundError as error:
+        if not saved.own_text:
+            raise
+        raise FileNotFoundError(
+            f"{error}; it is the text of the run {saved.file}: if that moved, give data.path"
+        ) from error
+    _check_tokenizer(saved, data.tokenizer)
+    stored = saved.checkpoint.get(DIGESTS)
+    if text is not None and stored and text != stored["corpus"].get("valid"):
+        raise ValueError(
+            f"data={data.name}: not the text that the run {saved.file} was validated on, though "
+            f"its configuration names it: the content differs; data=... or data.path=... evaluates "
+            f"on another text"
+        )
+    return data
+
+
+def _check_tokenizer(saved: Saved, tokenizer: Tokenizer) -> None:
+    stored = saved.checkpoint.get(DIGESTS)
+    if stored and stored["tokenizer"] != tokenizer.digest:
+        raise ValueError(
+            f"data.tokenizer_name_or_path={tokenizer.name}: not the tokenizer that the run "
+            f"{saved.file} was trained with: the content differs"
+        )
 
 
 def averaged(saved: Saved) -> bool:

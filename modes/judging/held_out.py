@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from modes import build
+from data.module import TokenDataModule
 
 MOST = 1000  # texts, at equal distances
 
@@ -16,19 +16,10 @@ class HeldOut(NamedTuple):
     tokens_sha256: str
 
 
-def held_out(settings: build.Settings, run: build.Settings) -> HeldOut | None:
-    """Blocks of the validation text of `run`'s data; None where eval.reference is false."""
-    if not settings["eval"]["reference"]:
-        return None
-    data = build.data(run, devices=1)
+def held_out(data: TokenDataModule) -> HeldOut:
+    """Blocks of the validation text."""
     blocks = data.blocks("valid")
     count = min(MOST, len(blocks))
     batch = blocks.batch(np.arange(count) * len(blocks) // count, np.zeros(count, dtype=np.int64))
     whole = batch["noised"][:, 1:].all(-1)  # not the last one, where it is filled up
     return HeldOut(batch["tokens"][whole].tolist(), data.store("valid").sha256)
-
-
-def held_out_rows(settings: build.Settings, run: build.Settings) -> list[list[int]] | None:
-    """The rows of `held_out` alone."""
-    found = held_out(settings, run)
-    return None if found is None else found.rows

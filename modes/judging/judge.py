@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from algos.base import Algorithm
-from data.tokenizers import Tokenizer, make_tokenizer
+from data.tokenizers import Tokenizer
 from evaluation.gen_ppl import Judge
 from evaluation.protocols import protocol
 from modes import build, saved
@@ -54,7 +54,7 @@ def _run(settings: build.Settings, path: Path) -> Judge:
             f"{KEY}={path}: a run of algo=ar is needed, this one has algo="
             f"{run.settings['algo']['name']}"
         )
-    own = make_tokenizer(run.settings["data"]["tokenizer_name_or_path"])
+    own = saved.open_tokenizer(run)
     algorithm, length = saved.restore(run, own.vocab_size), run.settings["model"]["length"]
     mark = own.decode([own.eos], special=True)
 

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
-from data.tokenizers import make_tokenizer
 from evaluation.rounding import with_error
 from modes import build, saved
 from modes.reading import likelihood, protocol
@@ -35,8 +34,8 @@ def run(
     ValueError before the first for a list that is none, and after the last where one was set
     aside."""
     chosen = [settings_of(entry, run, overrides, compose) for entry in entries(settings, overrides)]
-    texts = [Text(entry, run._replace(settings=own)) for entry, own in chosen]
-    tokenizer = make_tokenizer(saved.tokenizer_name(texts[0].run.settings["data"]))
+    texts = [Text(entry, run._replace(settings=own, own_text=False)) for entry, own in chosen]
+    tokenizer = saved.open_tokenizer(texts[0].run)
     by = likelihood.reader(texts[0].run, tokenizer.vocab_size, signals, command)
     rows: list[tuple[str, Reading]] = []
     missing: list[str] = []
@@ -96,7 +95,7 @@ def settings_of(
 
 def opened(run: saved.Saved) -> TokenDataModule:
     """The text as blocks; OSError or ValueError where it cannot be had or has none."""
-    data = build.data(run.settings, devices=1)  # each rank takes its share of the blocks itself
+    data = saved.open_data(run)
     data.blocks("valid")
     return data
 
