@@ -27,13 +27,13 @@ def state(folder: Path) -> dict:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-def losses(folder: Path) -> dict[int, float]:
-    """Training losses by step over all starts of a run."""
+def losses(folder: Path, column: str = "train/loss") -> dict[int, float]:
+    """Training losses, or another column, by step over all starts of a run."""
     found: dict[int, float] = {}
     for file in sorted(folder.glob("logs/version_*/metrics.csv")):
         with file.open() as stream:
-            rows = [row for row in csv.DictReader(stream) if row.get("train/loss")]
-        found |= {int(row["step"]): float(row["train/loss"]) for row in rows}
+            rows = [row for row in csv.DictReader(stream) if row.get(column)]
+        found |= {int(row["step"]): float(row[column]) for row in rows}
     return found
 
 
@@ -155,22 +155,37 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimizer(
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
-def test_two_processes_train_and_evaluate_like_one(command: Command, tmp_path: Path) -> None:
-    """DDP over gloo: the same examples, times and noise, so the same weights and numbers up to
-    rounding."""
-    two = ["strategy=ddp", "trainer.devices=2"]
+@pytest.mark.parametrize("devices", [2, 4])
+def test_several_processes_train_and_evaluate_like_one(
+    devices: int, command: Command, tmp_path: Path
+) -> None:
+    """DDP over gloo, on texts of very different lengths: the same examples, times, noise and
+    dropout, the same validated blocks, and every loss divided by the tokens of the global batch."""
+    lines = [json.dumps({"text": "beer " * (1 + i % 9)}) for i in range(400)]
+    (tmp_path / "lines.jsonl").write_text("\n".join(lines))
+    more = [f"data.path={tmp_path}/lines.jsonl", "data.packing=pad", "model.dropout=0.1"]
+    more += ["trainer.max_steps=20", "trainer.val_check_interval=5", "trainer.limit_val_batches=1"]
+    several = ["strategy=ddp", f"trainer.devices={devices}"]
     folders = {}
-    for name, more in {"one": [], "two": two}.items():
+    for name, world in {"one": [], "several": several}.items():
         folder = tmp_path / name
         places = [f"checkpointing.save_dir={folder}", f"results_dir={folder}/results"]
-        done = command("algo=ar", "trainer.max_steps=4", *places, *more)
+        done = command("algo=gidd", *more, *places, *world)
         assert done.returncode == 0, done.stderr
-        done = command("mode=ppl_eval", "algo=ar", f"eval.checkpoint_path={folder}", *places, *more)
+        evaluate = ["mode=ppl_eval", "algo=gidd", f"eval.checkpoint_path={folder}"]
+        done = command(*evaluate, *more[:2], *places, *world)
         assert done.returncode == 0, done.stderr
-        folders[name] = records(folder)["ppl"], state(folder)["state_dict"]
-    (one, weights), (other, others) = folders["one"], folders["two"]
+        folders[name] = folder
+    one, other = (records(folder)["ppl"] for folder in folders.values())
+    weights, others = (state(folder)["state_dict"] for folder in folders.values())
     for key, tensor in weights.items():
         torch.testing.assert_close(tensor, others[key], rtol=1e-3, atol=1e-5)
+    logged, same = (losses(folder) for folder in folders.values())
+    assert list(logged) == list(range(20))
+    assert list(same.values()) == pytest.approx(list(logged.values()), rel=1e-5)
+    seen, again = (losses(folder, "val/nll") for folder in folders.values())
+    assert list(seen) == list(again) == [4, 9, 14, 19]
+    assert list(again.values()) == pytest.approx(list(seen.values()), rel=1e-5)
     assert one["count"] == other["count"]
     assert one["value"] == pytest.approx(other["value"], rel=1e-4)
     assert one["protocol_digest"] == other["protocol_digest"]
