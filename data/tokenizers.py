@@ -25,6 +25,9 @@ class Tokenizer(Protocol):
     pad: int
     digest: str
 
+    def __hash__(self) -> int:
+        """Of the object, as by default."""
+
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, without special tokens; text that spells one stays plain text."""
 
