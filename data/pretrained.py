@@ -116,9 +116,13 @@ class PretrainedTokenizer:
 
     @cached_property
     def _inner(self) -> Backend:
-        inner = Backend.from_str(
-            json.dumps(layouts.without_edges(json.loads(self._backend.to_str())))
-        )
+        layout = layouts.without_edges(json.loads(self._backend.to_str()))
+        try:
+            inner = Backend.from_str(json.dumps(layout))
+        except BaseException as error:
+            if not is_librarys(error):
+                raise
+            raise refusal(self.name, first_line(error)) from error
         self._prepare(inner)
         return inner
 

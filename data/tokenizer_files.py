@@ -49,7 +49,7 @@ def from_library(source: str, **options: Any) -> Any:
     OSError where it is not there, ValueError in one line for everything that is wrong with it."""
     from transformers import AutoTokenizer
 
-    _check_sentencepiece(Path(source))
+    _check_files(Path(source))
     try:
         return AutoTokenizer.from_pretrained(
             source, use_fast=True, trust_remote_code=False, **options
@@ -68,8 +68,11 @@ def is_librarys(error: BaseException) -> bool:
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
-def _check_sentencepiece(folder: Path) -> None:
-    """The library would ask for tiktoken instead."""
+def _check_files(folder: Path) -> None:
+    """What the library would wait for without end, or ask for another package for."""
+    for file in folder.iterdir() if folder.is_dir() else []:
+        if file.is_fifo():
+            raise ValueError(f"{file.name} is not a file")
     alone = next((name for name in _SENTENCEPIECE if (folder / name).is_file()), None)
     if alone is None or any((folder / name).is_file() for name in _READ_WITHOUT):
         return

@@ -26,6 +26,9 @@ class Tokenizer(Protocol):
     digest: str
     unknown: int | None  # the id that stands for what has none
 
+    def __hash__(self) -> int:
+        """Of the object, as by default."""
+
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, without special tokens; text that spells one stays plain text."""
 

@@ -18,7 +18,7 @@ class TokenTexts:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._anchor = find_anchor(tokenizer)
+        self._anchor = list(find_anchor(tokenizer))
         self._before = len(self._decode(self._anchor))
         self.alone = lru_cache(maxsize=None)(self._alone)
         self.joint = lru_cache(maxsize=1 << 16)(self._joint)

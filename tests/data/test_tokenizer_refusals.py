@@ -3,6 +3,7 @@ which names the folder."""
 
 import importlib.util
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,15 @@ def prefix(folder: Path) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(layout))
 
 
+def pipe(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    os.mkfifo(folder / "tokenizer.json")
+
+
+def nested(folder: Path) -> None:
+    (folder / "tokenizer_config.json").write_text("[" * 100_000)
+
+
 WORDS = '{"a": 0, "b": 1, "ab": 2, "<|endoftext|>": 3}'
 DAMAGED: dict[str, tuple[Damage, str]] = {
     "cut": (cut("tokenizer.json"), "tokenizer.json is not JSON"),
@@ -89,6 +99,8 @@ DAMAGED: dict[str, tuple[Damage, str]] = {
     "vocab.json, a list": (legacy("[1, 2]", "#version: 0.2\na b\n"), "cannot be loaded"),
     "merges.txt": (legacy(WORDS, "#version: 0.2\na b c d\n"), "Merges text file invalid"),
     "merge of what is not there": (legacy(WORDS, "#version: 0.2\na z\n"), "cannot be loaded"),
+    "pipe": (pipe, "tokenizer.json is not a file"),
+    "nested": (nested, "cannot be loaded"),
     "panic": (prefix, "cannot be loaded"),
 }
 

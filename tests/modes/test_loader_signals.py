@@ -1,0 +1,35 @@
+"""A scheduler signals every process of a training, loader processes too."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM])
+def test_a_signal_to_the_whole_group_saves_and_leaves_no_process(
+    how: signal.Signals, arguments: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    line = [sys.executable, str(ROOT / "main.py"), *arguments, "loader.num_workers=2"]
+    line += ["trainer.max_steps=1000000", "checkpointing.every_n_steps=1000000"]
+    written = tmp_path / "said"
+    with written.open("w") as said:
+        process = subprocess.Popen(
+            line, cwd=tmp_path, env=environment, stderr=said, start_new_session=True
+        )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "run" / "logs").rglob("metrics.csv")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, how)
+    assert process.wait(timeout=60) == 128 + how
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    assert "Traceback" not in written.read_text()
+    with pytest.raises(ProcessLookupError):  # nobody of the group is left
+        os.killpg(process.pid, 0)
