@@ -175,9 +175,7 @@ def wrong_keys(arguments: list[str]) -> list[str]:
 
 def prepared(arguments: list[str]) -> list[str]:
     """The command line as Hydra reads it: foreign keys as they are said here, paths quoted, a `+`
-    that is not needed taken away."""
-    if QUIET in os.environ:  # of a process that this program started: it is so already
-        return arguments
+    that is not needed taken away. What is so already stays: processes of a run get it again."""
     said = translate(arguments)
     made = flags_first(verbatim([tolerated(text) for text in said.arguments]))
     if said.refused:

@@ -123,6 +123,11 @@ def _start(value: str, given: Given) -> Outcome:
     return (LEFT_OUT, "the curriculum begins at step 0") if value == "0" else None
 
 
+def _run_folder(value: str, given: Given) -> Outcome:
+    """That of a run; the working directory is what Lightning tells the processes it starts."""
+    return None if value == "." else (TAKEN, "checkpointing.save_dir={}")
+
+
 def _valid_eos(value: str, given: Given) -> Outcome:
     evaluates = given.get("mode") == "ppl_eval"
     return (TAKEN, "data.insert_eos={}") if evaluates else (REFUSED, OF_TEXTS)
@@ -155,6 +160,7 @@ SPECIAL: dict[str, Callable[[str, Given], Outcome]] = {
     "algo.time_conditioning": _time_conditioning,
     "data.insert_valid_eos": _valid_eos,
     "eval.checkpoint_path": _published_weights,
+    "hydra.run.dir": _run_folder,
     "parameterization": _parameterization,
     "sampling.num_sample_batches": _no_samples,
     "sampling.predictor": _predictor,

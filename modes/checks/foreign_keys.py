@@ -17,7 +17,6 @@ TAKEN = {  # the same by another name; with {} for its value
     "algo.teacher_path": "training.finetune_path={}",
     "data.wrap=false": "data.packing=pad",
     "data.wrap=true": "data.packing=wrap",
-    "hydra.run.dir": "checkpointing.save_dir={}",
     "model=small-ar": "model=small",
     "model=tiny-ar": "model=tiny",
     "noise=loglinear": "noise=log-linear",

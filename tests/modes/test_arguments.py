@@ -134,7 +134,8 @@ def test_a_run_with_odd_paths(
     (home / "c;[1],{x}.txt").write_bytes(text.read_bytes())
     own = ["data.path=~/c;[1],{x}.txt", "data.cache_dir=~/lr=0.1", "checkpointing.save_dir=~/r,(2)"]
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv(main.QUIET, raising=False)
+    monkeypatch.setenv(main.QUIET, "1")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     kept = [one for one in arguments if one.split("=")[0] not in [o.split("=")[0] for o in own]]
     monkeypatch.setattr(sys, "argv", ["main.py", *kept, *own, "trainer.max_steps=2"])
     monkeypatch.chdir(tmp_path)

@@ -96,6 +96,7 @@ MEANINGS = {  # taken, left out (None) or refused (with a part of what is said)
     "mode=sample": "mode=sample_eval",
     "~wandb": [],
     "hydra.run.dir=a b": ["checkpointing.save_dir=a b"],
+    'hydra.run.dir="."': ['hydra.run.dir="."'],
     "--config-dir T=3": ["--config-dir", "T=3"],
 }
 
@@ -131,7 +132,8 @@ def test_all_of_a_command_is_told_at_once(
 ) -> None:
     """Foreign keys and typos, one line each and the rest by name; then nothing is run."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(main.QUIET, raising=False)
+    monkeypatch.setenv(main.QUIET, "1")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     line = "T=1000 backbone=dimamba trainer.stepz=1 +training.emaa=1 optim.lrr=2 modle=3 seedd=1"
     monkeypatch.setattr(sys, "argv", ["main.py", *line.split()])
     with pytest.raises(SystemExit) as ended:

@@ -16,7 +16,8 @@ Captured = pytest.CaptureFixture[str]
 
 def refused(line: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> list[str]:
     """What a command that must not start says."""
-    monkeypatch.delenv(main.QUIET, raising=False)
+    monkeypatch.setenv(main.QUIET, "1")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr(main, "REFUSED_JOBS", [])
     monkeypatch.setattr(sys, "argv", ["main.py", *line])
     with pytest.raises(SystemExit) as ended:
