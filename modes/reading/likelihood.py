@@ -138,7 +138,8 @@ def exact_nats_per_token(data: TokenDataModule, language: MarkovLanguage) -> flo
 
 def in_bits(bits: float, likelihood: Likelihood, sign: str) -> str:
     """Bits per byte, with the error of the nats that they are."""
-    error = likelihood.stderr * abs(bits / likelihood.nats_per_token) if sign else None
+    nats = likelihood.nats_per_token
+    error = likelihood.stderr * abs(bits / nats) if sign and nats else None
     return with_error(bits, error, 4, sign)
 
 
