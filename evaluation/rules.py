@@ -31,12 +31,16 @@ class Leaf:
             raise ValueError(f"{one_line(name)}={brief(value)}: {self.words} is required")
 
 
+def _no_rule(key: str) -> None:
+    """Any plain data."""
+
+
 @dataclass(frozen=True)
 class Group:
     """A dict that has the `needed` keys; `known` says the rule of any other one, None for none."""
 
     needed: Mapping[str, Rule] = field(default_factory=dict)
-    known: Callable[[str], Rule | None] = {}.get
+    known: Callable[[str], Rule | None] = _no_rule
 
     def check(self, value: Any, name: str) -> None:
         within = f"{name}." if name else ""

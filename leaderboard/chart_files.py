@@ -65,7 +65,7 @@ def _linked(rows: Sequence[Point], files: Mapping[str, str]) -> list[Point]:
 
 
 def _written(folder: Path, figure: Figure, rows: Sequence[Point]) -> list[Path]:
-    made = []
+    made: list[Path] = []
     for view in figure.views:
         shown = [row for row in rows if row[view.grouped] == view.group]
         title = {"text": figure.title, "subtitle": view.group}

@@ -61,7 +61,7 @@ def _plain(value: Value) -> str:
     return repr(value) if isinstance(value, float) else _words(value)
 
 
-def _words(value: int | str) -> str:
+def _words(value: Value) -> str:
     """What a spreadsheet takes for a formula is marked as text, as spreadsheets do it; a number is
     left as it is."""
     words = printable(value)

@@ -26,6 +26,9 @@ from training.progress import RunProgress
 from training.signals import Stopped, StopSignals
 
 
+NATS = ("nats_per_token", "nats_per_token_stderr")  # of a record
+
+
 class Reader(NamedTuple):
     """A trained network and what runs it over texts, one after another, in a command of the digest
     `command`."""
@@ -222,5 +225,6 @@ def report(fields: dict[str, Any]) -> None:
 def in_bits(fields: dict[str, Any]) -> str:
     """Bits per byte, with the error of the nats that they are."""
     also, bound = fields["also"], fields["kind"] != "exact"
-    bits, share = also["bits_per_byte"], also["nats_per_token_stderr"] / also["nats_per_token"]
-    return with_error(bits, abs(bits * share) if bound else None, 4, "<= " if bound else "")
+    bits, nats, error = (also[key] for key in ("bits_per_byte", *NATS))
+    error = abs(bits / nats) * error if bound and nats and error is not None else None
+    return with_error(bits, error, 4, "<= " if bound else "")

@@ -210,6 +210,15 @@ def test_hardware_is_plain_and_says_what_ran(tmp_path, make_fields):
     write_record(tmp_path, make_fields(hardware=described))
 
 
+def test_the_processor_is_what_computed_beside_a_gpu_that_did_not(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
+    alone = hardware(torch.device("cpu"))
+    assert (alone["gpu"], alone["gpus"]) == (None, 0)
+    used = hardware(torch.device("cuda", 3))
+    assert (used["gpu"], used["gpus"]) == ("a card", 1)
+
+
 def git(folder, *words):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
     command = ["git", "-C", str(folder), *identity, *words]

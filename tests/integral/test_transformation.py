@@ -1,4 +1,6 @@
+import hashlib
 import math
+import os
 
 import numpy as np
 import pytest
@@ -143,6 +145,19 @@ def test_a_damaged_file_is_computed_anew_and_repaired(damage, tmp_path):
     assert path.read_bytes() == content
 
 
+def test_what_is_no_table_is_computed_anew(tmp_path):
+    """Under a right checksum, and where nothing can be read at all."""
+    path = tmp_path / file_name(300)
+    for array in (np.ones(3), np.ones((3, cache.POINTS), np.float32)):
+        cache.write(path, array)
+        assert table(300, tmp_path)[1].startswith("computed, kept")
+    path.write_bytes(b"x" + hashlib.sha256(b"x").digest())
+    assert table(300, tmp_path)[1].startswith("computed, kept")
+    path.unlink()
+    os.mkfifo(path)
+    assert table(300, tmp_path)[1].startswith("computed, kept")
+
+
 def test_a_damaged_shipped_table_is_not_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "SHIPPED_FOLDER", tmp_path / "shipped")
     shipped = tmp_path / "shipped" / file_name(50257)
@@ -157,7 +172,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path):
     assert source.startswith("computed, not kept") and np.array_equal(array, compute(300))
 
 
-@pytest.mark.parametrize("owner, name", [(cache.os, "fsync"), (cache.Path, "replace")])
+@pytest.mark.parametrize("owner, name", [(os, "fsync"), (cache.Path, "replace")])
 def test_a_full_disk_leaves_what_was_there(owner, name, tmp_path, monkeypatch):
     path = tmp_path / file_name(300)
     path.write_bytes(b"older")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from modes.checks.sampling import points
-from modes.sampling.frontier import on_frontier, picture, table
+from modes.sampling.frontier import KINDS, on_frontier, picture, table
 
 OPTIONS = {"temperature": 1.0, "steps": 128, "top_k": None, "show": 3}
 
@@ -150,3 +150,18 @@ def test_a_perplexity_without_bounds_is_left_out(drawn: Callable) -> None:
     files, _ = drawn(rows)
     assert files[0].stat().st_size > 0
     assert "inf" in table(rows)
+
+
+def test_pictures_of_one_second_stand_beside_each_other(drawn: Callable) -> None:
+    rows = [row(10.5, 4.0, 0.25, steps=8), row(9.5, 4.0, 0.25, steps=16)]
+    first, _ = drawn(rows)
+    before = [file.read_bytes() for file in first]
+    second, _ = drawn(rows[:1])
+    assert [file.name for file in second] == [f"a.frontier-2.{kind}" for kind in KINDS]
+    assert [file.read_bytes() for file in first] == before
+    assert sorted(first[0].parent.iterdir()) == sorted([*first, *second])
+
+
+def test_numbers_of_a_sweep_end_where_their_errors_do() -> None:
+    said = table([row(4011.6483, 4.0, 6200.0, steps=8)])
+    assert "4000 ± 6200" in said and "4011" not in said

@@ -98,7 +98,7 @@ def test_a_run_is_taken_apart(
     assert "training's part" in shown
     exact, bound, training, total = (float(numbers_of(shown, what)) for what in PARTS)
     assert abs(bound) < 0.3 < training
-    assert total == pytest.approx(exact + bound + training, abs=2e-4)
+    assert total == pytest.approx(exact + bound + training, abs=2e-3)  # each is rounded
 
 
 PARTS = ("the language itself", "the bound, nothing to learn", "  training", "  the run")
