@@ -34,7 +34,7 @@ class Kept:
     @classmethod
     def of(cls, name: str, content: bytes) -> "Kept":
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            rows = np.split(arrays["rows"], np.cumsum(arrays["lengths"])[:-1])
+            rows = np.split(arrays["rows"], np.cumsum(arrays["lengths"]))[:-1]
             return cls(name, rows, bool(arrays["whole"]))
 
     def content(self) -> bytes:

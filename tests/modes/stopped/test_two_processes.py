@@ -1,6 +1,7 @@
 """A signal to one of two processes ends both, after the same batch."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from tests.modes.conftest import ROOT
 
 STARTS = {
     "ppl_eval": ["eval.passes=100000", "loader.eval_batch_size=2"],
-    "sample_eval": ["sampling.num_sample_batches=100000", "loader.eval_batch_size=1"],
+    "sample_eval": ["sampling.num_sample_batches=2000", "loader.eval_batch_size=1"],
 }
+WORKED = re.compile(r"\[00:[0-5][1-9]<")  # for a second
 KEPT = {"ppl_eval": "results/unfinished-*/pass-*", "sample_eval": "run/samples/unfinished-*/*"}
 
 
@@ -28,11 +30,14 @@ def test_both_processes_stop(mode: str, copy: Path, tmp_path: Path) -> None:
     with log.open("w") as stream:
         process = subprocess.Popen(line, cwd=tmp_path, env=quick, stderr=stream)
         deadline = time.monotonic() + 120
-        while "00:01<" not in log.read_text() and process.poll() is None:  # a second of work
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM, log.read_text()
+        try:
+            while not WORKED.search(log.read_text()) and process.poll() is None:
+                assert time.monotonic() < deadline, log.read_text()[-2000:]
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 128 + signal.SIGTERM, log.read_text()
+        finally:
+            process.kill()
     last = log.read_text().splitlines()[-1]
     assert last.startswith("stopped by SIGTERM: ")
     assert last.endswith(" kept; the same command goes on")
