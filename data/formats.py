@@ -149,7 +149,7 @@ def _text_of(line: bytes, text_key: str, where: str) -> str:
 
 def _check_column(schema: Any, text_key: str, where: str) -> None:
     """ValueError unless the parquet file has a column of this name that holds text."""
-    texts = [field.name for field in schema if _holds_text(field.type)]
+    texts = [field.name for field in schema if holds_text(field.type)]
     if text_key in texts:
         return
     if text_key not in schema.names:
@@ -162,7 +162,8 @@ def _check_column(schema: Any, text_key: str, where: str) -> None:
     )
 
 
-def _holds_text(kind: Any) -> bool:
+def holds_text(kind: Any) -> bool:
+    """Whether an arrow type is text, or nothing but null."""
     from pyarrow import types
 
     if types.is_dictionary(kind):
