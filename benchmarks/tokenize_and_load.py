@@ -17,6 +17,7 @@ from transformers import AutoTokenizer
 
 from data.build import build_or_open
 from data.corpora import TextCorpus
+from data.formats import whole
 from data.loaders import Loader
 from data.order import StepSampler, TrainOrder
 from data.packing import Framer, WrapBlocks
@@ -57,7 +58,7 @@ def main() -> None:
 
     tokenizer = make_tokenizer(args.tokenizer)
     corpus = TextCorpus(args.text, args.text, args.text_key, "tail", 0.1)
-    documents = list(corpus.documents("train"))
+    documents = [whole(document) for document in corpus.documents("train")]
     backend: Backend = AutoTokenizer.from_pretrained(args.tokenizer).backend_tokenizer
     library = fastest(args.runs, lambda: backend.encode_batch(documents, add_special_tokens=False))
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,8 +114,10 @@ def _build(
     tokenizer: Tokenizer,
     num_proc: int,
 ) -> TokenStore:
-    with workplace(folder) as partial:
-        encoded = encode_documents(corpus.documents(split), tokenizer, num_proc)
+    texts = corpus.documents(split)
+    # Closed by hand: a signal may come while nothing of it runs, and its workers end with it.
+    batches = closing(encode_documents(texts, tokenizer, num_proc))
+    with workplace(folder) as partial, batches as encoded:
         eos = tokenizer.eos if fields["insert_eos"] else None
         bar = _progress(corpus, split)
         counts, files = _write(partial, encoded, np.dtype(fields["dtype"]), eos, bar)

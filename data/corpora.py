@@ -3,13 +3,13 @@
 import hashlib
 import os
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from data.files import Found, content_digest, digest_of, read_documents, search
+from data.files import Found, digest_of, read_documents, search
 from data.formats import Document, cut_out, length_of, parts_of
 from data.markov import MarkovLanguage
 
@@ -33,8 +33,10 @@ class Corpus(Protocol):
     def found(self, split: str) -> Found | None:
         """The files that a split is read from and what was passed over; None if it has none."""
 
-    def refuse_overlap(self) -> None:
-        """ValueError where text that is trained on would be validated on without anybody's wish."""
+    @property
+    def is_held_out_apart(self) -> bool:
+        """Whether the validation text is the user's own choice of files, which may be trained on
+        by mistake."""
 
     def digest(self, split: str) -> str:
         """Changes whenever the split's texts change."""
@@ -51,6 +53,7 @@ class StdlibCorpus:
 
     splits = SPLITS
     language = None
+    is_held_out_apart = False
     # Vendored packages and test data are neither prose nor the library.
     skipped = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test"})
 
@@ -69,9 +72,6 @@ class StdlibCorpus:
     def found(self, split: str) -> Found | None:
         """No files of the user's."""
         return None
-
-    def refuse_overlap(self) -> None:
-        """There is none: a file is in one split."""
 
     def documents(self, split: str) -> Iterator[str]:
         """Files whose content hashes into the split, folder by folder in the order of names."""
@@ -117,6 +117,11 @@ class TextCorpus:
         self.path, self.valid_path, self.text_key = path, valid_path, text_key
         self.valid_split, self.valid_fraction = valid_split, valid_fraction
 
+    @property
+    def is_held_out_apart(self) -> bool:
+        """Where data.valid_path names it."""
+        return self.valid_path is not None
+
     def _place(self, split: str) -> tuple[str, str]:
         """The path that a split is read from, and its key."""
         if split == "valid" and self.valid_path is not None:
@@ -126,11 +131,6 @@ class TextCorpus:
     def found(self, split: str) -> Found:
         """The split's files."""
         return search(*self._place(split))
-
-    def refuse_overlap(self) -> None:
-        """By the content of whole files, under whatever names they lie."""
-        if self.valid_path is not None:
-            refuse_same_files(self.found("train").files, self.found("valid").files)
 
     def _texts(self, split: str) -> Iterator[Document]:
         _, key = self._place(split)
@@ -197,6 +197,7 @@ class MarkovCorpus:
     """
 
     splits = SPLITS
+    is_held_out_apart = False
 
     def __init__(
         self,
@@ -217,9 +218,6 @@ class MarkovCorpus:
     def found(self, split: str) -> Found | None:
         """None: it is drawn."""
         return None
-
-    def refuse_overlap(self) -> None:
-        """There is none: the splits are drawn apart."""
 
     def documents(self, split: str) -> Iterator[str]:
         """The split's chain, as space-separated integers."""
@@ -249,23 +247,3 @@ def _is_held_out(text: Document, fraction: float) -> bool:
     for part in parts_of(text):
         content.update(part.encode("utf-8", "replace"))
     return int.from_bytes(content.digest(), "big") < fraction * 2**64
-
-
-def refuse_same_files(train: Sequence[Path], valid: Sequence[Path]) -> None:
-    """ValueError where a file of the validation text is one of the training text as well, under
-    whatever name: what is trained on cannot be validated on."""
-    sizes: dict[int, list[Path]] = {}
-    for file in train:
-        sizes.setdefault(file.stat().st_size, []).append(file)
-    sizes.pop(0, None)
-    for held_out in valid:
-        same = [file for file in sizes.get(held_out.stat().st_size, []) if _same(file, held_out)]
-        if same:
-            raise ValueError(
-                f"data.valid_path: {held_out} is in the training text as well ({same[0]}); keep it "
-                f"out of data.path, or leave data.valid_path out to hold out data.valid_fraction"
-            )
-
-
-def _same(file: Path, other: Path) -> bool:
-    return file.samefile(other) or content_digest(file) == content_digest(other)

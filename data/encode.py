@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class Encoded:
 
 def encode_documents(
     documents: Iterable[Document], tokenizer: Tokenizer, num_proc: int
-) -> Iterator[Encoded]:
+) -> Generator[Encoded, None, None]:
     """Batches of encoded documents, in order.
 
     With one process the tokenizer library's own threads use all cores while this one reads and

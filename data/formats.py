@@ -5,7 +5,7 @@ import gzip
 import json
 import lzma
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -95,7 +95,7 @@ def read_parquet(file: Path, text_key: str, key: str) -> Iterator[str]:
                 yield text or ""
 
 
-def _decoded(file: Path, key: str) -> Iterator[str]:
+def _decoded(file: Path, key: str) -> Generator[str, None, None]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
     with _explained(file, key), _open(file) as stream:
         part = stream.read(_PART_BYTES)
@@ -119,9 +119,10 @@ def _open(file: Path) -> IO[bytes]:
 @contextmanager
 def _explained(file: Path, key: str, *more: type[Exception]) -> Iterator[None]:
     """What the reading libraries raise over a file becomes one line that names it."""
+    damaged: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, lzma.LZMAError, *more)
     try:
         yield
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, *more) as error:
+    except damaged as error:
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
         raise OSError(f"{key}: {file} cannot be read ({reason.splitlines()[0]})") from error
 
@@ -149,7 +150,7 @@ def _text_of(line: bytes, text_key: str, where: str) -> str:
 
 def _check_column(schema: Any, text_key: str, where: str) -> None:
     """ValueError unless the parquet file has a column of this name that holds text."""
-    texts = [field.name for field in schema if _holds_text(field.type)]
+    texts = [field.name for field in schema if holds_text(field.type)]
     if text_key in texts:
         return
     if text_key not in schema.names:
@@ -162,7 +163,8 @@ def _check_column(schema: Any, text_key: str, where: str) -> None:
     )
 
 
-def _holds_text(kind: Any) -> bool:
+def holds_text(kind: Any) -> bool:
+    """Whether an arrow type is text, or nothing but null."""
     from pyarrow import types
 
     if types.is_dictionary(kind):

@@ -7,6 +7,8 @@ from typing import Any
 
 from data.detokenize import DETOKENIZERS
 from data.files import Found, digest_of, expanded
+from data.formats import holds_text
+from data.saved_dataset import is_saved, load_saved
 
 _DATA_SUFFIXES = {".parquet", ".jsonl", ".json", ".txt", ".csv", ".arrow", ".gz", ".xz", ".zst"}
 
@@ -19,10 +21,11 @@ class HubCorpus:
     """
 
     language = None
+    is_held_out_apart = False
 
     def __init__(
         self,
-        path: str,
+        path: str | None,
         config: str | None,
         revision: str | None,
         files: Mapping[str, str] | None,
@@ -31,6 +34,8 @@ class HubCorpus:
         text_key: str,
         detokenizer: str | None,
     ) -> None:
+        if path is None:
+            raise ValueError("data.path=null: name a dataset of the Hub (USER/NAME) or a folder")
         if detokenizer is not None and detokenizer not in DETOKENIZERS:
             raise ValueError(
                 f"data.detokenizer={detokenizer!r}: choose from {sorted(DETOKENIZERS)} or null"
@@ -80,23 +85,29 @@ class HubCorpus:
         """None: the library finds the files."""
         return None
 
-    def refuse_overlap(self) -> None:
-        """None is refused: published protocols validate on documents that are trained on."""
-
     def documents(self, split: str) -> Iterator[str]:
         """The split's texts after the detokenizer, read in batches from the mapped arrow files.
 
         OSError where the repository cannot be had, ValueError for a split or column it lacks.
         """
         dataset = self._dataset(split)
+        self._check_column(dataset)
+        detokenize = DETOKENIZERS[self.detokenizer] if self.detokenizer else str
+        for batch in dataset.select_columns([self.text_key]).iter(batch_size=1000):
+            yield from (detokenize(text or "") for text in batch[self.text_key])
+
+    def _check_column(self, dataset: Any) -> None:
+        """ValueError unless the dataset has a column data.text_key that holds text."""
         if self.text_key not in dataset.column_names:
             raise ValueError(
                 f"data.text_key={self.text_key!r}: {self.path!r} has the columns "
                 f"{dataset.column_names}"
             )
-        detokenize = DETOKENIZERS[self.detokenizer] if self.detokenizer else str
-        for batch in dataset.select_columns([self.text_key]).iter(batch_size=1000):
-            yield from (detokenize(text or "") for text in batch[self.text_key])
+        kind = dataset.data.schema.field(self.text_key).type
+        if not holds_text(kind):
+            raise ValueError(
+                f"data.text_key={self.text_key!r}: {self.path!r} has {kind} there, not text"
+            )
 
     def _dataset(self, split: str) -> Any:
         if split not in self._loaded:
@@ -107,12 +118,17 @@ class HubCorpus:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
 
-        expression = self._expression(split)
-        source = self._source(expression.partition("[")[0])
+        expression, folder = self._expression(split), self._folder()
         try:
+            if folder is not None and is_saved(folder):
+                return load_saved(folder, expression)
+            source = self._source(expression.partition("[")[0])
             return load_dataset(**source, split=expression)
         except ValueError as error:
-            raise ValueError(f"data.{split}_split={expression!r}: {_brief(error)}") from error
+            raise ValueError(
+                f"data.{split}_split={expression!r}: {_brief(error)}; of one split, "
+                f"'data.train_split=train[:-1000]' 'data.valid_split=train[-1000:]' make two"
+            ) from error
         except (OSError, RuntimeError, DatasetsError) as error:
             raise OSError(
                 f"data.path={self.path!r} cannot be loaded ({_brief(error)}); a local copy is read "

@@ -13,6 +13,7 @@ from data.corpora import Corpus
 from data.loaders import Loader
 from data.markov import MarkovLanguage
 from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
+from data.overlap import refuse_same_documents, refuse_same_files
 from data.packing import CROPS, Blocks, Framer, PadBlocks, SlidingBlocks, WrapBlocks
 from data.places import cache_folder
 from data.report import unsaid
@@ -144,10 +145,13 @@ class TokenDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Builds the stores that the run needs; Lightning calls it once per node."""
-        if "train" in self._needed():
-            self.corpus.refuse_overlap()
+        apart = "train" in self._needed() and self.corpus.is_held_out_apart
+        if apart:
+            refuse_same_files(self.corpus.found("train"), self.corpus.found("valid"))
         for split in self._needed():
             self.store(split)
+        if apart:
+            refuse_same_documents(self.store("train"), self.store("valid"), _tell)
 
     def setup(self, stage: str) -> None:
         """Opens the stores and refuses what has no block, or none for some process."""

@@ -117,6 +117,9 @@ def _processes(work: Work, tokenizer: Tokenizer, count: int) -> Iterator[Submit]
         yield submit
     except BaseException:
         ours.close()  # ends the processes, whatever they are at
+        # One that ends in the middle of a result leaves half of it: whoever reads that waits for
+        # the rest as long as this side could still write it.
+        executor._result_queue._writer.close()
         raise
     finally:
         executor.shutdown(cancel_futures=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data.files import find_files, read_documents
+from data.formats import whole
 
 VERSION = "0.4.13"
 FEWSHOT_SEED = 1234  # lm-eval's own: which examples stand in front of a question
@@ -140,7 +141,7 @@ def last_word_task(path: str | None, is_folder: bool) -> Any:
             f"such as lambada_test.jsonl.xz"
         )
     (file,) = find_files(path, "eval.tasks_path")
-    texts = [{"text": text} for text in read_documents(file, "text")]
+    texts = [{"text": whole(text)} for text in read_documents(file, "text", "eval.tasks_path")]
     if not texts:
         raise ValueError(f"eval.tasks_path={path}: there is no text in it")
 

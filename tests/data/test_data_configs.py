@@ -21,6 +21,8 @@ def test_a_file_builds(make: Callable[..., TokenDataModule], shared: Path, name:
             changes["tokenizer_name_or_path"] = str(shared / "tokenizers" / tokenizer)
     if name == "text":
         changes["path"] = str(shared / "data" / "tinyshakespeare" / "input.txt")
+    if name == "hub":
+        changes["path"] = "user/name"
     data = make(name, **changes)
     assert data.name == name
     assert data.tokenizer.name == changes.get("tokenizer_name_or_path", data.tokenizer.name)
@@ -28,7 +30,16 @@ def test_a_file_builds(make: Callable[..., TokenDataModule], shared: Path, name:
 
 def test_there_is_a_file_for_every_corpus() -> None:
     expected = {
-        *("stdlib", "markov", "text", "openwebtext", "openwebtext-split", "lm1b", "lm1b-wrap"),
+        *(
+            "stdlib",
+            "markov",
+            "text",
+            "hub",
+            "openwebtext",
+            "openwebtext-split",
+            "lm1b",
+            "lm1b-wrap",
+        ),
         *("text8", "fineweb-edu", "scientific_papers_pubmed", *ZERO_SHOT),
     }
     assert {file.stem for file in FILES} == expected

@@ -41,7 +41,9 @@ def test_training_is_the_same_for_any_split_and_any_workers(
 ) -> None:
     keys: dict[str, Any] = {"path": str(text_file), "packing": packing, "insert_eos": False}
     if packing == "pad":
-        keys |= {"valid_path": str(text_file)}
+        other = text_file.with_name("other.txt")
+        other.write_text(" ".join(f"text{i:04d}" for i in range(40)))
+        keys |= {"valid_path": str(other)}
     steps = 40 if packing == "wrap" else 3
     whole = rows(make("text", **keys).train_dataloader(), steps)
     assert sorted(whole) == list(range(8 * steps))

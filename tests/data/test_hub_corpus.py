@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -135,3 +136,32 @@ def test_refusals_are_one_clear_line(tmp_path: Path) -> None:
     assert "data.path=" in refusal(hub(tmp_path / "empty"))
     with pytest.raises(ValueError, match=r"data\.detokenizer='x': choose from"):
         hub(good, detokenizer="x")
+
+
+def test_a_saved_dataset_reads_by_the_same_expressions(tmp_path: Path) -> None:
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    datasets.Dataset.from_dict({"text": TRAIN}).save_to_disk(alone)
+    datasets.DatasetDict(
+        train=datasets.Dataset.from_dict({"text": TRAIN}),
+        test=datasets.Dataset.from_dict({"text": TEST}),
+    ).save_to_disk(both)
+    cut = hub(alone, train_split="train[:-5]", valid_split="train[-5:]")
+    assert list(cut.documents("train")) == TRAIN[:-5]
+    assert list(cut.documents("valid")) == TRAIN[-5:]
+    assert list(hub(both).documents("valid")) == TEST
+    assert cut.digest("train") != hub(both).digest("train")
+    line = refusal(hub(both, valid_split="validation"))
+    assert "data.valid_split='validation': " in line and "train[-1000:]" in line
+
+
+def test_a_column_that_holds_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    table = pyarrow.table({"text": [["a", "b"]]})
+    pyarrow.parquet.write_table(table, tmp_path / "lists" / "test.parquet")
+    line = refusal(hub(tmp_path / "lists"))
+    assert "data.text_key='text'" in line and "not text" in line
+
+
+def test_a_path_is_needed() -> None:
+    with pytest.raises(ValueError, match=r"data\.path=null: name a dataset of the Hub"):
+        HubCorpus(None, None, None, None, "train", "validation", "text", None)
