@@ -25,7 +25,6 @@ from training.memory import PEAK
 from training.progress import RunProgress
 from training.signals import Stopped, StopSignals
 
-
 NATS = ("nats_per_token", "nats_per_token_stderr")  # of a record
 
 
