@@ -7,6 +7,7 @@ import importlib
 import itertools
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ from modes.checks.arguments import (
 )
 from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
-from modes.checks.groups import choices, is_group, schemas, tolerated
+from modes.checks.groups import choices, is_group, keys_of_runs, schemas, tolerated
 from modes.checks.recipes import hint
 from modes.checks.root import Root
 from modes.checks.settings import check
@@ -93,7 +94,12 @@ def check_types(
         composed = hydra.compose("config", overrides=overrides, return_hydra_config=True)
         chosen = composed.hydra.runtime.choices
     defaults = compose(schemas(chosen, config))
-    wrong = [keys.no_such_key(key, defaults) for key in keys.unknown(config, defaults)]
+    known = keys_of_runs([text.lstrip("+") for text in overrides])
+    wrong = [
+        keys.no_such_key(key, defaults)
+        for key in keys.unknown(config, defaults)
+        if key not in known
+    ]
     if wrong:
         raise ValueError("\n".join(keys.few(wrong)))
     keys.check_values_of_keys(config, defaults)
@@ -165,7 +171,12 @@ def wrong_keys(arguments: list[str]) -> list[str]:
     except HydraException as error:  # of a group
         return [messages.of_composition(str(error), error.__cause__)]
     wrong = [text.lstrip("+~").partition("=")[0] for text in given]
-    wrong = [key for key in wrong if not is_group(key) and not keys.is_known(key, defaults)]
+    known = keys_of_runs(given)
+    wrong = [
+        key
+        for key in wrong
+        if not is_group(key) and key not in known and not keys.is_known(key, defaults)
+    ]
     if "mode=benchmark" in given and wrong and all(key.startswith("algo.") for key in wrong):
         return [f"{key}: not every algorithm of benchmark.algos has this key" for key in wrong]
     return keys.few(
@@ -177,7 +188,8 @@ def prepared(arguments: list[str]) -> list[str]:
     """The command line as Hydra reads it: foreign keys as they are said here, paths quoted, a `+`
     that is not needed taken away. What is so already stays: processes of a run get it again."""
     said = translate(arguments)
-    made = flags_first(verbatim([tolerated(text) for text in said.arguments]))
+    of_run = keys_of_runs(said.arguments)
+    made = flags_first(verbatim([tolerated(text, of_run) for text in said.arguments]))
     if said.refused:
         refuse(keys.few([*said.refused, *wrong_keys(made)]))
     check_groups(made)
@@ -212,6 +224,8 @@ def command_line() -> None:
         # Without the first, Hydra prints errors itself, over several lines.
         os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
         main()
+    except KeyboardInterrupt:  # before a mode has its own answer to signals
+        sys.exit(128 + signal.SIGINT)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         if TRACEBACKS:
             raise

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from data.formats import Document, parts_of
-from data.pool import Answer, answer, workers
+from data.pool import answer, workers
 from data.report import Losses
 from data.tokenizers import Ids, Tokenizer
 
@@ -46,7 +46,7 @@ def encode_documents(
     machines with so many cores that the library's threads hinder each other.
     """
     with workers(encode, tokenizer, num_proc) as submit:
-        waiting: deque[Future[Answer[Encoded]]] = deque()
+        waiting: deque[Future[Any]] = deque()
         for batch in _batches(pieces(documents, tokenizer)):
             waiting.append(submit(batch))
             if len(waiting) > num_proc + 1:

@@ -12,13 +12,10 @@ from contextlib import contextmanager, suppress
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
 from traceback import walk_tb
-from typing import Any, TypeVar
+from typing import Any
 
 from data.tokenizers import Tokenizer
 
-Result = TypeVar("Result")
-# A refusal is handed over as a value: raised again on this side, it is this program's own line.
-Answer = Result | ValueError | OSError
 Work = Callable[[Tokenizer, Sequence[Any]], Any]
 Submit = Callable[[Sequence[Any]], Future[Any]]
 
@@ -33,8 +30,9 @@ def workers(work: Work, tokenizer: Tokenizer, num_proc: int) -> Any:
     return _processes(work, tokenizer, num_proc)
 
 
-def answer(future: Future[Answer[Result]]) -> Result:
-    """What a worker made; raises here what it refused."""
+def answer(future: Future[Any]) -> Any:
+    """What a worker made; raises here what it refused, which it hands over as a value: raised again
+    on this side, it is this program's own line."""
     try:
         found = future.result()
     except BrokenProcessPool as error:
@@ -119,7 +117,8 @@ def _processes(work: Work, tokenizer: Tokenizer, count: int) -> Iterator[Submit]
         ours.close()  # ends the processes, whatever they are at
         # One that ends in the middle of a result leaves half of it: whoever reads that waits for
         # the rest as long as this side could still write it.
-        executor._result_queue._writer.close()
+        writing: Any = executor._result_queue
+        writing._writer.close()
         raise
     finally:
         executor.shutdown(cancel_futures=True)

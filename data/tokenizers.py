@@ -50,7 +50,7 @@ class Tokenizer(Protocol):
 class ByteTokenizer:
     """One id per byte of an alphabet, then one end-of-text id that is BOS, EOS and PAD."""
 
-    unknown = None
+    unknown: int | None = None
 
     def __init__(self, name: str, alphabet: bytes) -> None:
         self.name = name
@@ -97,7 +97,7 @@ class ByteTokenizer:
 class SymbolTokenizer:
     """Texts that are space-separated integers 0..n-1 (the Markov language); id n ends a text."""
 
-    unknown = None
+    unknown: int | None = None
 
     def __init__(self, symbols: int) -> None:
         self.name = f"symbols:{symbols}"

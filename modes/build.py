@@ -53,6 +53,8 @@ LOGGED = (
     "val/ppl",
 )  # what a callback can watch
 
+# How many processes a launcher says it started.
+LAUNCHED = {"WORLD_SIZE": "torchrun", "SLURM_STEP_NUM_TASKS": "srun"}
 STRATEGIES: dict[str, Callable[[], Strategy | str]] = {
     "auto": lambda: "auto",
     "ddp": lambda: DDPStrategy(gradient_as_bucket_view=True),
@@ -163,7 +165,7 @@ def trainer(
 def check_launch(options: dict[str, Any]) -> None:
     """ValueError where a launcher started another number of processes than the trainer counts on:
     each would train the whole run."""
-    for launcher, name in (("torchrun", "WORLD_SIZE"), ("srun", "SLURM_STEP_NUM_TASKS")):
+    for name, launcher in LAUNCHED.items():
         started, devices = os.environ.get(name, ""), options["devices"]
         if not started.isdigit():
             continue

@@ -172,6 +172,15 @@ def kind_of(result: Result, algorithm: Algorithm) -> str:
     return "upper bound" if result.metrics[0].is_perplexity else "estimate"
 
 
+def content_of(task: Any) -> Any:
+    """The configuration of a task as plain data, without the place that its file lies in."""
+    config = task.dump_config()
+    facts = config.get("metadata")
+    if isinstance(facts, dict):
+        config |= {"metadata": {k: v for k, v in facts.items() if k != "config_source"}}
+    return json.loads(json.dumps(config, default=str))
+
+
 def protocol(
     run: saved.Saved, result: Result, adapter: "Adapter", trainer: L.Trainer
 ) -> dict[str, Any]:
@@ -181,7 +190,7 @@ def protocol(
         "harness": f"lm-eval {VERSION}",
         "task": result.name,
         "version": task.VERSION,
-        "task_digest": schema.digest(json.loads(json.dumps(task.dump_config(), default=str))),
+        "task_digest": schema.digest(content_of(task)),
         "num_fewshot": task.get_config("num_fewshot"),
         "limit": options["limit"],
         "length": run.settings["model"]["length"],

@@ -38,6 +38,7 @@ FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
 # Names of what has a digest, which tells whether it is the same.
 FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
 LOCK = ".lock"
+OWN_NAME = ", or give this text a data.name of its own"  # which names the default folder
 KEPT = "nothing is lost since the last checkpoint; the same command goes on from there"
 
 
@@ -206,7 +207,7 @@ def resumed(settings: build.Settings) -> Start:
             raise ValueError(
                 f"checkpointing.save_dir={options['save_dir']}: the run there has "
                 f"{key}={stored.get(key)}, not {asked.get(key)}; choose another "
-                f"checkpointing.save_dir or the same setting"
+                f"checkpointing.save_dir or the same setting{OWN_NAME * key.startswith('data.')}"
             )
     return Start(
         last,
@@ -241,7 +242,7 @@ def check_data(start: Start, data: TokenDataModule, settings: build.Settings) ->
         raise ValueError(
             f"checkpointing.save_dir={settings['checkpointing']['save_dir']}: the run there has "
             f"another {difference}, by its content; choose another checkpointing.save_dir or the "
-            f"same data"
+            f"same data{OWN_NAME}"
         )
 
 

@@ -14,6 +14,7 @@ PATHS = (  # every key that holds a path, or a name of the Hub in its place
     "data.valid_path",
     "eval.checkpoint_path",
     "eval.gen_ppl_eval_model_name_or_path",
+    "eval.output_dir",
     "eval.tasks_path",
     "results_dir",
     "sampling.tasks",
@@ -116,8 +117,9 @@ def _quoted(text: str) -> str:
 
 
 def expanded(settings: dict[str, Any]) -> dict[str, Any]:
-    """`settings` with the home folder in the place of `~` in every path."""
-    for key in {*PATHS, *LISTS}:
+    """`settings` with the home folder in the place of `~` in every path, but for the cache: its
+    default is no setting of the user's, and no record needs to say whose home it is in."""
+    for key in {*PATHS, *LISTS} - {"data.cache_dir"}:
         *groups, name = key.split(".")
         node: Any = settings
         for group in groups:

@@ -1,7 +1,7 @@
 """The groups of configs/ and the files in them; only the standard library."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from modes.checks.keys import may_be_added
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ONE_SCHEMA = {"model": "nano", "optim": "adamw", "strategy": "auto", "trainer": "default"}
+_KEY = re.compile(r"^(\w+):", re.MULTILINE)
 OF_CORPUS = {"hub": "wikitext2", "markov": "markov", "stdlib": "stdlib", "text": "text"}
 
 
@@ -24,13 +25,25 @@ def choices(group: str) -> str:
     return ", ".join(options(group))
 
 
-def tolerated(override: str) -> str:
-    """An override with as many `+` as Hydra needs, which is none for a group."""
+def keys_of_runs(arguments: Sequence[str]) -> set[str]:
+    """Keys of data that may be given though the group's file at hand lacks them: those of any file,
+    where the text is that of the run to evaluate."""
+    of_run = any(text.startswith("eval.checkpoint_path=") for text in arguments)
+    if not of_run or any(text.startswith("data=") for text in arguments):
+        return set()
+    files = (CONFIGS / "data").glob("*.yaml")
+    return {f"data.{name}" for file in files for name in _KEY.findall(file.read_text("utf-8"))}
+
+
+def tolerated(override: str, of_run: Collection[str] = ()) -> str:
+    """An override with as many `+` as Hydra needs, which is none for a group; more for the keys
+    `of_run`."""
     plain = override.lstrip("+")
     key = plain.partition("=")[0]
     if is_group(key):
         return plain
-    return f"++{plain}" if plain != override or may_be_added(key) else override
+    added = plain != override or may_be_added(key) or key in of_run
+    return f"++{plain}" if added else override
 
 
 def schemas(chosen: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

@@ -131,9 +131,7 @@ def record(
     on = job.trainer.strategy.root_device
     fields = saved.evidence(job.run, job.algorithm, started, on)
     rows = None if job.reference is None else job.reference.rows
-    fields |= measure(
-        made, given, rows, job.judge, job.tokenizer, job.settings, job.algorithm.device
-    )
+    fields |= measure(made, given, rows, job.judge, job.tokenizer, job.settings, on)
     fields["also"] |= {
         "network_evaluations": calls,
         "tokens_per_second": sum(len(text.tokens) for text in made) / seconds,

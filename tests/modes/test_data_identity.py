@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 import main
 from modes import ppl_eval, sample_eval, train
+from modes.checks.groups import keys_of_runs, tolerated
 from tests.modes.conftest import ROOT, TINY
 
 MODES: dict[str, Any] = {"train": train, "ppl_eval": ppl_eval, "sample_eval": sample_eval}
@@ -76,6 +77,22 @@ def test_the_same_text_under_another_name(folder: Path) -> None:
     assert config["data"]["path"] == "d.txt"
     run(*EVALUATE)
     run(*EVALUATE, *TEXT, f"data.path={folder}/d.txt")
+    run(*EVALUATE, "++data.path=d.txt")
+
+
+def test_keys_of_a_runs_own_text_are_keys_of_its_evaluation() -> None:
+    """Though the default corpus has none of them; Hydra takes them with `++`."""
+    given = ["mode=ppl_eval", "eval.checkpoint_path=run"]
+    assert tolerated("data.path=d.txt", keys_of_runs(given)) == "++data.path=d.txt"
+    assert tolerated("data.pat=d.txt", keys_of_runs(given)) == "data.pat=d.txt"
+    for other in ([*given, "data=stdlib"], ["mode=train"]):
+        assert not keys_of_runs(other)
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        settings = main.compose([*given, "++data.path=d.txt"])
+        main.check_types(settings, [*given, "++data.path=d.txt"])
+        with pytest.raises(ValueError, match=r"^data.pat: there is no such key"):
+            wrong = main.compose([*given, "++data.pat=d.txt"])
+            main.check_types(wrong, [*given, "++data.pat=d.txt"])
 
 
 def test_an_edited_tokenizer_of_the_same_size(folder: Path) -> None:
