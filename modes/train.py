@@ -1,63 +1,39 @@
 """mode=train: from nothing, from another run's weights, or from the last checkpoint of the same
 run, to trainer.max_steps or for training.max_seconds."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as L
 
 from algos.base import Algorithm
-from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.validation import Validation
 from modes import build
 from modes.checks.settings import starts_from
-from modes.saved import data_digests, differing_data, tokenizer_name
+from modes.resume import Start, check_data, resumed
+from modes.saved import data_digests, tokenizer_name
 from storage import holding
 from training import finetune
-from training.checkpoint import LAST, read_checkpoint
-from training.clock import Clock, trained_seconds
+from training.clock import Clock
 from training.curve import CURVE, Curve
 from training.ema import EMA
 from training.memory import PeakMemory
 from training.progress import RunProgress
-from training.saving import CONFIG, DIGESTS, Checkpoints, owes_validation
+from training.saving import Checkpoints
 from training.signals import StopSignals, is_first_process
 
-# What may differ between the start of a run and its continuation: groups, and single keys.
-FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
-FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "tensorboard", "wandb"}
-FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
-FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
-FREE |= {"data.verify"}
-FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done with it
-FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
-# Names of what has a digest, which tells whether it is the same.
-FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
 LOCK = ".lock"
-OWN_NAME = ", or give this text a data.name of its own"  # which names the default folder
 KEPT = "nothing is lost since the last checkpoint; the same command goes on from there"
-
-
-class Start(NamedTuple):
-    """Where a run stands: the checkpoint to go on from, None for none; its step and the seconds
-    trained so far; whether a validation is still to be made; the digests of its data."""
-
-    checkpoint: Path | None
-    step: int
-    seconds: float
-    owes_validation: bool
-    digests: dict[str, Any]
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     directory = Path(settings["checkpointing"]["save_dir"])
     with StopSignals(KEPT) as signals, alone_in(directory):
         start = resumed(settings)
-        if has_finished(start, settings) and not start.owes_validation:
+        if has_finished(start, settings):
             print(f"{directory}: has {budget(settings)} already")
             return
         train(settings, start, signals)
@@ -67,7 +43,7 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     """From where the run stands to its end, or to a signal."""
     clock, decay = Clock(seconds_of(settings)), settings["training"]["ema"]
     ema = EMA(decay) if decay else None
-    source, finished = first_weights(settings), has_finished(start, settings)
+    source, finished = first_weights(settings), has_reached(start, settings)
     directory, every = (settings["checkpointing"][key] for key in ("save_dir", "every_n_steps"))
     checkpoints = Checkpoints(
         Path(directory),
@@ -133,6 +109,11 @@ def seconds_of(settings: build.Settings) -> float | None:
 
 
 def has_finished(start: Start, settings: build.Settings) -> bool:
+    """Whether nothing is left to do."""
+    return has_reached(start, settings) and not start.owes_validation
+
+
+def has_reached(start: Start, settings: build.Settings) -> bool:
     """Whether a run has all the steps, or all the seconds, that the settings ask for."""
     limit = seconds_of(settings)
     if limit is None:
@@ -185,73 +166,3 @@ def digest_of(tokenizer: str, given: str) -> str:
         return make_tokenizer(tokenizer).digest
     except ValueError as error:
         raise ValueError(f"{given}: the tokenizer of the run there: {error}") from error
-
-
-def resumed(settings: build.Settings) -> Start:
-    """Where the run stands; refuses to go on, or to begin anew, over a different run."""
-    options = settings["checkpointing"]
-    directory = Path(options["save_dir"])
-    last = directory / "checkpoints" / LAST
-    if not last.exists():
-        refuse_foreign(directory / CONFIG)
-        return Start(None, 0, 0.0, False, {})
-    if not options["resume_from_ckpt"]:
-        raise ValueError(
-            f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
-            f"choose another checkpointing.save_dir or move it away"
-        )
-    checkpoint = read_checkpoint(last, "checkpointing.save_dir", resumes=True)
-    stored, asked = flat(checkpoint["config"]), flat(settings)
-    for key in sorted(stored.keys() | asked.keys()):
-        if key not in FREE and key.split(".")[0] not in FREE and stored.get(key) != asked.get(key):
-            raise ValueError(
-                f"checkpointing.save_dir={options['save_dir']}: the run there has "
-                f"{key}={stored.get(key)}, not {asked.get(key)}; choose another "
-                f"checkpointing.save_dir or the same setting{OWN_NAME * key.startswith('data.')}"
-            )
-    return Start(
-        last,
-        checkpoint["global_step"],
-        trained_seconds(checkpoint) or 0.0,
-        owes_validation(checkpoint),
-        checkpoint[DIGESTS],
-    )
-
-
-def refuse_foreign(file: Path) -> None:
-    """ValueError for a configuration that no run of this program wrote."""
-    if not file.exists():
-        return
-    try:
-        keys = json.loads(file.read_text(encoding="utf-8")).keys()
-    except (ValueError, AttributeError):
-        keys = set()
-    if not {"algo", "model", "checkpointing"} <= keys:
-        raise ValueError(
-            f"checkpointing.save_dir={file.parent}: {file.name} there is of another program; "
-            f"choose another folder"
-        )
-
-
-def check_data(start: Start, data: TokenDataModule, settings: build.Settings) -> None:
-    """ValueError where a run would go on with another text or tokenizer than it began with."""
-    if start.checkpoint is None:
-        return
-    difference = differing_data(start.digests, data)
-    if difference is not None:
-        raise ValueError(
-            f"checkpointing.save_dir={settings['checkpointing']['save_dir']}: the run there has "
-            f"another {difference}, by its content; choose another checkpointing.save_dir or the "
-            f"same data{OWN_NAME}"
-        )
-
-
-def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested keys with dots: what a user would write on the command line."""
-    parts: dict[str, Any] = {}
-    for key, value in settings.items():
-        inner = (
-            flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
-        )
-        parts |= inner
-    return parts

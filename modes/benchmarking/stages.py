@@ -12,7 +12,7 @@ from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.records import Record, read_records
 from evaluation.schema import plain
-from modes import build, ppl_eval, sample_eval, saved, train
+from modes import build, ppl_eval, resume, sample_eval, saved, train
 from modes.benchmarking.rows import JUDGE, MARK, Compose, Row, Settings, key_of
 from modes.checks import sampling
 from modes.judging.judge import open_judge
@@ -40,7 +40,7 @@ class Work:
 
     def check(self, row: Row) -> None:
         """Refuses, before anything is trained, what would end a later stage of the row."""
-        start, most = train.resumed(row.settings), row.settings["trainer"]["max_steps"]
+        start, most = resume.resumed(row.settings), row.settings["trainer"]["max_steps"]
         if train.seconds_of(row.settings) is None and start.step > most:
             raise ValueError(
                 f"checkpointing.save_dir={row.folder}: the run there has {start.step} steps, more "
@@ -58,7 +58,7 @@ class Work:
     def left(self, row: Row) -> list[Stage]:
         """What is not done, in order."""
         reads, draws = evaluation(row, "ppl_eval"), evaluation(row, "sample_eval")
-        if not train.has_finished(train.resumed(row.settings), row.settings):
+        if not train.has_finished(resume.resumed(row.settings), row.settings):
             stages = [Stage("train", partial(train.run, row.settings, row.overrides, self.compose))]
             stages += [self._reading(row, reads)]
             return stages + [self._drawing(row, at(draws, one)) for one in points(row)]
@@ -90,7 +90,7 @@ class Work:
         if row.judge is None:
             return True
         its = row.judge.settings
-        return train.has_finished(train.resumed(its), its)
+        return train.has_finished(resume.resumed(its), its)
 
     def _reading(self, row: Row, settings: Settings) -> Stage:
         work = partial(ppl_eval.run, settings, evaluated_by(row), self.compose)

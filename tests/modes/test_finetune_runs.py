@@ -13,7 +13,7 @@ from hydra import initialize_config_dir
 import main
 from algos.base import Algorithm
 from data.tokenizers import make_tokenizer
-from modes import build, saved, train
+from modes import build, resume, saved, train
 from modes.checks.settings import check
 from tests.modes.conftest import ROOT, Command
 from tests.modes.test_command_line import without_torch
@@ -205,11 +205,11 @@ def test_a_student_needs_a_teacher() -> None:
 
 def test_a_begun_run_keeps_its_source(arguments: list[str], tmp_path: Path) -> None:
     settings = write_run(tmp_path / "run", *arguments, "training.finetune_path=a")
-    assert train.resumed(settings)[1] == 3
+    assert resume.resumed(settings)[1] == 3
     for key, value in {"finetune_path": "b", "finetune_ema": False}.items():
         other = settings | {"training": settings["training"] | {key: value}}
         with pytest.raises(ValueError, match=rf"the run there has training.{key}="):
-            train.resumed(other)
+            resume.resumed(other)
 
 
 def test_a_record_has_what_the_restored_algorithm_knows_of_its_training(

@@ -10,7 +10,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes import build, train
+from modes import build, resume, train
 from storage import Held, holding
 from tests.modes.conftest import ROOT
 
@@ -57,7 +57,7 @@ def test_a_run_that_never_saved_begins_again(arguments: list[str], tmp_path: Pat
     (tmp_path / "run").mkdir()
     settings = compose(arguments)
     (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
-    assert train.resumed(settings).checkpoint is None
+    assert resume.resumed(settings).checkpoint is None
 
 
 @pytest.mark.parametrize(("name", "launcher"), build.LAUNCHED.items())
