@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from data.module import TokenDataModule
 from modes import build
 from modes.saved import differing_data
-from training.checkpoint import LAST, read_checkpoint
+from training.checkpoint import DIGESTS, LAST, read_checkpoint
 from training.clock import trained_seconds
-from training.saving import CONFIG, DIGESTS, owes_validation
+from training.saving import CONFIG, owes_validation
 
 # What may differ between the start of a run and its continuation: groups, and single keys.
 FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}

@@ -16,6 +16,7 @@ from modes.checks.folders import check_writable
 from modes.checks.names import same_algorithm
 from training.checkpoint import (
     BEST,
+    DIGESTS,
     LAST,
     checkpoint_file,
     digest,
@@ -24,7 +25,6 @@ from training.checkpoint import (
     tokens_seen,
 )
 from training.memory import peak_memory_bytes
-from training.saving import DIGESTS
 
 TAKEN_FROM_RUN = ("algo", "model", "noise", "training")
 # Keys of data that leave the text as it is.

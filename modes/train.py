@@ -144,9 +144,11 @@ def begin(
     else here."""
     given = f"training.finetune_path={settings['training']['finetune_path']}"
     there, here = tokenizer_name(source.config["data"]), tokenizer_name(settings["data"])
-    if there != here and digest_of(there, given) != tokenizer.digest:
+    known = source.tokenizer_digest or digest_of(there, given)
+    if known != tokenizer.digest:
+        differs = f"not {here}" if there != here else "of another content"
         raise ValueError(
-            f"{given}: the run there has data.tokenizer_name_or_path={there}, not {here}: "
+            f"{given}: the run there has data.tokenizer_name_or_path={there}, {differs}: "
             f"its tokens mean something else"
         )
     heads, own = source.config["model"]["n_heads"], settings["model"]["n_heads"]

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from storage import replacing
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+DIGESTS = "data_digests"  # of a checkpoint: corpus by split, tokenizer
+VALIDATION = "validation"  # of a checkpoint: the last step that had one due, and that had one
 
 # What torch and its unpickler raise for files that are damaged.
 DAMAGED = (
@@ -41,8 +43,8 @@ RESUMED_PARTS: dict[str, type] = {
     "lr_schedulers": list,
     "loops": dict,
     "callbacks": dict,
-    "validation": dict,
-    "data_digests": dict,
+    VALIDATION: dict,
+    DIGESTS: dict,
     "pytorch-lightning_version": str,
 }
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from training.checkpoint import digest, read_checkpoint, tokens_seen, weights_of
+from training.checkpoint import DIGESTS, digest, read_checkpoint, tokens_seen, weights_of
 
 KEY = "training.finetune_path"
 SHOWN_SHAPES = 3
@@ -16,12 +16,13 @@ Shape = tuple[int, ...]
 
 
 class Source(NamedTuple):
-    """The weights to begin with, the configuration that they were trained under, and what a
-    checkpoint of the new run says of them."""
+    """The weights to begin with, the configuration that they were trained under, what a checkpoint
+    of the new run says of them, and the digest of their tokenizer, None where theirs does not."""
 
     weights: dict[str, Tensor]
     config: dict[str, Any]
     provenance: dict[str, Any]
+    tokenizer_digest: str | None = None
 
 
 def read_source(file: Path, averaged: bool) -> Source:
@@ -36,7 +37,8 @@ def read_source(file: Path, averaged: bool) -> Source:
         "weights": "averaged" if averaged and "ema" in checkpoint else "raw",
         "finetuned_from": checkpoint.get("finetuned_from"),
     }
-    return Source(weights_of(checkpoint, averaged), checkpoint["config"], provenance)
+    tokenizer = checkpoint.get(DIGESTS, {}).get("tokenizer")
+    return Source(weights_of(checkpoint, averaged), checkpoint["config"], provenance, tokenizer)
 
 
 class Fit(NamedTuple):

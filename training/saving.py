@@ -13,12 +13,10 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
 from storage import write_atomic
-from training.checkpoint import BEST, LAST
+from training.checkpoint import BEST, DIGESTS, LAST, VALIDATION
 from training.signals import StopSignals
 
 CONFIG = "config.json"
-DIGESTS = "data_digests"  # of a checkpoint: corpus by split, tokenizer
-VALIDATION = "validation"  # of a checkpoint: the last step that had one due, and that had one
 
 
 class Checkpoints(L.pytorch.callbacks.Checkpoint):

@@ -39,7 +39,9 @@ def write_run(folder: Path, *overrides: str, vocab_size: int = 257, **more: Any)
     algorithm = build.algorithm(settings, vocab_size)
     (folder / "checkpoints").mkdir(parents=True)
     content = {"state_dict": algorithm.state_dict(), "config": settings, "global_step": 3}
-    content |= resumed_parts() | {"finetuned_from": None} | more
+    tokenizer = make_tokenizer(saved.tokenizer_name(settings["data"]))
+    digests = {"data_digests": {"corpus": {}, "tokenizer": tokenizer.digest}}
+    content |= resumed_parts() | digests | {"finetuned_from": None} | more
     torch.save(content, folder / "checkpoints" / "last.ckpt")
     return settings
 
@@ -147,8 +149,13 @@ def test_tokenizers_are_the_same_by_their_ids_not_by_their_name(tmp_path: Path) 
     algorithm = build.algorithm(settings, tokenizer.vocab_size)
     assert "took 20 of 20" in train.begin(algorithm, source, settings, tokenizer)[0]
     (tmp_path / "there").unlink()
+    assert "took 20 of 20" in train.begin(algorithm, source, settings, tokenizer)[0]
+    edited = source._replace(tokenizer_digest="d", config=settings)
+    with pytest.raises(ValueError, match=rf"^{finetuned}: .*/here, of another content: its tokens"):
+        train.begin(algorithm, edited, settings, tokenizer)
+    unsaid = source._replace(tokenizer_digest=None)
     with pytest.raises(ValueError, match=rf"^{finetuned}: the tokenizer of the run there: data"):
-        train.begin(algorithm, source, settings, tokenizer)
+        train.begin(algorithm, unsaid, settings, tokenizer)
 
 
 def test_the_average_is_within_the_algorithms_reach(
@@ -226,7 +233,7 @@ def test_a_record_has_what_the_restored_algorithm_knows_of_its_training(
     run = saved.open_run(compose(*overrides), overrides)
     (tmp_path / "next").write_bytes(b"what training saves meanwhile")
     (tmp_path / "next").replace(run.file)
-    training = saved.evidence(run, saved.restore(run, 257), 0.0)["training"]
+    training = saved.evidence(run, saved.restore(run, 257), 0.0, torch.device("cpu"))["training"]
     assert training["rounds"] == 4
     assert training["finetuned_from"] == origin
     assert training["averaged_weights"] is False
