@@ -79,9 +79,8 @@ class D3PM(DiffusionAlgorithm):
 
     def _dropout(self, batch: Batch, clean: Tensor) -> dict[str, Tensor]:
         """As `dropout`; a clean text has its own, beside that of the noised one."""
-        apart = len(self.backbone.blocks)  # a block adds its number
-        return {
-            key: torch.cat([seeds, seeds[clean.cpu()] + apart])
+        return {  # a block adds its number
+            key: torch.cat([seeds, seeds[clean.cpu()] + len(self.backbone.blocks)])
             for key, seeds in self.dropout(batch).items()
         }
 

@@ -32,10 +32,11 @@ def cache_folder(path: str, tell: Callable[[str], None]) -> Path:
 def alone(folder: Path) -> Iterator[None]:
     """One process at a time builds `folder`; the others wait. Clears away what killed builds left
     beside it. OSError names data.cache_dir where the disk or the folder is the reason."""
+    key = f"data.cache_dir={folder.parent}"
     with _explained(folder.parent), ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(holding(folder.with_suffix(_LOCK), "data.cache_dir"))
+                stack.enter_context(holding(folder.with_suffix(_LOCK), key))
                 break
             except Held:
                 time.sleep(0.1)
@@ -48,7 +49,7 @@ def alone(folder: Path) -> Iterator[None]:
 def _clear(partial: Path) -> None:
     """Removes an unfinished store, unless the process that builds it lives."""
     try:
-        with holding(partial.with_suffix(_LOCK), "data.cache_dir"):
+        with holding(partial.with_suffix(_LOCK), f"data.cache_dir={partial.parent}"):
             shutil.rmtree(partial, ignore_errors=True)
     except (Held, PermissionError):
         return

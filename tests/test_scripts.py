@@ -274,7 +274,7 @@ def test_a_job_is_saved_queued_again_and_goes_on(site: dict[str, str], tmp_path:
     job.send_signal(signal.SIGUSR1)
     _, said = job.communicate()
     assert job.returncode == 128 + signal.SIGTERM, said
-    stopped = re.search(r"stopped after step (\d+)", said)
+    stopped = re.search(r"saved after step (\d+)", said)
     assert stopped, said
     calls = Path(site["CALLS"]).read_text().splitlines()
     assert calls[-2:] == ["scancel --signal=TERM 12345678", "scontrol requeue 12345678"]

@@ -100,4 +100,4 @@ def test_a_signal_to_the_group_ends_it_and_leaves_nothing(
     assert said.splitlines()[-1] == (
         f"tokenizing train: stopped by {number.name}, nothing is kept of it"
     )
-    assert "Traceback" not in said and list(cache.iterdir()) == []
+    assert "Traceback" not in said and list(cache.glob("*")) == []

@@ -129,7 +129,7 @@ def test_a_curve_is_read_once_and_held_against_its_digest(tmp_path):
     for wrong in (["step,tokens", "1,2"], [lines[0], "1,2,x,4"], [lines[0], "1,2"]):
         with pytest.raises(ValueError, match=r"columns|numbers"):
             read_curve(curve_file(tmp_path, wrong))
-    with pytest.raises(OSError):
+    with pytest.raises(ValueError, match=r"none.csv: No such file"):
         read_curve(tmp_path / "none.csv")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from modes import audit
 from modes.auditing.table import REAL, fooled, table
+from modes.judging.held_out import HeldOut
 from tests.modes.conftest import Command
 
 
@@ -47,7 +48,7 @@ def test_the_audit_of_a_corpus_with_a_judge_and_a_run(command: Command, tmp_path
 
 
 def test_too_little_held_out_text_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "held_out_rows", lambda settings, own: [[1, 2]] * 31)
+    monkeypatch.setattr(audit, "held_out", lambda data: HeldOut([[1, 2]] * 31, "digest"))
     settings = {
         "loader": {"eval_batch_size": 64},
         "sampling": {"num_sample_batches": 1},

@@ -18,7 +18,7 @@ def state(folder: Path) -> dict[str, Any]:
 
 def test_a_model_is_distilled_then_evaluated_then_sampled(command: Command, tmp_path: Path) -> None:
     """Under its other name; the teacher's training passes the end of its curriculum."""
-    few = ["trainer.max_steps=5", "optim.lr=0.01", "checkpointing.every_n_steps=2"]
+    few = ["trainer.max_steps=5", "optim.lr=0.001", "checkpointing.every_n_steps=2"]
     taught = command("algo=duo", *few, f"checkpointing.save_dir={tmp_path}/duo")
     assert taught.returncode == 0, taught.stderr
     origin = f"training.finetune_path={tmp_path}/duo"

@@ -12,6 +12,7 @@ import torch
 from hydra import initialize_config_dir
 
 import main
+from data.loaders import tensors
 from evaluation.perplexity import SequenceNats, summarise
 from evaluation.records import read_records
 from evaluation.rounding import with_error
@@ -200,7 +201,7 @@ def test_the_stated_error_is_the_spread_over_seeds(runs: dict[str, Path]) -> Non
     data = build.data(opened.settings, devices=1)
     algorithm = saved.restore(opened, data.tokenizer.vocab_size)
     index = np.arange(16)
-    batch = data.blocks("valid").batch(index, index * 0) | {"index": torch.from_numpy(index)}
+    batch = tensors(data.blocks("valid").batch(index, index * 0) | {"index": index})
     values: dict[int, list[float]] = {1: [], 2: [], 4: []}
     stated: dict[int, list[float]] = {2: [], 4: []}
     for seed in range(120):
