@@ -187,6 +187,9 @@ def wrong_keys(arguments: list[str]) -> list[str]:
 def prepared(arguments: list[str]) -> list[str]:
     """The command line as Hydra reads it: foreign keys as they are said here, paths quoted, a `+`
     that is not needed taken away. What is so already stays: processes of a run get it again."""
+    for text in arguments:
+        if text.startswith("="):
+            refuse([f"{text}: KEY=VALUE is needed"])
     said = translate(arguments)
     of_run = keys_of_runs(said.arguments)
     made = flags_first(verbatim([tolerated(text, of_run) for text in said.arguments]))

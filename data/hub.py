@@ -10,6 +10,7 @@ from data.files import Found, digest_of, expanded
 from data.formats import holds_text
 from data.saved_dataset import is_saved, load_saved
 
+SHOWN = 200  # characters of what the library says
 _DATA_SUFFIXES = {".parquet", ".jsonl", ".json", ".txt", ".csv", ".arrow", ".gz", ".xz", ".zst"}
 
 
@@ -21,7 +22,6 @@ class HubCorpus:
     """
 
     language = None
-    is_held_out_apart = False
 
     def __init__(
         self,
@@ -46,6 +46,12 @@ class HubCorpus:
         self.text_key, self.detokenizer = text_key, detokenizer
         self.splits = ("valid",) if train_split is None else ("train", "valid")
         self._loaded: dict[str, Any] = {}
+
+    @property
+    def is_held_out_apart(self) -> bool:
+        """Of the user's own data; published corpora name a revision or a configuration, and are
+        split as they were published."""
+        return self.revision is None and self.config is None
 
     def _expression(self, split: str) -> str:
         expression = self.expressions[split]
@@ -160,10 +166,17 @@ def _declared_configs(folder: Path) -> list[str]:
     """The configurations that the folder's README.md declares, as the Hub's copies do."""
     if not (folder / "README.md").is_file():
         return []
+    import yaml
     from datasets import get_dataset_config_names
 
-    return get_dataset_config_names(str(folder))
+    try:
+        return get_dataset_config_names(str(folder))
+    except yaml.YAMLError as error:
+        raise ValueError(
+            f"data.path={str(folder)!r}: its README.md does not begin with YAML ({_brief(error)})"
+        ) from error
 
 
 def _brief(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:SHOWN]
+    return first if error.__cause__ is None else f"{first}: {str(error.__cause__).strip()[:SHOWN]}"

@@ -147,11 +147,13 @@ class TokenDataModule(L.LightningDataModule):
         """Builds the stores that the run needs; Lightning calls it once per node."""
         apart = "train" in self._needed() and self.corpus.is_held_out_apart
         if apart:
-            refuse_same_files(self.corpus.found("train"), self.corpus.found("valid"))
+            train, valid = (self.corpus.found(split) for split in ("train", "valid"))
+            refuse_same_files(train, valid)
         for split in self._needed():
             self.store(split)
         if apart:
-            refuse_same_documents(self.store("train"), self.store("valid"), _tell)
+            key = "data.valid_split" if valid is None else "data.valid_path"
+            refuse_same_documents(self.store("train"), self.store("valid"), _tell, key)
 
     def setup(self, stage: str) -> None:
         """Opens the stores and refuses what has no block, or none for some process."""

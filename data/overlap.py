@@ -12,7 +12,13 @@ from data.store import TokenStore
 
 # Short documents repeat by nature; a share up to here is said, a larger one is refused.
 _ALLOWED_SHARE = 0.1
-_REMEDY = "keep it out of data.path, or leave data.valid_path out to hold out data.valid_fraction"
+# By the key that names the validation text.
+REMEDIES = {
+    "data.valid_path": "keep it out of data.path, or leave data.valid_path out to hold out "
+    "data.valid_fraction",
+    "data.valid_split": "cut one split in two: data.train_split=train[:-N] "
+    "data.valid_split=train[-N:]",
+}
 
 
 def refuse_same_files(train: Found | None, valid: Found | None) -> None:
@@ -28,7 +34,8 @@ def refuse_same_files(train: Found | None, valid: Found | None) -> None:
         same = [file for file in sizes.get(held_out.stat().st_size, []) if _same(file, held_out)]
         if same:
             raise ValueError(
-                f"data.valid_path: {held_out} is in the training text too ({same[0]}); {_REMEDY}"
+                f"data.valid_path: {held_out} is in the training text too ({same[0]}); "
+                f"{REMEDIES['data.valid_path']}"
             )
 
 
@@ -37,7 +44,7 @@ def _same(file: Path, other: Path) -> bool:
 
 
 def refuse_same_documents(
-    train: TokenStore, valid: TokenStore, tell: Callable[[str], None]
+    train: TokenStore, valid: TokenStore, tell: Callable[[str], None], key: str = "data.valid_path"
 ) -> None:
     """ValueError where more than a tenth of the validation tokens are of documents that are in the
     training text as well, whatever files they come from; `tell` gets a line on fewer."""
@@ -51,8 +58,8 @@ def refuse_same_documents(
         f"tokens) are in the training text as well"
     )
     if share > _ALLOWED_SHARE:
-        raise ValueError(f"data.valid_path: {said}; {_REMEDY}")
-    tell(f"data.valid_path: {said}")
+        raise ValueError(f"{key}: {said}; {REMEDIES[key]}")
+    tell(f"{key}: {said}")
 
 
 def _documents_in(some: TokenStore, others: TokenStore) -> NDArray[np.bool_]:

@@ -53,6 +53,13 @@ LOGGED = (
     "val/ppl",
 )  # what a callback can watch
 
+# Callbacks of Lightning that would work against what this program does itself.
+OURS = {
+    "StochasticWeightAveraging": "training.ema averages the weights",
+    "GradientAccumulationScheduler": "loader.batch_size says what is accumulated",
+    "BatchSizeFinder": "estimate=true says which loader.batch_size fits",
+    "LearningRateFinder": "optim.lr is given",
+}
 # How many processes a launcher says it started.
 LAUNCHED = {"WORLD_SIZE": "torchrun", "SLURM_STEP_NUM_TASKS": "srun"}
 STRATEGIES: dict[str, Callable[[], Strategy | str]] = {
@@ -169,9 +176,11 @@ def check_launch(options: dict[str, Any]) -> None:
         started, devices = os.environ.get(name, ""), options["devices"]
         if not started.isdigit():
             continue
-        if devices == "auto":
+        if str(devices) in ("auto", "-1"):
             devices = torch.cuda.device_count() if options["accelerator"] != "cpu" else 0
-        if isinstance(devices, list):
+        elif isinstance(devices, str) and "," in devices:
+            devices = len([one for one in devices.split(",") if one.strip()])
+        elif isinstance(devices, list):
             devices = len(devices)
         wanted = max(1, int(devices)) * options["num_nodes"]
         if int(started) != wanted:
@@ -214,11 +223,11 @@ def users_callbacks(settings: Settings) -> list[L.Callback]:
 
 def _callback(name: str, make: Callable[..., L.Callback], arguments: dict[str, Any]) -> L.Callback:
     """ValueError for what the callback does not take, and for a quantity that nobody logs."""
-    monitor = arguments.get("monitor")
-    if monitor is not None and monitor not in LOGGED:
+    monitor = arguments.get("monitor", LOGGED[0])
+    if monitor not in LOGGED:
         raise ValueError(f"callbacks.{name}.monitor={monitor}: choose from {', '.join(LOGGED)}")
-    if name == "StochasticWeightAveraging":
-        raise ValueError(f"callbacks.{name}: training.ema averages the weights")
+    if name in OURS:
+        raise ValueError(f"callbacks.{name}: not with this program; {OURS[name]}")
     try:
         return make(**arguments)
     except (TypeError, MisconfigurationException) as error:

@@ -21,6 +21,8 @@ FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done 
 FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
 # Names of what has a digest, which tells whether it is the same.
 FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
+# Keys that repeat what a user types under another name.
+SHOWN_AS = {"algo.max_steps": "trainer.max_steps, for its curriculum or rounds,"}
 OWN_NAME = ", or give this text a data.name of its own"  # which names the default folder
 
 
@@ -54,7 +56,7 @@ def resumed(settings: build.Settings) -> Start:
         if key not in FREE and key.split(".")[0] not in FREE and stored.get(key) != asked.get(key):
             raise ValueError(
                 f"checkpointing.save_dir={options['save_dir']}: the run there has "
-                f"{key}={stored.get(key)}, not {asked.get(key)}; choose another "
+                f"{SHOWN_AS.get(key, key)}={stored.get(key)}, not {asked.get(key)}; choose another "
                 f"checkpointing.save_dir or the same setting{OWN_NAME * key.startswith('data.')}"
             )
     return Start(

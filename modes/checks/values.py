@@ -131,6 +131,7 @@ def check_values(settings: Settings) -> None:
         raise ValueError(
             f"results_dir={folder}: must be one folder; only mode=leaderboard takes several"
         )
+    check_name("data.name", lookup(settings, "data.name"))
     for key, allowed in CHOICES.items():
         value = lookup(settings, key)
         if value is not None and str(value) not in allowed:
@@ -157,6 +158,13 @@ def check_values(settings: Settings) -> None:
     low, high = number(settings, "noise.sigma_min"), number(settings, "noise.sigma_max")
     if low is not None and high is not None and low >= high:
         raise ValueError(f"noise.sigma_min={low}: must be below noise.sigma_max={high}")
+
+
+def check_name(key: str, name: Any) -> None:
+    """ValueError for what is no name of a text: it goes into records, tables and folders."""
+    good = isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable()
+    if not good or "/" in name or name in (".", ".."):
+        raise ValueError(f"{key}={name!r}: must be a word of 1 to 100 characters, without /")
 
 
 def check_finite(settings: Settings) -> None:

@@ -213,7 +213,7 @@ def report(fields: dict[str, Any]) -> None:
     print(f"nats per token {nats}", flush=True)
     if "bits_per_byte_absent" in also:
         print(f"bits per byte: none, the tokens leave out text: {also['bits_per_byte_absent']}")
-    elif "bits_per_byte" in also:
+    elif also.get("bits_per_byte") is not None:
         print(f"bits per byte {in_bits(fields)}")
     if "exact_nats_per_token" in also:
         exact, ratio = also["exact_nats_per_token"], math.exp(also["excess_nats"])

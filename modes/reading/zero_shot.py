@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from data.module import TokenDataModule
 from evaluation.rounding import with_error
 from modes import build, saved
+from modes.checks.values import check_name
 from modes.reading import likelihood, protocol
 from modes.reading.likelihood import Reading
 from training.signals import StopSignals
@@ -72,6 +73,8 @@ def entries(settings: build.Settings, overrides: list[str]) -> list[str]:
         )
     names = [entry.partition(":")[0] for entry in listed]
     for name in names:
+        check_name("eval.corpora", name)
+    for name in names:
         if names.count(name) > 1:
             raise ValueError(f"eval.corpora={listed}: {name} is there twice")
     for key in ONE_TEXT:
@@ -115,7 +118,8 @@ def table(rows: list[tuple[str, Reading]]) -> list[str]:
     """Lines of text: corpus, scored tokens, perplexity with its error, bits per byte."""
     cells = [("corpus", "tokens", "perplexity", "bits per byte")]
     for name, (fields, _, _) in rows:
-        said = likelihood.in_bits(fields) if "bits_per_byte" in fields["also"] else ""
+        bits = fields["also"].get("bits_per_byte")
+        said = "" if bits is None else likelihood.in_bits(fields)
         cells.append((name, f"{fields['count']:,}", perplexity(fields), said))
     widths = [max(len(row[column]) for row in cells) for column in range(4)]
     return [

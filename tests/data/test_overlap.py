@@ -77,3 +77,21 @@ def test_a_few_documents_are_said_and_many_refused(
     assert "1 of 31 validation documents" in capsys.readouterr().err
     line = refusal(make("text", path=str(train), valid_path=str(many)))
     assert "10 of 40 validation documents (25 % of the tokens)" in line
+
+
+@pytest.mark.parametrize(
+    ("train", "valid"),
+    [("train", "train"), ("train", "train[-50:]"), ("train+validation", "train[50%:]")],
+)
+def test_splits_of_own_data_that_overlap(
+    train: str, valid: str, make: Make, tmp_path: Path
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text(rows(range(200)))
+    (folder / "validation.jsonl").write_text(rows(range(200, 220)))
+    own = {"path": str(folder), "tokenizer_name_or_path": "bytes"}
+    with pytest.raises(ValueError, match=r"^data\.valid_split: .*train\[:-N\]"):
+        make("hub", **own, train_split=train, valid_split=valid).prepare_data()
+    for apart in (("train", "validation"), ("train[:-50]", "train[-50:]")):
+        make("hub", **own, train_split=apart[0], valid_split=apart[1]).prepare_data()

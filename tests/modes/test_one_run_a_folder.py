@@ -11,6 +11,7 @@ from hydra import initialize_config_dir
 
 import main
 from modes import build, resume, train
+from modes.checks.values import check_values
 from storage import Held, holding
 from tests.modes.conftest import ROOT
 
@@ -79,3 +80,32 @@ def test_a_launcher_and_the_trainer_count_alike(
     count = 1 if devices == "auto" else devices if isinstance(devices, int) else len(devices)
     monkeypatch.setenv(name, str(count * nodes))
     build.check_launch(options)
+
+
+@pytest.mark.parametrize(("devices", "count"), [("0,1", 2), ("-1", 1), (-1, 1)])
+def test_devices_by_list_or_all(devices: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"devices": devices, "num_nodes": 1, "accelerator": "cpu"}
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    build.check_launch(options)
+    monkeypatch.setenv("WORLD_SIZE", str(count + 1))
+    with pytest.raises(ValueError, match="torchrun started"):
+        build.check_launch(options)
+
+
+@pytest.mark.parametrize("name", sorted(build.OURS))
+def test_callbacks_that_would_work_against_the_program_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^callbacks.{name}: not with this program; "):
+        build.users_callbacks({"callbacks": {name: {}}})
+
+
+def test_a_monitor_that_is_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^callbacks.EarlyStopping.monitor=None: choose from"):
+        build.users_callbacks({"callbacks": {"EarlyStopping": {"monitor": None}}})
+
+
+@pytest.mark.parametrize("name", ["", None, "../../up", "..", "a\nb", 7, "x" * 101])
+def test_a_name_of_a_text_is_a_word(name: Any, arguments: list[str]) -> None:
+    settings = compose(arguments)
+    settings["data"]["name"] = name
+    with pytest.raises(ValueError, match=r"^data.name="):
+        check_values(settings)
