@@ -113,12 +113,12 @@ def flat(tensors: Any) -> Tensor:
     return torch.cat([tensor.detach().clone().flatten() for tensor in tensors])
 
 
-def main(file: Path, steps: int) -> None:
+def main(file: Path, steps: int, packings: list[str]) -> None:
     world, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     found = {
         (name, packing): train(name, packing, GLOBAL // world, world, rank, steps)
         for name in NAMES
-        for packing in PACKINGS
+        for packing in packings
     }
     if rank == 0:
         torch.save(found, file)
@@ -127,4 +127,4 @@ def main(file: Path, steps: int) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

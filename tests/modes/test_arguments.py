@@ -110,9 +110,12 @@ def test_home_is_found_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
         for group in groups:
             node = node.setdefault(group, {})
         node[name] = ["~/a", "mine:~/b", 3, None] if key in LISTS else "~/a b"
-    for key in (*PATHS, *LISTS):
+    made = expanded(settings)
+    # The cache's default is no setting of the user's: its own room finds the home folder.
+    assert lookup(made, "data.cache_dir") == "~/a b"
+    for key in {*PATHS, *LISTS} - {"data.cache_dir"}:
         listed = ["/home/her/a", "mine:/home/her/b", 3, None]
-        assert lookup(expanded(settings), key) == (listed if key in LISTS else "/home/her/a b")
+        assert lookup(made, key) == (listed if key in LISTS else "/home/her/a b")
 
 
 @pytest.mark.parametrize("value", ["gpt2", "./x", "a//b", "x~", "~nobody-of-this-name/x", None, 3])
