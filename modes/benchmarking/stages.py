@@ -133,7 +133,7 @@ class Work:
     def _drawn(self, settings: Settings, row: Row, own: list[Record]) -> bool:
         """Whether there is a record of these samples."""
         run = saved.open_run(settings, row.overrides)
-        tokenizer = make_tokenizer(saved.tokenizer_name(run.settings["data"]))
+        tokenizer = saved.open_tokenizer(run)
         options = settings["sampling"]
         algo = sample_eval.able(run.settings["algo"], self.compose)
         plan, how = sample_eval.planned(settings, run, algo, tokenizer, options)
