@@ -21,8 +21,6 @@ FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done 
 FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
 # Names of what has a digest, which tells whether it is the same.
 FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
-# Keys that repeat what a user types under another name.
-SHOWN_AS = {"algo.max_steps": "trainer.max_steps, for its curriculum or rounds,"}
 OWN_NAME = ", or give this text a data.name of its own"  # which names the default folder
 
 
@@ -51,14 +49,7 @@ def resumed(settings: build.Settings) -> Start:
             f"choose another checkpointing.save_dir or move it away"
         )
     checkpoint = read_checkpoint(last, "checkpointing.save_dir", resumes=True)
-    stored, asked = flat(checkpoint["config"]), flat(settings)
-    for key in sorted(stored.keys() | asked.keys()):
-        if key not in FREE and key.split(".")[0] not in FREE and stored.get(key) != asked.get(key):
-            raise ValueError(
-                f"checkpointing.save_dir={options['save_dir']}: the run there has "
-                f"{SHOWN_AS.get(key, key)}={stored.get(key)}, not {asked.get(key)}; choose another "
-                f"checkpointing.save_dir or the same setting{OWN_NAME * key.startswith('data.')}"
-            )
+    refuse_other(flat(checkpoint["config"]), flat(settings))
     return Start(
         last,
         checkpoint["global_step"],
@@ -66,6 +57,23 @@ def resumed(settings: build.Settings) -> Start:
         owes_validation(checkpoint),
         checkpoint[DIGESTS],
     )
+
+
+def refuse_other(stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    """ValueError for the first setting by which a run would go on as another one."""
+    free = FREE
+    if stored.get("algo.curriculum_steps") is not None:
+        free = free | {"algo.max_steps"}  # nothing is a share of them
+    for key in sorted(stored.keys() | asked.keys()):
+        if key in free or key.split(".")[0] in free or stored.get(key) == asked.get(key):
+            continue
+        shown = "trainer.max_steps" if key == "algo.max_steps" else key  # as it is typed
+        why = " (its curriculum or its rounds are parts of them)" if key != shown else ""
+        raise ValueError(
+            f"checkpointing.save_dir={asked['checkpointing.save_dir']}: the run there has "
+            f"{shown}={stored.get(key)}, not {asked.get(key)}{why}; choose another "
+            f"checkpointing.save_dir or the same setting{OWN_NAME * key.startswith('data.')}"
+        )
 
 
 def refuse_foreign(file: Path) -> None:

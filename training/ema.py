@@ -28,14 +28,7 @@ class EMA(L.Callback):
             start = self.average.get(name, parameter.detach())
             self.average[name] = start.to(parameter.device, copy=True)
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         if trainer.global_step == self.updates:  # still accumulating gradients
             return
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))

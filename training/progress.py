@@ -54,14 +54,7 @@ class RunProgress(ProgressBar):
             return trainer.global_step
         return min(int(self.clock.seconds()), round(self.clock.limit))
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         bar = self._bar
         if bar is None or bar.disable or trainer.global_step == self._step:
             return

@@ -93,14 +93,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
             validate(trainer)
             trainer.should_stop = self.finished
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.global_step == self.step:  # still accumulating gradients
             return
         self.step = trainer.global_step

@@ -156,10 +156,6 @@ def _reading(what: str) -> Iterator[None]:
         yield
     except FAULTS as error:
         raise ValueError(f"{what}: {_line(error)}") from error
-    except Exception as error:
-        if type(error) is not Exception:  # the library tokenizers raises nothing more exact
-            raise
-        raise ValueError(f"{what}: {_line(error)}") from error
 
 
 @torch.no_grad()
