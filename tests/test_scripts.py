@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from hydra import initialize_config_dir
 import main
 from modes.checks.settings import check
 from tests.modes import in_process
+from tests.processes import started, wait_until
 
 SCRIPTS = main.ROOT / "scripts"
 OWN = {"benchmark.sh", "env.sh", "quickstart.sh", "slurm.sh", "test.sh"}  # no jobs
@@ -195,11 +195,10 @@ def test_a_task_of_an_array_stops_and_queues_itself_alone(
     (tmp_path / "bin" / "record").write_text(f"#!/usr/bin/env bash\n{step}")
     own = {} if array is None else {"SLURM_ARRAY_JOB_ID": "12345678", "SLURM_ARRAY_TASK_ID": array}
     command = ["sbatch", str(SCRIPTS / "benchmark.sh" if array else SCRIPTS / "train_owt_ar.sh")]
-    job = subprocess.Popen(command, env=site | JOB | own, cwd=tmp_path)
-    while not Path(site["STEP"]).exists():
-        time.sleep(0.02)
-    job.send_signal(signal.SIGUSR1)
-    assert job.wait() == 143
+    with started(command, env=site | JOB | own, cwd=tmp_path) as job:
+        wait_until(Path(site["STEP"]).exists, job)
+        job.send_signal(signal.SIGUSR1)
+        assert job.wait() == 143
     name = "12345678_5" if array else "12345678"
     calls = Path(site["CALLS"]).read_text().splitlines()
     assert calls[-2:] == [f"scancel --signal=TERM {name}", f"scontrol requeue {name}"]
@@ -238,10 +237,8 @@ def test_an_evaluation_that_runs_out_of_time_is_queued_again(
     command += ["trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.devices=1"]
     command += [f"data.cache_dir={tmp_path}/cache"]
     log = tmp_path / "log"
-    with log.open("w") as stream:
-        job = subprocess.Popen(command, env=site, cwd=tmp_path, stderr=stream)
-        while job.poll() is None and not re.search(r" [1-9]\d*/\d", log.read_text()):
-            time.sleep(0.05)
+    with log.open("w") as stream, started(command, env=site, cwd=tmp_path, stderr=stream) as job:
+        wait_until(lambda: re.search(r" [1-9]\d*/\d", log.read_text()), job)
         job.send_signal(signal.SIGUSR1)
         job.wait()
     said = log.read_text()
@@ -267,12 +264,12 @@ def test_a_job_is_saved_queued_again_and_goes_on(site: dict[str, str], tmp_path:
     command = ["sbatch", str(SCRIPTS / "train_owt_mdlm.sh"), *TINY, f"data.path={text}"]
     command += ["trainer.devices=1", f"data.cache_dir={tmp_path}/cache"]
     endless = [*command, "trainer.max_steps=1000000"]
-    job = subprocess.Popen(endless, env=site, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     logs = tmp_path / "work/outputs/text/mdlm-nano/seed1/logs/version_0/metrics.csv"
-    while job.poll() is None and not (logs.exists() and logs.stat().st_size):
-        time.sleep(0.05)
-    job.send_signal(signal.SIGUSR1)
-    _, said = job.communicate()
+    pipe = {"stderr": subprocess.PIPE, "text": True}
+    with started(endless, env=site, cwd=tmp_path, **pipe) as job:
+        wait_until(lambda: logs.exists() and logs.stat().st_size, job)
+        job.send_signal(signal.SIGUSR1)
+        _, said = job.communicate()
     assert job.returncode == 128 + signal.SIGTERM, said
     stopped = re.search(r"saved after step (\d+)", said)
     assert stopped, said

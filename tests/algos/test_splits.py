@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from tests.algos.configured import NAMES
 from tests.algos.split_steps import GLOBAL, PACKINGS, examples, train, trainable
+from tests.processes import started
 
 # Of Lightning, of data that come without validation and without a number of workers.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -42,17 +44,13 @@ def split(world: int, packings: Sequence[str], tmp_path_factory: pytest.TempPath
     common |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.algos.split_steps", str(file), str(STEPS), *packings]
     ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
-    processes = [
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=os.environ | common | rank,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in ranks
-    ]
-    errors = [process.communicate()[1] for process in processes]
+    with ExitStack() as stack:
+        environments = [os.environ | common | rank for rank in ranks]
+        options = {"cwd": ROOT, "stderr": subprocess.PIPE, "text": True}
+        processes = [
+            stack.enter_context(started(command, env=one, **options)) for one in environments
+        ]
+        errors = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * world, errors
     return torch.load(file, weights_only=True)
 

@@ -1,16 +1,16 @@
 """Builds of other processes: killed in the middle, or several at once."""
 
-import signal
 import subprocess
 import sys
 import textwrap
-import time
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from data.build import build_or_open
 from data.corpora import TextCorpus
 from data.store import open_store
 from data.tokenizers import make_tokenizer
+from tests.processes import started, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,8 +34,8 @@ SLOW_BUILD = """
 """
 
 
-def start(text: Path, cache: Path, pause: float) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def building(text: Path, cache: Path, pause: float) -> AbstractContextManager[subprocess.Popen]:
+    return started(
         [sys.executable, "-c", textwrap.dedent(SLOW_BUILD), str(text), str(cache), str(pause)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -53,11 +53,8 @@ def folder_of_texts(tmp_path: Path, count: int) -> Path:
 
 def test_a_killed_build_is_never_taken_for_whole(tmp_path: Path) -> None:
     texts, cache = folder_of_texts(tmp_path, 50), tmp_path / "cache"
-    process = start(texts, cache, pause=60)
-    while not list(cache.glob("*.partial/tokens.bin")):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    with building(texts, cache, pause=60) as process:
+        wait_until(lambda: list(cache.glob("*.partial/tokens.bin")), process)
     assert list(cache.glob("*.partial"))
     corpus = TextCorpus(str(texts), str(texts), "text", "tail", 0.1)
     store = build_or_open(cache, corpus, "train", make_tokenizer("bytes"), True, 1)
@@ -68,8 +65,10 @@ def test_a_killed_build_is_never_taken_for_whole(tmp_path: Path) -> None:
 
 def test_concurrent_builders_build_once(tmp_path: Path) -> None:
     texts, cache = folder_of_texts(tmp_path, 20), tmp_path / "cache"
-    processes = [start(texts, cache, pause=0.05) for _ in range(3)]
-    outputs = [process.communicate()[0].split() for process in processes]
+    with ExitStack() as stack:
+        builders = [building(texts, cache, pause=0.05) for _ in range(3)]
+        processes = [stack.enter_context(builder) for builder in builders]
+        outputs = [process.communicate()[0].split() for process in processes]
     assert all(process.returncode == 0 for process in processes)
     assert sorted(map(len, outputs)) == [1, 1, 2]
     assert len({output[-1] for output in outputs}) == 1

@@ -1,11 +1,13 @@
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 
 from evaluation.perplexity import SequenceNats, summarise
+from tests.processes import started
 
 RANK = """
 import sys, warnings
@@ -42,17 +44,19 @@ def test_two_processes_with_uneven_shards_give_the_totals_of_one(tmp_path):
 
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", RANK, rank, tmp_path / "store", tmp_path / "batches.pt"],
-            env={**environment, "LOCAL_RANK": rank},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in "01"
-    ]
-    for rank in ranks:
-        out, errors = rank.communicate(timeout=120)
-        assert rank.returncode == 0, errors
-        assert out.splitlines() == [f"[0, 1, 2, 3, 4, 5] {alone}"] * 2
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        ranks = [
+            stack.enter_context(
+                started(
+                    [sys.executable, "-c", RANK, rank, tmp_path / "store", tmp_path / "batches.pt"],
+                    env={**environment, "LOCAL_RANK": rank},
+                    **pipes,
+                )
+            )
+            for rank in "01"
+        ]
+        for rank in ranks:
+            out, errors = rank.communicate(timeout=120)
+            assert rank.returncode == 0, errors
+            assert out.splitlines() == [f"[0, 1, 2, 3, 4, 5] {alone}"] * 2

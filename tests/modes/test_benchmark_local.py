@@ -14,6 +14,7 @@ from modes.benchmarking.local import run_all
 from modes.benchmarking.progress import Overview
 from modes.benchmarking.rows import Row
 from tests.modes.conftest import ROOT
+from tests.processes import started, wait_until
 from training.signals import StopSignals
 
 SAYS = """
@@ -101,18 +102,13 @@ with StopSignals() as signals:
 def test_no_row_outlives_the_benchmark(how: signal.Signals, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     line = [sys.executable, "-c", STARTS]
-    process = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "ready").exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    child = int((tmp_path / "pid").read_text())
-    process.send_signal(how)
-    said = process.communicate(timeout=60)[1].decode()
+    with started(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
+        wait_until((tmp_path / "ready").exists, process)
+        child = int((tmp_path / "pid").read_text())
+        process.send_signal(how)
+        said = process.communicate(timeout=60)[1].decode()
     while Path(f"/proc/{child}").exists() and "Z" not in state_of(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.05)  # pytest-timeout ends it
     if how == signal.SIGTERM:  # it went in peace
         assert process.returncode == 128 + signal.SIGTERM
         assert "saved" in (tmp_path / "run" / "benchmark.log").read_text()

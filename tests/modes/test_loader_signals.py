@@ -2,12 +2,12 @@
 
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.processes import started, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,16 +19,11 @@ def test_a_signal_to_the_whole_group_saves_and_leaves_no_process(
     line = [sys.executable, str(ROOT / "main.py"), *arguments, "loader.num_workers=2"]
     line += ["trainer.max_steps=1000000", "checkpointing.every_n_steps=1000000"]
     written = tmp_path / "said"
-    with written.open("w") as said:
-        process = subprocess.Popen(
-            line, cwd=tmp_path, env=environment, stderr=said, start_new_session=True
-        )
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "run" / "logs").rglob("metrics.csv")):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.01)
-    os.killpg(process.pid, how)
-    assert process.wait(timeout=60) == 128 + how
+    group = {"cwd": tmp_path, "env": environment, "start_new_session": True}
+    with written.open("w") as said, started(line, stderr=said, **group) as process:
+        wait_until(lambda: list((tmp_path / "run" / "logs").rglob("metrics.csv")), process)
+        os.killpg(process.pid, how)
+        assert process.wait(timeout=60) == 128 + how
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
     assert "Traceback" not in written.read_text()
     with pytest.raises(ProcessLookupError):  # nobody of the group is left

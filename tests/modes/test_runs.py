@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import torch
 
 from algos import ALGORITHMS
 from tests.modes.conftest import ROOT, Command
+from tests.processes import started, wait_until
 
 # the distillation, which needs a teacher, has its own file
 ALGOS = sorted(ALGORITHMS.keys() - {"duo_distill"})
@@ -97,16 +97,12 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert straight.returncode == 0, straight.stderr
 
     line = [sys.executable, str(ROOT / "main.py"), *arguments, *more]
-    process = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     stopped = tmp_path / "run"
-    deadline = time.monotonic() + 120
-    while not (stopped / "checkpoints" / "last.ckpt").exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(how)
-    process.wait(timeout=60)
-    assert process.returncode != 0
+    quiet = {"cwd": tmp_path, "env": environment, "stderr": subprocess.DEVNULL}
+    with started(line, **quiet) as process:
+        wait_until((stopped / "checkpoints" / "last.ckpt").exists, process)
+        process.send_signal(how)
+        assert process.wait(timeout=60) != 0
     reached = state(stopped)["global_step"]
     assert reached < 60
 
@@ -216,14 +212,9 @@ def test_a_killed_benchmark_goes_on_and_repeats_nothing(
     more = ["mode=benchmark", "benchmark.algos=[ar,mdlm]", "trainer.max_steps=60"]
     more += [f"checkpointing.save_dir={runs}/${{algo.name}}", "checkpointing.every_n_steps=4"]
     line = [sys.executable, str(ROOT / "main.py"), *arguments, *more]
-    process = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
-    last, deadline = runs / "mdlm" / "checkpoints" / "last.ckpt", time.monotonic() + 120
-    while not last.exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
+    quiet = {"cwd": tmp_path, "env": environment, "stderr": subprocess.DEVNULL}
+    with started(line, **quiet) as process:
+        wait_until((runs / "mdlm" / "checkpoints" / "last.ckpt").exists, process)
     assert state(runs / "mdlm")["global_step"] < 60
     first = {file: file.read_bytes() for file in (tmp_path / "results").rglob("*.*")}
     assert len([file for file in first if file.suffix == ".json"]) == 2  # of ar
