@@ -33,12 +33,12 @@ from modes.checks.arguments import (
     own_configs,
     verbatim,
 )
+from modes.checks.combinations import check
 from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
 from modes.checks.groups import choices, is_group, keys_of_runs, schemas, tolerated
 from modes.checks.recipes import hint
 from modes.checks.root import Root
-from modes.checks.settings import check
 from modes.checks.sweeps import check_apart
 
 ROOT = Path(__file__).resolve().parent

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from algos.base import Algorithm, Batch
-from algos.guidance import Guidance
 from diffusion.bound import next_token_nats
 from diffusion.chunked import Prediction, chunked
+from diffusion.guidance import Guidance
 
 
 class AR(Algorithm):

@@ -8,9 +8,9 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from algos.guidance import Guidance
-from backbones import DiT
+from backbones.dit import DiT
 from diffusion.chunked import Prediction
+from diffusion.guidance import Guidance
 from diffusion.shaping import Shaping
 from diffusion.times import DROPOUT, example_seeds
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from algos.base import Algorithm, Batch
-from algos.guidance import Guidance
 from diffusion.chunked import Prediction, chunked
+from diffusion.guidance import Guidance
 from diffusion.process import Process
 from diffusion.times import (
     evaluation_noise,

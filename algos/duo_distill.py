@@ -10,7 +10,7 @@ from torch import Tensor
 from algos.base import Batch
 from algos.denoising import DiffusionAlgorithm
 from algos.noise import GaussianTime, by_alpha
-from backbones import DiT
+from backbones.dit import DiT
 from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
 from diffusion.divergence import PredictionKL

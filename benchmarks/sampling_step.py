@@ -25,9 +25,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from algos import ALGORITHMS
+from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
-from backbones import DiT
+from backbones.dit import DiT
 from diffusion.categorical import draw
 from diffusion.chunked import Prediction
 from diffusion.schedule import log_linear

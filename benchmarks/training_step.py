@@ -46,8 +46,8 @@ def step_function(case: str, batch_size: int, checkpointing: bool) -> Callable[[
     import torch
     import torch.nn.functional as F
 
-    from algos import ALGORITHMS
-    from backbones import DiT
+    from algos.build import ALGORITHMS
+    from backbones.dit import DiT
     from diffusion.schedule import log_linear
     from training.optim import adamw
 

@@ -1,6 +1,7 @@
 """The training stream as a function of (seed, step), whatever the number of processes."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,3 +87,16 @@ class EvalSampler:
     def __iter__(self) -> Iterator[list[int]]:
         for start in range(0, len(self.blocks), self.batch_size):
             yield self.blocks[start : start + self.batch_size].tolist()
+
+
+def by_length(rows: Sequence[Sequence[int]], size: int) -> list[list[int]]:
+    """The numbers of the rows in batches of up to `size`, each of one length: the network is
+    trained on full blocks, so none is filled up."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        groups[len(row)].append(number)
+    return [
+        group[start : start + size]
+        for _, group in sorted(groups.items())
+        for start in range(0, len(group), size)
+    ]

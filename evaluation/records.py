@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluation import schema
+from evaluation import record_schema
 from evaluation.files import read_whole, why
 from evaluation.words import UNSHOWN, brief
 from storage import new_file
@@ -35,14 +35,16 @@ def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
     ValueError names the field for which reading would set the record aside; OSError when the file
     cannot be written. No existing file is ever touched.
     """
-    record = {name: schema.plain(value, name) for name, value in {"also": {}, **fields}.items()}
-    for name in schema.ADDED:
+    record = {
+        name: record_schema.plain(value, name) for name, value in {"also": {}, **fields}.items()
+    }
+    for name in record_schema.ADDED:
         if name in record:
             raise ValueError(f"{name} is added to a record, it cannot be given")
-    schema.check(record)
-    record["schema"] = schema.SCHEMA
-    record["protocol_digest"] = schema.digest(record["protocol"])[:12]
-    record["digest"] = schema.digest(record)
+    record_schema.check(record)
+    record["schema"] = record_schema.SCHEMA
+    record["protocol_digest"] = record_schema.digest(record["protocol"])[:12]
+    record["digest"] = record_schema.digest(record)
     content = json.dumps(record, indent=2, sort_keys=True) + "\n"
     if len(content) > LARGEST:
         raise ValueError(f"a record of {len(content):,} bytes: at most {LARGEST:,} are read")
@@ -133,7 +135,7 @@ def commit(folder: Path = Path(__file__).parent) -> str | None:
 def _file_name(record: dict[str, Any]) -> str:
     parts = [record["algo"], record["metric"], record["data"]["name"]]
     words = [re.sub(r"[^A-Za-z0-9._]+", "_", part)[:40].strip("._") or "x" for part in parts]
-    time = f"{schema.moment(record):%Y%m%dT%H%M%SZ}"
+    time = f"{record_schema.moment(record):%Y%m%dT%H%M%SZ}"
     return "-".join([*words, time, record["digest"][:12]]) + ".json"
 
 
@@ -149,14 +151,14 @@ def _verified(content: bytes) -> dict[str, Any]:
         raise ValueError(f"half-written or not JSON ({error})") from error
     if not isinstance(fields, dict) or "schema" not in fields:
         raise ValueError("not a record: it has no schema")
-    if fields["schema"] != schema.SCHEMA:
+    if fields["schema"] != record_schema.SCHEMA:
         raise ValueError(f"schema={brief(fields['schema'])}: {_age(fields['schema'])}")
-    schema.faithful(fields, "")
+    record_schema.faithful(fields, "")
     stated = fields.pop("digest", None)
-    if stated != schema.digest(fields):
+    if stated != record_schema.digest(fields):
         raise ValueError("edited: the digest does not belong to the contents")
-    schema.check(fields)
-    if fields.get("protocol_digest") != schema.digest(fields["protocol"])[:12]:
+    record_schema.check(fields)
+    if fields.get("protocol_digest") != record_schema.digest(fields["protocol"])[:12]:
         raise ValueError("edited: the protocol_digest does not belong to the protocol")
     return {**fields, "digest": stated}
 
@@ -176,10 +178,10 @@ def _no_number(constant: str) -> None:
 
 def _age(stated: Any) -> str:
     """What to do with a record of another schema."""
-    reads = f"this version reads {schema.SCHEMA}"
+    reads = f"this version reads {record_schema.SCHEMA}"
     if not isinstance(stated, int) or isinstance(stated, bool):
         return reads
-    if stated < schema.SCHEMA:
+    if stated < record_schema.SCHEMA:
         return f"of an older version, {reads}; evaluate the run again"
     return f"of a newer version, {reads}; read it with that one"
 

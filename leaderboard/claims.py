@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from leaderboard.statistics import Side, told_apart
+from leaderboard.significance import Side, told_apart
 
 MOST = 6  # pairs that a sentence lists
 RULE = "Real: more than two standard errors of the difference"

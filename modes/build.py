@@ -17,13 +17,11 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from algos import ALGORITHMS
 from algos.base import Algorithm
-from backbones import DiT
-from data import build_data
+from algos.build import make_algorithm, pick
+from data.build_module import build_data
 from data.module import TokenDataModule
 from data.order import accumulation
-from diffusion.schedule import ALPHAS
 from modes.checks.loggers import check_loggers
 from training.checkpoint import AtomicCheckpointIO
 from training.logs import RunLog
@@ -68,13 +66,6 @@ STRATEGIES: dict[str, Callable[[], Strategy | str]] = {
 }
 
 
-def pick(known: dict[str, Any], key: str, name: str) -> Any:
-    """known[name], or a ValueError that lists what there is."""
-    if name not in known:
-        raise ValueError(f"{key}={name!r}: choose from {', '.join(sorted(known))}")
-    return known[name]
-
-
 def data(settings: Settings, devices: int) -> TokenDataModule:
     """Blocks of the corpus, split over devices and passes."""
     loader = settings["loader"]
@@ -91,35 +82,15 @@ def data(settings: Settings, devices: int) -> TokenDataModule:
 
 
 def algorithm(settings: Settings, vocab_size: int) -> Algorithm:
-    """The algorithm with a new network; its weights depend on the seed alone."""
-    algo = dict(settings["algo"])
-    name, _, noises = (algo.pop(key) for key in ("name", "predictors", "noises"))
-    algo.pop("corrects", None)  # runs of earlier versions do not say
-    cls = pick(ALGORITHMS, "algo.name", name)
-    torch.manual_seed(settings["seed"])
-    network = {key: value for key, value in settings["model"].items() if key != "name"}
-    outputs = vocab_size + cls.outputs_mask
-    backbone = DiT(vocab_size=vocab_size, causal=name == "ar", outputs=outputs, **network)
+    """The algorithm with a new network, its optimizer and its schedule of learning rates."""
     schedule = dict(settings["lr_scheduler"])
     factor = pick(SCHEDULES, "lr_scheduler.name", schedule.pop("name"))
-    base = {
-        "backbone": backbone,
-        "vocab_size": vocab_size,
-        "seed": settings["seed"],
-        "optimizer": partial(adamw, **settings["optim"]),
-        "lr_factor": factor(max_steps=settings["trainer"]["max_steps"], **schedule),
-    }
-    if name == "ar":
-        return cls(**base, **algo)
-    if noises:
-        noise = dict(settings["noise"])
-        base["alpha"] = partial(pick(ALPHAS, "noise.name", noise.pop("name")), **noise)
-    training = settings["training"]
-    if training["sampling_eps"] is not None:
-        base["sampling_eps"] = training["sampling_eps"]
-    base["antithetic_sampling"] = training["antithetic_sampling"]
-    base["global_batch_size"] = settings["loader"]["global_batch_size"]
-    return cls(**base, **algo)
+    return make_algorithm(
+        settings,
+        vocab_size,
+        optimizer=partial(adamw, **settings["optim"]),
+        lr_factor=factor(max_steps=settings["trainer"]["max_steps"], **schedule),
+    )
 
 
 def trainer(

@@ -14,23 +14,23 @@ from rich.console import Console
 from rich.table import Table
 
 from algos.base import Algorithm
-from evaluation import schema
-from evaluation.paired import Precision, precision
+from evaluation import record_schema
+from evaluation.downstream.generation import Writer, sampling_keys
+from evaluation.downstream.loglikelihood import Scorer
+from evaluation.downstream.metrics import Metric, digest, metrics_of, number, write_answers
+from evaluation.downstream.paired import Precision, precision
+from evaluation.downstream.tasks import VERSION, check_tasks, load_tasks
 from evaluation.records import write_record
 from evaluation.rounding import with_error
-from modes import build, saved
-from modes.checks.drawing import check_sampling
+from modes import build, trained_run
 from modes.checks.folders import check_writable
-from modes.questions.metrics import Metric, digest, metrics_of, number, write_answers
-from modes.questions.scoring import Scorer
-from modes.questions.tasks import VERSION, check_tasks, load_tasks
-from modes.questions.writing import Writer, sampling_keys
-from modes.sample_eval import able
-from modes.sampling.plans import beginning
-from modes.sampling.way import Way, way
+from modes.checks.samplers import check_sampling
+from modes.sample_eval.requests import beginning
+from modes.sample_eval.run import able
+from samplers.build import Way, way
 
 if TYPE_CHECKING:
-    from modes.questions.model import Adapter
+    from evaluation.downstream.lm_eval_adapter import Adapter
 
 LEGEND = (
     "± one standard error: of a value over questions; of log-likelihoods and of the lead of the "
@@ -64,16 +64,16 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     trusted = options["trust_tasks"]
     tasks = load_tasks(options["tasks"], options["tasks_path"], options["num_fewshot"], trusted)
     check_score(options["downstream_score"], tasks)
-    run = saved.open_run(settings, overrides)
-    saved.check_output(run)
+    run = trained_run.open_run(settings, overrides)
+    trained_run.check_output(run)
     trainer = build.trainer(run.settings, [], fitting=False)
     adapter = open_model(run, compose, trainer)
     results = evaluate(adapter, tasks, options["limit"], trainer)
     algorithm = adapter.scorer.algorithm
     Console().print(table(results, algorithm))
     for one in results:
-        answers = written(saved.output_directory(run), one, adapter)
-        fields = saved.evidence(run, algorithm, started, algorithm.device)
+        answers = written(trained_run.output_directory(run), one, adapter)
+        fields = trained_run.evidence(run, algorithm, started, algorithm.device)
         fields |= fields_of(one, algorithm) | {
             "seed": settings["seed"],
             "protocol": protocol(run, one, adapter, trainer),
@@ -104,13 +104,15 @@ def check_score(score: str, tasks: dict[str, Any]) -> None:
             )
 
 
-def open_model(run: saved.Saved, compose: Callable[..., Any], trainer: L.Trainer) -> "Adapter":
+def open_model(
+    run: trained_run.Saved, compose: Callable[..., Any], trainer: L.Trainer
+) -> "Adapter":
     """The run as lm-eval takes a model, on the trainer's device."""
-    from modes.questions.model import Adapter  # it imports lm-eval
+    from evaluation.downstream.lm_eval_adapter import Adapter  # it imports lm-eval
 
     settings, options = run.settings, run.settings["eval"]
     size, seed = settings["loader"]["eval_batch_size"], settings["seed"]
-    tokenizer = saved.open_tokenizer(run)
+    tokenizer = trained_run.open_tokenizer(run)
     begin, length = beginning(settings, tokenizer), settings["model"]["length"]
     algo = able(settings["algo"], compose)
 
@@ -119,7 +121,7 @@ def open_model(run: saved.Saved, compose: Callable[..., Any], trainer: L.Trainer
         check_sampling(algo, chosen)
         return way(chosen, algo, length, len(begin))
 
-    algorithm = saved.restore(run, tokenizer.vocab_size).to(trainer.strategy.root_device)
+    algorithm = trained_run.restore(run, tokenizer.vocab_size).to(trainer.strategy.root_device)
     score = options["downstream_score"]
     scorer = Scorer(algorithm, length, tokenizer.eos, options["passes"], size, score)
     writer = Writer(algorithm, tokenizer, begin, draws, size, seed)
@@ -133,7 +135,7 @@ def evaluate(
     in closed form."""
     from lm_eval.evaluator import evaluate as harness
 
-    from modes.questions.trust import rendering
+    from evaluation.downstream.trust import rendering
 
     with trainer.precision_plugin.forward_context(), rendering("eval.tasks"):
         found: Any = harness(lm=adapter, task_dict={"tasks": tasks}, limit=limit, bootstrap_iters=0)
@@ -182,7 +184,7 @@ def content_of(task: Any) -> Any:
 
 
 def protocol(
-    run: saved.Saved, result: Result, adapter: "Adapter", trainer: L.Trainer
+    run: trained_run.Saved, result: Result, adapter: "Adapter", trainer: L.Trainer
 ) -> dict[str, Any]:
     """Everything that changes the number, beyond the run and the questions."""
     options, task = run.settings["eval"], result.task
@@ -190,13 +192,13 @@ def protocol(
         "harness": f"lm-eval {VERSION}",
         "task": result.name,
         "version": task.VERSION,
-        "task_digest": schema.digest(content_of(task)),
+        "task_digest": record_schema.digest(content_of(task)),
         "num_fewshot": task.get_config("num_fewshot"),
         "limit": options["limit"],
         "length": run.settings["model"]["length"],
         "tokenizer": adapter.tokenizer.digest,
         "framing": run.settings["data"]["framing"],
-        "weights": "averaged" if saved.averaged(run) else "raw",
+        "weights": "averaged" if trained_run.averaged(run) else "raw",
         "precision": str(trainer.precision),
     }
     if result.writes:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from algos import ALGORITHMS
 from algos.base import Algorithm
+from algos.build import ALGORITHMS, pick
 from algos.denoising import DiffusionAlgorithm
 from backbones.cost import (
     Parts,
@@ -117,7 +117,7 @@ def step_of(settings: Settings) -> Step:
     size = vocabulary(settings["data"])
     sizes = Sizes(
         vocab_size=size,
-        outputs=size + build.pick(ALGORITHMS, "algo.name", algo).outputs_mask,
+        outputs=size + pick(ALGORITHMS, "algo.name", algo).outputs_mask,
         causal=algo == "ar",
         **{key: model[key] for key in Sizes._fields if key in model},
     )

@@ -9,14 +9,15 @@ from rich.console import Console
 
 from evaluation.records import Record, read_records
 from evaluation.words import printable
-from leaderboard import comparison, terminal
-from leaderboard.csv_tables import csv_text
-from leaderboard.latex import latex
-from leaderboard.markdown import markdown
-from leaderboard.published import published
-from leaderboard.recipe import flat
-from leaderboard.runs import Defaults
-from leaderboard.tables import Table
+from leaderboard.aggregate import Defaults
+from leaderboard.export import terminal
+from leaderboard.export.csv_files import csv_text
+from leaderboard.export.latex import latex
+from leaderboard.export.markdown import markdown
+from leaderboard.published.results import published
+from leaderboard.run_key import flat
+from leaderboard.table import Table
+from leaderboard.tables import build
 from storage import write_atomic
 
 FOLDER = "leaderboard"  # in the first results_dir, and the name of the files there
@@ -34,11 +35,11 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     records, problems = read_records(*where)
     say("set aside", problems)
     defaults = usual(records, compose)
-    sequences, unpaired = comparison.read_all(records)
-    doubts = [*comparison.conflict_lines(records, defaults), *unpaired]
+    sequences, unpaired = build.read_all(records)
+    doubts = [*build.conflict_lines(records, defaults), *unpaired]
     say("note", doubts)
     try:
-        tables = comparison.compare(records, defaults, sequences, published())
+        tables = build.compare(records, defaults, sequences, published())
     except ValueError as error:
         raise ValueError(f"results_dir={','.join(map(str, where))}: {error}") from error
     console = Console()
@@ -54,7 +55,7 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
         reason = f"cannot write {error.filename}: {error.strerror}"
         raise OSError(f"results_dir={where[0]}: {reason}") from error
     say("note", more)
-    left = comparison.without_table(records)
+    left = build.without_table(records)
     if left:
         print(f"records without a table: {', '.join(left)}")
     print(f"leaderboard: {', '.join(map(printable, files))}")
@@ -95,7 +96,7 @@ def write(
     files = {ending: folder / f"{FOLDER}.{ending}" for ending in WRITERS}
     for ending, file in files.items():
         write_atomic(file, WRITERS[ending](tables))
-    from leaderboard.page import write_page  # it imports the drawing library
+    from leaderboard.html.page import write_page  # it imports the drawing library
 
     page, more = write_page(folder, tables, records, published(), problems)
     return [*files.values(), page], more

@@ -13,7 +13,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.checks.settings import check
+from modes.checks.combinations import check
 from tests.modes import in_process
 from tests.processes import started, wait_until
 

@@ -13,7 +13,7 @@ from torch import Tensor
 import main
 from algos.base import Algorithm, Batch
 from modes.build import algorithm
-from samplers import SAMPLERS
+from samplers.build import SAMPLERS
 from samplers.grids import uniform_grid
 from samplers.kappa import profile
 

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from algos import ALGORITHMS
 from algos.base import Batch
+from algos.build import ALGORITHMS
 from diffusion.shaping import Shaping
-from samplers import SAMPLERS, analytic, autoregressive, euler
+from samplers.autoregressive import autoregressive
+from samplers.build import SAMPLERS
+from samplers.score import analytic, euler
 from tests.algos.configured import (
     DIFFUSION,
     NAMES,

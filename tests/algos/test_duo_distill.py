@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from algos.duo_distill import DUODistill
-from backbones import DiT
+from backbones.dit import DiT
 from diffusion import chunked as head_room
 from diffusion.schedule import log_linear
 from tests.algos.configured import a_batch, build

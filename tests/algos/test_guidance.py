@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from algos.guidance import Guidance
+from diffusion.guidance import Guidance
 from tests.algos.configured import DIFFUSION, build
 
 N, L, B = 5, 6, 4

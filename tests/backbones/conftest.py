@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from backbones import DiT
+from backbones.dit import DiT
 
 SMALL: dict[str, Any] = {
     "vocab_size": 11,

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from backbones import DiT
 from backbones.attention import ATTENTION, pick_attention
+from backbones.dit import DiT
 from backbones.rotary import rotary_table, turn
 
 CPU = torch.device("cpu")

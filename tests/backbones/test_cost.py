@@ -8,7 +8,6 @@ import yaml
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from backbones import DiT
 from backbones.cost import (
     Sizes,
     Step,
@@ -20,6 +19,7 @@ from backbones.cost import (
     peak_bytes,
     training_flops,
 )
+from backbones.dit import DiT
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "model"
 MODELS = sorted(path.stem for path in FOLDER.glob("*.yaml"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from backbones import DiT
+from backbones.dit import DiT
 
 Build = Callable[..., DiT]
 STEPS = [[1] * 10, [6, 1, 1, 1, 1], [3, 4, 3], [10]]

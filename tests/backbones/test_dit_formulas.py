@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from backbones import DiT
+from backbones.dit import DiT
 
 Weights = dict[str, Tensor]
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backbones import DiT
+from backbones.dit import DiT
 
 Build = Callable[..., DiT]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from backbones import DiT
+from backbones.dit import DiT
 from backbones.layers import Norm
 
 Build = Callable[..., DiT]

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from backbones import DiT
+from backbones.dit import DiT
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "model"
 KEYS = {

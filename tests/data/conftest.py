@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from data import build_data
+from data.build_module import build_data
 from data.module import TokenDataModule
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from data import build_data
+from data.build_module import build_data
 from data.module import TokenDataModule
 
 Make = Callable[..., TokenDataModule]

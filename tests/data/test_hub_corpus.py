@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from data.hub import HubCorpus
+from data.hf_corpus import HubCorpus
 
 TRAIN = [f"train document {i} ." for i in range(20)]
 TEST = ["test one .", "test two ."]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from data.markov import MarkovLanguage
-from diffusion.markov_memory import FadingMessages, messages
-from diffusion.markov_posterior import ContextMessages
+from evaluation.oracle.markov_memory import FadingMessages, messages
+from evaluation.oracle.markov_posterior import ContextMessages
 from tests.algos.knowing import left_out, texts
 
 # (keep, mask, noise), each text of a batch its own

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluation.copying import Copies
+from evaluation.sample_quality.train_overlap import Copies
 
 GENERATOR = np.random.default_rng(0)
 TRAINING = GENERATOR.integers(5, size=(30, 200)).tolist()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluation import naive
-from evaluation.divergence import distance
+from evaluation.sample_quality import naive_baselines
+from evaluation.sample_quality.ngram_divergence import distance
 
 SYMBOLS, LENGTH = 12, 48
 
@@ -50,7 +50,7 @@ def test_it_is_half_the_jeffreys_divergence_of_two_known_unigram_languages():
 
 def test_exchanging_the_sets_changes_nothing():
     p = language(2)
-    made = naive.chain(texts(p, 300, 3), 1, texts(p, 50, 4), 1, 1.0, 0)
+    made = naive_baselines.chain(texts(p, 300, 3), 1, texts(p, 50, 4), 1, 1.0, 0)
     real = texts(p, 50, 5)
     one, other = distance(made, real, 0).divergence, distance(real, made, 0).divergence
     assert one.value == pytest.approx(other.value, rel=1e-9)
@@ -60,13 +60,13 @@ def naive_texts() -> dict[str, list[list[int]]]:
     p = language(3)
     training, like = texts(p, 1500, 1), texts(p, 200, 2)
     return {
-        "unigram": naive.chain(training, 1, like, 0, 1.0, 1),
-        "bigram": naive.chain(training, 2, like, 0, 1.0, 2),
-        "trigram": naive.chain(training, 3, like, 0, 1.0, 3),
-        "cool": naive.chain(training, 4, like, 0, 0.5, 4),
-        "shuffled": naive.shuffled(like, 0, 5),
-        "one text": naive.one_text(like),
-        "phrases": naive.phrases(like, 0),
+        "unigram": naive_baselines.chain(training, 1, like, 0, 1.0, 1),
+        "bigram": naive_baselines.chain(training, 2, like, 0, 1.0, 2),
+        "trigram": naive_baselines.chain(training, 3, like, 0, 1.0, 3),
+        "cool": naive_baselines.chain(training, 4, like, 0, 0.5, 4),
+        "shuffled": naive_baselines.shuffled(like, 0, 5),
+        "one text": naive_baselines.one_text(like),
+        "phrases": naive_baselines.phrases(like, 0),
     }
 
 

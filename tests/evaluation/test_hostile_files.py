@@ -160,12 +160,12 @@ def test_a_byte_of_a_path_that_is_no_utf8_is_kept_as_its_number(tmp_path, make_f
 
 def test_the_protocol_digest_is_that_of_the_protocol(tmp_path, good):
     """Else a record could share the table of another protocol."""
-    from evaluation import schema
+    from evaluation import record_schema
 
     fields = json.loads(good.read_text())
     del fields["digest"]
     fields["protocol"]["length"] = 7
-    fields["digest"] = schema.digest(fields)
+    fields["digest"] = record_schema.digest(fields)
     (tmp_path / "x.json").write_text(json.dumps(fields))
     assert "edited: the protocol_digest" in said_of(tmp_path, good)
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from data.markov import MarkovLanguage
-from evaluation.language import text_entropy
-from evaluation.ngrams import distances, grams
-from evaluation.oracle import NATS, excess_nats, floor, foreign, losses
+from evaluation.oracle.language import text_entropy
+from evaluation.oracle.losses import NATS, excess_nats, floor, foreign, losses
+from evaluation.oracle.ngrams import distances, grams
 from tests.algos.knowing import texts as all_texts
 
 COUNT, LENGTH = 200, 40

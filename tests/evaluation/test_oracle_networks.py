@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from data.markov import MarkovLanguage
-from evaluation.perfect import LEAST, teach
+from evaluation.oracle.network import LEAST, teach
 from tests.algos import knowing
 from tests.algos.configured import DIFFUSION, NAMES, build
 

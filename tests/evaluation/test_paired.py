@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from evaluation.paired import estimate, lead, precision
+from evaluation.downstream.paired import estimate, lead, precision
 
 PASSES, REPEATS = 50, 4000
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from evaluation.quality import distinct_n, repetition, unigram_entropy
+from evaluation.sample_quality.metrics import distinct_n, repetition, unigram_entropy
 
 
 def ragged(seed=0):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.quality import (
+from evaluation.sample_quality.metrics import (
     distinct_n,
     distinct_without,
     entropies,

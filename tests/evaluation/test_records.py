@@ -109,12 +109,12 @@ def test_bad_files_are_named_and_good_ones_still_read(tmp_path, make_fields):
 
 
 def test_a_record_that_lacks_a_field_is_not_read_even_with_a_right_digest(tmp_path, make_fields):
-    from evaluation import schema
+    from evaluation import record_schema
 
     path = write_record(tmp_path, make_fields())
     fields = json.loads(path.read_text())
     del fields["digest"], fields["count"]
-    fields["digest"] = schema.digest(fields)
+    fields["digest"] = record_schema.digest(fields)
     path.write_text(json.dumps(fields))
     assert "the field count is missing" in read_records(tmp_path)[1][0]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from evaluation import schema
+from evaluation import record_schema
 
 DEEP: list[Any] = []
 for _ in range(200):
@@ -66,8 +66,8 @@ def another(fields: dict[str, Any]) -> dict[str, Any]:
 
 def write(file: Path, fields: dict[str, Any]) -> None:
     """As a record of today whose digests belong to its contents."""
-    own = {name: value for name, value in fields.items() if name not in schema.ADDED}
-    own["schema"] = schema.SCHEMA
+    own = {name: value for name, value in fields.items() if name not in record_schema.ADDED}
+    own["schema"] = record_schema.SCHEMA
     own["protocol_digest"] = _digest(own.get("protocol"))[:12]
     own["digest"] = _digest(own)
     file.write_text(json.dumps(own))
@@ -75,6 +75,6 @@ def write(file: Path, fields: dict[str, Any]) -> None:
 
 def _digest(value: Any) -> str:
     try:
-        return schema.digest(value)
+        return record_schema.digest(value)
     except ValueError:  # not JSON: any digest is wrong
         return "0" * 64

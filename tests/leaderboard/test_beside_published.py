@@ -5,9 +5,9 @@ import math
 import pytest
 import yaml
 
-from leaderboard import matching
-from leaderboard.comparison import compare
-from leaderboard.published import published
+from leaderboard.published import match
+from leaderboard.published.results import published
+from leaderboard.tables.build import compare
 from modes.leaderboard import ALGOS
 
 PRESETS = ALGOS.parent / "protocol"
@@ -39,13 +39,13 @@ def owt(make_fields):
 
 
 def test_the_same_protocol(owt):
-    assert matching.apart(row("duo_t1_mdlm_owt"), owt(), {}) == ""
+    assert match.apart(row("duo_t1_mdlm_owt"), owt(), {}) == ""
     lm1b = owt(preset="duo-lm1b", data="lm1b", tokenizer="bert-base-uncased")
-    assert matching.apart(row("duo_t1_mdlm_lm1b_nopack"), lm1b, {}) == ""
-    assert matching.apart(row("duo_t1_mdlm_lm1b_pack"), lm1b, {}) == "packing"
+    assert match.apart(row("duo_t1_mdlm_lm1b_nopack"), lm1b, {}) == ""
+    assert match.apart(row("duo_t1_mdlm_lm1b_pack"), lm1b, {}) == "packing"
     packed = owt(preset="duo-lm1b-wrap", data="lm1b-wrap", tokenizer="bert-base-uncased")
-    assert matching.apart(row("duo_t1_mdlm_lm1b_pack"), packed, {}) == ""
-    assert matching.apart(row("duo_t1_mdlm_lm1b_nopack"), packed, {}) == "packing"
+    assert match.apart(row("duo_t1_mdlm_lm1b_pack"), packed, {}) == ""
+    assert match.apart(row("duo_t1_mdlm_lm1b_nopack"), packed, {}) == "packing"
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_what_is_not_the_same_is_said(owt, change, word):
         if key == "config":
             own = owt()["config"]
             fields[key] = {k: {**own.get(k, {}), **value.get(k, {})} for k in {*own, *value}}
-    assert matching.apart(row("duo_t1_mdlm_owt"), fields, {}) == word
+    assert match.apart(row("duo_t1_mdlm_owt"), fields, {}) == word
 
 
 def test_passes_change_the_error_alone(owt):
     fields = owt()
     fields["config"] = {**fields["config"], "eval": {**fields["config"]["eval"], "passes": 16}}
-    assert matching.apart(row("duo_t1_mdlm_owt"), fields, {}) == ""
+    assert match.apart(row("duo_t1_mdlm_owt"), fields, {}) == ""
 
 
 def test_variants_and_doubts(owt):
@@ -91,19 +91,19 @@ def test_variants_and_doubts(owt):
     own["optim"] = {"weight_decay": 0.02}
     gidd["config"] = {**gidd["config"], **own}
     plus = plus._replace(packing=False)
-    assert matching.apart(plus, gidd, {}) == ""
-    assert matching.apart(plus, gidd, {"algo.max_weight": 1.0}) == "variant"
+    assert match.apart(plus, gidd, {}) == ""
+    assert match.apart(plus, gidd, {"algo.max_weight": 1.0}) == "variant"
     own["algo"]["p_uniform"] = 0.2
-    assert matching.apart(plus, gidd, {}) == "variant"
+    assert match.apart(plus, gidd, {}) == "variant"
     bound = row("mdlm_t11_T1000")
-    assert matching.apart(bound, owt(), {}) == "variant"
+    assert match.apart(bound, owt(), {}) == "variant"
     doubted = row("duo_t1_mdlm_owt")._replace(doubt="misprint suspected")
-    assert matching.apart(doubted, owt(), {}) == "misprint suspected"
+    assert match.apart(doubted, owt(), {}) == "misprint suspected"
 
 
 def test_an_unstated_packing_is_never_the_same(owt):
     unstated = row("duo_t1_mdlm_owt")._replace(packing=None)
-    assert matching.apart(unstated, owt(), {}) == "packing"
+    assert match.apart(unstated, owt(), {}) == "packing"
 
 
 def test_zero_shot_texts_whose_split_is_the_papers(owt):
@@ -116,22 +116,22 @@ def test_zero_shot_texts_whose_split_is_the_papers(owt):
         ("mdlm_t3_mdlm_ptb", "ptb", "split"),
     ):
         fields["data"] = {"name": data, "digest": "d"}
-        assert matching.apart(row(name), fields, {}) == word
+        assert match.apart(row(name), fields, {}) == word
 
 
 def test_bits_per_character():
-    value, error = matching.in_its_unit(4.0, 0.04, "bpc")
+    value, error = match.in_its_unit(4.0, 0.04, "bpc")
     assert value == 2.0
     assert error == pytest.approx(0.01 / math.log(2))
-    assert matching.in_its_unit(4.0, None, "ppl") == (4.0, None)
+    assert match.in_its_unit(4.0, None, "ppl") == (4.0, None)
 
 
 def test_the_efficient_curriculum_is_another_paper(owt):
     fields = owt("duo")
-    assert matching.algorithm_of(fields) == "duo"
+    assert match.algorithm_of(fields) == "duo"
     fields["config"] = {**fields["config"], "algo": {"name": "duo", "curriculum": "efficient"}}
-    assert matching.algorithm_of(fields) == "duo_pp"
-    assert matching.same_algorithm(row("duo_t3_duo_nocl_lm1b_pack"), owt("udlm"))
+    assert match.algorithm_of(fields) == "duo_pp"
+    assert match.same_algorithm(row("duo_t3_duo_nocl_lm1b_pack"), owt("udlm"))
 
 
 def test_tables_have_published_and_off_by(owt, board):
@@ -165,7 +165,7 @@ def test_generative_perplexity_stands_beside_its_like(owt, board):
     fields |= {"metric": "entropy", "value": 5.5, "stderr": 0.01, "kind": "estimate"}
     fields |= {"also": also | {"quality_protocol": {"name": "duo"}}, "sampler": sampler}
     target = row("duo_t5_duo_T32")
-    assert matching.apart_in_samples(target, fields, {}) == ""
+    assert match.apart_in_samples(target, fields, {}) == ""
     for change, word in (
         ({"steps": 16}, "steps"),
         ({"noise_removal": "greedy"}, "sampler"),
@@ -175,7 +175,7 @@ def test_generative_perplexity_stands_beside_its_like(owt, board):
         ({"draws": "gumbel32"}, "precision"),
         ({"tasks": "0123"}, "prompts"),
     ):
-        assert matching.apart_in_samples(target, fields | {"sampler": sampler | change}, {}) == word
+        assert match.apart_in_samples(target, fields | {"sampler": sampler | change}, {}) == word
     (beside,) = [
         one for one in compare(board(fields), published=published()) if one.kind == "published"
     ]

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from evaluation.records import read_records, write_record
-from leaderboard import chart_points, charts
-from leaderboard.chart_files import KINDS, write_charts
-from leaderboard.chart_marks import COLORS, looks
-from leaderboard.chart_published import beside_published
-from leaderboard.comparison import compare
+from leaderboard.charts import data, figures
+from leaderboard.charts.files import KINDS, write_charts
+from leaderboard.charts.marks import COLORS, looks
+from leaderboard.charts.published import beside_published
 from leaderboard.curves import read_curve
-from leaderboard.published import published
+from leaderboard.published.results import published
+from leaderboard.tables.build import compare
 from tests.leaderboard import example_results
 
-NAMING = chart_points.Naming(lambda record: record.fields["algo"], lambda record: record.path.name)
+NAMING = data.Naming(lambda record: record.fields["algo"], lambda record: record.path.name)
 
 
 def records_of(folder, **changes):
@@ -48,7 +48,7 @@ def curve_file(folder, lines):
 def test_bars_are_two_standard_errors_of_the_record(tmp_path):
     records = records_of(tmp_path, algos=("mdlm",), steps=(8,))
     (record,) = [record for record in records if record.fields["sampler"]]
-    (point,) = chart_points.sampled([record], NAMING)
+    (point,) = data.sampled([record], NAMING)
     also = record.fields["also"]
     assert point["gen_ppl"] == also["gen_ppl"] and point["entropy"] == record.fields["value"]
     assert point["gen_ppl_high"] - point["gen_ppl"] == pytest.approx(2 * also["gen_ppl_stderr"])
@@ -81,16 +81,16 @@ def test_what_cannot_be_compared_shares_no_group(tmp_path, make_fields, other):
         write_record(tmp_path, fields)
     records, _ = read_records(tmp_path)
     records.sort(key=lambda record: record.fields["created"])
-    groups = [point["group"] for point in chart_points.sampled(records, NAMING)]
+    groups = [point["group"] for point in data.sampled(records, NAMING)]
     assert groups[0] == groups[1] != groups[2]
-    figure = charts.frontier(chart_points.sampled(records, NAMING), looks(["mdlm"]))
+    figure = figures.frontier(data.sampled(records, NAMING), looks(["mdlm"]))
     assert len(figure.views) == 2 and len({view.file for view in figure.views}) == 2
 
 
 def test_a_line_joins_one_sampler_of_one_network(tmp_path):
     records = records_of(tmp_path, algos=("mdlm", "gidd"), seeds=(1, 2), steps=(4, 8, 16))
     lines = {}
-    for point in chart_points.sampled(records, NAMING):
+    for point in data.sampled(records, NAMING):
         lines.setdefault(point["line"], []).append(point)
     assert len(lines) == 4
     for own in lines.values():
@@ -99,7 +99,7 @@ def test_a_line_joins_one_sampler_of_one_network(tmp_path):
 
 
 def test_measures_of_quality_stand_apart_and_seconds_by_machine(tmp_path):
-    points = chart_points.quality(records_of(tmp_path), NAMING)
+    points = data.quality(records_of(tmp_path), NAMING)
     assert {point["measure"] for point in points} == {
         "generative perplexity",
         "divergence from held-out text",
@@ -113,9 +113,9 @@ def test_an_oracle_gap_is_a_quality(tmp_path, make_fields):
     changes = {"metric": "oracle", "kind": "estimate", "value": -0.01, "stderr": 0.02}
     also = {"network_evaluations": 64.0, "seconds": 3.0}
     write_record(tmp_path, make_fields(**changes, sampler={"predictor": "psi"}, also=also))
-    (point,) = chart_points.quality(read_records(tmp_path)[0], NAMING)
+    (point,) = data.quality(read_records(tmp_path)[0], NAMING)
     assert (point["value"], point["value_low"]) == (-0.01, pytest.approx(-0.05))
-    (first, *_) = charts.quality([point], looks(["mdlm"])).views
+    (first, *_) = figures.quality([point], looks(["mdlm"])).views
     assert "log" not in str(first.spec["layer"][1]["encoding"]["y"])  # below zero there is none
 
 
@@ -149,7 +149,7 @@ def test_runs_share_a_curve_and_the_record_of_their_own_text_shows_it(tmp_path, 
     for corpus in ("ptb", "wikitext103", "lambada"):
         fields = make_fields(training={"corpus": "wikitext103"}, also={"curve": name})
         write_record(tmp_path, {**fields, "data": {**fields["data"], "name": corpus}})
-    points, problems = chart_points.curves(read_records(tmp_path)[0], NAMING)
+    points, problems = data.curves(read_records(tmp_path)[0], NAMING)
     assert problems == [] and [point["corpus"] for point in points] == ["wikitext103"]
     assert points[0]["marked"] == [True]
 
@@ -161,9 +161,9 @@ def test_published_perplexities_stand_beside_the_same_text_only(tmp_path, make_f
         "short": ("openwebtext", {**protocol, "length": 512}),
     }
     texts["own"] = ("stdlib", protocol)
-    for data, said in texts.values():
-        fields = make_fields(training={"corpus": data}, protocol=said)
-        write_record(tmp_path, {**fields, "data": {"name": data, "digest": "d" * 64}})
+    for corpus, said in texts.values():
+        fields = make_fields(training={"corpus": corpus}, protocol=said)
+        write_record(tmp_path, {**fields, "data": {"name": corpus, "digest": "d" * 64}})
     records, _ = read_records(tmp_path)
     points = beside_published(compare(records), published(), lambda record: "#record-0")
     theirs = [point for point in points if point["who"] == "published"]
@@ -185,8 +185,8 @@ def test_series_look_different_without_their_colours():
 
 
 def test_every_view_becomes_three_files_that_lead_to_records(tmp_path):
-    points = chart_points.sampled(records_of(tmp_path), NAMING)
-    figure = charts.frontier(points, looks(point["series"] for point in points))
+    points = data.sampled(records_of(tmp_path), NAMING)
+    figure = figures.frontier(points, looks(point["series"] for point in points))
     files = {point["href"]: f"../../{point['href']}" for point in points}
     made = write_charts(tmp_path / "charts", [figure], {"frontier": points}, files)
     assert [path.suffix[1:] for path in made] == list(KINDS)
@@ -201,7 +201,7 @@ def test_every_view_becomes_three_files_that_lead_to_records(tmp_path):
 
 def test_names_of_files_are_short_and_their_own():
     long = "stdlib, length 128, judged by outputs/stdlib/ar-nano/seed7 0f0f0f, protocol "
-    names = {charts.file_name("frontier", "", long + end) for end in ("default", "duo", "x | 2")}
+    names = {figures.file_name("frontier", "", long + end) for end in ("default", "duo", "x | 2")}
     assert len(names) == 3
     assert all(len(name) < 80 and Path(name).name == name for name in names)
 

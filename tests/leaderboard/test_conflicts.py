@@ -2,9 +2,9 @@
 
 import pytest
 
-from leaderboard.comparison import compare, conflict_lines
-from leaderboard.csv_tables import csv_text
-from leaderboard.markdown import markdown
+from leaderboard.export.csv_files import csv_text
+from leaderboard.export.markdown import markdown
+from leaderboard.tables.build import compare, conflict_lines
 
 
 def table(records, kind="perplexity"):

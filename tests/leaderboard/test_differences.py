@@ -9,8 +9,8 @@ from scipy import stats
 
 from leaderboard.claims import claim
 from leaderboard.sequences import Sequences
-from leaderboard.statistics import Side, difference, losing, side, told_apart
-from leaderboard.tables import Measure
+from leaderboard.significance import Side, difference, losing, side, told_apart
+from leaderboard.table import Measure
 
 TOKENS = np.random.default_rng(0).integers(40, 128, 400).astype(float)
 

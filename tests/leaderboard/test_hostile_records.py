@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from evaluation.records import read_records, write_record
-from leaderboard import page as page_room
+from leaderboard.html import page as page_room
 from modes import leaderboard
 from tests.leaderboard import example_results, hostile
 
@@ -114,7 +114,7 @@ def test_a_name_that_ends_the_drawing_library_is_set_aside(tmp_path, goods, name
 
 def test_a_setting_that_cannot_be_shown_is_shown_by_signs(tmp_path, make_fields, algorithm):
     """A prompt may hold anything; a drawing may not."""
-    from leaderboard.comparison import compare
+    from leaderboard.tables.build import compare
 
     for place, value in enumerate(("a\x00\x1bb", "c", "d" * 1000)):
         changes = {"config": {"algo": {"x\x07": value}}, "checkpoint": f"c{place}", "seed": place}

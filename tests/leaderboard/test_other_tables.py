@@ -2,7 +2,7 @@
 
 import pytest
 
-from leaderboard.comparison import compare, without_table
+from leaderboard.tables.build import compare, without_table
 
 JUDGE = {"gen_ppl_judge": {"judge": "ar", "judge_digest": "j"}, "quality_protocol": {"name": "x"}}
 

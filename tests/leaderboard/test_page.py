@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from evaluation.records import read_records, write_record
-from leaderboard import page as page_room
-from leaderboard.comparison import compare
-from leaderboard.page_html import Cell, Line, table, text
-from leaderboard.page_samples import LETTERS
+from leaderboard.html import page as page_room
+from leaderboard.html.elements import Cell, Line, table, text
+from leaderboard.html.samples import LETTERS
+from leaderboard.tables.build import compare
 from tests.leaderboard import example_results
 
 FEW = {"algos": ("ar", "mdlm"), "seeds": (1,), "steps": (8,)}

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from evaluation.records import read_records
-from leaderboard import page
-from leaderboard.comparison import compare
-from leaderboard.published import published
+from leaderboard.html import page
+from leaderboard.published.results import published
+from leaderboard.tables.build import compare
 from tests.leaderboard import example_results
 
 CHROMIUM = Path("/usr/bin/chromium")

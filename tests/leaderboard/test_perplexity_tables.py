@@ -6,10 +6,10 @@ import statistics
 import pytest
 from rich.console import Console
 
-from leaderboard import terminal
-from leaderboard.comparison import compare
-from leaderboard.markdown import markdown
-from leaderboard.tables import Measure
+from leaderboard.export import terminal
+from leaderboard.export.markdown import markdown
+from leaderboard.table import Measure
+from leaderboard.tables.build import compare
 
 
 def perplexities(records):

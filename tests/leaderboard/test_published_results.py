@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.published import RESULTS, published, titles
+from leaderboard.published.results import RESULTS, published, titles
 
 REFERENCE = Path(__file__).resolve().parents[2].parent / "shared/reference/published_results.yaml"
 SAME = (  # columns that are carried over as they are

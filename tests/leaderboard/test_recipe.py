@@ -2,8 +2,8 @@
 
 import pytest
 
-from leaderboard.comparison import compare
-from leaderboard.recipe import chosen, flat
+from leaderboard.run_key import chosen, flat
+from leaderboard.tables.build import compare
 
 TODAY = {
     "gidd": flat(

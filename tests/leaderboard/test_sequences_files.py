@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from leaderboard.comparison import compare, read_all
 from leaderboard.sequences import read_sequences
+from leaderboard.tables.build import compare, read_all
 
 TOKENS = np.full(50, 20)
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 
 from evaluation.words import printable
-from leaderboard import cells
-from leaderboard.comparison import compare
-from leaderboard.csv_tables import csv_text
-from leaderboard.latex import ROWS, escaped, latex
-from leaderboard.markdown import markdown
-from leaderboard.tables import Column, Measure, Row, Table, number
+from leaderboard import format
+from leaderboard.export.csv_files import csv_text
+from leaderboard.export.latex import ROWS, escaped, latex
+from leaderboard.export.markdown import markdown
+from leaderboard.table import Column, Measure, Row, Table, number
+from leaderboard.tables.build import compare
 
 ODD = r"a_b|c & 50% #1 {x} $2 ~ ^ \ <i> *"
 
@@ -23,9 +23,9 @@ ODD = r"a_b|c & 50% #1 {x} $2 ~ ^ \ <i> *"
 @pytest.fixture
 def odd():
     columns = (
-        Column("perplexity", "perplexity", cells.measure),
-        Column("time", "training_time", cells.duration, "s"),
-        Column("sampler", "sampler", cells.words),
+        Column("perplexity", "perplexity", format.measure),
+        Column("time", "training_time", format.duration, "s"),
+        Column("sampler", "sampler", format.words),
     )
     rows = (
         Row(ODD, {"perplexity": Measure(1 / 3, 0.01, 0.25, 3, True), "training_time": 0.1}),
@@ -120,7 +120,7 @@ def test_csv_keeps_every_digit_and_names_units(odd):
 def test_no_text_of_the_csv_is_a_formula(odd, sign):
     """Of a spreadsheet that opens it; numbers stay numbers."""
     formula = f"{sign}HYPERLINK(A1)"
-    column = Column("x", formula, cells.measure)
+    column = Column("x", formula, format.measure)
     row = Row(formula, {formula: Measure(-0.5, 0.1), "sampler": formula, "training_time": -2.5})
     text = csv_text([replace(odd, title=formula, rows=(row,), columns=(*odd.columns, column))])
     (header, values) = csv.reader(io.StringIO(text, newline=""))
@@ -167,24 +167,24 @@ def test_what_columns_are_sorted_by():
 @pytest.mark.parametrize(
     ("shown", "words"),
     [
-        (cells.measure(Measure(12.3456, 0.0)), "12.35"),
-        (cells.measure(Measure(12.3456, None, is_bound=True)), "≤ 12.35"),
-        (cells.measure(Measure(0.1234, None)), "0.123"),
-        (cells.measure(Measure(12.3456, 0.0123)), "12.346 ± 0.012"),
-        (cells.measure(Measure(1234.5, 99.0)), "1234 ± 99"),
-        (cells.measure(Measure(1.0, 1e-9)), "1.0000000000 ± 0.0000000010"),
-        (cells.measure(Measure(4011.6483, 6.2e3)), "4000 ± 6200"),
-        (cells.bound(Measure(3.4829, 0.1, is_bound=True)), "≤ 3.48"),
-        (cells.bound(Measure(3.4829, 0.001, is_bound=True)), "≤ 3.483"),
-        (cells.seeds(Measure(1.0, 0.1, 0.25, 3)), "0.25, n = 3"),
-        (cells.seeds(Measure(1.0, 0.1)), ""),
-        (cells.amount(169_600_000), "169.6M"),
-        (cells.amount(12.0), "12"),
-        (cells.size(598_609_920), "599 MB"),
-        (cells.size(24e9), "24 GB"),
-        (cells.duration(59.4), "59 s"),
-        (cells.duration(3720), "1 h 2 min"),
-        (cells.percent(-0.0123), "-1.2%"),
+        (format.measure(Measure(12.3456, 0.0)), "12.35"),
+        (format.measure(Measure(12.3456, None, is_bound=True)), "≤ 12.35"),
+        (format.measure(Measure(0.1234, None)), "0.123"),
+        (format.measure(Measure(12.3456, 0.0123)), "12.346 ± 0.012"),
+        (format.measure(Measure(1234.5, 99.0)), "1234 ± 99"),
+        (format.measure(Measure(1.0, 1e-9)), "1.0000000000 ± 0.0000000010"),
+        (format.measure(Measure(4011.6483, 6.2e3)), "4000 ± 6200"),
+        (format.bound(Measure(3.4829, 0.1, is_bound=True)), "≤ 3.48"),
+        (format.bound(Measure(3.4829, 0.001, is_bound=True)), "≤ 3.483"),
+        (format.seeds(Measure(1.0, 0.1, 0.25, 3)), "0.25, n = 3"),
+        (format.seeds(Measure(1.0, 0.1)), ""),
+        (format.amount(169_600_000), "169.6M"),
+        (format.amount(12.0), "12"),
+        (format.size(598_609_920), "599 MB"),
+        (format.size(24e9), "24 GB"),
+        (format.duration(59.4), "59 s"),
+        (format.duration(3720), "1 h 2 min"),
+        (format.percent(-0.0123), "-1.2%"),
     ],
 )
 def test_numbers_as_text(shown, words):

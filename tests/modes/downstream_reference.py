@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-
-pytest.importorskip("lm_eval", reason="lm-eval is not installed")
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+from torch import Tensor
 from transformers import (
     GenerationConfig,
     PretrainedConfig,
@@ -23,11 +21,13 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer, make_tokenizer
-from modes.questions.model import Adapter
-from modes.questions.scoring import Scorer
-from modes.questions.writing import Writer
-from modes.sampling.way import Way, way
+from evaluation.downstream.generation import Writer
+from evaluation.downstream.lm_eval_adapter import Adapter
+from evaluation.downstream.loglikelihood import Scorer
+from samplers.build import Way, way
 from tests.algos.configured import SETTINGS
+
+pytest.importorskip("lm_eval", reason="lm-eval is not installed")
 
 SENTENCE = "the cat sat on a mat while two small dogs ran after him and barked at the old moon"
 WORDS = SENTENCE.split()

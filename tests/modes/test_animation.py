@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from data.tokenizers import make_tokenizer
-from modes.sampling.animation import MASKED, Trajectory, data, page, write_page
-from modes.sampling.token_texts import TokenTexts
+from modes.sample_eval.animation import MASKED, Trajectory, data, page, write_page
+from modes.sample_eval.token_texts import TokenTexts
 
 TOKENIZERS = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"
 ODD = "</script><!-- \"quoted\" & 'so' \u2028 日本 🙂\n\n\tGröße"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from data.tokenizers import make_tokenizer
-from modes.sampling.animation import Trajectory, write_page
-from modes.sampling.frontier import picture
+from modes.sample_eval.animation import Trajectory, write_page
+from modes.sample_eval.sweep_plot import picture
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["disable-background-networking", "disable-component-update", "disable-sync"]

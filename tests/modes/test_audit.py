@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from modes import audit
-from modes.auditing.table import REAL, fooled, table
-from modes.judging.held_out import HeldOut
+from modes.audit import run as audit
+from modes.audit.table import REAL, fooled, table
+from modes.held_out import HeldOut
 from tests.modes.conftest import Command
 
 

@@ -10,9 +10,9 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes import benchmark
-from modes.benchmarking.jobs import LATE, SCRIPT
-from modes.benchmarking.rows import JUDGE
+from modes.benchmark import run as benchmark
+from modes.benchmark.runs import JUDGE
+from modes.benchmark.slurm import LATE, SCRIPT
 from tests.modes.conftest import ROOT
 
 GIVEN = ["mode=benchmark", "benchmark.algos=[ar,mdlm]", "benchmark.budget=2k steps"]

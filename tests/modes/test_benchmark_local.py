@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from modes.benchmarking import local
-from modes.benchmarking.local import run_all
-from modes.benchmarking.progress import Overview
-from modes.benchmarking.rows import Row
+from modes.benchmark import local
+from modes.benchmark.local import run_all
+from modes.benchmark.progress import Overview
+from modes.benchmark.runs import Row
 from tests.modes.conftest import ROOT
 from tests.processes import started, wait_until
 from training.signals import StopSignals
@@ -78,7 +78,7 @@ import os, signal, sys, time
 from pathlib import Path
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("saved"))
 Path("pid").write_text(str(os.getpid()))
-from modes.benchmarking.local import end_with_parent
+from modes.benchmark.local import end_with_parent
 end_with_parent()
 Path("ready").touch()
 time.sleep(60)
@@ -87,8 +87,8 @@ STARTS = f"""
 import sys
 from pathlib import Path
 from modes.benchmarking import local
-from modes.benchmarking.progress import Overview
-from modes.benchmarking.rows import Row
+from modes.benchmark.progress import Overview
+from modes.benchmark.runs import Row
 from training.signals import StopSignals
 local.command = lambda given: [sys.executable, "-c", {WAITS!r}]
 row = Row(0, "ar, seed 1", [], {{"checkpointing": {{"save_dir": "run"}}}})

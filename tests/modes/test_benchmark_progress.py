@@ -2,7 +2,7 @@
 
 import pytest
 
-from modes.benchmarking.progress import Overview
+from modes.benchmark.progress import Overview
 
 STAGES = ["train", "ppl_eval", "sample_eval"]
 

@@ -6,7 +6,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.benchmarking.rows import JUDGE, Budget, Row, budget, rows
+from modes.benchmark.runs import JUDGE, Budget, Row, budget, rows
 from tests.modes.conftest import ROOT
 
 PLACE = "checkpointing.save_dir=runs/${algo.name}-${seed}"

@@ -12,9 +12,9 @@ from hydra import initialize_config_dir
 
 import main
 from evaluation.perplexity import summarise
-from modes.benchmarking.rows import rows
-from modes.benchmarking.stages import Work
-from modes.reading.attached import sequences_file
+from evaluation.record_files import sequences_file
+from modes.benchmark.runs import rows
+from modes.benchmark.stages import Work
 from tests.modes.conftest import ROOT, TINY
 
 TEXT = "\n".join(f"{i} bottles of beer on the wall, take {i % 7} down" for i in range(300))

@@ -9,7 +9,7 @@ import torch
 from hydra import initialize_config_dir
 
 import main
-from modes import train
+from modes.train import run as train
 from tests.modes.conftest import ROOT, Command
 
 REFUSED = {

@@ -10,23 +10,23 @@ from lightning.fabric.connector import _PRECISION_INPUT_STR, _PRECISION_INPUT_ST
 from lightning.pytorch.accelerators import AcceleratorRegistry
 
 import main
-from algos import ALGORITHMS
+from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
 from algos.duo import CURRICULA
 from algos.duo_distill import DIVERGENCES, TEACHERS
 from algos.gidd import WEIGHTINGS
 from algos.mdlm import LOSSES
-from backbones import DiT
 from backbones.attention import ATTENTION
+from backbones.dit import DiT
 from data.module import PACKINGS
 from data.packing import FRAMINGS
 from diffusion.schedule import ALPHAS
 from diffusion.shaping import NUCLEI
-from evaluation.protocols import PROTOCOLS
+from evaluation.downstream.loglikelihood import SCORES
+from evaluation.gen_ppl.protocols import PROTOCOLS
 from modes.build import STRATEGIES
-from modes.checks.settings import check
+from modes.checks.combinations import check
 from modes.checks.values import ABOVE_ZERO, AT_LEAST, BELOW_ONE, CHOICES, lookup
-from modes.questions.scoring import SCORES
 from samplers.greedy import TAILS
 from samplers.grids import GRIDS
 from samplers.kappa import PRESETS, RULES

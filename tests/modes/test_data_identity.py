@@ -12,8 +12,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 import main
-from modes import ppl_eval, sample_eval, train
 from modes.checks.groups import keys_of_runs, tolerated
+from modes.ppl_eval import run as ppl_eval
+from modes.sample_eval import run as sample_eval
+from modes.train import run as train
 from tests.modes.conftest import ROOT, TINY
 
 MODES: dict[str, Any] = {"train": train, "ppl_eval": ppl_eval, "sample_eval": sample_eval}

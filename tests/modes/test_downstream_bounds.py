@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from algos.base import Algorithm
-from evaluation.paired import estimate, lead
-from modes.questions.scoring import Answer, Pair, Scorer
+from evaluation.downstream.loglikelihood import Answer, Pair, Scorer
+from evaluation.downstream.paired import estimate, lead
 from tests.algos.configured import DIFFUSION, build
 from tests.algos.knowing import teach
 from tests.diffusion import brute_force

@@ -13,9 +13,9 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
+from evaluation.downstream.tasks import check_tasks, load_tasks
 from evaluation.records import read_records
 from modes import downstream
-from modes.questions.tasks import check_tasks, load_tasks
 from tests.modes.conftest import ROOT, TINY
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed")

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import main
-from algos import ALGORITHMS
+from algos.build import ALGORITHMS
 from backbones.cost import Step, parameters, state_bytes, training_flops
 from data.tokenizers import make_tokenizer
 from modes import build, estimate

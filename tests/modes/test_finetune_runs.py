@@ -13,8 +13,10 @@ from hydra import initialize_config_dir
 import main
 from algos.base import Algorithm
 from data.tokenizers import make_tokenizer
-from modes import build, resume, saved, train
-from modes.checks.settings import check
+from modes import build, trained_run
+from modes.checks.combinations import check
+from modes.train import resume
+from modes.train import run as train
 from tests.modes.conftest import ROOT, Command
 from tests.modes.test_command_line import without_torch
 from tests.training.contents import resumed_parts
@@ -39,7 +41,7 @@ def write_run(folder: Path, *overrides: str, vocab_size: int = 257, **more: Any)
     algorithm = build.algorithm(settings, vocab_size)
     (folder / "checkpoints").mkdir(parents=True)
     content = {"state_dict": algorithm.state_dict(), "config": settings, "global_step": 3}
-    tokenizer = make_tokenizer(saved.tokenizer_name(settings["data"]))
+    tokenizer = make_tokenizer(trained_run.tokenizer_name(settings["data"]))
     digests = {"data_digests": {"corpus": {}, "tokenizer": tokenizer.digest}}
     content |= resumed_parts() | digests | {"finetuned_from": None} | more
     torch.save(content, folder / "checkpoints" / "last.ckpt")
@@ -230,10 +232,12 @@ def test_a_record_has_what_the_restored_algorithm_knows_of_its_training(
     origin = {"algo": "duo", "steps": 9}
     write_run(tmp_path / "run", *arguments, distillation=4, finetuned_from=origin)
     overrides = ["mode=ppl_eval", f"eval.checkpoint_path={tmp_path}/run"]
-    run = saved.open_run(compose(*overrides), overrides)
+    run = trained_run.open_run(compose(*overrides), overrides)
     (tmp_path / "next").write_bytes(b"what training saves meanwhile")
     (tmp_path / "next").replace(run.file)
-    training = saved.evidence(run, saved.restore(run, 257), 0.0, torch.device("cpu"))["training"]
+    training = trained_run.evidence(run, trained_run.restore(run, 257), 0.0, torch.device("cpu"))[
+        "training"
+    ]
     assert training["rounds"] == 4
     assert training["finetuned_from"] == origin
     assert training["averaged_weights"] is False
@@ -242,5 +246,5 @@ def test_a_record_has_what_the_restored_algorithm_knows_of_its_training(
 
 def test_a_run_on_a_language_of_symbols_has_its_tokenizer_anywhere() -> None:
     stored, asked = compose("data=markov", "data.states=8"), compose()
-    data = saved.data_settings(asked, stored, {"data"})
+    data = trained_run.data_settings(asked, stored, {"data"})
     assert data == asked["data"] | {"tokenizer_name_or_path": "symbols:8"}

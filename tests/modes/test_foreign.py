@@ -8,11 +8,11 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
+from modes.checks.combinations import check
 from modes.checks.foreign import translate
 from modes.checks.foreign_keys import LEFT_OUT, REFUSED, TAKEN
 from modes.checks.groups import tolerated
 from modes.checks.keys import is_known
-from modes.checks.settings import check
 from modes.checks.values import lookup
 
 PAGE = (main.ROOT / "docs" / "coming-from.md").read_text()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from modes.checks.sampling import points
-from modes.sampling.frontier import KINDS, on_frontier, picture, table
+from modes.checks.sweep import points
+from modes.sample_eval.sweep_plot import KINDS, on_frontier, picture, table
 
 OPTIONS = {"temperature": 1.0, "steps": 128, "top_k": None, "show": 3}
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from data.infill import read_tasks
 from data.tokenizers import make_tokenizer
-from modes.sampling.tasks import read_tasks
-from modes.sampling.texts import of_lines, of_rows, read_texts
+from modes.sample_eval.input_texts import of_lines, of_rows, read_texts
 from tests.data import kinds
 
 NONE = {"prompt": None, "infill": None, "tasks": None, "length": None}

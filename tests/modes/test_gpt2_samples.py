@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from data.tokenizers import Tokenizer, make_tokenizer
-from evaluation.gen_ppl import Judge
-from evaluation.protocols import protocol
-from modes.judging.quality import quality
+from evaluation.gen_ppl.protocols import protocol
+from evaluation.gen_ppl.scorer import Judge
+from evaluation.sample_quality.report import quality
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 SAMPLES = SHARED / "data" / "gpt2-samples"

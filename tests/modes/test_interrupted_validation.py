@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 
 import main
 from evaluation.validation import Validation
-from modes import train
+from modes.train import run as train
 from tests.modes.conftest import ROOT
 from tests.modes.test_runs import losses, state
 from training.checkpoint import AtomicCheckpointIO

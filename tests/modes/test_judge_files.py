@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data.tokenizers import make_tokenizer
-from modes.judging.judge import KEY, open_judge
+from modes.scorer import KEY, open_judge
 from tests.modes.tiny_judge import save_judge
 
 Damage = Callable[[Path], object]

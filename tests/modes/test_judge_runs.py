@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from modes import saved
-from modes.judging.judge import KEY
+from modes import trained_run
+from modes.scorer import KEY
 from tests.modes.conftest import Command
 from training.checkpoint import read_checkpoint
 
@@ -17,7 +17,7 @@ def reread(run: Path, samples: list[dict]) -> float:
     """exp of the mean nats of all tokens behind BOS, by the judge's network and log_softmax."""
     settings = read_checkpoint(run)["config"]
     settings["eval"]["checkpoint_path"] = str(run)
-    judge = saved.restore(saved.open_run(settings, []), 257)
+    judge = trained_run.restore(trained_run.open_run(settings, []), 257)
     tokens = torch.tensor([sample["tokens"] for sample in samples])
     with torch.no_grad():
         log_p = judge.backbone.head(judge.backbone(tokens[:, :-1])).log_softmax(-1)

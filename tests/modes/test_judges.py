@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from data.tokenizers import make_tokenizer
-from modes.judging.judge import KEY, open_judge
+from modes.scorer import KEY, open_judge
 from tests.modes.tiny_judge import save_bidirectional, save_judge, save_tokenizer
 
 

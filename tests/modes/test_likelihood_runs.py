@@ -16,8 +16,10 @@ from data.loaders import tensors
 from evaluation.perplexity import SequenceNats, summarise
 from evaluation.records import read_records
 from evaluation.rounding import with_error
-from modes import build, ppl_eval, saved, train
-from modes.checks.settings import check
+from modes import build, trained_run
+from modes.checks.combinations import check
+from modes.ppl_eval import run as ppl_eval
+from modes.train import run as train
 from tests.modes.conftest import TINY
 
 CONFIGS = Path(main.__file__).parent / "configs"
@@ -197,9 +199,9 @@ def test_the_stated_error_is_the_spread_over_seeds(runs: dict[str, Path]) -> Non
     """And four passes have half the error of one."""
     overrides = ["mode=ppl_eval", f"eval.checkpoint_path={runs['mdlm']}/run"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        opened = saved.open_run(main.compose(overrides), overrides)
+        opened = trained_run.open_run(main.compose(overrides), overrides)
     data = build.data(opened.settings, devices=1)
-    algorithm = saved.restore(opened, data.tokenizer.vocab_size)
+    algorithm = trained_run.restore(opened, data.tokenizer.vocab_size)
     index = np.arange(16)
     batch = tensors(data.blocks("valid").batch(index, index * 0) | {"index": index})
     values: dict[int, list[float]] = {1: [], 2: [], 4: []}

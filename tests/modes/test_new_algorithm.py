@@ -13,14 +13,17 @@ from hydra import initialize_config_dir
 from torch import Tensor
 
 import main
-from algos import ALGORITHMS
 from algos.base import Algorithm, Batch
+from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
 from algos.noise import by_alpha
 from diffusion.bound import interpolating_bound, masked_bound
 from diffusion.process import Process
 from diffusion.schedule import Alpha, Mix, absorbing
-from modes import estimate, ppl_eval, sample_eval, train
+from modes import estimate
+from modes.ppl_eval import run as ppl_eval
+from modes.sample_eval import run as sample_eval
+from modes.train import run as train
 from tests.algos import configured, test_algorithms
 from tests.modes import test_estimate
 from tests.modes.conftest import TINY

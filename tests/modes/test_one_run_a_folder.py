@@ -10,8 +10,10 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes import build, resume, train
+from modes import build
 from modes.checks.values import check_values
+from modes.train import resume
+from modes.train import run as train
 from storage import Held, holding
 from tests.modes.conftest import ROOT
 

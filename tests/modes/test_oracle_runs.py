@@ -9,9 +9,10 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes import oracle, train
 from modes.checks.oracle import LONGER, check_oracle, check_samplers
-from modes.oracles.report import PERFECT, RUN
+from modes.oracle import run as oracle
+from modes.oracle.report import PERFECT, RUN
+from modes.train import run as train
 from tests.algos.configured import CONFIGS, KNOWN
 
 TINY = [

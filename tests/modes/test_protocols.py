@@ -10,10 +10,9 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from evaluation.schema import digest
-from modes import build, saved
-from modes.checks.settings import check
-from modes.reading import protocol
+from evaluation.record_schema import digest
+from modes import build, protocol, trained_run
+from modes.checks.combinations import check
 
 CONFIGS = Path(main.__file__).parent / "configs"
 PRESETS = sorted(file.stem for file in (CONFIGS / "protocol").glob("*.yaml"))
@@ -82,7 +81,9 @@ def compose(*overrides: str) -> dict[str, Any]:
     return deepcopy(composed(*overrides))
 
 
-def evaluation(tmp_path: Path, *more: str, algo: str = "mdlm", length: int = LENGTH) -> saved.Saved:
+def evaluation(
+    tmp_path: Path, *more: str, algo: str = "mdlm", length: int = LENGTH
+) -> trained_run.Saved:
     """A run of `algo` on words of a file, with the settings that evaluate it."""
     file = tmp_path / "words.txt"
     if not file.exists():
@@ -92,12 +93,12 @@ def evaluation(tmp_path: Path, *more: str, algo: str = "mdlm", length: int = LEN
     overrides = [*EVALUATION, "trainer.accelerator=cpu"]
     # Single keys of the run's own text are to be composed with it.
     overrides += ["data=text", *places, *more]
-    settings, given = compose(*overrides), saved.keys_of(overrides)
-    own = protocol.applied(saved.merged(settings, stored, given), settings["protocol"], given)
-    return saved.Saved({"config": stored, "ema": {}}, file, "", own)
+    settings, given = compose(*overrides), trained_run.keys_of(overrides)
+    own = protocol.applied(trained_run.merged(settings, stored, given), settings["protocol"], given)
+    return trained_run.Saved({"config": stored, "ema": {}}, file, "", own)
 
 
-def said(run: saved.Saved) -> dict[str, Any]:
+def said(run: trained_run.Saved) -> dict[str, Any]:
     precision = run.settings["trainer"]["precision"] or "32-true"
     data = build.data(run.settings, devices=1)
     return protocol.fields(run, data, SimpleNamespace(precision=precision))  # type: ignore[arg-type]
@@ -136,13 +137,13 @@ def test_a_preset_says_what_was_published(tmp_path: Path, name: str) -> None:
 def test_the_split_of_a_published_corpus(tmp_path: Path, name: str, data: str, split: str) -> None:
     stored = compose("data=text", "model.length=2048", "data.path=x")
     overrides = [*EVALUATION, f"protocol={name}", f"data={data}"]
-    settings, given = compose(*overrides), saved.keys_of(overrides)
-    own = protocol.applied(saved.merged(settings, stored, given), settings["protocol"], given)
+    settings, given = compose(*overrides), trained_run.keys_of(overrides)
+    own = protocol.applied(trained_run.merged(settings, stored, given), settings["protocol"], given)
     assert own["data"]["valid_split"] == split
     assert own["data"]["tokenizer_name_or_path"] == "bytes"  # the run's
     overrides.append("data.valid_split=validation")
-    settings, given = compose(*overrides), saved.keys_of(overrides)
-    own = protocol.applied(saved.merged(settings, stored, given), settings["protocol"], given)
+    settings, given = compose(*overrides), trained_run.keys_of(overrides)
+    own = protocol.applied(trained_run.merged(settings, stored, given), settings["protocol"], given)
     assert own["data"]["valid_split"] == "validation"
 
 
@@ -168,8 +169,8 @@ def test_another_split_is_a_change(tmp_path: Path) -> None:
     stored = compose("data=text", "model.length=2048", "data.path=x")
     for more, changed in (([], []), (["data.valid_split=train"], ["data.valid_split"])):
         overrides = [*EVALUATION, "protocol=duo-lm1b", "data=lm1b", *more]
-        settings, given = compose(*overrides), saved.keys_of(overrides)
-        merged = saved.merged(settings, stored, given)
+        settings, given = compose(*overrides), trained_run.keys_of(overrides)
+        merged = trained_run.merged(settings, stored, given)
         own = protocol.applied(merged, settings["protocol"], given)
         assert protocol.changes(own) == changed
 

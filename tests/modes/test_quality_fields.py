@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from data.tokenizers import make_tokenizer
-from evaluation import mauve_score
-from evaluation.copying import Copies
-from evaluation.protocols import protocol
-from modes.judging.hugging_face import pretrained
-from modes.judging.quality import Held, quality
-from modes.sampling.summary import corrections, measure
-from modes.sampling.texts import Correction, Text
+from evaluation.gen_ppl.hf_scorer import pretrained
+from evaluation.gen_ppl.protocols import protocol
+from evaluation.sample_quality import mauve
+from evaluation.sample_quality.report import Held, quality
+from evaluation.sample_quality.train_overlap import Copies
+from modes.sample_eval.input_texts import Correction, Text
+from modes.sample_eval.summary import corrections, measure
 from tests.modes.tiny_judge import save_judge
 
 NAMES = ("entropy", "distinct_1", "distinct_2", "distinct_3", "repetition", "gen_ppl")
@@ -61,8 +61,8 @@ def test_every_number_comes_with_its_error_and_that_of_held_out_text(judge, toke
 def test_mauve_is_high_for_equal_and_low_for_different_features() -> None:
     generator = np.random.default_rng(0)
     real, same, other = generator.normal(size=(3, 120, 8)).astype(np.float32)
-    assert mauve_score.mauve(same, real, 1).value > 0.85
-    far = mauve_score.mauve(other + 2, real, 1)
+    assert mauve.mauve(same, real, 1).value > 0.85
+    far = mauve.mauve(other + 2, real, 1)
     assert far.value < 0.3 and far.stderr is not None and 0 <= far.low <= far.value <= far.high
 
 
@@ -73,7 +73,7 @@ def test_mauve_is_left_out_with_the_reason(judge, tokenizer, monkeypatch) -> Non
     alone = quality(rows(8, 1), *arguments, None, tokenizer, protocol("default"), 1)
     assert alone["mauve_absent"].startswith("no judge") and "gen_ppl" not in alone
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert mauve_score.missing(500) == "the package mauve-text is not installed"
+    assert mauve.missing(500) == "the package mauve-text is not installed"
 
 
 def test_one_short_text_has_numbers_without_errors(judge, tokenizer) -> None:

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from data.tokenizers import Tokenizer, make_tokenizer
-from evaluation.gen_ppl import Judge, perplexity, text_nats
-from evaluation.protocols import PROTOCOLS, protocol
-from modes.judging.hugging_face import pretrained
-from modes.judging.passages import passages, unreadable
+from evaluation.gen_ppl.hf_scorer import pretrained
+from evaluation.gen_ppl.inputs import passages, unreadable
+from evaluation.gen_ppl.protocols import PROTOCOLS, protocol
+from evaluation.gen_ppl.scorer import Judge, perplexity, text_nats
 from tests.modes.tiny_judge import save_judge
 
 EOS = 260

@@ -5,10 +5,10 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from backbones import DiT
+from backbones.dit import DiT
 from modes.build import algorithm
+from modes.checks.combinations import check
 from modes.checks.recipes import hint, recipe_of
-from modes.checks.settings import check
 from modes.checks.values import lookup
 
 ALGOS = ("ar", "d3pm", "duo", "mdlm", "sedd", "udlm")

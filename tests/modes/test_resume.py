@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from modes.resume import flat, refuse_other
+from modes.train.resume import flat, refuse_other
 from tests.modes.test_configs import compose
 
 

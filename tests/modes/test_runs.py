@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from algos import ALGORITHMS
+from algos.build import ALGORITHMS
 from tests.modes.conftest import ROOT, Command
 from tests.processes import started, wait_until
 

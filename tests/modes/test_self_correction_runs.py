@@ -12,12 +12,13 @@ import torch
 from hydra import initialize_config_dir
 
 import main
+from data.order import by_length
 from data.tokenizers import make_tokenizer
-from evaluation.quality import unigram_entropy
-from modes.checks.settings import TEXTS
-from modes.sampling.point import CORRECTION_DEFAULTS
-from modes.sampling.texts import READERS, by_length, read_texts
-from modes.sampling.way import DEFAULTS
+from evaluation.sample_quality.metrics import unigram_entropy
+from modes.checks.combinations import TEXTS
+from modes.sample_eval.input_texts import READERS, read_texts
+from modes.sample_eval.point import CORRECTION_DEFAULTS
+from samplers.build import DEFAULTS
 from tests.modes import in_process
 from tests.modes.conftest import ROOT
 

@@ -10,10 +10,10 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from data.infill import Task, read_tasks
+from data.prompts import check_tasks_early
 from data.tokenizers import Tokenizer, make_tokenizer
 from modes.checks.arguments import verbatim
-from modes.checks.sampling import check_tasks_early
-from modes.sampling.tasks import Task, read_tasks
 
 TOKENIZERS = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"
 BOS, MASK = 256, 257  # of the tokenizer `bytes`

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+from evaluation.downstream.tasks import check_tasks, load_tasks
+from evaluation.downstream.trust import PACKAGE, render_in_sandbox, rendering
 
-from modes.questions.tasks import check_tasks, load_tasks
-from modes.questions.trust import PACKAGE, render_in_sandbox, rendering
+pytest.importorskip("lm_eval", reason="lm-eval is not installed")
 
 # What lm-eval's imports say of each other.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:.*")

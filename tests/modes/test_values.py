@@ -7,7 +7,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.checks.settings import check
+from modes.checks.combinations import check
 from modes.checks.values import ABOVE_ZERO, AT_LEAST, BELOW_ONE, check_values, leaves
 
 

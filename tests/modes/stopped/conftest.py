@@ -12,8 +12,12 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from algos import ALGORITHMS
-from modes import audit, oracle, ppl_eval, sample_eval, train
+from algos.build import ALGORITHMS
+from modes.audit import run as audit
+from modes.oracle import run as oracle
+from modes.ppl_eval import run as ppl_eval
+from modes.sample_eval import run as sample_eval
+from modes.train import run as train
 from tests.modes.conftest import ROOT, TINY
 
 OF_RUN = ALGORITHMS["mdlm"]

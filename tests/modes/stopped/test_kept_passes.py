@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modes.reading import passes
-from modes.reading.passes import Kept, PassReader
+from evaluation import passes
+from evaluation.passes import Kept, PassReader
 from tests.modes.stopped.conftest import OF_RUN, Run, records
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from modes import batch_cache
-from modes.checks.drawing import SHARES
+from evaluation import batch_cache
 from modes.checks.folders import check_writable
+from modes.checks.samplers import SHARES
 from tests.modes.stopped.conftest import OF_RUN, Run, records, start
 
 PPL = ("ppl_eval", "eval.passes=2")

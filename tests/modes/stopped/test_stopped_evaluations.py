@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from modes import audit, batch_cache, oracle, sample_eval
-from modes.batch_cache import RECORD, BatchCache
-from modes.reading import likelihood, zero_shot
-from modes.reading.passes import PassReader
-from modes.sampling import drawing, point
+from evaluation import batch_cache
+from evaluation.batch_cache import RECORD, BatchCache
+from evaluation.passes import PassReader
+from modes.audit import run as audit
+from modes.oracle import run as oracle
+from modes.ppl_eval import likelihood, zero_shot
+from modes.sample_eval import generate, point
+from modes.sample_eval import run as sample_eval
 from storage import Held, holding
 from tests.modes.stopped.conftest import OF_RUN, Run, records, samples, start
 from training.signals import Stopped
@@ -78,7 +81,7 @@ def test_kept_batches_that_are_damaged_are_made_again(
 ) -> None:
     """Empty, foreign, or with one flipped bit."""
     evaluate("sample_eval", *SAMPLES, results="whole")
-    calls(drawing, "keep", at=3)
+    calls(generate, "keep", at=3)
     with pytest.raises(Stopped):
         evaluate("sample_eval", *SAMPLES)
     (file,) = (copy / "samples").glob("unfinished-*/1.json")
@@ -87,7 +90,7 @@ def test_kept_batches_that_are_damaged_are_made_again(
     file.write_bytes(flipped if damage is None else damage)
     monkeypatch.undo()
     capsys.readouterr()
-    drawn = calls(drawing, "keep")
+    drawn = calls(generate, "keep")
     evaluate("sample_eval", *SAMPLES)
     printed = capsys.readouterr()
     assert f"{file}: damaged, made again" in printed.err
@@ -152,13 +155,13 @@ def test_a_killed_sweep_draws_no_point_twice(
     evaluate: Run, calls: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copy: Path
 ) -> None:
     sweep = ("sampling.sweep={temperature:[0.5,1.0]}", *SAMPLES)
-    calls(drawing, "keep", at=5)
+    calls(generate, "keep", at=5)
     with pytest.raises(Stopped):
         evaluate("sample_eval", *sweep)
     (first,) = records(tmp_path / "results")
     monkeypatch.undo()
     evaluate("sample_eval", *SAMPLES, "sampling.temperature=0.5")  # a command of its own
-    drawn = calls(drawing, "keep")
+    drawn = calls(generate, "keep")
     evaluate("sample_eval", *sweep)
     assert drawn.calls == 2
     found = records(tmp_path / "results")

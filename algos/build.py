@@ -1,0 +1,72 @@
+"""From the name of an algorithm and its settings to the LightningModule with its network."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from algos.ar import AR
+from algos.base import Algorithm, Optimizer
+from algos.d3pm import D3PM
+from algos.duo import DUO
+from algos.duo_distill import DUODistill
+from algos.gidd import GIDD
+from algos.mdlm import MDLM
+from algos.sedd import SEDD, SEDDUniform
+from algos.udlm import UDLM
+from backbones.dit import DiT
+from diffusion.schedule import ALPHAS
+
+ALGORITHMS: dict[str, type[Algorithm]] = {
+    "ar": AR,
+    "mdlm": MDLM,
+    "d3pm": D3PM,
+    "sedd": SEDD,
+    "sedd_uniform": SEDDUniform,
+    "udlm": UDLM,
+    "duo": DUO,
+    "duo_distill": DUODistill,
+    "gidd": GIDD,
+}
+
+
+def pick(known: dict[str, Any], key: str, name: str) -> Any:
+    """known[name], or a ValueError that lists what there is."""
+    if name not in known:
+        raise ValueError(f"{key}={name!r}: choose from {', '.join(sorted(known))}")
+    return known[name]
+
+
+def make_algorithm(
+    settings: dict[str, Any],
+    vocab_size: int,
+    optimizer: Optimizer | None = None,
+    lr_factor: Callable[[int], float] | None = None,
+) -> Algorithm:
+    """The algorithm with a new network; its weights depend on the seed alone."""
+    algo = dict(settings["algo"])
+    name, _, noises = (algo.pop(key) for key in ("name", "predictors", "noises"))
+    algo.pop("corrects", None)  # runs of earlier versions do not say
+    cls = pick(ALGORITHMS, "algo.name", name)
+    torch.manual_seed(settings["seed"])
+    network = {key: value for key, value in settings["model"].items() if key != "name"}
+    outputs = vocab_size + cls.outputs_mask
+    base = {
+        "backbone": DiT(vocab_size=vocab_size, causal=name == "ar", outputs=outputs, **network),
+        "vocab_size": vocab_size,
+        "seed": settings["seed"],
+        "optimizer": optimizer,
+        "lr_factor": lr_factor,
+    }
+    if name == "ar":
+        return cls(**base, **algo)
+    if noises:
+        noise = dict(settings["noise"])
+        base["alpha"] = partial(pick(ALPHAS, "noise.name", noise.pop("name")), **noise)
+    training = settings["training"]
+    if training["sampling_eps"] is not None:
+        base["sampling_eps"] = training["sampling_eps"]
+    base["antithetic_sampling"] = training["antithetic_sampling"]
+    base["global_batch_size"] = settings["loader"]["global_batch_size"]
+    return cls(**base, **algo)

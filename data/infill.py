@@ -1,0 +1,155 @@
+"""What texts are given to a sampler: a prefix, texts with gaps, or a file of tasks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from data.given import encode_given
+from data.prompts import GIVEN, Gap, check_tasks_early, parts_of, place, read_lines
+from data.tokenizers import Tokenizer
+
+
+class Task(NamedTuple):
+    """A text of which some tokens are given: those where `fixed` is true stay, the others hold the
+    mask id and are drawn. `name` is the id of its line in a file of tasks."""
+
+    tokens: list[int]
+    fixed: list[bool]
+    name: str | int | None = None
+
+
+def read_tasks(
+    options: dict[str, Any],
+    tokenizer: Tokenizer,
+    begins: list[int],
+    longest: int,
+    prefixes_only: bool,
+) -> list[Task]:
+    """The tasks of sampling.prompt, sampling.infill or the file sampling.tasks; `begins` stands in
+    front of each and counts in sampling.length, which is `longest` where it is null.
+
+    ValueError in one line for what cannot be drawn so."""
+    check_tasks_early(options)
+    given = [key for key in GIVEN if options[key] is not None]
+    if not given:
+        raise ValueError(f"needs one of {', '.join(f'sampling.{key}' for key in GIVEN)}")
+    if given == ["tasks"]:
+        lines = read_lines(Path(str(options["tasks"])))
+    else:
+        (key,) = given
+        lines = [(place(key, options[key]), {key: options[key]})]
+    default = options["length"] or longest
+    made = []
+    for where, line in lines:
+        length = line.get("length", default)
+        if length > longest:
+            raise ValueError(f"{where}: length={length}: at most {longest} tokens can be drawn")
+        task = _of_line(line, tokenizer, begins, length, where)
+        _check_task(task, prefixes_only, where)
+        made.append(task)
+    return made
+
+
+def _of_line(
+    line: dict[str, Any], tokenizer: Tokenizer, begins: list[int], length: int, where: str
+) -> Task:
+    if "tokens" in line:
+        ids = _with_rest(_checked(line["tokens"], tokenizer, where), begins, line.get("length"))
+        if len(ids) > length:
+            raise ValueError(f"{where}: {_count(len(ids), begins)}, at most {length} are allowed")
+    else:
+        ids = _spread(_parts(line, where), tokenizer, begins, length, where)
+        if len(ids) != line.get("length", len(ids)):
+            raise ValueError(
+                f"{where}: every gap says its tokens, which makes {_count(len(ids), begins)}, "
+                f"not length={length}"
+            )
+    mask = tokenizer.vocab_size
+    tokens = [mask if i is None else i for i in ids]
+    return Task(tokens, [i is not None for i in ids], line.get("id"))
+
+
+def _parts(line: dict[str, Any], where: str) -> list[str | Gap]:
+    if "infill" in line:
+        return parts_of(line["infill"], where)
+    return [line["prompt"], Gap(None), line.get("suffix", "")]
+
+
+def _spread(
+    parts: Sequence[str | Gap], tokenizer: Tokenizer, begins: list[int], length: int, where: str
+) -> list[int | None]:
+    """Token ids, None in the gaps. Each text is encoded for its own place; the gaps without a
+    number share what is left of `length`; where that is not even, the first ones take one token
+    more."""
+    known = [
+        part.tokens if isinstance(part, Gap) else _encode(part, tokenizer, where, number == 0)
+        for number, part in enumerate(parts)
+    ]
+    used = len(begins) + sum(
+        part if isinstance(part, int) else len(part) for part in known if part is not None
+    )
+    plain = known.count(None)
+    if used + plain > length:
+        rest = f" and {plain} or more to draw" if plain else ""
+        raise ValueError(
+            f"{where}: {_count(used, begins)}{rest}, at most {length} are allowed in all"
+        )
+    share, more = divmod(length - used, plain) if plain else (0, 0)
+    ids: list[int | None] = [*begins]
+    for part in known:
+        if isinstance(part, list):
+            ids += part
+            continue
+        ids += [None] * (part if part is not None else share + (more > 0))
+        more -= part is None
+    return ids
+
+
+def _encode(text: str, tokenizer: Tokenizer, where: str, begins: bool) -> list[int]:
+    """Ids of a text; ValueError where a character has none of its own."""
+    try:
+        ids = encode_given(text, tokenizer, begins)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    # Text never makes a special token, except the one that stands for what is not known.
+    if tokenizer.decode(ids) != tokenizer.decode(ids, special=True):
+        odd = next((one for one in text if _unknown(one, tokenizer)), text)
+        raise ValueError(f"{where}: no token of {tokenizer.name!r} stands for {odd!r}")
+    return ids
+
+
+def _unknown(character: str, tokenizer: Tokenizer) -> bool:
+    ids = tokenizer.encode_batch([character])[0]
+    return tokenizer.decode(ids) != tokenizer.decode(ids, special=True)
+
+
+def _checked(ids: list[int | None], tokenizer: Tokenizer, where: str) -> list[int | None]:
+    for position, i in enumerate(ids):
+        if i is not None and not 0 <= i < tokenizer.vocab_size:
+            raise ValueError(
+                f"{where}: token {i} at position {position} is not from 0 to "
+                f"{tokenizer.vocab_size - 1}; null is a gap"
+            )
+    return ids
+
+
+def _with_rest(ids: list[int | None], begins: list[int], length: int | None) -> list[int | None]:
+    """`begins` in front where it is not there already, gaps up to the length that a line says."""
+    ids = ids if ids[: len(begins)] == begins else [*begins, *ids]
+    return ids + [None] * ((length or 0) - len(ids))
+
+
+def _check_task(task: Task, prefixes_only: bool, where: str) -> None:
+    fixed = task.fixed
+    if all(fixed):
+        raise ValueError(f"{where}: every token is given, there is nothing to draw")
+    if not prefixes_only:
+        return
+    if any(fixed[fixed.index(False) :]):
+        raise ValueError(f"{where}: algo=ar takes prefixes only, here text follows a gap")
+    if not fixed[0]:
+        raise ValueError(f"{where}: algo=ar needs a token to begin with")
+
+
+def _count(tokens: int, begins: list[int]) -> str:
+    return f"{tokens} tokens{' with BOS' if begins else ''}"

@@ -1,0 +1,123 @@
+"""The grammar of prompts, gaps and tasks, as far as their text alone can be wrong.
+
+Only the standard library, so that a mistake is refused within the first second."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+GIVEN = ("prompt", "infill", "tasks")
+KINDS = ({"prompt"}, {"prompt", "suffix"}, {"infill"}, {"tokens"})
+OF_LINE = {"id", "infill", "length", "prompt", "suffix", "tokens"}
+_GAP = re.compile(r"(\\*)\[\.\.\.([0-9]{0,9})\]")
+_SHOWN = 60  # characters of a text in a message
+
+
+class Gap(NamedTuple):
+    """Positions to draw between texts; `tokens` is None for a share of what is left."""
+
+    tokens: int | None
+
+
+def check_tasks_early(options: dict[str, Any]) -> None:
+    """What the strings alone forbid in sampling.prompt, sampling.infill or the file sampling.tasks.
+
+    ValueError or FileNotFoundError in one line; none of the three is fine."""
+    given = [key for key in GIVEN if options[key] is not None]
+    if len(given) > 1:
+        named = " and ".join(f"sampling.{key}" for key in given)
+        raise ValueError(f"{named}: give only one of them")
+    if given == ["tasks"]:
+        read_lines(Path(str(options["tasks"])))
+    for key in set(given) & {"prompt", "infill"}:
+        check_text(options[key], place(key, options[key]))
+    if given == ["infill"]:
+        parts_of(options["infill"], place("infill", options["infill"]))
+
+
+def place(key: str, text: Any) -> str:
+    """How a message names a text of the command line."""
+    cut = isinstance(text, str) and len(text) > _SHOWN
+    return f"sampling.{key}={text[:_SHOWN] + '...' if cut else text!r}"
+
+
+def check_text(text: Any, where: str) -> None:
+    if not isinstance(text, str):
+        raise ValueError(f"{where}: must be a text, not of type {type(text).__name__}")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{where}: holds bytes that are no UTF-8 text")
+
+
+def parts_of(infill: str, where: str) -> list[str | Gap]:
+    r"""Texts and gaps in turn: [...] is a gap, [...12] one of 12 tokens, \[...] stands for itself.
+
+    Of backslashes in front of a gap, each two stand for one. ValueError without a gap."""
+    parts: list[str | Gap] = [""]
+    end = 0
+    for match in _GAP.finditer(infill):
+        slashes, count = match.groups()
+        literal = infill[match.end(1) : match.end()] if len(slashes) % 2 else ""
+        parts[-1] = f"{parts[-1]}{infill[end : match.start()]}{slashes[: len(slashes) // 2]}"
+        end = match.end()
+        if literal:
+            parts[-1] = f"{parts[-1]}{literal}"
+            continue
+        if count and int(count) < 1:
+            raise ValueError(f"{where}: the gap [...{count}] has no token; at least 1 is needed")
+        parts += [Gap(int(count) if count else None), ""]
+    parts[-1] = f"{parts[-1]}{infill[end:]}"
+    if len(parts) == 1:
+        raise ValueError(f"{where}: there is no gap in it; write [...], or [...12] for 12 tokens")
+    return parts
+
+
+def read_lines(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The tasks of a jsonl file as they are written there, each with how a message names it.
+
+    FileNotFoundError without the file, ValueError for what is no task."""
+    key = f"sampling.tasks={file}"
+    if not file.is_file():
+        raise FileNotFoundError(f"{key}: there is no such file")
+    found = []
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+        if line.strip():
+            found.append((f"{key} line {number}", _line(line, f"{key} line {number}")))
+    if not found:
+        raise ValueError(f"{key}: there is no task in it; a JSON object per line is needed")
+    return found
+
+
+def _line(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{where}: not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise ValueError(f'{where}: must be a JSON object such as {{"prompt": "Once"}}')
+    if unknown := sorted(row.keys() - OF_LINE):
+        raise ValueError(
+            f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(OF_LINE))}"
+        )
+    kind = row.keys() - {"id", "length"}
+    if kind not in KINDS:
+        raise ValueError(
+            f"{where}: needs prompt, prompt and suffix, infill, or tokens; "
+            f"it has {', '.join(sorted(kind)) or 'none of them'}"
+        )
+    for key in sorted(kind - {"tokens"}):
+        check_text(row[key], f"{where}, {key}")
+    _check_numbers(row, where)
+    if "infill" in row:
+        parts_of(row["infill"], where)
+    return row
+
+
+def _check_numbers(row: dict[str, Any], where: str) -> None:
+    length, tokens = row.get("length", 2), row.get("tokens", [None])
+    if type(length) is not int or length < 2:
+        raise ValueError(f"{where}: length={length!r} must be a whole number of at least 2")
+    if not isinstance(row.get("id", ""), str | int):
+        raise ValueError(f"{where}: id={row['id']!r} must be a text or a whole number")
+    if not isinstance(tokens, list) or any(type(i) not in (int, type(None)) for i in tokens):
+        raise ValueError(f"{where}: tokens must be a list of token ids, with null for a gap")

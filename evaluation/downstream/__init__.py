@@ -1,0 +1,1 @@
+"""Downstream tasks through lm-eval."""

@@ -1,0 +1,96 @@
+"""What lm-eval found on a task: its metrics with standard errors, and every answer in a file."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import stdev
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from evaluation.downstream.paired import estimate, lead
+from evaluation.rounding import figures
+from storage import write_atomic
+
+MAIN = ("acc", "exact_match", "perplexity", "word_perplexity")
+PERPLEXITIES = ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte")
+# Standard errors over questions, by the name of the function that makes one number of all of them,
+# from that number and the error of a mean.
+ERRORS: dict[str, Callable[[float, float], float]] = {
+    "mean": lambda value, error: error,
+    "perplexity": lambda value, error: value * error,  # exp of a mean
+}
+
+
+class Metric(NamedTuple):
+    name: str
+    value: float
+    stderr: float | None
+
+    @property
+    def is_perplexity(self) -> bool:
+        return self.name.partition(",")[0] in PERPLEXITIES
+
+
+def metrics_of(task: Any, found: dict[str, Any], samples: list[dict[str, Any]]) -> list[Metric]:
+    """The metrics `found` of a task, the main one first; `samples` has their values by question.
+
+    The filter of a metric, which picks the answer out of a text, is said where there is one."""
+    metrics = []
+    for key, value in found.items():
+        name, _, chosen = key.partition(",")
+        if not chosen or name.endswith("_stderr") or not isinstance(value, int | float):
+            continue
+        each = [one[name] for one in samples if one["filter"] == chosen]
+        made_by = task.aggregation()[name].__name__
+        error = ERRORS[made_by](value, _error(each)) if made_by in ERRORS and each[1:] else None
+        metrics.append(Metric(name if chosen == "none" else key, float(value), error))
+    names = [metric.name.partition(",")[0] for metric in metrics]
+    first = next((names.index(name) for name in MAIN if name in names), 0)
+    return [metrics[first], *metrics[:first], *metrics[first + 1 :]]
+
+
+def _error(values: Sequence[float]) -> float:
+    """Of the mean."""
+    return stdev(map(float, values)) / math.sqrt(len(values))
+
+
+def digest(samples: list[dict[str, Any]]) -> str:
+    """Of the questions and what was asked about them, in their order."""
+    said = [[one["doc_id"], one["doc_hash"], one["prompt_hash"]] for one in samples]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def write_answers(
+    folder: Path, name: str, samples: list[dict[str, Any]], measured: dict[int, list[Tensor]]
+) -> Path:
+    """A jsonl file, one line a question: log-likelihoods with their standard errors and the lead of
+    the likeliest answer, or what was written."""
+    lines = [json.dumps(_answer(one, measured), ensure_ascii=False) for one in samples]
+    content = "".join(f"{line}\n" for line in lines)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    mark = hashlib.sha256(content.encode()).hexdigest()[:8]
+    file = folder / f"{stamp}-{name}-{mark}.jsonl"
+    write_atomic(file, content)
+    return file
+
+
+def _answer(sample: dict[str, Any], measured: dict[int, list[Tensor]]) -> dict[str, Any]:
+    line = {"question": sample["doc_id"], "filter": sample["filter"]}
+    values = {name: sample[name] for name in sample["metrics"]}
+    line |= {name: value for name, value in values.items() if isinstance(value, int | float)}
+    answers = measured.get(sample["doc_id"])
+    if answers is None:
+        return line | {"written": sample["resps"]}
+    line["log_likelihoods"] = [list(estimate(one)) for one in answers]
+    if len(answers) > 1:
+        ahead = lead(answers)
+        line |= {"lead": ahead.value, "lead_stderr": ahead.stderr}
+    return line
+
+
+def number(value: float | None) -> str:
+    return "" if value is None else figures(value)

@@ -1,0 +1,175 @@
+"""Tasks of lm-eval by their names: its own, those of a folder, and the last word of the texts of a
+file."""
+
+import difflib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data.files import find_files, read_documents
+from data.formats import whole
+
+VERSION = "0.4.13"
+FEWSHOT_SEED = 1234  # lm-eval's own: which examples stand in front of a question
+LAST_WORD = "lambada_local"
+# As lm-eval's lambada_openai, of a file's texts.
+LAST_WORD_TASK: dict[str, Any] = {
+    "task": LAST_WORD,
+    "output_type": "loglikelihood",
+    "test_split": "test",
+    "doc_to_text": "{{text.split(' ')[:-1]|join(' ')}}",
+    "doc_to_target": "{{' '+text.split(' ')[-1]}}",
+    "metric_list": [
+        {"metric": "perplexity", "aggregation": "perplexity", "higher_is_better": False},
+        {"metric": "acc", "aggregation": "mean", "higher_is_better": True},
+    ],
+    "metadata": {"version": 1.0},
+}
+
+
+def check_tasks(options: dict[str, Any]) -> None:
+    """ValueError in one line where lm-eval is not installed, and for settings that make no
+    sense."""
+    remedy = f"pip install lm-eval=={VERSION}"
+    if importlib.util.find_spec("lm_eval") is None:
+        raise ValueError(f"mode=downstream: lm-eval is not installed; {remedy}")
+    installed = importlib.metadata.version("lm_eval")
+    if installed != VERSION:  # records say the version, and tasks differ from one to the next
+        raise ValueError(f"mode=downstream: lm-eval {installed} is installed; {remedy}")
+    asked = options["tasks"]
+    if not isinstance(asked, list) or not asked or not all(isinstance(one, str) for one in asked):
+        raise ValueError(
+            f"eval.tasks={asked}: a list of lm-eval's tasks is needed, such as [arc_easy,hellaswag]"
+        )
+    if options["limit"] is not None and options["limit"] < 1:
+        raise ValueError(f"eval.limit={options['limit']}: must be at least 1 question a task")
+
+
+def load_tasks(
+    names: list[str], path: str | None, fewshot: int | None, trusted: bool = False
+) -> dict[str, Any]:
+    """lm-eval's tasks under the given names, tags and groups, their data read.
+
+    `path` is a folder of task files, or a file of texts for the task lambada_local; `fewshot` is
+    the number of examples in front of a question, None for the task's own. Nothing of the folder
+    is run unless it is `trusted`. ValueError for a name that is not known, for data that cannot be
+    read and for files that ask for code, OSError for a path that is not there."""
+    from evaluation.downstream.trust import render_in_sandbox
+
+    place = None if path is None else Path(path).expanduser()
+    if place is not None and not place.exists():
+        raise FileNotFoundError(f"eval.tasks_path={path}: there is no such file or folder")
+    folder = place if place is not None and place.is_dir() else None
+    render_in_sandbox(trusted)
+    manager = _manager([name for name in names if name != LAST_WORD], folder, trusted)
+    found: dict[str, Any] = {}
+    for name in names:
+        if name == LAST_WORD:
+            found[name] = last_word_task(path, folder is not None)
+        else:
+            found |= _loaded(manager, name)
+    for name, task in found.items():
+        _check_task(name, task)
+        own = task.get_config("num_fewshot")
+        if fewshot is not None and own != 0:  # a task that says 0 makes no sense with others
+            own = fewshot
+        task.set_config(key="num_fewshot", value=own or 0)
+        task.set_fewshot_seed(seed=FEWSHOT_SEED)
+    return found
+
+
+def _manager(names: list[str], folder: Path | None, trusted: bool) -> Any:
+    """lm-eval's finder of tasks, which knows all the names; ValueError for one that it does not."""
+    from lm_eval.tasks import TaskManager
+
+    from evaluation.downstream.trust import PlainFactory, check_folder
+
+    # Its own tasks take it a quarter of a minute to list.
+    manager = TaskManager(include_path=folder, include_defaults=False)
+    groups = [{"task": (entry.cfg or {}).get("task")} for entry in manager.task_index.values()]
+    grouped = [one for one in groups if isinstance(one["task"], list)]
+    if not {*names, *_members(grouped)} <= set(manager.all_tasks):
+        manager = TaskManager(include_path=folder)
+    for name in names:
+        if name not in manager.all_tasks:
+            if folder is not None:
+                check_folder(folder, name)
+            raise ValueError(unknown(name, manager.all_tasks))
+    if not trusted:
+        manager._factory = PlainFactory()
+    return manager
+
+
+def _members(said: Any) -> Iterator[str]:
+    """The names of a group's tasks, which may be lm-eval's own."""
+    for one in said if isinstance(said, list) else []:
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict) and isinstance(one.get("task"), str):
+            yield one["task"]
+        elif isinstance(one, dict):
+            yield from _members(one.get("task"))
+
+
+def _check_task(name: str, task: Any) -> None:
+    """ValueError for a task whose name is no name, and for one that runs what the network
+    writes."""
+    if not all(letter.isprintable() and letter not in "/\\" for letter in name):
+        raise ValueError(f"eval.tasks={name!r}: a name is one line of letters without / and \\")
+    if getattr(task, "UNSAFE_CODE", False):
+        raise ValueError(
+            f"eval.tasks={name}: it runs the code that the network writes, which is not supported"
+        )
+
+
+def unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, [*known, LAST_WORD], n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"eval.tasks={name}: neither lm-eval {VERSION} nor eval.tasks_path has such a task{hint}"
+
+
+def last_word_task(path: str | None, is_folder: bool) -> Any:
+    """The last word of each text of a jsonl or parquet file, given the words before it."""
+    from datasets import Dataset
+    from lm_eval.api.task import ConfigurableTask
+
+    if path is None or is_folder:
+        raise ValueError(
+            f"eval.tasks={LAST_WORD}: needs eval.tasks_path, a jsonl or parquet file of texts "
+            f"such as lambada_test.jsonl.xz"
+        )
+    (file,) = find_files(path, "eval.tasks_path")
+    texts = [{"text": whole(text)} for text in read_documents(file, "text", "eval.tasks_path")]
+    if not texts:
+        raise ValueError(f"eval.tasks_path={path}: there is no text in it")
+
+    def dataset(**_: Any) -> dict[str, Dataset]:
+        return {"test": Dataset.from_list(texts)}
+
+    return ConfigurableTask(config=LAST_WORD_TASK | {"custom_dataset": dataset})
+
+
+def _loaded(manager: Any, name: str) -> dict[str, Any]:
+    """The tasks of that name; ValueError in one line for whatever is wrong with what they say."""
+    from datasets.exceptions import DatasetsError
+    from yaml import YAMLError
+
+    from evaluation.downstream.trust import Refused, rendering
+
+    with rendering(f"eval.tasks={name}"):
+        try:
+            return manager.load([name])["tasks"]
+        except Refused as error:
+            raise ValueError(f"eval.tasks={name}: {error}") from error
+        except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+            raise ValueError(f"eval.tasks={name}: it cannot be read ({_line(error)})") from error
+        except (TypeError, LookupError, AttributeError, SyntaxError, YAMLError) as error:
+            # What lm-eval runs into where a file lacks a key, or has one of another type.
+            what = f"{type(error).__name__}: {_line(error)}"
+            raise ValueError(f"eval.tasks={name}: lm-eval makes no task of it ({what})") from error
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""Generative perplexity: the samples under a scoring model."""

@@ -1,0 +1,1 @@
+"""The Markov language and perfect networks for it."""

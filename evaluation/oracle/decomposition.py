@@ -1,0 +1,75 @@
+"""The error of a trained run in parts: what its bound loses, and what its training lost."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from algos.base import Algorithm, Batch
+from data.markov import MarkovLanguage
+
+TEXTS = 2  # what a stream of random numbers is for
+
+
+class Part(NamedTuple):
+    """A mean over texts in nats per symbol, with its standard error."""
+
+    mean: float
+    stderr: float
+
+
+class Parts(NamedTuple):
+    """What the language itself says of the texts, and what comes on top: the perfect network's
+    bound over it, the run's over the perfect network's."""
+
+    exact: Part
+    bound: Part
+    training: Part
+
+
+def likelihood(
+    perfect: Algorithm,
+    trained: Algorithm,
+    language: MarkovLanguage,
+    *,
+    count: int,
+    length: int,
+    passes: int,
+    batch_size: int,
+    seed: int,
+) -> Parts:
+    """Over `count` new texts of `length` tokens, with `passes` times and noises each, the same ones
+    for both networks: the difference has none of their spread."""
+    rng = np.random.default_rng([seed, TEXTS])
+    symbols = torch.from_numpy(language.texts(count, length - 1, rng))
+    tokens = torch.nn.functional.pad(symbols, (1, 0), value=language.states)
+    passes = passes if perfect.nll_is_bound else 1
+    exact = language.nll(symbols).sum(1) / (length - 1)
+    first, second = torch.zeros_like(exact), torch.zeros_like(exact)
+    starts = range(0, count, batch_size)
+    with tqdm(desc="likelihoods", total=2 * passes * len(starts), unit="call") as bar:
+        for start in starts:
+            rows = slice(start, start + starts.step)
+            for number in range(passes):
+                first[rows] += nats(perfect, tokens[rows], start, number) / passes
+                second[rows] += nats(trained, tokens[rows], start, number) / passes
+                bar.update(2)
+    return Parts(mean(exact), mean(first - exact), mean(second - first))
+
+
+@torch.no_grad()
+def nats(algorithm: Algorithm, tokens: Tensor, start: int, number: int) -> Tensor:
+    """(B,) nats per symbol of texts number `start` on, in pass `number`."""
+    inner = torch.ones_like(tokens, dtype=torch.bool)
+    inner[:, 0] = False
+    index = torch.arange(start, start + len(tokens))
+    batch: Batch = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
+    algorithm.evaluation_pass = number
+    return algorithm.nll(batch).double().sum(1) / (tokens.shape[1] - 1)
+
+
+def mean(values: Tensor) -> Part:
+    return Part(float(values.mean()), float(values.std()) / math.sqrt(len(values)))

@@ -1,0 +1,125 @@
+"""Passes over the blocks of a text: the nats of every sequence in each, kept on disk meanwhile."""
+
+import io
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from algos.base import Algorithm
+from data.module import TokenDataModule
+from evaluation.batch_cache import BatchCache
+from evaluation.perplexity import Pass, in_order, sequence_rows
+from training.signals import StopSignals
+
+KEEP_SECONDS = 30.0  # of work that a kill may cost
+
+Rows = NDArray[np.float64]  # (n, 3): index, nats, scored tokens
+
+
+@dataclass
+class Kept:
+    """What one process has of a pass: the rows of its first batches, and whether those are all."""
+
+    name: str
+    rows: list[Rows] = field(default_factory=list)
+    whole: bool = False
+    written: bool = True
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> "Kept":
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            rows = np.split(arrays["rows"], np.cumsum(arrays["lengths"]))[:-1]
+            return cls(name, rows, bool(arrays["whole"]))
+
+    def content(self) -> bytes:
+        stream = io.BytesIO()
+        lengths = np.array([len(one) for one in self.rows], dtype=np.int64)
+        rows = np.concatenate([np.empty((0, 3)), *self.rows])
+        np.savez(stream, rows=rows, lengths=lengths, whole=np.array(self.whole))
+        return stream.getvalue()
+
+
+class PassReader(L.LightningModule):
+    """Reads what is not kept of one pass after another; a process keeps its own batches.
+
+    Batches come in the same order and have the same texts whenever the same command is started, so
+    what is kept are the first ones of a pass, to the last bit."""
+
+    def __init__(self, algorithm: Algorithm, cache: BatchCache, signals: StopSignals):
+        super().__init__()
+        self.algorithm, self.cache, self.signals = algorithm, cache, signals
+        self.common = 0  # batches that every process has
+        self.passes: list[Kept] = []  # of this process, not on disk yet
+        self.ready = 0  # passes
+        self._last = time.monotonic()
+
+    def read(self, trainer: L.Trainer, data: TokenDataModule, number: int) -> Pass:
+        """Pass `number`, on every process that of all."""
+        world = trainer.world_size
+        kept = [self._kept(number, rank) for rank in range(world)]
+        if not all(one.whole for one in kept):
+            own = kept[trainer.global_rank]
+            self.passes.append(own)
+            self.algorithm.evaluation_pass = number
+            trainer.validate(self, data, verbose=False)
+            own.whole, own.written = True, False
+            kept = _of_all(own, world)
+        self.ready = number + 1
+        return in_order(torch.from_numpy(np.concatenate([part for k in kept for part in k.rows])))
+
+    def _kept(self, number: int, rank: int) -> Kept:
+        name = f"pass-{number}-{rank}.npz"
+        content = self.cache.read(name).get(name)
+        return Kept(name) if content is None else Kept.of(name, content)
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        own = self.passes[-1]
+        if batch_idx < len(own.rows):
+            return
+        found = self.algorithm.validation_step(batch, batch_idx)
+        rows = sequence_rows(found["index"], found["nats"], found["scored"])
+        own.rows.append(rows.cpu().numpy())
+        own.written = False
+
+    def on_validation_start(self) -> None:
+        count = torch.tensor(int(sum(self.trainer.num_val_batches)), device=self.device)
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MIN)
+        self.common = int(count)
+
+    def on_validation_batch_end(
+        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if time.monotonic() - self._last > KEEP_SECONDS:
+            self.keep()
+        strategy = self.trainer.strategy
+        if batch_idx < self.common and strategy.reduce_boolean_decision(
+            self.signals.asked, all=False
+        ):
+            self.keep()
+            strategy.barrier()  # a launcher may kill all when one has ended
+            self.signals.look(lambda own: True)
+
+    def keep(self) -> None:
+        """Writes what is not on disk yet."""
+        for one in self.passes:
+            if not one.written:
+                self.cache.write(one.name, one.content())
+                one.written = True
+        self.passes = self.passes[-1:]
+        self._last = time.monotonic()
+
+
+def _of_all(own: Kept, world: int) -> list[Kept]:
+    """The parts of every process."""
+    if world == 1:
+        return [own]
+    each: list[Any] = [None] * world
+    torch.distributed.all_gather_object(each, own)
+    return each

@@ -1,0 +1,194 @@
+"""The charts, described once: the page draws them, and the same descriptions become files.
+
+A description names its dataset and holds no colours of paper or ink: those come from a
+configuration beside it."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from leaderboard.charts.data import ERRORS, Point
+from leaderboard.charts.marks import (
+    COLORS,
+    WIDTH,
+    Axis,
+    Fields,
+    Look,
+    Looks,
+    bars,
+    base,
+    drawn,
+    legend,
+    marks,
+    path,
+    position,
+    tips,
+)
+
+RUN = [("series", "algorithm"), ("corpus", "corpus"), ("network", "network"), ("seed", "seed")]
+COST = [("steps", "steps"), ("evaluations", "evaluations a text"), ("seconds", "seconds a text")]
+CURVE = ("step", "tokens", "seconds", "nats", "marked")
+LINE = 24  # pixels
+LONGEST = 64  # letters of a file's name
+BARS = f"bars: ± {ERRORS} standard errors"
+WHOSE = {"ours": Look(COLORS[0], "circle", [1, 0]), "published": Look(COLORS[1], "diamond", [1, 0])}
+
+
+@dataclass(frozen=True)
+class View:
+    """One drawing of a figure: what is chosen, which group of its data (the value of the field
+    `grouped`), as Vega-Lite without data; `fields` say the same in words."""
+
+    choice: str
+    grouped: str
+    group: str
+    file: str
+    spec: dict[str, Any]
+    fields: Fields
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its choices; `dataset` names what it shows."""
+
+    dataset: str
+    title: str
+    note: str
+    views: tuple[View, ...]
+
+
+def learning_curves(rows: Sequence[Point], looks: Looks) -> Figure:
+    """Validation loss against steps, tokens or seconds of training."""
+    axes = {
+        "steps": (Axis("step", "training steps"), "group"),
+        "tokens": (Axis("tokens", "training tokens"), "group"),
+        "seconds": (Axis("seconds", "seconds of training"), "timed"),
+    }
+    y, views = Axis("nats", "validation loss, nats per token"), []
+    for choice, (x, grouped) in axes.items():
+        fields = [*RUN, (x.field, x.title), (y.field, y.title)]
+        for group, members in _grouped(rows, grouped):
+            seen = _seen(members, looks)
+            points = base("curves", grouped, group).transform_flatten(list(CURVE))
+            layers = [
+                path(points, x, y, "href", seen),
+                _unseen(points, x, y, fields),
+                marks(points.transform_filter("datum.marked"), x, y, fields, seen),
+            ]
+            views.append(_view("curves", choice, grouped, group, drawn(layers), fields))
+    note = "A bound for diffusion, the loss itself for AR. One line a run."
+    return Figure("curves", "Learning curves", note, tuple(views))
+
+
+def frontier(rows: Sequence[Point], looks: Looks) -> Figure:
+    """Generative perplexity against entropy."""
+    x, y = Axis("entropy", "entropy of samples, nats"), Axis("gen_ppl", "generative perplexity", 10)
+    fields = [*RUN, ("sampler", "sampler"), *COST]
+    fields += [*_with_error(y.field, y.title), *_with_error(x.field, "entropy")]
+    views = []
+    for group, members in _grouped(rows, "group"):
+        points, seen = base("frontier", "group", group), _seen(members, looks)
+        both = [bars(points, x, y, along, seen, len(members)) for along in ("x", "y")]
+        through = path(points, x, y, "line", seen, order="evaluations")
+        chart = drawn([through, *both, marks(points, x, y, fields, seen)])
+        views.append(_view("frontier", "", "group", group, chart, fields))
+    note = (
+        f"Lower is likelier text to the judge, further right more varied text; {BARS}, "
+        "lines in the order of network evaluations. A low "
+        "generative perplexity at a low entropy is repetition, not quality."
+    )
+    return Figure("frontier", "Generative perplexity against entropy", note, tuple(views))
+
+
+def quality(rows: Sequence[Point], looks: Looks) -> Figure:
+    """Each measure of samples against network evaluations or against seconds."""
+    axes = {
+        "network evaluations": (Axis("evaluations", "network evaluations a text", 2), "group"),
+        "seconds": (Axis("seconds", "seconds a text", 10), "timed"),
+    }
+    views = []
+    for choice, (x, grouped) in axes.items():
+        known = [row for row in rows if row[x.field]]
+        for group, members in _grouped(known, grouped):
+            positive = all(row["value_low"] > 0 for row in members)
+            y = Axis("value", members[0]["measure"], 10 if positive else None)
+            fields = [*RUN, ("sampler", "sampler"), *COST, *_with_error("value", y.title)]
+            points = base("quality", grouped, group).transform_filter(alt.datum[x.field] > 0)
+            seen = _seen(members, looks)
+            upright = bars(points, x, y, "y", seen, len(members))
+            layers = [path(points, x, y, "line", seen), upright]
+            chart = drawn([*layers, marks(points, x, y, fields, seen)])
+            views.append(_view("quality", choice, grouped, group, chart, fields))
+    note = f"A line joins the samples of one network by one sampler; {BARS}."
+    return Figure("quality", "Quality against the cost of sampling", note, tuple(views))
+
+
+def perplexities(rows: Sequence[Point]) -> Figure:
+    """Ours beside what was published for the same text, best first."""
+    fields = [("label", "algorithm"), ("who", "by"), ("about", "of"), ("said", "perplexity")]
+    x, views = Axis("value", "perplexity"), []
+    down = alt.Y("label:N", title=None, sort=alt.EncodingSortField("value", op="min"))
+    for group, members in _grouped(rows, "group"):
+        chart = base("perplexity", "group", group).encode(y=down)
+        seen = {who: look for who, look in WHOSE.items() if any(r["who"] == who for r in members)}
+        color = legend(alt.Color, seen, "color", "who")
+        rules = chart.mark_rule(strokeOpacity=0.6, aria=False).encode(
+            x=position(alt.X, x, "value_low"), x2="value_high:Q", color=color
+        )
+        points = chart.mark_point(filled=True, size=90, fillOpacity=0.9).encode(
+            x=position(alt.X, x),
+            href="href:N",
+            color=color,
+            shape=legend(alt.Shape, seen, "shape", "who"),
+            tooltip=tips(fields),
+        )
+        lines = len({row["label"] for row in members})
+        layers = alt.layer(rules, points, width=WIDTH, height=LINE * lines)
+        views.append(_view("perplexity", "", "group", group, layers, fields))
+    note = (
+        f"≤ marks an upper bound; {BARS}. Published numbers stand beside ours, not in one ranking "
+        "with them: their data, budget and protocol are those of their papers."
+    )
+    return Figure("perplexity", "Perplexity beside published", note, tuple(views))
+
+
+def _unseen(points: alt.Chart, x: Axis, y: Axis, fields: Fields) -> alt.Chart:
+    """What a pointer finds between the ends of curves."""
+    return points.mark_circle(size=60, fillOpacity=0, aria=False).encode(
+        x=position(alt.X, x), y=position(alt.Y, y), href="href:N", tooltip=tips(fields)
+    )
+
+
+def _grouped(rows: Sequence[Point], field: str) -> list[tuple[str, list[Point]]]:
+    """The groups of a field, the one with most rows first."""
+    groups: dict[str, list[Point]] = {}
+    for row in rows:
+        groups.setdefault(row[field], []).append(row)
+    return sorted(groups.items(), key=lambda one: (-len(one[1]), one[0]))
+
+
+def _seen(rows: Sequence[Point], looks: Looks) -> Looks:
+    present = {row["series"] for row in rows}
+    return {name: look for name, look in looks.items() if name in present}
+
+
+def _view(figure: str, choice: str, grouped: str, group: str, chart: Any, fields: Fields) -> View:
+    spec = chart.to_dict()
+    spec.pop("config", None)
+    return View(choice, grouped, group, file_name(figure, choice, group), spec, fields)
+
+
+def file_name(figure: str, choice: str, group: str) -> str:
+    """A name without an ending; of a long one the beginning and a digest."""
+    name = re.sub(r"[^a-z0-9.]+", "-", f"{figure} {choice} {group}".lower()).strip("-.")
+    if len(name) <= LONGEST and "|" not in group:
+        return name
+    return f"{name[:LONGEST].rstrip('-.')}-{hashlib.sha256(group.encode()).hexdigest()[:6]}"
+
+
+def _with_error(field: str, title: str) -> list[tuple[str, str]]:
+    return [(field, title), (f"{field}_stderr", f"± of {title}")]

@@ -1,0 +1,1 @@
+"""Tables as CSV, LaTeX, Markdown and text for a terminal."""

@@ -1,0 +1,90 @@
+"""The tables in LaTeX, in the style of booktabs."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from leaderboard.export.columns import fitting
+from leaderboard.table import Table
+
+WIDTH = 90  # characters, of which a page of one column takes some 80 without being scaled
+ROWS = 30  # of a page, with the notes below
+PREAMBLE = "% In the preamble: \\usepackage{booktabs,graphicx}\n"
+SIGNS = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "≤": r"$\le$",
+    "±": r"$\pm$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    '"': "''",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+NO_LETTER = re.compile("[\u2400-\u2421\ufffd]")  # stands for a sign that cannot be shown
+
+
+def latex(tables: Sequence[Table]) -> str:
+    """All of them as floats whose labels are tab:1, tab:2 and so on behind their kind; one that is
+    longer than a page as several, -1, -2 and so on behind that."""
+    kinds = [one.kind for one in tables]
+    numbers = [kinds[: place + 1].count(kind) for place, kind in enumerate(kinds)]
+    parts = [
+        part for one, number in zip(tables, numbers, strict=True) for part in _floats(one, number)
+    ]
+    return "\n".join([PREAMBLE, *parts])
+
+
+def _floats(one: Table, number: int) -> Iterator[str]:
+    kept, left_out = fitting(one, WIDTH)
+    if left_out:
+        yield f"% Left out, in leaderboard.csv: {', '.join(left_out)}."
+    headers, *lines = (
+        [escaped(cells[place]) for place in kept] for cells in [one.headers(), *one.cells()]
+    )
+    if one.first_stands_out:
+        lines[0][1] = f"\\textbf{{{lines[0][1]}}}"
+    title, label = escaped(one.title), f"tab:{one.kind}-{number}"
+    notes = escaped(" ".join(filter(None, [one.sentence, one.caption])))
+    pages = [lines[first : first + ROWS] for first in range(0, len(lines), ROWS)]
+    for page, part in enumerate(pages, 1):
+        if len(pages) == 1:
+            yield _float(title, label, headers, part, notes)
+        else:
+            below = notes if page == len(pages) else "Continued on the next page."
+            of = f"{title}, part {page} of {len(pages)}"
+            yield _float(of, f"{label}-{page}", headers, part, below)
+
+
+def _float(title: str, label: str, headers: list[str], lines: list[list[str]], notes: str) -> str:
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            f"\\caption{{{title}.}}",
+            f"\\label{{{label}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            f"\\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
+            r"\toprule",
+            _row(headers),
+            r"\midrule",
+            *map(_row, lines),
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\par\smallskip",
+            f"\\parbox{{\\linewidth}}{{\\footnotesize {notes}}}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"{' & '.join(cells)} \\\\"
+
+
+def escaped(text: str) -> str:
+    """Plain text as LaTeX shows it; a square bracket or a star at the start of a row is no option
+    of the row above."""
+    words = NO_LETTER.sub("?", " ".join(text.split()))
+    made = "".join(SIGNS.get(sign, sign) for sign in words)
+    return re.sub(r"^[\[*]", lambda found: f"{{{found[0]}}}", made)

@@ -1,0 +1,36 @@
+"""The tables on a terminal."""
+
+from collections.abc import Sequence
+
+from rich import box, table
+from rich.console import JustifyMethod
+from rich.text import Text
+
+from leaderboard.export.columns import fitting
+from leaderboard.table import Table
+
+
+def render(tables: Sequence[Table], width: int) -> list[table.Table]:
+    """For a terminal of `width` characters. Columns that do not fit are left out, the least telling
+    first; the files have them all."""
+    return [_rich(one, width) for one in tables]
+
+
+def _rich(one: Table, width: int) -> table.Table:
+    kept, left_out = fitting(one, width)
+    headers, lines = one.headers(), one.cells()
+    more = f" A wider terminal also shows: {', '.join(left_out)}." if left_out else ""
+    caption = Text(f"{one.sentence} {one.caption}{more}".strip())
+    drawn = table.Table(
+        title=Text(one.title), caption=caption, box=box.SIMPLE, padding=(0, 1, 0, 0)
+    )
+    drawn.title_justify = drawn.caption_justify = "left"
+    for place in kept:
+        justify: JustifyMethod = "left" if place == 0 else "right"
+        # Where the terminal is narrow, the first two columns keep their lines, no cell is cut.
+        drawn.add_column(headers[place], justify=justify, no_wrap=place < 2, overflow="fold")
+    for number, line in enumerate(lines):
+        best = number == 0 and one.first_stands_out
+        cells = [Text(line[place], "bold" if best and place == 1 else "") for place in kept]
+        drawn.add_row(*cells)
+    return drawn

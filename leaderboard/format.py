@@ -1,0 +1,65 @@
+"""Numbers as text: as many digits as their error allows, a unit where they are large."""
+
+from evaluation.rounding import figures, places_of, with_error
+from evaluation.rounding import fixed as rounded
+from evaluation.words import printable
+from leaderboard.table import Measure
+
+
+def measure(value: Measure) -> str:
+    """Mean and error to two digits of the error; the sign of a bound before them."""
+    decimals = 2 if abs(value.mean) >= 1 else 3
+    return with_error(value.mean, value.stderr, decimals, "≤ " if value.is_bound else "")
+
+
+def seeds(value: Measure) -> str:
+    """The deviation between runs and how many they are; nothing of one."""
+    return "" if value.deviation is None else f"{figures(value.deviation)}, n = {value.n}"
+
+
+def bound(value: Measure) -> str:
+    """The mean alone, to at most three places that its error leaves meaning to, with the sign of a
+    bound."""
+    said = rounded(value.mean, min(places_of(value.stderr, 3), 3))
+    return f"{'≤ ' if value.is_bound else ''}{said}"
+
+
+def fixed(value: float) -> str:
+    return rounded(value, 3)
+
+
+def words(value: object) -> str:
+    return printable(value)
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def amount(value: float) -> str:
+    """Four digits and a unit: 169.6M parameters, 262.1B tokens."""
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.4g}{unit}"
+    return f"{value:.4g}"
+
+
+def size(value: float) -> str:
+    """Bytes as MB or GB, powers of ten."""
+    return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def percent(value: float) -> str:
+    return f"{value:+.1%}"
+
+
+def short(seconds: float) -> str:
+    """Seconds to three digits."""
+    return f"{seconds:.3g}"

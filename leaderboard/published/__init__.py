@@ -1,0 +1,1 @@
+"""Published results and which of our rows they stand beside."""

@@ -1,0 +1,186 @@
+"""What can be refused by looking at the configuration alone, within the first second of a command.
+
+The rooms check their own arguments; what they check is said again here where it can be, because
+importing them takes seconds. Here are combinations of keys; beside this file are single values,
+the ways to draw, and texts."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from data.prompts import check_tasks_early
+from modes.checks.loggers import check_loggers
+from modes.checks.names import same_algorithm
+from modes.checks.oracle import check_oracle
+from modes.checks.samplers import check_sampling
+from modes.checks.sweep import check_plotting, points
+from modes.checks.values import check_values, number
+
+Settings = dict[str, Any]
+
+OF_A_RUN = ("ppl_eval", "sample_eval", "downstream")
+HUB_NAME = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
+TAUGHT = "duo_distill"  # what begins with the run of a teacher
+TEXTS = (".json", ".jsonl", ".txt")
+OF_DRAWING = (  # what plays no part where texts come from a file
+    "sampling.predictor",
+    "sampling.steps",
+    "sampling.grid",
+    "sampling.length",
+    "sampling.stride",
+    "sampling.temperature",
+    "sampling.top_k",
+    "sampling.p_nucleus",
+    "sampling.nucleus",
+    "sampling.min_p",
+    "sampling.draws",
+    "sampling.noise_removal",
+    "sampling.prompt",
+    "sampling.infill",
+    "sampling.tasks",
+    "sampling.guidance",
+    "sampling.sweep",
+    "sampling.animate",
+    "sampling.num_sample_batches",
+)
+
+
+def check(settings: Settings, given: Collection[str], typed: str | None = None) -> None:
+    """ValueError naming the key, the value and what is allowed; `given` are the overridden keys,
+    `typed` is the name by which the user called the algorithm."""
+    check_values(settings)
+    if typed is not None:
+        settings = settings | {"algo": settings["algo"] | {"name": typed}}
+    check_pairs(settings, given)
+    check_training(settings, given)
+    check_judge(settings)
+    if settings["mode"] == "train" and not settings["estimate"]:
+        starts_from(settings)
+        check_loggers(settings)
+    if settings["mode"] == "oracle" and not settings["eval"]["checkpoint_path"]:
+        check_oracle(settings)  # with a run it is the run's data that count
+    if settings["sampling"]["sweep"]:
+        check_sweep(settings, given)
+
+
+def check_sweep(settings: Settings, given: Collection[str]) -> None:
+    """Every point of it is held to what a single command with it would be."""
+    check_plotting()
+    alone = settings["sampling"] | {"sweep": None}
+    points(
+        settings["sampling"]["sweep"],
+        alone,
+        lambda point: check(settings | {"sampling": point}, given),
+    )
+
+
+def check_pairs(settings: Settings, given: Collection[str]) -> None:
+    """Combinations that make no sense."""
+    algo = settings["algo"]
+    # An evaluation takes the algorithm from its run, unless the command line says which it must be.
+    if settings["mode"] == "train" or "algo" in given:
+        check_sampling(algo, settings["sampling"])
+    if "protocol" in given and settings["mode"] not in ("ppl_eval", "benchmark"):
+        raise ValueError(
+            f"protocol={settings['protocol']['name']}: mode=ppl_eval measures by it, not "
+            f"mode={settings['mode']}"
+        )
+    check_tasks_early(settings["sampling"])
+    check_texts(settings["sampling"], given)
+    noise = settings["noise"]["name"]
+    if any(key.split(".")[0] == "noise" for key in given) and noise not in algo["noises"]:
+        allowed = algo["noises"] or "no noise key: its own parameters set it"
+        raise ValueError(f"noise={noise}: algo={algo['name']} takes {allowed}")
+    if settings["mode"] in OF_A_RUN and not settings["eval"]["checkpoint_path"]:
+        raise ValueError(
+            f"eval.checkpoint_path: mode={settings['mode']} needs a run directory or a checkpoint"
+        )
+    width, heads = settings["model"]["hidden_size"], settings["model"]["n_heads"]
+    if width % (2 * heads):
+        raise ValueError(
+            f"model.n_heads={heads}: model.hidden_size={width} must be an even multiple of it"
+        )
+
+
+def check_training(settings: Settings, given: Collection[str]) -> None:
+    """What an algorithm needs or cannot use in training."""
+    algo, training = settings["algo"], settings["training"]
+    low, high = number(settings, "algo.gamma_min"), number(settings, "algo.gamma_max")
+    for key, gamma in (("algo.gamma_min", low), ("algo.gamma_max", high)):
+        if gamma is not None and abs(gamma) > 8:
+            raise ValueError(f"{key}={gamma}: must be from -8 to 8")
+    steps, share = algo.get("curriculum_steps"), algo.get("curriculum_share")
+    if steps is not None and "algo.curriculum_share" in given:
+        raise ValueError(
+            f"algo.curriculum_share={share}: algo.curriculum_steps={steps} says the step of the "
+            f"switch already; algo.curriculum_steps=null leaves it to the share"
+        )
+    if low is not None and high is not None and low >= high:
+        raise ValueError(f"algo.gamma_min={low}: must be below algo.gamma_max={high}")
+    if "T" in algo and training["sampling_eps"] is not None:
+        raise ValueError(
+            f"training.sampling_eps={training['sampling_eps']}: "
+            f"algo={algo['name']} draws its times from the grid that algo.T sets"
+        )
+    if algo.get("teacher") == "averaged" and not training["ema"]:
+        raise ValueError("algo.teacher=averaged: needs training.ema above 0")
+    rows = settings["benchmark"]["algos"]
+    if settings["mode"] == "benchmark" and not isinstance(rows, list):
+        raise ValueError(f"benchmark.algos={rows}: must be a list, such as [ar,mdlm]")
+    for name in {"train": [algo["name"]], "benchmark": rows}.get(settings["mode"], []):
+        if same_algorithm(name, TAUGHT) and not training["finetune_path"]:
+            raise ValueError(
+                f"training.finetune_path: algo={name} needs the run of its teacher, "
+                f"such as one of algo=duo"
+            )
+
+
+def check_judge(settings: Settings) -> None:
+    """A judge that is named as a path is there; anything else may be a Hub name (owner/name)."""
+    judge = settings["eval"]["gen_ppl_eval_model_name_or_path"]
+    if judge is None or Path(str(judge)).expanduser().exists():
+        return
+    if not re.fullmatch(HUB_NAME, str(judge)) or str(judge).endswith((".ckpt", ".pt")):
+        raise FileNotFoundError(
+            f"eval.gen_ppl_eval_model_name_or_path={judge}: there is no such run directory, "
+            f"checkpoint or folder, and it is no Hub name"
+        )
+
+
+def check_texts(sampling: Settings, given: Collection[str]) -> None:
+    """A file of texts to correct is there, and nothing is said of it that is for drawing."""
+    if sampling["texts"] is None:
+        return
+    named, file = f"sampling.texts={sampling['texts']}", Path(str(sampling["texts"]))
+    if not sampling["self_correction"]:
+        raise ValueError(f"{named}: needs sampling.self_correction, the steps of correction")
+    for key in OF_DRAWING:
+        if key in given:
+            raise ValueError(f"{key}: plays no part with {named}, nothing is drawn")
+    if file.suffix not in TEXTS:
+        raise ValueError(f"{named}: a file that ends in {', '.join(TEXTS)} is needed")
+    if not file.is_file():
+        raise FileNotFoundError(f"{named}: there is no such file")
+
+
+def starts_from(settings: Settings) -> Path | None:
+    """The checkpoint file of another run that this one begins with; None for a run from nothing,
+    and for one that goes on from its own last checkpoint.
+
+    ValueError for the run itself, FileNotFoundError where there is none."""
+    given, own = settings["training"]["finetune_path"], settings["checkpointing"]["save_dir"]
+    if not given:
+        return None
+    path, folder = Path(str(given)), Path(own) / "checkpoints"
+    file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    if path.resolve() == Path(own).resolve() or file.resolve().parent == folder.resolve():
+        raise ValueError(
+            f"training.finetune_path={given}: that is this run itself; choose another one, or "
+            f"another checkpointing.save_dir"
+        )
+    if (folder / "last.ckpt").exists():
+        return None
+    if not file.is_file():
+        raise FileNotFoundError(f"training.finetune_path={given}: there is no checkpoint at {file}")
+    return file

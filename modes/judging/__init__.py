@@ -1,1 +1,0 @@
-"""What is measured of finished texts: the judges, what they read, and held-out text."""

@@ -1,1 +1,0 @@
-"""The parts of mode=downstream: a run answers the questions of lm-eval's tasks."""

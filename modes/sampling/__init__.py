@@ -1,1 +1,0 @@
-"""How texts are drawn: plans, ways, batches, and the files and pages made of them."""

@@ -1,0 +1,115 @@
+"""Where a run stands, and what it may go on with: the settings and the data that it began with."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from data.module import TokenDataModule
+from modes import build
+from modes.trained_run import differing_data
+from training.checkpoint import DIGESTS, LAST, read_checkpoint
+from training.clock import trained_seconds
+from training.saving import CONFIG, owes_validation
+
+# What may differ between the start of a run and its continuation: groups, and single keys.
+FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
+FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "tensorboard", "wandb"}
+FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
+FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
+FREE |= {"data.verify"}
+FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done with it
+FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
+# Names of what has a digest, which tells whether it is the same.
+FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
+OWN_NAME = ", or give this text a data.name of its own"  # which names the default folder
+
+
+class Start(NamedTuple):
+    """Where a run stands: the checkpoint to go on from, None for none; its step and the seconds
+    trained so far; whether a validation is still to be made; the digests of its data."""
+
+    checkpoint: Path | None
+    step: int
+    seconds: float
+    owes_validation: bool
+    digests: dict[str, Any]
+
+
+def resumed(settings: build.Settings) -> Start:
+    """Where the run stands; refuses to go on, or to begin anew, over a different run."""
+    options = settings["checkpointing"]
+    directory = Path(options["save_dir"])
+    last = directory / "checkpoints" / LAST
+    if not last.exists():
+        refuse_foreign(directory / CONFIG)
+        return Start(None, 0, 0.0, False, {})
+    if not options["resume_from_ckpt"]:
+        raise ValueError(
+            f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
+            f"choose another checkpointing.save_dir or move it away"
+        )
+    checkpoint = read_checkpoint(last, "checkpointing.save_dir", resumes=True)
+    refuse_other(flat(checkpoint["config"]), flat(settings))
+    return Start(
+        last,
+        checkpoint["global_step"],
+        trained_seconds(checkpoint) or 0.0,
+        owes_validation(checkpoint),
+        checkpoint[DIGESTS],
+    )
+
+
+def refuse_other(stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    """ValueError for the first setting by which a run would go on as another one."""
+    free = FREE
+    if stored.get("algo.curriculum_steps") is not None:
+        free = free | {"algo.max_steps"}  # nothing is a share of them
+    for key in sorted(stored.keys() | asked.keys()):
+        if key in free or key.split(".")[0] in free or stored.get(key) == asked.get(key):
+            continue
+        shown = "trainer.max_steps" if key == "algo.max_steps" else key  # as it is typed
+        why = " (its curriculum or its rounds are parts of them)" if key != shown else ""
+        raise ValueError(
+            f"checkpointing.save_dir={asked['checkpointing.save_dir']}: the run there has "
+            f"{shown}={stored.get(key)}, not {asked.get(key)}{why}; choose another "
+            f"checkpointing.save_dir or the same setting{OWN_NAME * key.startswith('data.')}"
+        )
+
+
+def refuse_foreign(file: Path) -> None:
+    """ValueError for a configuration that no run of this program wrote."""
+    if not file.exists():
+        return
+    try:
+        keys = json.loads(file.read_text(encoding="utf-8")).keys()
+    except (ValueError, AttributeError):
+        keys = set()
+    if not {"algo", "model", "checkpointing"} <= keys:
+        raise ValueError(
+            f"checkpointing.save_dir={file.parent}: {file.name} there is of another program; "
+            f"choose another folder"
+        )
+
+
+def check_data(start: Start, data: TokenDataModule, settings: build.Settings) -> None:
+    """ValueError where a run would go on with another text or tokenizer than it began with."""
+    if start.checkpoint is None:
+        return
+    difference = differing_data(start.digests, data)
+    if difference is not None:
+        raise ValueError(
+            f"checkpointing.save_dir={settings['checkpointing']['save_dir']}: the run there has "
+            f"another {difference}, by its content; choose another checkpointing.save_dir or the "
+            f"same data{OWN_NAME}"
+        )
+
+
+def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested keys with dots: what a user would write on the command line."""
+    parts: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner = (
+            flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+        )
+        parts |= inner
+    return parts

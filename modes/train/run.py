@@ -1,0 +1,170 @@
+"""mode=train: from nothing, from another run's weights, or from the last checkpoint of the same
+run, to trainer.max_steps or for training.max_seconds."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from algos.base import Algorithm
+from data.tokenizers import Tokenizer, make_tokenizer
+from evaluation.validation import Validation
+from modes import build
+from modes.checks.combinations import starts_from
+from modes.train.resume import Start, check_data, resumed
+from modes.trained_run import data_digests, tokenizer_name
+from storage import holding
+from training import finetune
+from training.clock import Clock
+from training.curve import CURVE, Curve
+from training.ema import EMA
+from training.memory import PeakMemory
+from training.progress import RunProgress
+from training.saving import Checkpoints
+from training.signals import StopSignals, is_first_process
+
+LOCK = ".lock"
+KEPT = "nothing is lost since the last checkpoint; the same command goes on from there"
+
+
+def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
+    directory = Path(settings["checkpointing"]["save_dir"])
+    with StopSignals(KEPT) as signals, alone_in(directory):
+        start = resumed(settings)
+        if has_finished(start, settings):
+            print(f"{directory}: has {budget(settings)} already")
+            return
+        train(settings, start, signals)
+
+
+def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
+    """From where the run stands to its end, or to a signal."""
+    clock, decay = Clock(seconds_of(settings)), settings["training"]["ema"]
+    ema = EMA(decay) if decay else None
+    source, finished = first_weights(settings), has_reached(start, settings)
+    directory, every = (settings["checkpointing"][key] for key in ("save_dir", "every_n_steps"))
+    checkpoints = Checkpoints(
+        Path(directory),
+        every,
+        settings,
+        signals,
+        data_digests=lambda: data_digests(data),
+        finetuned_from=source.provenance if source else None,
+        finished=finished,
+    )
+    # The average comes first: the callbacks after it look at averaged weights in validation.
+    averages: list[L.Callback] = [ema] if ema else []
+    callbacks = [*averages, *watching_callbacks(settings, clock), checkpoints]
+    trainer = build.trainer(settings, callbacks, fitting=True)
+    if clock.limit is not None or finished:
+        trainer.fit_loop.epoch_loop.max_steps = -1  # it lays out schedules, no more
+    data = build.data(settings, trainer.world_size)
+    check_data(start, data, settings)
+    algorithm = build.algorithm(settings, data.tokenizer.vocab_size)
+    if ema:
+        algorithm.average = lambda: ema.average
+    report = begin(algorithm, source, settings, data.tokenizer) if source else []
+    if trainer.is_global_zero:
+        for line in report:
+            print(line)
+    trainer.fit(algorithm, data, ckpt_path=start.checkpoint, weights_only=True)
+    if trainer.is_global_zero:
+        taken = clock.seconds() - start.seconds
+        print(f"{name_of(settings)}: {trainer.global_step} steps, {taken:.0f} s; {directory}")
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """The run directory belongs to one command at a time, whose first process holds it."""
+    if not is_first_process():
+        yield
+        return
+    with holding(directory / LOCK, f"checkpointing.save_dir={directory}"):
+        yield
+
+
+def name_of(settings: build.Settings) -> str:
+    return f"{settings['algo']['name']} on {settings['data']['name']}"
+
+
+def watching_callbacks(settings: build.Settings, clock: Clock) -> list[L.Callback]:
+    """Clock, validation, progress bar, learning curve, memory."""
+    tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
+    curve = Path(settings["checkpointing"]["save_dir"]) / CURVE
+    return [
+        clock,
+        Validation(),
+        RunProgress(name_of(settings), tokens, clock),
+        Curve(curve, tokens, clock.seconds),
+        PeakMemory(),
+    ]
+
+
+def seconds_of(settings: build.Settings) -> float | None:
+    """The seconds of training that end a run; None where its steps do."""
+    limit: float | None = settings["training"]["max_seconds"]
+    return limit
+
+
+def has_finished(start: Start, settings: build.Settings) -> bool:
+    """Whether nothing is left to do."""
+    return has_reached(start, settings) and not start.owes_validation
+
+
+def has_reached(start: Start, settings: build.Settings) -> bool:
+    """Whether a run has all the steps, or all the seconds, that the settings ask for."""
+    limit = seconds_of(settings)
+    if limit is None:
+        return start.step >= settings["trainer"]["max_steps"]
+    return start.seconds >= limit
+
+
+def budget(settings: build.Settings) -> str:
+    """What ends a run, in words."""
+    limit = seconds_of(settings)
+    if limit is None:
+        return f"trainer.max_steps={settings['trainer']['max_steps']} steps"
+    return f"training.max_seconds={limit:g} seconds"
+
+
+def first_weights(settings: build.Settings) -> finetune.Source | None:
+    """Those of training.finetune_path, at the very first start of a run alone."""
+    file = starts_from(settings)
+    if file is None:
+        return None
+    return finetune.read_source(file, settings["training"]["finetune_ema"])
+
+
+def begin(
+    algorithm: Algorithm, source: finetune.Source, settings: build.Settings, tokenizer: Tokenizer
+) -> list[str]:
+    """Puts the weights in, and says in lines which; ValueError where they would mean something
+    else here."""
+    given = f"training.finetune_path={settings['training']['finetune_path']}"
+    there, here = tokenizer_name(source.config["data"]), tokenizer_name(settings["data"])
+    known = source.tokenizer_digest or digest_of(there, given)
+    if known != tokenizer.digest:
+        differs = f"not {here}" if there != here else "of another content"
+        raise ValueError(
+            f"{given}: the run there has data.tokenizer_name_or_path={there}, {differs}: "
+            f"its tokens mean something else"
+        )
+    heads, own = source.config["model"]["n_heads"], settings["model"]["n_heads"]
+    if heads != own:
+        raise ValueError(
+            f"{given}: the run there has model.n_heads={heads}, not {own}: "
+            f"its attention would mean something else"
+        )
+    kind = "{algo}, step {steps}, {weights} weights".format_map(source.provenance)
+    first, *rest = finetune.take(algorithm, source).report()
+    return [f"{given} ({kind}): {first}", *rest]
+
+
+def digest_of(tokenizer: str, given: str) -> str:
+    """Of the tokenizer of the run to begin with, which need not be on this machine."""
+    try:
+        return make_tokenizer(tokenizer).digest
+    except ValueError as error:
+        raise ValueError(f"{given}: the tokenizer of the run there: {error}") from error
