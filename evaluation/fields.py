@@ -66,7 +66,7 @@ CONFIG: dict[str, Rule] = {
     "trainer": Group(known=optional({"precision": SETTING}).get),
     "protocol": Optional(Group(known=PRESET.get)),
 }
-ALSO: dict[str, Rule] = {
+METRICS: dict[str, Rule] = {
     **dict.fromkeys(
         ("nats_per_token", "exact_nats_per_token", "excess_nats", "bits_per_byte", "divergence"),
         number(),
@@ -93,14 +93,14 @@ ALSO: dict[str, Rule] = {
     "gen_ppl": POSITIVE,
     "gen_ppl_judge": Group(known=optional({"judge": PATH, "judge_digest": TEXT}).get),
     "quality_protocol": Group(known=optional({"name": NAME}).get),
-    "metrics": Each(Row((number(), Optional(FROM_0)))),
+    "task_metrics": Each(Row((number(), Optional(FROM_0)))),
     "log_likelihoods": Each(Optional(FROM_0)),
     "losses": Each(Group({"excess": number(), "stderr": FROM_0})),
 }
 INTERVAL = Row((number(), number()))
 
 
-def also(name: str) -> Rule | None:
+def metrics(name: str) -> Rule | None:
     """Of what stands beside the value: known by its name, or by what it is of another one."""
     if name.endswith("_stderr"):
         return Optional(FROM_0)
@@ -108,7 +108,7 @@ def also(name: str) -> Rule | None:
         return Optional(INTERVAL)
     if name.endswith("_absent"):
         return TEXT
-    rule = ALSO.get(name.removeprefix("reference_"))
+    rule = METRICS.get(name.removeprefix("reference_"))
     return None if rule is None else Optional(rule)
 
 
@@ -134,11 +134,11 @@ RECORD = Group(
         "peak_memory_bytes": COUNT,
         "config": Group(known=CONFIG.get),
         "created": NAME,
-        "also": Group(known=also),
+        "metrics": Group(known=metrics),
     }
 )
 # Of metrics whose value is no number from -LARGEST to LARGEST.
 VALUES: dict[str, Rule] = {
     **dict.fromkeys(("ppl", "perplexity", "word_perplexity", "byte_perplexity"), POSITIVE),
-    **dict.fromkeys(("entropy", "corrected_entropy"), FROM_0),
+    **dict.fromkeys(("samples", "corrected_samples"), FROM_0),
 }

@@ -11,7 +11,7 @@ from evaluation import fields as known
 from evaluation.rules import faithful
 from evaluation.words import brief
 
-SCHEMA = 1
+SCHEMA = 2
 ADDED = ("schema", "protocol_digest", "digest")
 
 

@@ -36,7 +36,7 @@ def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
     cannot be written. No existing file is ever touched.
     """
     record = {
-        name: record_schema.plain(value, name) for name, value in {"also": {}, **fields}.items()
+        name: record_schema.plain(value, name) for name, value in {"metrics": {}, **fields}.items()
     }
     for name in record_schema.ADDED:
         if name in record:

@@ -117,7 +117,7 @@ def pool(runs: Sequence[Record]) -> Measure:
 
 def pool_also(runs: Iterable[Record], name: str) -> Measure | None:
     """The same of what the records say beside their value under `name`; None where none does."""
-    said = [run.fields["also"] for run in runs if run.fields["also"].get(name) is not None]
+    said = [run.fields["metrics"] for run in runs if run.fields["metrics"].get(name) is not None]
     return pooled([(one[name], one.get(f"{name}_stderr")) for one in said]) if said else None
 
 
@@ -141,6 +141,6 @@ def mean_trained(runs: Sequence[Record], name: str) -> int | None:
 
 def mean_also(runs: Iterable[Record], name: str) -> float | None:
     """The mean of what the records say beside their value; None where none does."""
-    values = [run.fields["also"].get(name) for run in runs]
+    values = [run.fields["metrics"].get(name) for run in runs]
     known = [float(value) for value in values if value is not None]
     return statistics.fmean(known) if known else None

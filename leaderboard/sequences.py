@@ -42,7 +42,7 @@ def read_sequences(record: Record) -> Sequences | None:
 
     ValueError where it is missing, and where its contents are not those that its name, which is
     their digest, and the record promise."""
-    name = record.fields["also"].get("sequences_file")
+    name = record.fields["metrics"].get("sequences_file")
     if name is None:
         return None
     file = record.path.parent / name

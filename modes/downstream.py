@@ -27,6 +27,7 @@ from modes.checks.folders import check_writable
 from modes.checks.samplers import check_sampling
 from modes.sample_eval.requests import beginning
 from modes.sample_eval.run import able
+from modes.trained_run import TrainedRun
 from samplers.build import Way, way
 
 if TYPE_CHECKING:
@@ -73,13 +74,13 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     Console().print(table(results, algorithm))
     for one in results:
         answers = written(trained_run.output_directory(run), one, adapter)
-        fields = trained_run.evidence(run, algorithm, started, algorithm.device)
+        fields = trained_run.provenance(run, algorithm, started, algorithm.device)
         fields |= fields_of(one, algorithm) | {
             "seed": settings["seed"],
             "protocol": protocol(run, one, adapter, trainer),
             "sampler": drawn_how(adapter, one),
         }
-        fields["also"] |= {"answers": str(answers), "truncated": adapter.truncated()}
+        fields["metrics"] |= {"answers": str(answers), "truncated": adapter.truncated()}
         print(f"answers: {answers}\nrecord: {write_record(settings['results_dir'], fields)}")
 
 
@@ -104,9 +105,7 @@ def check_score(score: str, tasks: dict[str, Any]) -> None:
             )
 
 
-def open_model(
-    run: trained_run.Saved, compose: Callable[..., Any], trainer: L.Trainer
-) -> "Adapter":
+def open_model(run: TrainedRun, compose: Callable[..., Any], trainer: L.Trainer) -> "Adapter":
     """The run as lm-eval takes a model, on the trainer's device."""
     from evaluation.downstream.lm_eval_adapter import Adapter  # it imports lm-eval
 
@@ -158,8 +157,8 @@ def fields_of(result: Result, algorithm: Algorithm) -> dict[str, Any]:
         "count": len({sample["doc_id"] for sample in result.samples}),
         "kind": kind_of(result, algorithm),
         "data": {"name": result.name, "digest": digest(result.samples)},
-        "also": {
-            "metrics": {one.name: [one.value, one.stderr] for one in result.metrics},
+        "metrics": {
+            "task_metrics": {one.name: [one.value, one.stderr] for one in result.metrics},
             "log_likelihoods": None if known is None else asdict(known),
         },
     }
@@ -184,7 +183,7 @@ def content_of(task: Any) -> Any:
 
 
 def protocol(
-    run: trained_run.Saved, result: Result, adapter: "Adapter", trainer: L.Trainer
+    run: TrainedRun, result: Result, adapter: "Adapter", trainer: L.Trainer
 ) -> dict[str, Any]:
     """Everything that changes the number, beyond the run and the questions."""
     options, task = run.settings["eval"], result.task

@@ -7,6 +7,7 @@ import lightning as L
 
 from data.module import TokenDataModule
 from modes import build, trained_run
+from modes.trained_run import TrainedRun
 
 # What the default protocol does. A record says them where they differ: so its digest stays that of
 # earlier versions, which knew nothing else.
@@ -55,7 +56,7 @@ def _check(settings: build.Settings) -> None:
         )
 
 
-def fields(run: trained_run.Saved, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
+def fields(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
     """The `protocol` of a record: everything that changes its number but the run itself."""
     chosen, changed = run.settings["eval"], changes(run.settings)
     times, batch, passes = chosen["times"], chosen["batch_mean"], chosen["passes"]

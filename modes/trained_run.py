@@ -35,7 +35,7 @@ SAME_TEXT |= {"data.tokenizer_name_or_path", "data.name"}
 SET_BY_EVALUATION = ("mode", "eval", "protocol", "sampling", "oracle", "results_dir")
 
 
-class Saved(NamedTuple):
+class TrainedRun(NamedTuple):
     """A checkpoint with the settings to evaluate it: the run's own where they made it, the user's
     elsewhere."""
 
@@ -48,7 +48,7 @@ class Saved(NamedTuple):
 
 def open_run(
     settings: build.Settings, overrides: list[str], key: str = "eval.checkpoint_path"
-) -> Saved:
+) -> TrainedRun:
     """Reads eval.checkpoint_path, which `key` says where it came from; refuses an algo or model on
     the command line that is not the run's."""
     path = Path(settings["eval"]["checkpoint_path"])
@@ -62,7 +62,7 @@ def open_run(
             typed = [text for text in overrides if text.lstrip("+").startswith(f"{name}=")]
             raise ValueError(f"{typed[-1]}: the run at {path} has {group}={has}")
     own_text = not any(key.split(".")[0] == "data" and key not in SAME_TEXT for key in given)
-    return Saved(checkpoint, file, mark, merged(settings, stored, given), own_text)
+    return TrainedRun(checkpoint, file, mark, merged(settings, stored, given), own_text)
 
 
 def run_directory(file: Path) -> Path | None:
@@ -72,7 +72,7 @@ def run_directory(file: Path) -> Path | None:
     return run if file.parent.name == "checkpoints" and own else None
 
 
-def output_directory(saved: Saved) -> Path:
+def output_directory(saved: TrainedRun) -> Path:
     """Where samples and answers go: eval.output_dir, the run directory, or a folder beside a
     checkpoint that lies alone, of its name."""
     chosen = saved.settings["eval"]["output_dir"]
@@ -81,7 +81,7 @@ def output_directory(saved: Saved) -> Path:
     return run_directory(saved.file) or saved.file.with_name(f"{saved.file.stem}-output")
 
 
-def check_output(saved: Saved) -> None:
+def check_output(saved: TrainedRun) -> None:
     """OSError where samples and answers cannot be written."""
     check_writable(output_directory(saved), "eval.output_dir")
 
@@ -136,14 +136,14 @@ def differing_data(stored: dict[str, Any], data: TokenDataModule) -> str | None:
     return None
 
 
-def open_tokenizer(saved: Saved) -> Tokenizer:
+def open_tokenizer(saved: TrainedRun) -> Tokenizer:
     """The run's tokenizer; ValueError where what has its name is another one by now."""
     tokenizer = make_tokenizer(tokenizer_name(saved.settings["data"]))
     _check_tokenizer(saved, tokenizer)
     return tokenizer
 
 
-def open_data(saved: Saved) -> TokenDataModule:
+def open_data(saved: TrainedRun) -> TokenDataModule:
     """The text to evaluate on, under the run's tokenizer; ValueError where either has the run's
     name for it, and another content. Each rank takes its share of the blocks itself."""
     try:
@@ -166,7 +166,7 @@ def open_data(saved: Saved) -> TokenDataModule:
     return data
 
 
-def _check_tokenizer(saved: Saved, tokenizer: Tokenizer) -> None:
+def _check_tokenizer(saved: TrainedRun, tokenizer: Tokenizer) -> None:
     stored = saved.checkpoint.get(DIGESTS)
     if stored and stored["tokenizer"] != tokenizer.digest:
         raise ValueError(
@@ -175,7 +175,7 @@ def _check_tokenizer(saved: Saved, tokenizer: Tokenizer) -> None:
         )
 
 
-def averaged(saved: Saved) -> bool:
+def averaged(saved: TrainedRun) -> bool:
     """Whether averaged weights are evaluated: where the run has them, unless eval.disable_ema."""
     return "ema" in saved.checkpoint and not saved.settings["eval"]["disable_ema"]
 
@@ -187,7 +187,7 @@ def shorter(settings: build.Settings, stored: build.Settings) -> int:
     return asked
 
 
-def restore(saved: Saved, vocab_size: int) -> Algorithm:
+def restore(saved: TrainedRun, vocab_size: int) -> Algorithm:
     """The algorithm with the checkpoint's weights: averaged ones unless eval.disable_ema."""
     algorithm = build.algorithm(saved.settings, vocab_size)
     try:
@@ -198,8 +198,8 @@ def restore(saved: Saved, vocab_size: int) -> Algorithm:
     return algorithm.eval()
 
 
-def evidence(
-    saved: Saved, algorithm: Algorithm, started: float, device: torch.device
+def provenance(
+    saved: TrainedRun, algorithm: Algorithm, started: float, device: torch.device
 ) -> dict[str, Any]:
     """The fields of a record that do not depend on what was measured; `started` is
     time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""

@@ -50,7 +50,7 @@ def make_fields() -> Callable[..., dict[str, Any]]:
             "peak_memory_bytes": 1 << 30,
             "config": {"seed": 1, "algo": {"name": "mdlm"}, "optim": {"lr": 3e-4}},
             "created": "2026-01-31T12:00:00+00:00",
-            "also": {"bits_per_byte": 0.99, "train_seconds": 3700.0},
+            "metrics": {"bits_per_byte": 0.99, "train_seconds": 3700.0},
         }
         return merged(base, changes)
 

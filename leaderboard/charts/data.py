@@ -43,11 +43,11 @@ def sampled(records: Sequence[Record], naming: Naming) -> list[Point]:
     """Samples with a generative perplexity and an entropy, by corpus, length, judge, protocol."""
     groups, points = Groups(), []
     for record in records:
-        also = record.fields["also"]
-        if record.fields["metric"] == "entropy" and also.get("gen_ppl") is not None:
+        metrics = record.fields["metrics"]
+        if record.fields["metric"] == "samples" and metrics.get("gen_ppl") is not None:
             point = _about(record, naming) | _cost(record)
-            point |= {"group": groups.name(*_judged(record)), "gen_ppl": also["gen_ppl"]}
-            point |= _bar("gen_ppl", also["gen_ppl"], also.get("gen_ppl_stderr"))
+            point |= {"group": groups.name(*_judged(record)), "gen_ppl": metrics["gen_ppl"]}
+            point |= _bar("gen_ppl", metrics["gen_ppl"], metrics.get("gen_ppl_stderr"))
             entropy, error = record.fields["value"], record.fields["stderr"]
             points.append(point | {"entropy": entropy} | _bar("entropy", entropy, error))
     return points
@@ -117,12 +117,12 @@ def _about(record: Record, naming: Naming) -> Point:
 
 def _cost(record: Record) -> Point:
     """What a text cost, and what draws the line through points: all but the number of steps."""
-    fields, also = record.fields, record.fields["also"]
-    seconds = also.get("seconds")
+    fields, metrics = record.fields, record.fields["metrics"]
+    seconds = metrics.get("seconds")
     settings = {k: v for k, v in (fields["sampler"] or {}).items() if k != "steps"}
     return {
         "sampler": sampler_words(fields),
-        "evaluations": also.get("network_evaluations"),
+        "evaluations": metrics.get("network_evaluations"),
         "seconds": seconds / fields["count"] if seconds is not None and fields["count"] else None,
         "steps": (fields["sampler"] or {}).get("steps"),
         "line": record_schema.digest(
@@ -150,29 +150,29 @@ def _bar(name: str, value: float, stderr: float | None) -> Point:
 
 def _measures(record: Record) -> list[tuple[str, float, float | None, tuple[str, Any]]]:
     """Name, value, standard error and group of what a record says of texts."""
-    fields, also = record.fields, record.fields["also"]
+    fields, metrics = record.fields, record.fields["metrics"]
     if fields["metric"] == "oracle":
         words, key = f"{fields['data']['name']}", [fields["data"]["digest"], fields["count"]]
         return [("nats beyond the truth", fields["value"], fields["stderr"], (words, key))]
-    if fields["metric"] != "entropy":
+    if fields["metric"] != "samples":
         return []
     found = []
-    if also.get("gen_ppl") is not None:
-        error = also.get("gen_ppl_stderr")
-        found.append(("generative perplexity", also["gen_ppl"], error, _judged(record)))
-    if also.get("divergence") is not None:
+    if metrics.get("gen_ppl") is not None:
+        error = metrics.get("gen_ppl_stderr")
+        found.append(("generative perplexity", metrics["gen_ppl"], error, _judged(record)))
+    if metrics.get("divergence") is not None:
         words, key = _drawn_for(fields)
         group = f"{words}, {fields['count']:,} texts", [key, fields["count"]]
-        error = also.get("divergence_stderr")
-        found.append(("divergence from held-out text", also["divergence"], error, group))
+        error = metrics.get("divergence_stderr")
+        found.append(("divergence from held-out text", metrics["divergence"], error, group))
     return found
 
 
 def _judged(record: Record) -> tuple[str, Any]:
     """What generative perplexities must share, in words and as a key."""
-    also = record.fields["also"]
+    metrics = record.fields["metrics"]
     words, key = _drawn_for(record.fields)
-    judge, protocol = also.get("gen_ppl_judge") or {}, also.get("quality_protocol") or {}
+    judge, protocol = metrics.get("gen_ppl_judge") or {}, metrics.get("quality_protocol") or {}
     name, digest = one_line(judge.get("judge", "a judge")), str(judge.get("judge_digest", ""))[:6]
     said = f"{words}, judged by {name} {digest}".rstrip()
     named = protocol.get("name")
@@ -202,7 +202,7 @@ def _curve_files(records: Sequence[Record]) -> dict[Path, Record]:
     one."""
     files: dict[Path, Record] = {}
     for record in records:
-        fields, name = record.fields, record.fields["also"].get("curve")
+        fields, name = record.fields, record.fields["metrics"].get("curve")
         if fields["metric"] != "ppl" or name is None:
             continue
         file = record.path.parent / name

@@ -23,7 +23,7 @@ def samples(numbered: Sequence[tuple[int, Record, str]]) -> tuple[str, list[str]
     folds: dict[tuple[str, str], list[str]] = {}
     problems = []
     for number, record, to in sorted(numbered, key=lambda one: _order(one[1])):
-        stated, name = record.fields["also"].get("samples"), _name(record)
+        stated, name = record.fields["metrics"].get("samples"), _name(record)
         if stated is None:
             continue
         try:

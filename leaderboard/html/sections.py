@@ -15,7 +15,7 @@ from leaderboard.published.results import Published
 from leaderboard.table import Table
 
 PAPERS = "published"  # the kind of the tables that begin with a paper's number
-SAMPLED = ("entropy", "corrected_entropy")  # metrics of records with texts
+SAMPLED = ("samples", "corrected_samples")  # metrics of records with texts
 
 
 class Section(NamedTuple):

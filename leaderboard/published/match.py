@@ -88,12 +88,12 @@ def apart(row: Published, fields: Settings, chosen: Settings) -> str:
 
 def apart_in_samples(row: Published, fields: Settings, chosen: Settings) -> str:
     """The same for a generative perplexity of ours."""
-    also, sampler = fields["also"], fields["sampler"] or {}
-    judge = str((also.get("gen_ppl_judge") or {}).get("judge", "")).rstrip("/").split("/")[-1]
+    metrics, sampler = fields["metrics"], fields["sampler"] or {}
+    judge = str((metrics.get("gen_ppl_judge") or {}).get("judge", "")).rstrip("/").split("/")[-1]
     tail = SAMPLERS.get(str(sampler.get("noise_removal", "ancestral")))
     if sampler.get("predictor") != "ancestral":
         tail = sampler.get("predictor")
-    quality = (also.get("quality_protocol") or {}).get("name")
+    quality = (metrics.get("quality_protocol") or {}).get("name")
     checks = {
         "training data": row.train_dataset == _corpus(fields),
         "judge": row.judge_model == judge and quality in JUDGES,

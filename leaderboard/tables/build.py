@@ -17,7 +17,7 @@ from leaderboard.tables.published import beside_perplexities, beside_samples
 from leaderboard.tables.samples import samples
 
 NOTHING = "no record of a result: run python main.py mode=benchmark first"
-SHOWN = ("ppl", "entropy", "oracle")
+SHOWN = ("ppl", "samples", "oracle")
 
 
 def compare(

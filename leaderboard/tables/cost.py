@@ -41,7 +41,7 @@ def costs(records: Sequence[Record], runs: Runs) -> list[Table]:
     """Of the runs whose likelihood was measured, by title."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in by_time(records):
-        if record.fields["metric"] == "ppl" and record.fields["also"].get("train_seconds"):
+        if record.fields["metric"] == "ppl" and record.fields["metrics"].get("train_seconds"):
             groups[record_schema.digest(_shared(record.fields))].append(record)
     sampled = newest_samples(records)
     tables = [_table(group, runs, sampled) for group in groups.values()]
@@ -93,7 +93,7 @@ def _row(entry: Entry, sampled: Mapping[str, Record]) -> Row:
     values: dict[str, Value] = {
         "training_speed": tokens / seconds if tokens and seconds else None,
         "training_time": seconds,
-        "training_peak_memory": _most(run.fields["also"].get(TRAINED) for run in own),
+        "training_peak_memory": _most(run.fields["metrics"].get(TRAINED) for run in own),
         "evaluation_time": sum(run.fields["wall_time_s"] for run in own) / len(own),
         "evaluation_peak_memory": max(run.fields["peak_memory_bytes"] for run in own),
         "sampling_speed": mean_also(here, "tokens_per_second"),

@@ -21,7 +21,9 @@ LEGEND = (
 
 def is_downstream(fields: Mapping[str, Any]) -> bool:
     """Whether a record is of a task."""
-    return isinstance(fields["also"].get("metrics"), dict) and "answers" in fields["also"]
+    return (
+        isinstance(fields["metrics"].get("task_metrics"), dict) and "answers" in fields["metrics"]
+    )
 
 
 def tasks(records: Sequence[Record], runs: Runs) -> list[Table]:
@@ -57,7 +59,7 @@ def _table(group: Sequence[Record], runs: Runs) -> Table:
 
 def _columns(group: Sequence[Record]) -> tuple[Column, ...]:
     main = group[0].fields["metric"]
-    names = {name for record in group for name in record.fields["also"]["metrics"]} - {main}
+    names = {name for record in group for name in record.fields["metrics"]["task_metrics"]} - {main}
     return (
         Column(main, main, format.measure),
         *(Column(name, name, format.measure) for name in sorted(names)),
@@ -68,12 +70,12 @@ def _columns(group: Sequence[Record]) -> tuple[Column, ...]:
 
 def _row(entry: Entry) -> Row:
     own, main = entry.records, entry.records[0].fields["metric"]
-    said = [record.fields["also"]["metrics"] for record in own]
+    said = [record.fields["metrics"]["task_metrics"] for record in own]
     names = sorted({name for metrics in said for name in metrics} - {main})
     values: dict[str, Value] = {
         name: pooled([metrics[name] for metrics in said if name in metrics]) for name in names
     }
-    known = [record.fields["also"].get("log_likelihoods") or {} for record in own]
+    known = [record.fields["metrics"].get("log_likelihoods") or {} for record in own]
     shares = [one["undecided"] for one in known if one.get("undecided") is not None]
     values |= {main: pool(own), "undecided": sum(shares) / len(shares) if shares else None}
     return Row(entry.name, values, tuple(own), entry.conflict)

@@ -82,7 +82,7 @@ def _row(entry: Entry) -> Row:
 
 
 def _loss(runs: Sequence[Record], key: str) -> Measure | None:
-    found = [run.fields["also"].get("losses", {}).get(key) for run in runs]
+    found = [run.fields["metrics"].get("losses", {}).get(key) for run in runs]
     pairs = [(one["excess"], one["stderr"]) for one in found if one is not None]
     return pooled(pairs) if pairs else None
 

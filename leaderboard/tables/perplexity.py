@@ -76,7 +76,7 @@ def newest_samples(records: Sequence[Record]) -> dict[str, Record]:
     return {
         record.fields["training"]["checkpoint_digest"]: record
         for record in by_time(records)
-        if record.fields["metric"] == "entropy"
+        if record.fields["metric"] == "samples"
     }
 
 
@@ -150,7 +150,7 @@ def _bits(runs: Sequence[Record], is_bound: bool) -> Measure | None:
     """Bits per byte, whose error is to them what that of the nats is to the nats."""
     pairs = []
     for fields in (run.fields for run in runs):
-        bits, error, nats = fields["also"].get("bits_per_byte"), _relative(fields), _nats(fields)
+        bits, error, nats = fields["metrics"].get("bits_per_byte"), _relative(fields), _nats(fields)
         if bits is not None:
             pairs.append((bits, abs(bits / nats) * error if nats and error is not None else None))
     return pooled(pairs, is_bound) if pairs else None

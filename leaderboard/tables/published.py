@@ -88,7 +88,7 @@ def beside_samples(
     """The same of samples, for the algorithms that we have some of."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in by_time(records):
-        if record.fields["metric"] == "entropy" and "gen_ppl" in record.fields["also"]:
+        if record.fields["metric"] == "samples" and "gen_ppl" in record.fields["metrics"]:
             groups[match.dataset_of(record.fields)].append(record)
     tables = []
     for dataset, group in sorted(groups.items()):
@@ -165,7 +165,7 @@ def _ours(record: Record, metric: str) -> Measure:
     """In the unit of the published number."""
     fields = record.fields
     if metric == "gen_ppl":
-        also = fields["also"]
-        return Measure(also["gen_ppl"], also.get("gen_ppl_stderr"))
+        metrics = fields["metrics"]
+        return Measure(metrics["gen_ppl"], metrics.get("gen_ppl_stderr"))
     value, error = match.in_its_unit(fields["value"], fields["stderr"], metric)
     return Measure(value, error, is_bound=fields["kind"] == "upper bound")

@@ -47,8 +47,8 @@ NO_BEST = (
 def drawn_for(record: Record) -> dict[str, Any]:
     """What samples must share to be comparable: corpus, tokenizer, length, number, what was given,
     judge and its protocol."""
-    fields, also, protocol = record.fields, record.fields["also"], record.fields["protocol"]
-    judge = also.get("gen_ppl_judge") or {}
+    fields, metrics, protocol = record.fields, record.fields["metrics"], record.fields["protocol"]
+    judge = metrics.get("gen_ppl_judge") or {}
     return {
         "data": [fields["data"]["name"], fields["data"]["digest"]],
         "corpus": fields["training"].get("corpus"),
@@ -56,7 +56,7 @@ def drawn_for(record: Record) -> dict[str, Any]:
         "texts": fields["count"],
         "given": protocol.get("tasks"),
         "judge": judge.get("judge_digest") or judge.get("judge"),
-        "quality": also.get("quality_protocol"),
+        "quality": metrics.get("quality_protocol"),
     }
 
 
@@ -70,7 +70,7 @@ def samples(records: Sequence[Record], runs: Runs) -> list[Table]:
     """By title."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in by_time(records):
-        if record.fields["metric"] == "entropy":
+        if record.fields["metric"] == "samples":
             groups[record_schema.digest(drawn_for(record))].append(record)
     tables = [_table(group, runs) for group in groups.values()]
     return sorted(tables, key=lambda table: (table.title, table.caption))
@@ -102,9 +102,9 @@ def _row(entry: Entry) -> Row:
     own, first = entry.records, entry.records[0].fields
     length = first["protocol"].get("length")
     seconds = [
-        one.fields["also"]["seconds"] / one.fields["count"]
+        one.fields["metrics"]["seconds"] / one.fields["count"]
         for one in own
-        if one.fields["also"].get("seconds") is not None
+        if one.fields["metrics"].get("seconds") is not None
     ]
     values: dict[str, Value] = {name: pool_also(own, name) for name in MEASURED}
     values |= {
@@ -132,7 +132,7 @@ def _judging(entries: Sequence[Entry]) -> str:
 
 
 def _judges_itself(record: Record) -> bool:
-    judge = record.fields["also"].get("gen_ppl_judge") or {}
+    judge = record.fields["metrics"].get("gen_ppl_judge") or {}
     return judge.get("judge_digest") == record.fields["training"]["checkpoint_digest"] is not None
 
 
@@ -159,8 +159,8 @@ def _title(fields: Mapping[str, Any]) -> str:
 
 
 def _about(fields: Mapping[str, Any]) -> str:
-    also = fields["also"]
-    judge, quality = also.get("gen_ppl_judge") or {}, also.get("quality_protocol") or {}
+    metrics = fields["metrics"]
+    judge, quality = metrics.get("gen_ppl_judge") or {}, metrics.get("quality_protocol") or {}
     parts = [f"Judged by {one_line(judge.get('judge', 'a judge'))}" if judge else "No judge"]
     parts += [f"protocol {quality['name']}"] if "name" in quality else []
     given = fields["protocol"].get("tasks")

@@ -7,6 +7,7 @@ import torch
 
 from modes import trained_run
 from modes.sample_eval.run import able
+from modes.trained_run import TrainedRun
 from samplers.build import way
 
 Rows = list[list[int]]
@@ -23,7 +24,7 @@ class Texts(Protocol):
 
 
 def samples(
-    run: trained_run.Saved,
+    run: TrainedRun,
     settings: dict[str, Any],
     compose: Callable[..., Any],
     vocab_size: int,

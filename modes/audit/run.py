@@ -109,7 +109,7 @@ def examine_all(
                     if before is None:
                         cache.record(folder, examine(name))
                     else:
-                        found[name] = json.loads(before.read_text(encoding="utf-8"))["also"]
+                        found[name] = json.loads(before.read_text(encoding="utf-8"))["metrics"]
                 done = f"{len(found)} of {len(names)} generators are recorded"
                 signals.kept = f"{done}; the same command goes on"
         finally:  # also of a record that cannot be written
@@ -191,7 +191,7 @@ def record(
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "also": found | {"fooled": fooled},
+        "metrics": found | {"fooled": fooled},
     }
 
 

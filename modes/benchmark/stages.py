@@ -22,6 +22,7 @@ from modes.sample_eval.point import corrected_how, judged_how
 from modes.scorer import open_judge
 from modes.train import resume
 from modes.train import run as train
+from modes.trained_run import TrainedRun
 from training.memory import forget_peak
 
 WAITING = "its samples wait for {}, which judges them; the same command goes on"
@@ -52,7 +53,7 @@ class Work:
             )
         given = trained_run.keys_of(row.overrides)
         protocol.applied(row.settings, row.settings["protocol"], given)
-        run = trained_run.Saved({"config": row.settings}, Path(row.folder), "", row.settings)
+        run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings)
         if row.settings["eval"]["corpora"] is not None:
             self._texts(run, evaluation(row, "ppl_eval"), row)
         tokenizer = make_tokenizer(trained_run.tokenizer_name(row.settings["data"]))
@@ -103,16 +104,14 @@ class Work:
     def _drawing(self, row: Row, settings: Settings) -> Stage:
         return Stage("sample_eval", partial(sample_eval.run, settings, row.overrides, self.compose))
 
-    def _texts(
-        self, run: trained_run.Saved, settings: Settings, row: Row
-    ) -> list[tuple[str, Settings]]:
+    def _texts(self, run: TrainedRun, settings: Settings, row: Row) -> list[tuple[str, Settings]]:
         """The entries of eval.corpora with the settings to evaluate each."""
         own = evaluated_by(row)
         entries = zero_shot.entries(settings, own)
         return [zero_shot.settings_of(entry, run, own, self.compose) for entry in entries]
 
     def _unread(
-        self, run: trained_run.Saved, settings: Settings, row: Row, own: list[Record]
+        self, run: TrainedRun, settings: Settings, row: Row, own: list[Record]
     ) -> Settings | None:
         """The settings of what is still to be evaluated, None for nothing."""
         if settings["eval"]["corpora"] is None:
@@ -123,7 +122,7 @@ class Work:
         missing = [e for e, its in texts if not self._read(run._replace(settings=its), own)]
         return settings | {"eval": settings["eval"] | {"corpora": missing}} if missing else None
 
-    def _read(self, run: trained_run.Saved, own: list[Record]) -> bool:
+    def _read(self, run: TrainedRun, own: list[Record]) -> bool:
         """Whether there is a record of this likelihood."""
         chosen = run.settings
         key = json.dumps([chosen["data"], chosen["model"]["length"]], sort_keys=True)
@@ -147,7 +146,7 @@ class Work:
         said |= corrected_how(options)
         said |= self._judged_how(settings, tokenizer)
         wanted = {
-            "metric": "entropy" if plan.draws else "corrected_entropy",
+            "metric": "samples" if plan.draws else "corrected_samples",
             "seed": settings["seed"],
             "count": len(plan.order),
             "protocol": said,

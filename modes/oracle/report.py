@@ -37,11 +37,11 @@ class Row(NamedTuple):
 def recorded_row(path: Path, network: str) -> Row:
     """The row that a record says."""
     record = json.loads(path.read_text(encoding="utf-8"))
-    also, protocol = record["also"], dict(record["sampler"])
+    metrics, protocol = record["metrics"], dict(record["sampler"])
     evaluations = protocol.pop("network_evaluations")
-    losses = {name: Loss(**loss) for name, loss in also["losses"].items()}
+    losses = {name: Loss(**loss) for name, loss in metrics["losses"].items()}
     how = (record["algo"], protocol["predictor"], protocol["steps"], network)
-    return Row(*how, losses, also["foreign"], evaluations, also["seconds"], protocol)
+    return Row(*how, losses, metrics["foreign"], evaluations, metrics["seconds"], protocol)
 
 
 def show(rows: Sequence[Row], language: MarkovLanguage) -> None:

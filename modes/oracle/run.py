@@ -27,6 +27,7 @@ from modes.checks.oracle import check_oracle, check_samplers, samplers_of
 from modes.checks.samplers import check_sampling
 from modes.oracle import report
 from modes.oracle.report import PERFECT, RUN, Row
+from modes.trained_run import TrainedRun
 from samplers.build import Way, way
 from training.memory import peak_memory_bytes
 from training.signals import StopSignals
@@ -212,10 +213,10 @@ def drawn(algorithm: Algorithm, way: Way, count: int, length: int, bos: int) -> 
     return way(algorithm, tokens, fixed)[:, 1:]
 
 
-def described(subject: Subject, run: trained_run.Saved | None, started: float) -> dict[str, Any]:
+def described(subject: Subject, run: TrainedRun | None, started: float) -> dict[str, Any]:
     """The fields of a record that say what was examined."""
     if run is not None and subject.network == RUN:
-        return trained_run.evidence(run, subject.algorithm, started, subject.algorithm.device)
+        return trained_run.provenance(run, subject.algorithm, started, subject.algorithm.device)
     return {
         "algo": subject.settings["algo"]["name"],
         "network": {"name": PERFECT, "parameters": 0},
@@ -243,7 +244,7 @@ def fields(subject: Subject, row: Row, language: MarkovLanguage) -> dict[str, An
         "data": {"name": data["name"], "digest": sha256(language.transition.tobytes()).hexdigest()},
         "sampler": row.protocol | {"network_evaluations": row.evaluations},
         "seed": subject.settings["seed"],
-        "also": {
+        "metrics": {
             "losses": {name: loss._asdict() for name, loss in row.losses.items()},
             "foreign": row.foreign,
             "network_evaluations": row.evaluations,

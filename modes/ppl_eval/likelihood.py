@@ -20,6 +20,7 @@ from evaluation.perplexity import Likelihood, Pass, bits_per_byte, summarise
 from evaluation.rounding import with_error
 from evaluation.sample_quality.metrics import unigram_entropy
 from modes import build, protocol, trained_run
+from modes.trained_run import TrainedRun
 from training.clock import trained_seconds
 from training.memory import PEAK
 from training.progress import RunProgress
@@ -48,7 +49,7 @@ class Reading(NamedTuple):
     cache: BatchCache
 
 
-def reader(run: trained_run.Saved, vocab_size: int, signals: StopSignals, command: str) -> Reader:
+def reader(run: TrainedRun, vocab_size: int, signals: StopSignals, command: str) -> Reader:
     progress = RunProgress("", 0)
     trainer = build.trainer(run.settings, [progress], fitting=False)
     alone = run.settings["eval"]["corpora"] is None
@@ -56,7 +57,7 @@ def reader(run: trained_run.Saved, vocab_size: int, signals: StopSignals, comman
 
 
 def read(
-    run: trained_run.Saved,
+    run: TrainedRun,
     data: TokenDataModule,
     by: Reader,
     show: Callable[[dict[str, Any]], None],
@@ -92,7 +93,7 @@ def read(
             raise
 
 
-def batch_key(run: trained_run.Saved, data: TokenDataModule, by: Reader) -> Any:
+def batch_key(run: TrainedRun, data: TokenDataModule, by: Reader) -> Any:
     """All that the nats of a batch depend on, to the last bit."""
     device = by.trainer.strategy.root_device.type
     how = [run.settings["loader"]["eval_batch_size"], by.trainer.world_size, device]
@@ -101,7 +102,7 @@ def batch_key(run: trained_run.Saved, data: TokenDataModule, by: Reader) -> Any:
 
 
 def evaluate(
-    run: trained_run.Saved, data: TokenDataModule, by: Reader, reader: PassReader
+    run: TrainedRun, data: TokenDataModule, by: Reader, reader: PassReader
 ) -> dict[str, Any] | None:
     """The fields of the record, on the process that writes it."""
     started, chosen, algorithm = time.monotonic(), run.settings["eval"], by.algorithm
@@ -119,7 +120,7 @@ def evaluate(
 
 
 def fields_of(
-    run: trained_run.Saved,
+    run: TrainedRun,
     data: TokenDataModule,
     by: Reader,
     passes: Sequence[Pass],
@@ -135,18 +136,19 @@ def fields_of(
         ),
         "sequences_file": record_files.sequences_file(passes, exact, folder),
     }
-    fields = trained_run.evidence(run, by.algorithm, started, by.trainer.strategy.root_device)
+    fields = trained_run.provenance(run, by.algorithm, started, by.trainer.strategy.root_device)
     fields |= identity(run, data, by.trainer)
     return fields | {
         "value": likelihood.perplexity,
         "stderr": likelihood.perplexity_stderr,
         "count": likelihood.tokens,
         "kind": "exact" if exact else "upper bound",
-        "also": also(likelihood, data, run) | {k: v for k, v in files.items() if v is not None},
+        "metrics": metrics(likelihood, data, run)
+        | {k: v for k, v in files.items() if v is not None},
     }
 
 
-def identity(run: trained_run.Saved, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
+def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
     """What tells the record of an evaluation from those of others of the same checkpoint."""
     how = protocol.fields(run, data, trainer)
     return {
@@ -161,7 +163,7 @@ def identity(run: trained_run.Saved, data: TokenDataModule, trainer: L.Trainer) 
     }
 
 
-def also(likelihood: Likelihood, data: TokenDataModule, run: trained_run.Saved) -> dict[str, Any]:
+def metrics(likelihood: Likelihood, data: TokenDataModule, run: TrainedRun) -> dict[str, Any]:
     """What stands beside the perplexity in a record."""
     values: dict[str, Any] = {
         "nats_per_token": likelihood.nats_per_token,
@@ -211,28 +213,28 @@ def exact_nats_per_token(data: TokenDataModule, language: MarkovLanguage) -> flo
 
 def report(fields: dict[str, Any]) -> None:
     """The numbers of a record on screen, rounded to their errors."""
-    also, bound = fields["also"], fields["kind"] != "exact"
+    metrics, bound = fields["metrics"], fields["kind"] != "exact"
     sign = "<= " if bound else ""
-    errors = (fields["stderr"], also["nats_per_token_stderr"]) if bound else (None, None)
+    errors = (fields["stderr"], metrics["nats_per_token_stderr"]) if bound else (None, None)
     print(
         f"perplexity {with_error(fields['value'], errors[0], 4, sign)} "
         f"over {fields['count']:,} tokens"
     )
-    nats = with_error(also["nats_per_token"], errors[1], 5, sign)
+    nats = with_error(metrics["nats_per_token"], errors[1], 5, sign)
     print(f"nats per token {nats}", flush=True)
-    if "bits_per_byte_absent" in also:
-        print(f"bits per byte: none, the tokens leave out text: {also['bits_per_byte_absent']}")
-    elif also.get("bits_per_byte") is not None:
+    if "bits_per_byte_absent" in metrics:
+        print(f"bits per byte: none, the tokens leave out text: {metrics['bits_per_byte_absent']}")
+    elif metrics.get("bits_per_byte") is not None:
         print(f"bits per byte {in_bits(fields)}")
-    if "exact_nats_per_token" in also:
-        exact, ratio = also["exact_nats_per_token"], math.exp(also["excess_nats"])
+    if "exact_nats_per_token" in metrics:
+        exact, ratio = metrics["exact_nats_per_token"], math.exp(metrics["excess_nats"])
         said = with_error(ratio, ratio * errors[1] if errors[1] else None, 4)
         print(f"the language's own perplexity here {math.exp(exact):.4f}; ratio {said}")
 
 
 def in_bits(fields: dict[str, Any]) -> str:
     """Bits per byte, with the error of the nats that they are."""
-    also, bound = fields["also"], fields["kind"] != "exact"
-    bits, nats, error = (also[key] for key in ("bits_per_byte", *NATS))
+    metrics, bound = fields["metrics"], fields["kind"] != "exact"
+    bits, nats, error = (metrics[key] for key in ("bits_per_byte", *NATS))
     error = abs(bits / nats) * error if bound and nats and error is not None else None
     return with_error(bits, error, 4, "<= " if bound else "")

@@ -8,6 +8,7 @@ from evaluation.batch_cache import mark_of
 from modes import build, protocol, trained_run
 from modes.checks.folders import check_writable
 from modes.ppl_eval import likelihood, zero_shot
+from modes.trained_run import TrainedRun
 from training.signals import StopSignals
 
 GOES_ON = "what was evaluated is kept; the same command goes on"
@@ -30,9 +31,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
             reading.cache.clear()
 
 
-def asked(
-    run: trained_run.Saved, settings: build.Settings, overrides: list[str]
-) -> trained_run.Saved:
+def asked(run: TrainedRun, settings: build.Settings, overrides: list[str]) -> TrainedRun:
     """The run under the protocol that the settings name."""
     given = trained_run.keys_of(overrides)
     return run._replace(settings=protocol.applied(run.settings, settings["protocol"], given))

@@ -10,6 +10,7 @@ from modes import build, protocol, trained_run
 from modes.checks.values import check_name
 from modes.ppl_eval import likelihood
 from modes.ppl_eval.likelihood import Reading
+from modes.trained_run import TrainedRun
 from training.signals import StopSignals
 
 ONE_TEXT = ("data", "data.name", "data.path", "data.valid_path")  # which eval.corpora says itself
@@ -19,11 +20,11 @@ class Text(NamedTuple):
     """An entry of eval.corpora, and the run with the settings to read it."""
 
     entry: str
-    run: trained_run.Saved
+    run: TrainedRun
 
 
 def run(
-    run: trained_run.Saved,
+    run: TrainedRun,
     settings: build.Settings,
     overrides: list[str],
     compose: Callable[..., Any],
@@ -84,7 +85,7 @@ def entries(settings: build.Settings, overrides: list[str]) -> list[str]:
 
 
 def settings_of(
-    entry: str, run: trained_run.Saved, overrides: list[str], compose: Callable[..., Any]
+    entry: str, run: TrainedRun, overrides: list[str], compose: Callable[..., Any]
 ) -> tuple[str, build.Settings]:
     """What evaluates one text: a file of configs/data, or NAME:PATH, all of a file or folder."""
     name, _, path = entry.partition(":")
@@ -96,7 +97,7 @@ def settings_of(
     return entry, protocol.applied(merged, its["protocol"], given)
 
 
-def opened(run: trained_run.Saved) -> TokenDataModule:
+def opened(run: TrainedRun) -> TokenDataModule:
     """The text as blocks; OSError or ValueError where it cannot be had or has none."""
     data = trained_run.open_data(run)
     data.blocks("valid")
@@ -118,7 +119,7 @@ def table(rows: list[tuple[str, Reading]]) -> list[str]:
     """Lines of text: corpus, scored tokens, perplexity with its error, bits per byte."""
     cells = [("corpus", "tokens", "perplexity", "bits per byte")]
     for name, (fields, _, _) in rows:
-        bits = fields["also"].get("bits_per_byte")
+        bits = fields["metrics"].get("bits_per_byte")
         said = "" if bits is None else likelihood.in_bits(fields)
         cells.append((name, f"{fields['count']:,}", perplexity(fields), said))
     widths = [max(len(row[column]) for row in cells) for column in range(4)]

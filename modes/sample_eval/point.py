@@ -17,6 +17,7 @@ from modes.held_out import HeldOut
 from modes.sample_eval import animation, generate, input_texts, requests
 from modes.sample_eval.input_texts import Text
 from modes.sample_eval.summary import measure, report
+from modes.trained_run import TrainedRun
 from samplers.build import Way
 from samplers.trajectory import Trace
 from training.signals import StopSignals
@@ -40,7 +41,7 @@ class Job(NamedTuple):
     signals: StopSignals
     command: str
     settings: build.Settings
-    run: trained_run.Saved
+    run: TrainedRun
     algo: dict[str, Any]
     tokenizer: Tokenizer
     algorithm: Algorithm
@@ -84,7 +85,7 @@ def evaluate(
     report(made, job.tokenizer, fields, options["show"])
     name = f"{said['predictor']}-{said['steps']}" if plan.draws else f"texts-{steps}"
     file = written(cache.folder.parent, name, options, made, plan.names, job.tokenizer)
-    fields["also"]["samples"] = str(file)
+    fields["metrics"]["samples"] = str(file)
     print(f"samples: {file}", flush=True)
     if trace is not None:
         title = f"{job.algo['name']} on {job.run.settings['data']['name']}: {name}"
@@ -129,16 +130,16 @@ def record(
     calls = sum(batch.evaluations for batch in batches) / len(made)
     seconds = sum(batch.seconds for batch in batches) / job.trainer.world_size
     on = job.trainer.strategy.root_device
-    fields = trained_run.evidence(job.run, job.algorithm, started, on)
+    fields = trained_run.provenance(job.run, job.algorithm, started, on)
     rows = None if job.reference is None else job.reference.rows
     fields |= measure(made, given, rows, job.judge, job.tokenizer, job.settings, on)
-    fields["also"] |= {
+    fields["metrics"] |= {
         "network_evaluations": calls,
         "tokens_per_second": sum(len(text.tokens) for text in made) / seconds,
         "seconds": seconds,
     }
     return fields | {
-        "metric": "entropy" if plan.draws else "corrected_entropy",
+        "metric": "samples" if plan.draws else "corrected_samples",
         "seed": job.settings["seed"],
         "protocol": said,
         "sampler": {key: said[key] for key in said.keys() - {"judge", "quality"}}

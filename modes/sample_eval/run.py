@@ -22,6 +22,7 @@ from modes.held_out import HeldOut, held_out
 from modes.sample_eval import generate, requests, sweep_plot
 from modes.sample_eval.point import Job, cache_of, evaluate
 from modes.scorer import open_judge
+from modes.trained_run import TrainedRun
 from samplers.build import Way, way
 from training.signals import StopSignals
 
@@ -95,7 +96,7 @@ def show_frontier(
 
 def planned(
     settings: build.Settings,
-    run: trained_run.Saved,
+    run: TrainedRun,
     algo: dict[str, Any],
     tokenizer: Tokenizer,
     options: dict[str, Any],
@@ -117,5 +118,5 @@ def able(algo: build.Settings, compose: Callable[..., Any]) -> build.Settings:
 def summary_of(fields: dict[str, Any]) -> dict[str, Any]:
     """What the table of a sweep shows of a point."""
     names = ("gen_ppl", "gen_ppl_stderr", "distinct_2", "network_evaluations", "seconds")
-    shown = {name: fields["also"].get(name) for name in names}
+    shown = {name: fields["metrics"].get(name) for name in names}
     return shown | {"entropy": fields["value"], "entropy_stderr": fields["stderr"]}

@@ -45,14 +45,14 @@ def measure(
     if judge is not None:
         judge.network.to(device)
     held = None if reference is None else Held(reference)
-    also = quality(rows, fixed, held, judge, tokenizer, asked, settings["seed"])
-    also["quality_protocol"]["name"] = settings["eval"]["quality_protocol"]
+    metrics = quality(rows, fixed, held, judge, tokenizer, asked, settings["seed"])
+    metrics["quality_protocol"]["name"] = settings["eval"]["quality_protocol"]
     return {
-        "value": also.pop("entropy"),
-        "stderr": also.pop("entropy_stderr"),
+        "value": metrics.pop("entropy"),
+        "stderr": metrics.pop("entropy_stderr"),
         "count": len(made),
         "kind": "estimate",
-        "also": also | corrections(made, fixed),
+        "metrics": metrics | corrections(made, fixed),
     }
 
 
@@ -75,37 +75,39 @@ def corrections(made: list[Text], fixed: Masks) -> dict[str, Any]:
 def report(made: list[Text], tokenizer: Tokenizer, fields: dict[str, Any], show: int) -> None:
     for number, text in enumerate(made[:show], start=1):
         print(f"--- sample {number}\n{tokenizer.decode(text.tokens)}")
-    also, lengths = fields["also"], sorted({len(text.tokens) for text in made})
+    metrics, lengths = fields["metrics"], sorted({len(text.tokens) for text in made})
     most = "" if len(lengths) == 1 else f" to {lengths[-1]}"
     print(f"--- {len(made)} samples of {lengths[0]}{most} tokens")
     entropy = with_error(fields["value"], fields["stderr"])
-    print(f"entropy {entropy} nats{_beside(also, 'entropy', 3)}")
+    print(f"entropy {entropy} nats{_beside(metrics, 'entropy', 3)}")
     for name, (words, digits) in SHOWN.items():
-        if name in also:
-            places = places_of(also.get(f"{name}_stderr"), digits)
-            print(f"{words} {fixed(also[name], places)}{_interval(also, name, places)}", end="")
-            print(_beside(also, name, digits))
-    if "gen_ppl" in also:
-        asked = also["quality_protocol"]
-        print(f"judged by {also['gen_ppl_judge']['judge']}, protocol {asked['name']}")
+        if name in metrics:
+            places = places_of(metrics.get(f"{name}_stderr"), digits)
+            print(
+                f"{words} {fixed(metrics[name], places)}{_interval(metrics, name, places)}", end=""
+            )
+            print(_beside(metrics, name, digits))
+    if "gen_ppl" in metrics:
+        asked = metrics["quality_protocol"]
+        print(f"judged by {metrics['gen_ppl_judge']['judge']}, protocol {asked['name']}")
     for name in ("gen_ppl", "mauve", "divergence"):
-        if f"{name}_absent" in also:
-            print(f"no {SHOWN[name][0]}: {also[f'{name}_absent']}")
-    if "entropy_before" in also:
+        if f"{name}_absent" in metrics:
+            print(f"no {SHOWN[name][0]}: {metrics[f'{name}_absent']}")
+    if "entropy_before" in metrics:
         print(
             "self-correction: entropy {entropy_before:.3f} -> {value:.3f} nats, self-accuracy "
             "{self_accuracy_before:.1%} -> {self_accuracy_after:.1%}; {tokens_changed:.4g} tokens "
-            "changed in {correction_steps:.4g} steps".format(value=fields["value"], **also)
+            "changed in {correction_steps:.4g} steps".format(value=fields["value"], **metrics)
         )
-    calls, speed = also["network_evaluations"], also["tokens_per_second"]
+    calls, speed = metrics["network_evaluations"], metrics["tokens_per_second"]
     print(f"{calls:.4g} network calls a text, {speed:,.0f} tokens per second")
 
 
-def _interval(also: dict[str, Any], name: str, digits: int) -> str:
-    ends = also.get(f"{name}_ci")
+def _interval(metrics: dict[str, Any], name: str, digits: int) -> str:
+    ends = metrics.get(f"{name}_ci")
     return "" if ends is None else f" [{fixed(ends[0], digits)}, {fixed(ends[1], digits)}]"
 
 
-def _beside(also: dict[str, Any], name: str, digits: int) -> str:
-    value = also.get(f"reference_{name}")
+def _beside(metrics: dict[str, Any], name: str, digits: int) -> str:
+    value = metrics.get(f"reference_{name}")
     return "" if value is None else f" (held-out text {value:.{digits}f})"

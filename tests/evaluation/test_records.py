@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation import record_schema
 from evaluation.records import commit, hardware, read_records, write_record
+
+SCHEMA = f'"schema": {record_schema.SCHEMA}'
 
 
 def test_round_trip(tmp_path, make_fields):
@@ -19,7 +22,7 @@ def test_round_trip(tmp_path, make_fields):
     assert [record.path for record in records] == [path]
     got = records[0].fields
     assert {name: got[name] for name in fields} == fields
-    assert got["schema"] == 1
+    assert got["schema"] == record_schema.SCHEMA
     assert len(got["digest"]) == 64
     assert len(got["protocol_digest"]) == 12
     assert path.name == f"mdlm-ppl-wikitext103-20260131T120000Z-{got['digest'][:12]}.json"
@@ -85,9 +88,9 @@ def test_bad_files_are_named_and_good_ones_still_read(tmp_path, make_fields):
         "empty.json": "",
         "list.json": "[1, 2]",
         "other.json": '{"loss": 3}',
-        "later.json": text.replace('"schema": 1', '"schema": 2'),
-        "older.json": text.replace('"schema": 1', '"schema": 0'),
-        "strange.json": text.replace('"schema": 1', '"schema": "one"'),
+        "later.json": text.replace(SCHEMA, '"schema": 3'),
+        "older.json": text.replace(SCHEMA, '"schema": 1'),
+        "strange.json": text.replace(SCHEMA, '"schema": "one"'),
         "deep.json": "[" * 100_000,
     }
     for name, contents in bad.items():
@@ -164,7 +167,7 @@ def test_a_directory_without_permission(tmp_path, make_fields):
     ("changes", "message"),
     [
         ({"value": float("nan")}, "value=nan: a finite number"),
-        ({"also": {"entropy": float("inf")}}, r"also\.entropy=inf: a finite number"),
+        ({"metrics": {"entropy": float("inf")}}, r"metrics\.entropy=inf: a finite number"),
         ({"config": {"grid": [1.0, -float("inf")]}}, r"config\.grid\.1=-inf"),
         ({"config": {"fn": print}}, r"config\.fn is a builtin_function_or_method"),
         ({"value": torch.ones(2)}, "value is a Tensor"),

@@ -43,9 +43,9 @@ def sample() -> Callable[..., dict[str, Any]]:
     """The changes that make a record of samples of a checkpoint."""
 
     def make(checkpoint, value, **changes):
-        also = {"distinct_2": 0.5, "reference_entropy": 5.6, **changes.pop("also", {})}
+        metrics = {"distinct_2": 0.5, "reference_entropy": 5.6, **changes.pop("metrics", {})}
         training = {"checkpoint_digest": checkpoint, **changes.pop("training", {})}
-        kind = {"metric": "entropy", "kind": "estimate", "value": value}
-        return {**kind, "training": training, "also": also, **changes}
+        kind = {"metric": "samples", "kind": "estimate", "value": value}
+        return {**kind, "training": training, "metrics": metrics, **changes}
 
     return make

@@ -85,7 +85,7 @@ def _perplexity(folder: Path, run: dict[str, Any], rng: Random, tokenizer: str) 
     data, length = run["training"]["corpus"], run["config"]["model"]["length"]
     protocol = {"framing": "bos", "packing": "wrap", "split": "valid", "crop": None}
     protocol |= {"length": length, "tokenizer": tokenizer, "tokenizer_digest": "7" * 64}
-    also = {
+    metrics = {
         "nats_per_token": math.log(value),
         "bits_per_byte": math.log2(value),
         "reference_entropy": 2.745,
@@ -104,7 +104,7 @@ def _perplexity(folder: Path, run: dict[str, Any], rng: Random, tokenizer: str) 
         "sampler": None,
         "wall_time_s": 11.0,
         "created": _time(rng),
-        "also": also,
+        "metrics": metrics,
     }
     return write_record(folder, fields)
 
@@ -117,7 +117,7 @@ def _samples(folder: Path, run: dict[str, Any], rng: Random, steps: int | None) 
     how = {"predictor": "ar" if steps is None else "ancestral", "temperature": 1.0, "steps": steps}
     how |= {"length": run["config"]["model"]["length"], "judge": JUDGE, "quality": "default"}
     fields = {name: part for name, part in run.items() if name != "also_curve"} | {
-        "metric": "entropy",
+        "metric": "samples",
         "value": entropy,
         "stderr": 0.03,
         "count": 64,
@@ -127,7 +127,7 @@ def _samples(folder: Path, run: dict[str, Any], rng: Random, steps: int | None) 
         "sampler": how | {"network_evaluations": calls},
         "wall_time_s": 30.0,
         "created": _time(rng),
-        "also": {
+        "metrics": {
             "gen_ppl": gen_ppl,
             "gen_ppl_stderr": 0.03 * gen_ppl,
             "gen_ppl_judge": JUDGE,

@@ -16,7 +16,7 @@ for _ in range(200):
 NUMBERS = (-1, 0, 1, 2**63, 10**18, 10**400, 0.5, -0.0, 5e-324, 1e-151, 1e-150, -1e-150)
 LARGE = (1e9, 1e150, 1e151, -1e150, 1e308, float("nan"), float("inf"))
 TEXTS = (
-    *("", " ", "x", "1", "ppl", "entropy", "oracle", "acc", "exact"),
+    *("", " ", "x", "1", "ppl", "samples", "oracle", "acc", "exact"),
     *("/dev/zero", "../..", "__proto__"),
 )
 ODD_TEXTS = (

@@ -161,9 +161,9 @@ def test_generative_perplexity_stands_beside_its_like(owt, board):
     fields = owt("duo")
     judge = {"judge": "models/gpt2-large", "judge_digest": "j"}
     sampler = {"predictor": "ancestral", "steps": 32, "length": 1024, "temperature": 1.0}
-    also = {"gen_ppl": 80.0, "gen_ppl_stderr": 1.0, "gen_ppl_judge": judge}
-    fields |= {"metric": "entropy", "value": 5.5, "stderr": 0.01, "kind": "estimate"}
-    fields |= {"also": also | {"quality_protocol": {"name": "duo"}}, "sampler": sampler}
+    metrics = {"gen_ppl": 80.0, "gen_ppl_stderr": 1.0, "gen_ppl_judge": judge}
+    fields |= {"metric": "samples", "value": 5.5, "stderr": 0.01, "kind": "estimate"}
+    fields |= {"metrics": metrics | {"quality_protocol": {"name": "duo"}}, "sampler": sampler}
     target = row("duo_t5_duo_T32")
     assert match.apart_in_samples(target, fields, {}) == ""
     for change, word in (

@@ -49,30 +49,30 @@ def test_bars_are_two_standard_errors_of_the_record(tmp_path):
     records = records_of(tmp_path, algos=("mdlm",), steps=(8,))
     (record,) = [record for record in records if record.fields["sampler"]]
     (point,) = data.sampled([record], NAMING)
-    also = record.fields["also"]
-    assert point["gen_ppl"] == also["gen_ppl"] and point["entropy"] == record.fields["value"]
-    assert point["gen_ppl_high"] - point["gen_ppl"] == pytest.approx(2 * also["gen_ppl_stderr"])
+    metrics = record.fields["metrics"]
+    assert point["gen_ppl"] == metrics["gen_ppl"] and point["entropy"] == record.fields["value"]
+    assert point["gen_ppl_high"] - point["gen_ppl"] == pytest.approx(2 * metrics["gen_ppl_stderr"])
     assert point["entropy"] - point["entropy_low"] == pytest.approx(2 * record.fields["stderr"])
     assert point["href"] == record.path.name
-    assert point["seconds"] == pytest.approx(also["seconds"] / record.fields["count"])
+    assert point["seconds"] == pytest.approx(metrics["seconds"] / record.fields["count"])
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"also": {"gen_ppl_judge": {"judge": "gpt2-large", "judge_digest": "1" * 64}}},
-        {"also": {"quality_protocol": {"name": "mdlm"}}},
+        {"metrics": {"gen_ppl_judge": {"judge": "gpt2-large", "judge_digest": "1" * 64}}},
+        {"metrics": {"quality_protocol": {"name": "mdlm"}}},
         {"data": {"digest": "8" * 64}},
         {"protocol": {"length": 64}},
     ],
 )
 def test_what_cannot_be_compared_shares_no_group(tmp_path, make_fields, other):
     same = {
-        "metric": "entropy",
+        "metric": "samples",
         "kind": "estimate",
         "protocol": {"length": 128},
         "sampler": {"predictor": "ancestral", "steps": 8},
-        "also": {"gen_ppl": 9.0, "gen_ppl_judge": {"judge": "a"}, "network_evaluations": 8.0},
+        "metrics": {"gen_ppl": 9.0, "gen_ppl_judge": {"judge": "a"}, "network_evaluations": 8.0},
     }
     for number, changes in enumerate(({}, {"seed": 2}, other)):
         fields = make_fields(**{**same, "created": f"2026-01-0{number + 1}T00:00:00+00:00"})
@@ -111,8 +111,8 @@ def test_measures_of_quality_stand_apart_and_seconds_by_machine(tmp_path):
 
 def test_an_oracle_gap_is_a_quality(tmp_path, make_fields):
     changes = {"metric": "oracle", "kind": "estimate", "value": -0.01, "stderr": 0.02}
-    also = {"network_evaluations": 64.0, "seconds": 3.0}
-    write_record(tmp_path, make_fields(**changes, sampler={"predictor": "psi"}, also=also))
+    metrics = {"network_evaluations": 64.0, "seconds": 3.0}
+    write_record(tmp_path, make_fields(**changes, sampler={"predictor": "psi"}, metrics=metrics))
     (point,) = data.quality(read_records(tmp_path)[0], NAMING)
     assert (point["value"], point["value_low"]) == (-0.01, pytest.approx(-0.05))
     (first, *_) = figures.quality([point], looks(["mdlm"])).views
@@ -147,7 +147,7 @@ def test_runs_share_a_curve_and_the_record_of_their_own_text_shows_it(tmp_path, 
     (tmp_path / "curves").mkdir()
     name = f"curves/{curve_file(tmp_path / 'curves', lines).name}"
     for corpus in ("ptb", "wikitext103", "lambada"):
-        fields = make_fields(training={"corpus": "wikitext103"}, also={"curve": name})
+        fields = make_fields(training={"corpus": "wikitext103"}, metrics={"curve": name})
         write_record(tmp_path, {**fields, "data": {**fields["data"], "name": corpus}})
     points, problems = data.curves(read_records(tmp_path)[0], NAMING)
     assert problems == [] and [point["corpus"] for point in points] == ["wikitext103"]

@@ -24,13 +24,13 @@ OTHERS = (  # records of the metrics that the example has none of
         "kind": "estimate",
         "training": NO_RUN,
         "sampler": {"predictor": "ancestral", "steps": 8, "network_evaluations": 8.0},
-        "also": {"losses": {"kl_1": LOSS, "tv_2": LOSS}, "foreign": 0.0, "seconds": 2.0},
+        "metrics": {"losses": {"kl_1": LOSS, "tv_2": LOSS}, "foreign": 0.0, "seconds": 2.0},
     },
     {
         "metric": "acc",
         "value": 0.4,
         "kind": "estimate",
-        "also": {
+        "metrics": {
             "metrics": {"acc": [0.4, 0.02], "acc_norm": [0.45, None]},
             "log_likelihoods": {"lead_stderr": 0.1, "undecided": None},
             "answers": "x.jsonl",

@@ -12,8 +12,8 @@ def of_kind(records, kind):
 
 
 def judged(sample, checkpoint, gen_ppl, entropy, **changes):
-    also = {"gen_ppl": gen_ppl, "gen_ppl_stderr": 0.5, **JUDGE, **changes.pop("also", {})}
-    return sample(checkpoint, entropy, algo=checkpoint, also=also, **changes)
+    metrics = {"gen_ppl": gen_ppl, "gen_ppl_stderr": 0.5, **JUDGE, **changes.pop("metrics", {})}
+    return sample(checkpoint, entropy, algo=checkpoint, metrics=metrics, **changes)
 
 
 def test_generative_perplexity_never_stands_without_entropy(board, algorithm, sample):
@@ -21,7 +21,7 @@ def test_generative_perplexity_never_stands_without_entropy(board, algorithm, sa
         algorithm("mdlm", 13.0),
         judged(sample, "mdlm", 30.0, 5.1),
         judged(sample, "gidd", 25.0, 4.1),
-        sample("udlm", 5.0, algo="udlm", also=JUDGE),
+        sample("udlm", 5.0, algo="udlm", metrics=JUDGE),
     )
     for table in compare(records):
         keys = [column.key for column in table.columns]
@@ -40,8 +40,8 @@ def test_generative_perplexity_never_stands_without_entropy(board, algorithm, sa
 @pytest.mark.parametrize(
     "other",
     [
-        {"also": {"gen_ppl_judge": {"judge": "ar", "judge_digest": "another"}}},
-        {"also": {"quality_protocol": {"name": "y"}}},
+        {"metrics": {"gen_ppl_judge": {"judge": "ar", "judge_digest": "another"}}},
+        {"metrics": {"quality_protocol": {"name": "y"}}},
         {"count": 7},
         {"data": {"name": "lm1b"}},
         {"data": {"digest": "e" * 64}},
@@ -67,8 +67,8 @@ def test_samplers_are_rows_and_seeds_are_not(board, sample):
         sampler = {"predictor": "ancestral", "steps": steps}
         sampler |= {"network_evaluations": network_evaluations}
         run = {"training": {"checkpoint_digest": f"c{seed}"}, "seed": seed, "sampler": sampler}
-        also = {"divergence": gen_ppl / 100, "divergence_stderr": 0.01, "seconds": 50.0}
-        return judged(sample, "mdlm", gen_ppl, 5.0, also=also, count=100, **run)
+        metrics = {"divergence": gen_ppl / 100, "divergence_stderr": 0.01, "seconds": 50.0}
+        return judged(sample, "mdlm", gen_ppl, 5.0, metrics=metrics, count=100, **run)
 
     few = [drawn(8, seed, 50.0 + seed, 8 - seed / 10) for seed in range(3)]
     many = [drawn(64, seed, 30.0 + seed, 64) for seed in range(2)]
@@ -94,7 +94,7 @@ def lost(value, stderr=0.01, **changes):
         "sampler": protocol,
         "network": {"name": "perfect", "parameters": 0},
         "training": {"checkpoint_digest": None, "steps": None, "tokens": None},
-        "also": {"losses": {"kl_2": {"excess": value / 2, "stderr": 0.1}}},
+        "metrics": {"losses": {"kl_2": {"excess": value / 2, "stderr": 0.1}}},
         **changes,
     }
 
@@ -124,7 +124,7 @@ def test_oracle_rows_and_which_losses_are_real(board):
 def task(algo, value, stderr=0.01, **changes):
     metrics = {"acc": [value, stderr], "acc_norm": [value / 2, None]}
     known = {"undecided": 0.25, "log_likelihood_stderr": 0.1}
-    also = {"metrics": metrics, "answers": "answers.jsonl", "log_likelihoods": known}
+    metrics = {"task_metrics": metrics, "answers": "answers.jsonl", "log_likelihoods": known}
     return {
         "metric": "acc",
         "kind": "estimate",
@@ -133,7 +133,7 @@ def task(algo, value, stderr=0.01, **changes):
         "stderr": stderr,
         "training": {"checkpoint_digest": algo},
         "data": {"name": "arc_easy"},
-        "also": also,
+        "metrics": metrics,
         **changes,
     }
 
@@ -161,11 +161,11 @@ def test_cost_is_of_one_machine(board, algorithm, sample):
     gpu = {"cpu": "a processor", "gpu": "H", "gpus": 8}
     measured = {"tokens_per_second": 500.0, "network_evaluations": 128}
     records = board(
-        algorithm("mdlm", 13.0, also={"train_seconds": 100.0, "train_peak_memory_bytes": 7}),
-        algorithm("ar", 11.0, also={"train_seconds": 50.0}),
-        algorithm("gidd", 12.0, hardware=gpu, also={"train_seconds": 10.0}),
-        sample("mdlm", 5.0, also=measured),
-        sample("ar", 5.0, also=measured, hardware=gpu),
+        algorithm("mdlm", 13.0, metrics={"train_seconds": 100.0, "train_peak_memory_bytes": 7}),
+        algorithm("ar", 11.0, metrics={"train_seconds": 50.0}),
+        algorithm("gidd", 12.0, hardware=gpu, metrics={"train_seconds": 10.0}),
+        sample("mdlm", 5.0, metrics=measured),
+        sample("ar", 5.0, metrics=measured, hardware=gpu),
     )
     here, there = sorted(of_kind(records, "cost"), key=lambda table: -len(table.rows))
     ar, mdlm = here.rows

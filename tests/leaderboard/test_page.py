@@ -135,7 +135,9 @@ def test_what_is_no_samples_file_is_named(tmp_path, no_charts, make_fields, cont
     file = tmp_path / f"{hashlib.sha256(content).hexdigest()[:8]}.json"
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / file.name).write_bytes(content)
-    write_record(tmp_path, make_fields(metric="entropy", also={"samples": f"samples/{file.name}"}))
+    write_record(
+        tmp_path, make_fields(metric="samples", metrics={"samples": f"samples/{file.name}"})
+    )
     assert f"no samples to read: samples/{file.name}: " in write(tmp_path)[1]
 
 
@@ -150,7 +152,7 @@ def test_an_edited_curve_is_named_and_not_drawn(tmp_path, no_charts):
 
 def test_names_from_records_are_only_words(tmp_path, make_fields, no_charts):
     hostile = "</script><img src=x onerror=alert(1)>@data@"
-    write_record(tmp_path, make_fields(algo=hostile, also={"curve": None}))
+    write_record(tmp_path, make_fields(algo=hostile, metrics={"curve": None}))
     _, content = write(tmp_path)
     assert "<img src=x" not in content and "&lt;img src=x" in content
     assert [tag for tag, _ in Parts(content).tags].count("script") == 3

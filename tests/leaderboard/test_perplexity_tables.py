@@ -144,10 +144,10 @@ def test_other_budgets_are_other_rows(board, algorithm):
 
 def test_entropy_comes_from_the_samples_of_the_same_checkpoint(board, algorithm, sample):
     records = board(
-        algorithm("mdlm", 13.0, also={"reference_entropy": 5.6}),
+        algorithm("mdlm", 13.0, metrics={"reference_entropy": 5.6}),
         algorithm("gidd", 12.0),
         sample("mdlm", 5.1),
-        sample("mdlm", 5.2, also={"network_evaluations": 128}),
+        sample("mdlm", 5.2, metrics={"network_evaluations": 128}),
         sample("unknown", 3.0),
     )
     gidd, mdlm = lines(records)[2:]
@@ -183,7 +183,7 @@ def test_entropy_over_seeds_is_that_of_their_samples(board, algorithm, sample):
 
 
 def test_columns_without_anything_are_left_out(board, algorithm):
-    records = board(algorithm("mdlm", 13.0, also={"train_seconds": None, "bits_per_byte": None}))
+    records = board(algorithm("mdlm", 13.0, metrics={"train_seconds": None, "bits_per_byte": None}))
     assert lines(records)[0] == "| algorithm | perplexity | params | tokens | steps |"
     assert lines(records)[2].endswith("| 169.6M | 262.1M | 1,000 |")
 

@@ -28,8 +28,8 @@ def write(folder, nats, variance=None, tokens=TOKENS):
 
 def likelihood(algorithm, name, nats, file, **changes):
     value = math.exp(nats.sum() / TOKENS.sum())
-    also = {"sequences_file": file}
-    return algorithm(name, value, 0.5, count=int(TOKENS.sum()), also=also, **changes)
+    metrics = {"sequences_file": file}
+    return algorithm(name, value, 0.5, count=int(TOKENS.sum()), metrics=metrics, **changes)
 
 
 @pytest.fixture

@@ -33,4 +33,4 @@ def sample(run: Path, results: Path, *more: str) -> dict:
         run.run(settings, given, main.compose)
     newest = max(results.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     record = json.loads(newest.read_text())
-    return record | json.loads(Path(record["also"]["samples"]).read_text())
+    return record | json.loads(Path(record["metrics"]["samples"]).read_text())

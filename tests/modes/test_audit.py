@@ -44,7 +44,7 @@ def test_the_audit_of_a_corpus_with_a_judge_and_a_run(command: Command, tmp_path
     assert len(records) == 11
     assert {one["metric"] for one in records} == {"audit"}
     (unigram,) = [one for one in records if one["algo"] == "unigram chain"]
-    assert "divergence" not in unigram["also"]["fooled"] and "gen_ppl_ci" in unigram["also"]
+    assert "divergence" not in unigram["metrics"]["fooled"] and "gen_ppl_ci" in unigram["metrics"]
 
 
 def test_too_little_held_out_text_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

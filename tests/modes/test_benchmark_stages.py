@@ -66,7 +66,7 @@ def trained(base: list[str]) -> list[str]:
 
 def test_what_is_done_is_known_by_its_records(trained: list[str]) -> None:
     assert left(trained) == []
-    for metric, stage in (("ppl", "ppl_eval"), ("entropy", "sample_eval")):
+    for metric, stage in (("ppl", "ppl_eval"), ("samples", "sample_eval")):
         file, _ = record_of(trained, metric)
         content = file.read_text()
         file.write_text(content.replace('"value": ', '"value": 1'))  # its digest is another
@@ -141,11 +141,11 @@ def test_samples_wait_for_the_row_that_judges_them(
     assert left(mdlm, run=True) == ["sample_eval"]
     assert left(mdlm) == left(ar) == []
     records = [json.loads(file.read_text()) for file in (tmp_path / "all").glob("*.json")]
-    judged = {one["algo"]: one["also"] for one in records if one["metric"] == "entropy"}
+    judged = {one["algo"]: one["metrics"] for one in records if one["metric"] == "samples"}
     assert judged.keys() == {"mdlm", "ar"}
-    for also in judged.values():
-        assert also["gen_ppl"] > 1
-        assert also["gen_ppl_judge"]["judge"] == f"{tmp_path}/ar"
+    for metrics in judged.values():
+        assert metrics["gen_ppl"] > 1
+        assert metrics["gen_ppl_judge"]["judge"] == f"{tmp_path}/ar"
     assert left(mdlm, "benchmark.judge=false") == ["sample_eval"]  # unjudged ones are others
 
 
@@ -158,9 +158,9 @@ def test_a_budget_in_seconds_ends_a_run_and_its_record_says_so(
     assert left(timed) == []
     _, record = record_of(timed, "ppl")
     assert record["config"]["training"]["max_seconds"] == 0.3
-    assert record["also"]["train_seconds"] >= 0.3
+    assert record["metrics"]["train_seconds"] >= 0.3
     assert record["training"]["steps"] > 1  # trainer.max_steps ends nothing here
-    points = (tmp_path / "results" / record["also"]["curve"]).read_text().splitlines()
+    points = (tmp_path / "results" / record["metrics"]["curve"]).read_text().splitlines()
     assert int(points[-1].split(",")[0]) == record["training"]["steps"]
     assert left(timed, "benchmark.budget=1000 seconds") == EVERYTHING
 
@@ -174,7 +174,7 @@ def test_what_only_an_evaluation_would_refuse_is_refused_first(base: list[str]) 
 
 def test_a_record_has_its_curve_beside_it(trained: list[str]) -> None:
     _, record = record_of(trained, "ppl")
-    file = folder_of(trained) / record["also"]["curve"]
+    file = folder_of(trained) / record["metrics"]["curve"]
     assert file.parent.name == "curves"
     assert file.stem == hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     with file.open() as stream:
@@ -183,23 +183,25 @@ def test_a_record_has_its_curve_beside_it(trained: list[str]) -> None:
     assert [int(point["tokens"]) for point in points] == [64 * n for n in range(2, 21, 2)]
     seconds = [float(point["seconds"]) for point in points]
     assert seconds == sorted(seconds)
-    assert seconds[-1] <= record["also"]["train_seconds"]
+    assert seconds[-1] <= record["metrics"]["train_seconds"]
     nats = [float(point["nats_per_token"]) for point in points]
     assert nats[-1] < nats[0]
-    assert 0 < record["also"]["train_peak_memory_bytes"] < 1 << 40
+    assert 0 < record["metrics"]["train_peak_memory_bytes"] < 1 << 40
 
 
 def test_a_record_has_its_sequences_beside_it(trained: list[str]) -> None:
     _, record = record_of(trained, "ppl")
-    file = folder_of(trained) / record["also"]["sequences_file"]
+    file = folder_of(trained) / record["metrics"]["sequences_file"]
     assert file.parent.name == "sequences"
     assert file.stem == hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     with np.load(file, allow_pickle=False) as arrays:
         nats, variance, tokens = (arrays[name] for name in ("nats", "variance", "tokens"))
-        assert len(np.unique(arrays["index"])) == len(nats) == record["also"]["sequences"]
-    assert nats.sum() / tokens.sum() == pytest.approx(record["also"]["nats_per_token"], rel=1e-12)
+        assert len(np.unique(arrays["index"])) == len(nats) == record["metrics"]["sequences"]
+    assert nats.sum() / tokens.sum() == pytest.approx(
+        record["metrics"]["nats_per_token"], rel=1e-12
+    )
     stderr = np.sqrt(variance.sum()) / tokens.sum()
-    assert stderr == pytest.approx(record["also"]["nats_per_token_stderr"], rel=1e-9)
+    assert stderr == pytest.approx(record["metrics"]["nats_per_token_stderr"], rel=1e-9)
 
 
 def test_sequences_of_an_exact_likelihood_and_of_a_single_pass(tmp_path: Path) -> None:

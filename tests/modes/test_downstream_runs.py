@@ -119,9 +119,9 @@ def test_lambada_is_read_from_a_file(
         fields = evaluate(algo, "eval.passes=3", **options)["lambada_local"]
         assert (fields["algo"], fields["kind"], fields["metric"]) == (algo, kind, "acc")
         assert fields["count"] == len(TEXTS)
-        answers = Path(fields["also"]["answers"]).read_text().splitlines()
+        answers = Path(fields["metrics"]["answers"]).read_text().splitlines()
         values = [json.loads(line)["log_likelihoods"][0] for line in answers]
-        perplexity, error = fields["also"]["metrics"]["perplexity"]
+        perplexity, error = fields["metrics"]["metrics"]["perplexity"]
         assert perplexity == pytest.approx(math.exp(-math.fsum(v for v, _ in values) / len(values)))
         assert error > 0
         assert all((stderr > 0) == (algo == "mdlm") for _, stderr in values)
@@ -143,13 +143,13 @@ def test_tasks_of_a_folder_one_record_each(
     }
     assert found["reading"]["kind"] == "upper bound"
     assert {one["count"] for one in found.values()} == {5}
-    known = found["counting"]["also"]["log_likelihoods"]
+    known = found["counting"]["metrics"]["log_likelihoods"]
     assert 0 < known["lead_stderr"] < known["lead_stderr_unpaired"]
     assert 0 <= known["undecided"] <= 1
     assert found["going_on"]["sampler"]["temperature"] == 0.7
-    assert found["going_on"]["also"]["log_likelihoods"] is None
+    assert found["going_on"]["metrics"]["log_likelihoods"] is None
     assert found["counting"]["protocol"]["score"] == "continuation"
-    assert found["counting"]["also"]["truncated"] > 0  # the runs' texts are of 16 bytes
+    assert found["counting"]["metrics"]["truncated"] > 0  # the runs' texts are of 16 bytes
     shown = capsys.readouterr().out
     assert "undecided" in shown and all(name in shown for name in TASKS)
 

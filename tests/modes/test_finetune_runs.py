@@ -235,7 +235,7 @@ def test_a_record_has_what_the_restored_algorithm_knows_of_its_training(
     run = trained_run.open_run(compose(*overrides), overrides)
     (tmp_path / "next").write_bytes(b"what training saves meanwhile")
     (tmp_path / "next").replace(run.file)
-    training = trained_run.evidence(run, trained_run.restore(run, 257), 0.0, torch.device("cpu"))[
+    training = trained_run.provenance(run, trained_run.restore(run, 257), 0.0, torch.device("cpu"))[
         "training"
     ]
     assert training["rounds"] == 4

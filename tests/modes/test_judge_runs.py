@@ -37,11 +37,11 @@ def test_samples_are_judged_by_an_ar_run(command: Command, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "entropy" in done.stdout and "generative perplexity" in done.stdout
     (file,) = (tmp_path / "results").glob("*.json")
-    also = json.loads(file.read_text())["also"]
-    assert also["gen_ppl_tokens"] == 70 * 15
-    samples = json.loads(Path(also["samples"]).read_text())["samples"]
-    assert also["gen_ppl"] == pytest.approx(reread(tmp_path / "ar", samples), rel=1e-5)
-    assert 0 < also["gen_ppl_stderr"] < also["gen_ppl"]
+    metrics = json.loads(file.read_text())["metrics"]
+    assert metrics["gen_ppl_tokens"] == 70 * 15
+    samples = json.loads(Path(metrics["samples"]).read_text())["samples"]
+    assert metrics["gen_ppl"] == pytest.approx(reread(tmp_path / "ar", samples), rel=1e-5)
+    assert 0 < metrics["gen_ppl_stderr"] < metrics["gen_ppl"]
 
     refused = command(*line, f"{KEY}={tmp_path}/mdlm", base=False)
     assert refused.returncode == 2

@@ -78,7 +78,7 @@ def test_windows_score_every_token_and_say_so(trained: Path, evaluate: Any) -> N
     assert sliding["protocol_digest"] != plain["protocol_digest"]
     assert sliding["count"] == plain["count"]
     assert sliding["kind"] == plain["kind"]
-    assert sliding["also"]["sequences"] > 3 * plain["also"]["sequences"]
+    assert sliding["metrics"]["sequences"] > 3 * plain["metrics"]["sequences"]
     if plain["algo"] == "ar":  # more context, of the kind it was trained with
         assert sliding["value"] < plain["value"]
 
@@ -89,7 +89,7 @@ def test_a_preset_with_changes_names_itself(trained: Path, evaluate: Any) -> Non
     assert record["config"]["eval"]["times"] == [0.001, 1.0]
     assert record["protocol"]["precision"] == "bf16-mixed"
     assert record["protocol"]["framing"] == "bos-eos"
-    assert record["also"]["passes"] == (1 if record["algo"] == "ar" else 2)
+    assert record["metrics"]["passes"] == (1 if record["algo"] == "ar" else 2)
     blocks = record["protocol"]["blocks"]
     assert record["count"] == blocks * (15 if record["algo"] == "ar" else 16)
 
@@ -123,7 +123,7 @@ def test_several_texts_in_one_command(
         assert f"{found[name]['count']:,}  " in line and shown in line
         bits = re.search(r"([\d.]+)(?: ± ([\d.]+))?$", line)
         assert bits is not None
-        reached = found[name]["also"]["bits_per_byte"] - float(bits[1])
+        reached = found[name]["metrics"]["bits_per_byte"] - float(bits[1])
         assert abs(reached) <= (float(bits[2]) / 10 if bound else 1e-4)
     alone = ["data=text", "data.name=two", f"data.path={other}", f"data.valid_path={other}"]
     evaluate(*more, *alone)

@@ -71,13 +71,13 @@ def test_every_sampler_of_every_algorithm_loses_less_in_more_steps(
             if steps == [None]:  # one token after another: nothing is lost
                 only = rows[name, predictor, None, PERFECT]
                 assert abs(only["value"]) < 4 * only["stderr"]
-                assert only["also"]["network_evaluations"] <= 9
+                assert only["metrics"]["network_evaluations"] <= 9
             elif predictor != LONGER:
                 few, many = (rows[name, predictor, count, PERFECT] for count in (2, 16))
                 assert few["value"] > 5 * few["stderr"]
                 assert many["value"] < few["value"] / 3
-                assert many["also"]["network_evaluations"] <= 16
-    assert not any(one["also"]["foreign"] for one in rows.values())
+                assert many["metrics"]["network_evaluations"] <= 16
+    assert not any(one["metrics"]["foreign"] for one in rows.values())
 
 
 def test_a_run_is_taken_apart(

@@ -13,6 +13,7 @@ import main
 from evaluation.record_schema import digest
 from modes import build, protocol, trained_run
 from modes.checks.combinations import check
+from modes.trained_run import TrainedRun
 
 CONFIGS = Path(main.__file__).parent / "configs"
 PRESETS = sorted(file.stem for file in (CONFIGS / "protocol").glob("*.yaml"))
@@ -81,9 +82,7 @@ def compose(*overrides: str) -> dict[str, Any]:
     return deepcopy(composed(*overrides))
 
 
-def evaluation(
-    tmp_path: Path, *more: str, algo: str = "mdlm", length: int = LENGTH
-) -> trained_run.Saved:
+def evaluation(tmp_path: Path, *more: str, algo: str = "mdlm", length: int = LENGTH) -> TrainedRun:
     """A run of `algo` on words of a file, with the settings that evaluate it."""
     file = tmp_path / "words.txt"
     if not file.exists():
@@ -95,10 +94,10 @@ def evaluation(
     overrides += ["data=text", *places, *more]
     settings, given = compose(*overrides), trained_run.keys_of(overrides)
     own = protocol.applied(trained_run.merged(settings, stored, given), settings["protocol"], given)
-    return trained_run.Saved({"config": stored, "ema": {}}, file, "", own)
+    return TrainedRun({"config": stored, "ema": {}}, file, "", own)
 
 
-def said(run: trained_run.Saved) -> dict[str, Any]:
+def said(run: TrainedRun) -> dict[str, Any]:
     precision = run.settings["trainer"]["precision"] or "32-true"
     data = build.data(run.settings, devices=1)
     return protocol.fields(run, data, SimpleNamespace(precision=precision))  # type: ignore[arg-type]

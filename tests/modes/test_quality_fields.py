@@ -105,11 +105,13 @@ def test_the_fields_of_a_record_and_of_self_correction(tokenizer) -> None:
     ]
     settings = {"seed": 1, "eval": {"quality_protocol": "default"}}
     fields = measure(made, masks(2), None, None, tokenizer, settings, torch.device("cpu"))
-    assert set(fields) == {"value", "stderr", "count", "kind", "also"}
+    assert set(fields) == {"value", "stderr", "count", "kind", "metrics"}
     assert fields["count"] == 2 and fields["kind"] == "estimate"
-    also = fields["also"]
-    assert also["tokens_changed"] == 0.5 and also["correction_steps"] == 3
-    assert also["self_accuracy_after"] == 0.75 and also["quality_protocol"]["name"] == "default"
+    metrics = fields["metrics"]
+    assert metrics["tokens_changed"] == 0.5 and metrics["correction_steps"] == 3
+    assert (
+        metrics["self_accuracy_after"] == 0.75 and metrics["quality_protocol"]["name"] == "default"
+    )
     assert corrections([Text(row) for row in after], masks(2)) == {}
 
 

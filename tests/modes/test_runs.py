@@ -57,7 +57,7 @@ def test_train_then_evaluate_then_sample(algo: str, command: Command, tmp_path: 
     assert ("<=" in evaluated.stdout) == (algo != "ar")
     assert (ppl["stderr"] == 0) == (algo == "ar")
     assert 5 < ppl["value"] < 1e6  # a D3PM network has to learn first that the mask is no token
-    assert ppl["also"]["bits_per_byte"] > 0
+    assert ppl["metrics"]["bits_per_byte"] > 0
     assert ppl["data"]["name"] == "text"
     assert ppl["protocol"]["blocks"] == 20
     assert ppl["config"]["trainer"] == config["trainer"]
@@ -67,10 +67,10 @@ def test_train_then_evaluate_then_sample(algo: str, command: Command, tmp_path: 
     )
     assert sampled.returncode == 0, sampled.stderr
     assert "--- sample 1" in sampled.stdout
-    entropy = records(tmp_path)["entropy"]
+    entropy = records(tmp_path)["samples"]
     assert entropy["training"]["checkpoint_digest"] == ppl["training"]["checkpoint_digest"]
-    assert entropy["also"]["network_evaluations"] <= (15 if algo == "ar" else 8)
-    samples = json.loads(Path(entropy["also"]["samples"]).read_text())["samples"]
+    assert entropy["metrics"]["network_evaluations"] <= (15 if algo == "ar" else 8)
+    samples = json.loads(Path(entropy["metrics"]["samples"]).read_text())["samples"]
     assert len(samples) == entropy["count"] == 64
     assert {len(sample["tokens"]) for sample in samples} == {16}
     assert all(0 <= token < 257 for sample in samples for token in sample["tokens"])
@@ -199,7 +199,7 @@ def test_two_processes_draw_the_samples_of_one(
         done = command(*sample, *more, f"results_dir={tmp_path}/results{number}")
         assert done.returncode == 0, done.stderr
         (file,) = (tmp_path / f"results{number}").glob("*.json")
-        samples = Path(json.loads(file.read_text())["also"]["samples"])
+        samples = Path(json.loads(file.read_text())["metrics"]["samples"])
         drawn.append(json.loads(samples.read_text())["samples"])
     assert len(drawn[0]) == 4 * batches
     assert drawn[0] == drawn[1]

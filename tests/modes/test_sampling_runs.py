@@ -60,20 +60,20 @@ def test_every_way_to_draw_is_on_the_record(
     assert said.items() <= made["protocol"].items()
     for row in rows(made):
         assert len(row) == LENGTH and row[0] == BOS and max(row) <= BOS
-    assert 0 < made["also"]["network_evaluations"] <= 21
+    assert 0 < made["metrics"]["network_evaluations"] <= 21
 
 
 def test_network_evaluations_are_counted_for_each_text(sample: Sample) -> None:
     """First hitting takes as many as there are tokens; ancestral steps never more, and fewer where
     several are drawn at once."""
-    hit = sample("mdlm", "sampling.predictor=first_hitting")["also"]["network_evaluations"]
-    fine = sample("mdlm", "sampling.steps=500")["also"]["network_evaluations"]
-    coarse = sample("mdlm", "sampling.steps=4")["also"]["network_evaluations"]
+    hit = sample("mdlm", "sampling.predictor=first_hitting")["metrics"]["network_evaluations"]
+    fine = sample("mdlm", "sampling.steps=500")["metrics"]["network_evaluations"]
+    coarse = sample("mdlm", "sampling.steps=4")["metrics"]["network_evaluations"]
     assert hit == LENGTH - 1
     assert LENGTH - 2 < fine <= LENGTH - 1
     assert coarse <= 4
     guided = sample("mdlm", "sampling.steps=4", "sampling.prompt='5 bot'", "sampling.guidance=1")
-    assert guided["also"]["network_evaluations"] > coarse  # with the prompt and without it
+    assert guided["metrics"]["network_evaluations"] > coarse  # with the prompt and without it
 
 
 def test_noise_that_is_not_removed_may_stay(sample: Sample) -> None:
@@ -115,7 +115,7 @@ def test_self_correction_leaves_what_is_given(sample: Sample) -> None:
     infill = "sampling.infill='[...4]on the[...4]'"
     made = sample("gidd", infill, "sampling.steps=2", "sampling.self_correction=20")
     assert all(bytes(row[5:11]) == b"on the" for row in rows(made))
-    assert made["also"]["tokens_changed"] > 0
+    assert made["metrics"]["tokens_changed"] > 0
 
 
 @pytest.mark.parametrize("algo", ["mdlm", "gidd"])
@@ -130,7 +130,7 @@ def test_texts_longer_than_the_model(algo: str, sample: Sample) -> None:
 def test_a_page_plays_the_first_texts(sample: Sample) -> None:
     for algo in ("ar", "mdlm"):
         made = sample(algo, "sampling.animate=true", "sampling.steps=4")
-        page = Path(made["also"]["samples"]).with_suffix(".html").read_text()
+        page = Path(made["metrics"]["samples"]).with_suffix(".html").read_text()
         assert page.startswith("<!DOCTYPE html>") and "Content-Security-Policy" in page
 
 
@@ -174,7 +174,7 @@ def test_a_run_that_was_stopped_goes_on_with_what_it_drew(
     assert "2 of 4 batches were drawn before" in capsys.readouterr().out
     assert rows(resumed) == rows(whole)
     for name in ("network_evaluations", "distinct_2"):
-        assert resumed["also"][name] == whole["also"][name]
+        assert resumed["metrics"][name] == whole["metrics"][name]
     assert not left.exists()
 
 

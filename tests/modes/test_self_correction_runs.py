@@ -54,20 +54,20 @@ def test_samples_are_corrected_on_the_command_line(trained: Path, tmp_path: Path
     assert "self-correction: entropy" in done.stdout
     (file,) = tmp_path.glob("*.json")
     record = json.loads(file.read_text())
-    also = record["also"]
-    assert record["metric"] == "entropy"
+    metrics = record["metrics"]
+    assert record["metric"] == "samples"
     assert record["protocol"]["self_correction"] == record["sampler"]["self_correction"] == 8
     assert "self_correction_time" not in record["protocol"]  # what is as ever is not said
-    assert also["self_accuracy_before"] < also["self_accuracy_after"] <= 1
-    assert 0 < also["tokens_changed"] <= also["correction_steps"] <= 8
-    assert also["network_evaluations"] <= 13
+    assert metrics["self_accuracy_before"] < metrics["self_accuracy_after"] <= 1
+    assert 0 < metrics["tokens_changed"] <= metrics["correction_steps"] <= 8
+    assert metrics["network_evaluations"] <= 13
 
-    samples = json.loads(Path(also["samples"]).read_text())["samples"]
+    samples = json.loads(Path(metrics["samples"]).read_text())["samples"]
     after = [one["tokens"] for one in samples]
     before = [one["uncorrected"]["tokens"] for one in samples]
     assert record["value"] == pytest.approx(entropy(after))
-    assert also["entropy_before"] == pytest.approx(entropy(before))
-    assert also["tokens_changed"] == (np.array(after) != np.array(before)).sum() / len(samples)
+    assert metrics["entropy_before"] == pytest.approx(entropy(before))
+    assert metrics["tokens_changed"] == (np.array(after) != np.array(before)).sum() / len(samples)
     assert all(row[0] == BOS for row in after + before)
 
 
@@ -81,18 +81,18 @@ def test_correction_goes_on_from_the_same_samples(sample: Sample) -> None:
     assert corrected["protocol"]["self_correction_tokens"] == 2
     first = [one["uncorrected"]["tokens"] for one in corrected["samples"]]
     assert first == drawn
-    assert corrected["also"]["entropy_before"] == pytest.approx(entropy(first))
+    assert corrected["metrics"]["entropy_before"] == pytest.approx(entropy(first))
 
 
 def test_a_file_of_samples_is_corrected_by_its_tokens(sample: Sample) -> None:
     plain = sample("sampling.steps=4")
-    file = f"sampling.texts={plain['also']['samples']}"
+    file = f"sampling.texts={plain['metrics']['samples']}"
     corrected = sample(file, "sampling.self_correction=6")
-    assert corrected["metric"] == "corrected_entropy"
+    assert corrected["metric"] == "corrected_samples"
     assert "predictor" not in corrected["protocol"]
     first = [one["uncorrected"]["tokens"] for one in corrected["samples"]]
     assert first == [one["tokens"] for one in plain["samples"]]
-    assert corrected["also"]["network_evaluations"] <= 7
+    assert corrected["metrics"]["network_evaluations"] <= 7
     accuracy = [one["self_accuracy"] for one in corrected["samples"]]
     assert all(before <= after for before, after in accuracy)
 
@@ -107,7 +107,7 @@ def test_lines_of_any_length_are_corrected_in_their_order(sample: Sample, tmp_pa
     assert [len(one["tokens"]) for one in made["samples"]] == [1 + len(line) for line in kept]
     assert all(one["tokens"][0] == BOS for one in made["samples"])
     assert made["count"] == len(kept)
-    assert made["also"]["network_evaluations"] <= 3
+    assert made["metrics"]["network_evaluations"] <= 3
 
 
 def test_min_p_and_a_greedy_tail(sample: Sample, capfd: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +120,7 @@ def test_min_p_and_a_greedy_tail(sample: Sample, capfd: pytest.CaptureFixture[st
     capfd.readouterr()
     greedy = sample("sampling.steps=4", "sampling.noise_removal=greedy")
     assert greedy["protocol"] == loose["protocol"] | {"noise_removal": "greedy"}
-    assert greedy["also"]["network_evaluations"] == 5
+    assert greedy["metrics"]["network_evaluations"] == 5
     assert "| 5/5 [" in capfd.readouterr().err
     assert greedy["value"] < loose["value"] - 0.3
 
@@ -152,7 +152,7 @@ def test_an_older_run_is_corrected_too(sample: Sample, trained: Path, tmp_path: 
     file.parent.mkdir(parents=True)
     torch.save(checkpoint, file)
     made = sample("sampling.steps=2", "sampling.self_correction=1", run=file)
-    assert made["also"]["correction_steps"] == 1
+    assert made["metrics"]["correction_steps"] == 1
 
 
 BAD_FILES = {

@@ -95,4 +95,4 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Signalled]]
 
 
 def samples(record: dict[str, Any]) -> Any:
-    return json.loads(Path(record["also"]["samples"]).read_text())["samples"]
+    return json.loads(Path(record["metrics"]["samples"]).read_text())["samples"]

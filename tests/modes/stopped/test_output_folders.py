@@ -68,7 +68,7 @@ def test_samples_of_a_lone_checkpoint_lie_beside_it(
     assert len(list((tmp_path / "elsewhere" / "samples").glob("*.json"))) == 1
     assert sorted(file.name for file in (tmp_path / "x").iterdir()) == ["ckpts", "curve.csv"]
     (read,) = [one for one in records(tmp_path / "results") if one["metric"] == "ppl"]
-    assert "curve" not in read["also"]
+    assert "curve" not in read["metrics"]
 
 
 NUMBERS = ("temperature", "top_k", "guidance", "min_p", "self_correction_time")

@@ -50,7 +50,7 @@ def test_a_stopped_likelihood_goes_on_bit_for_bit(
     (whole,), (resumed,) = records(tmp_path / "whole"), records(tmp_path / "results")
     for key in ("value", "stderr", "count", "data", "protocol"):
         assert resumed[key] == whole[key]
-    assert resumed["also"]["sequences_file"] == whole["also"]["sequences_file"]
+    assert resumed["metrics"]["sequences_file"] == whole["metrics"]["sequences_file"]
     assert [file.suffix for file in (tmp_path / "results").iterdir() if file.is_file()] == [".json"]
     assert not list((tmp_path / "results").glob("unfinished-*"))
 
@@ -128,7 +128,7 @@ def test_a_command_that_is_killed_at_its_record_writes_one(
     monkeypatch.setattr(sample_eval, "evaluate", killed)
     evaluate(mode, *more)
     (record,) = records(tmp_path / "results")
-    assert record["metric"] == ("ppl" if mode == "ppl_eval" else "entropy")
+    assert record["metric"] == ("ppl" if mode == "ppl_eval" else "samples")
     assert not [*tmp_path.glob("**/unfinished-*"), *tmp_path.glob("**/.unfinished-*")]
     monkeypatch.undo()
     evaluate(mode, *more)  # another command: another record
