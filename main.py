@@ -47,6 +47,17 @@ ROOT = Path(__file__).resolve().parent
 QUIET = "ONE_LINE_ERRORS"
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and QUIET not in os.environ
 REFUSED_JOBS: list[str] = []  # of a sweep, which goes on with the next one
+MODES = {
+    "train": "modes.train.run",
+    "ppl_eval": "modes.ppl_eval.run",
+    "sample_eval": "modes.sample_eval.run",
+    "downstream": "modes.downstream",
+    "oracle": "modes.oracle.run",
+    "audit": "modes.audit.run",
+    "benchmark": "modes.benchmark.run",
+    "leaderboard": "modes.leaderboard",
+    "estimate": "modes.estimate",
+}
 
 
 ConfigStore.instance().store(name="root", node=Root)
@@ -116,7 +127,7 @@ def main(config: DictConfig) -> None:
         if chosen["experiment"] is None and (line := hint(settings)):
             messages.note(line)
         name = "estimate" if settings["estimate"] else settings["mode"]
-        mode = importlib.import_module(f"modes.{name}")
+        mode = importlib.import_module(MODES[name])
         from training.signals import StopSignals  # no refusal waits for it
 
         with StopSignals():

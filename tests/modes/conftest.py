@@ -2,11 +2,12 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.modes import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -61,7 +62,6 @@ def command(arguments: list[str], environment: dict[str, str], tmp_path: Path) -
     repository's."""
 
     def run(*more: str, base: bool = True) -> subprocess.CompletedProcess:
-        line = [sys.executable, str(ROOT / "main.py"), *(arguments if base else []), *more]
-        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return forked.run([*(arguments if base else []), *more], tmp_path, environment)
 
     return run
