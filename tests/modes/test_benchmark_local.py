@@ -86,7 +86,7 @@ time.sleep(60)
 STARTS = f"""
 import sys
 from pathlib import Path
-from modes.benchmarking import local
+from modes.benchmark import local
 from modes.benchmark.progress import Overview
 from modes.benchmark.runs import Row
 from training.signals import StopSignals

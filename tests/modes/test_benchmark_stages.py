@@ -14,7 +14,7 @@ import main
 from evaluation.perplexity import summarise
 from evaluation.record_files import sequences_file
 from modes.benchmark.runs import rows
-from modes.benchmark.stages import Work
+from modes.benchmark.stages import Stages
 from tests.modes.conftest import ROOT, TINY
 
 TEXT = "\n".join(f"{i} bottles of beer on the wall, take {i % 7} down" for i in range(300))
@@ -38,11 +38,11 @@ def left(base: list[str], *more: str, run: bool = False) -> list[str]:
     given = [*base, *more]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         (row,) = rows(main.compose(given), given, main.compose)
-        work = Work(main.compose)
-        work.check(row)
-        kinds = [stage.kind for stage in work.left(row)]
+        stages = Stages(main.compose)
+        stages.check(row)
+        kinds = [stage.kind for stage in stages.left(row)]
         if run:
-            work.run(row)
+            stages.run(row)
     return kinds
 
 
