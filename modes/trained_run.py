@@ -1,4 +1,4 @@
-"""A trained run, rebuilt from its checkpoint for evaluation, and what a record says of it."""
+"""A trained run, rebuilt from its checkpoint for evaluation, and its provenance in a record."""
 
 import time
 from datetime import UTC, datetime
@@ -72,18 +72,18 @@ def run_directory(file: Path) -> Path | None:
     return run if file.parent.name == "checkpoints" and own else None
 
 
-def output_directory(saved: TrainedRun) -> Path:
+def output_directory(run: TrainedRun) -> Path:
     """Where samples and answers go: eval.output_dir, the run directory, or a folder beside a
     checkpoint that lies alone, of its name."""
-    chosen = saved.settings["eval"]["output_dir"]
+    chosen = run.settings["eval"]["output_dir"]
     if chosen is not None:
         return Path(chosen)
-    return run_directory(saved.file) or saved.file.with_name(f"{saved.file.stem}-output")
+    return run_directory(run.file) or run.file.with_name(f"{run.file.stem}-output")
 
 
-def check_output(saved: TrainedRun) -> None:
+def check_output(run: TrainedRun) -> None:
     """OSError where samples and answers cannot be written."""
-    check_writable(output_directory(saved), "eval.output_dir")
+    check_writable(output_directory(run), "eval.output_dir")
 
 
 def keys_of(overrides: list[str]) -> set[str]:
@@ -136,48 +136,48 @@ def differing_data(stored: dict[str, Any], data: TokenDataModule) -> str | None:
     return None
 
 
-def open_tokenizer(saved: TrainedRun) -> Tokenizer:
+def open_tokenizer(run: TrainedRun) -> Tokenizer:
     """The run's tokenizer; ValueError where what has its name is another one by now."""
-    tokenizer = make_tokenizer(tokenizer_name(saved.settings["data"]))
-    _check_tokenizer(saved, tokenizer)
+    tokenizer = make_tokenizer(tokenizer_name(run.settings["data"]))
+    _check_tokenizer(run, tokenizer)
     return tokenizer
 
 
-def open_data(saved: TrainedRun) -> TokenDataModule:
+def open_data(run: TrainedRun) -> TokenDataModule:
     """The text to evaluate on, under the run's tokenizer; ValueError where either has the run's
     name for it, and another content. Each rank takes its share of the blocks itself."""
     try:
-        data = build.data(saved.settings, devices=1)
-        text = data.corpus.digest("valid") if saved.own_text else None
+        data = build.data(run.settings, devices=1)
+        text = data.corpus.digest("valid") if run.own_text else None
     except FileNotFoundError as error:
-        if not saved.own_text:
+        if not run.own_text:
             raise
         raise FileNotFoundError(
-            f"{error}; it is the text of the run {saved.file}: if that moved, give data.path"
+            f"{error}; it is the text of the run {run.file}: if that moved, give data.path"
         ) from error
-    _check_tokenizer(saved, data.tokenizer)
-    stored = saved.checkpoint.get(DIGESTS)
+    _check_tokenizer(run, data.tokenizer)
+    stored = run.checkpoint.get(DIGESTS)
     if text is not None and stored and text != stored["corpus"].get("valid"):
         raise ValueError(
-            f"data={data.name}: not the text that the run {saved.file} was validated on, though "
+            f"data={data.name}: not the text that the run {run.file} was validated on, though "
             f"its configuration names it: the content differs; data=... or data.path=... evaluates "
             f"on another text"
         )
     return data
 
 
-def _check_tokenizer(saved: TrainedRun, tokenizer: Tokenizer) -> None:
-    stored = saved.checkpoint.get(DIGESTS)
+def _check_tokenizer(run: TrainedRun, tokenizer: Tokenizer) -> None:
+    stored = run.checkpoint.get(DIGESTS)
     if stored and stored["tokenizer"] != tokenizer.digest:
         raise ValueError(
             f"data.tokenizer_name_or_path={tokenizer.name}: not the tokenizer that the run "
-            f"{saved.file} was trained with: the content differs"
+            f"{run.file} was trained with: the content differs"
         )
 
 
-def averaged(saved: TrainedRun) -> bool:
+def averaged(run: TrainedRun) -> bool:
     """Whether averaged weights are evaluated: where the run has them, unless eval.disable_ema."""
-    return "ema" in saved.checkpoint and not saved.settings["eval"]["disable_ema"]
+    return "ema" in run.checkpoint and not run.settings["eval"]["disable_ema"]
 
 
 def shorter(settings: build.Settings, stored: build.Settings) -> int:
@@ -187,23 +187,23 @@ def shorter(settings: build.Settings, stored: build.Settings) -> int:
     return asked
 
 
-def restore(saved: TrainedRun, vocab_size: int) -> Algorithm:
+def restore(run: TrainedRun, vocab_size: int) -> Algorithm:
     """The algorithm with the checkpoint's weights: averaged ones unless eval.disable_ema."""
-    algorithm = build.algorithm(saved.settings, vocab_size)
+    algorithm = build.algorithm(run.settings, vocab_size)
     try:
-        load_weights(algorithm, saved.checkpoint, averaged(saved))
+        load_weights(algorithm, run.checkpoint, averaged(run))
     except ValueError as error:
-        raise ValueError(f"eval.checkpoint_path={saved.file}: {error}") from error
-    algorithm.on_load_checkpoint(saved.checkpoint)  # as Lightning does where it restores a run
+        raise ValueError(f"eval.checkpoint_path={run.file}: {error}") from error
+    algorithm.on_load_checkpoint(run.checkpoint)  # as Lightning does where it restores a run
     return algorithm.eval()
 
 
 def provenance(
-    saved: TrainedRun, algorithm: Algorithm, started: float, device: torch.device
+    run: TrainedRun, algorithm: Algorithm, started: float, device: torch.device
 ) -> dict[str, Any]:
     """The fields of a record that do not depend on what was measured; `started` is
     time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""
-    settings, stored = saved.settings, saved.checkpoint["config"]
+    settings, stored = run.settings, run.checkpoint["config"]
     head = algorithm.backbone.head
     parameters = sum(p.numel() for p in algorithm.parameters())
     return {
@@ -216,13 +216,13 @@ def provenance(
         },
         "training": {
             "corpus": stored["data"]["name"],
-            "steps": saved.checkpoint["global_step"],
-            "tokens": tokens_seen(saved.checkpoint),
+            "steps": run.checkpoint["global_step"],
+            "tokens": tokens_seen(run.checkpoint),
             "seed": stored["seed"],
-            "averaged_weights": averaged(saved),
-            "checkpoint_digest": saved.digest,
-            "checkpoint": str(saved.file),
-            "finetuned_from": saved.checkpoint.get("finetuned_from"),
+            "averaged_weights": averaged(run),
+            "checkpoint_digest": run.digest,
+            "checkpoint": str(run.file),
+            "finetuned_from": run.checkpoint.get("finetuned_from"),
         }
         | algorithm.facts(),
         "seed": stored["seed"],

@@ -1,11 +1,10 @@
 """Samples to read: the first texts of each record's samples file, where it is still there."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from evaluation import samples_file
 from evaluation.files import read_named, why
 from evaluation.records import Record
 from evaluation.words import one_line
@@ -28,7 +27,7 @@ def samples(numbered: Sequence[tuple[int, Record, str]]) -> tuple[str, list[str]
             continue
         try:
             texts = _texts(_file(record, stated))
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             problems.append(one_line(f"{record.path}: no samples to read: {why(error, stated)}"))
             continue
         folds.setdefault(name, []).append(_fold(number, record, to, texts))
@@ -58,9 +57,8 @@ def _file(record: Record, name: str) -> Path:
 
 def _texts(file: Path) -> list[str]:
     """All texts of a samples file; OSError or ValueError where it is none."""
-    content: Any = json.loads(read_named(file, LARGEST).decode())
-    rows = content.get("samples") if isinstance(content, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    rows = samples_file.read(read_named(file, LARGEST)).rows
+    if not all(isinstance(row, dict) for row in rows):
         raise ValueError("it has no list `samples`")
     return [str(row.get("text", "")) for row in rows]
 

@@ -136,7 +136,9 @@ def test_a_picture_of_every_kind(drawn: Callable) -> None:
     assert "<script src" not in files[2].read_text("utf-8")
     values = next(one["data"]["values"] for one in spec["layer"] if "data" in one)
     assert [one["gen_ppl"] for one in values] == [one["gen_ppl"] for one in rows]
-    assert values[0]["high"] - values[0]["low"] == pytest.approx(4.0)  # two errors on either side
+    assert values[0]["gen_ppl_high"] - values[0]["gen_ppl_low"] == pytest.approx(
+        4.0
+    )  # two errors on either side
 
 
 def test_a_picture_without_a_judge_has_distinct_2(drawn: Callable) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from data.infill import read_tasks
 from data.tokenizers import make_tokenizer
-from modes.sample_eval.input_texts import of_lines, of_rows, read_texts
+from modes.sample_eval.input_texts import read_jsonl, read_texts, read_txt
 from tests.data import kinds
 
 NONE = {"prompt": None, "infill": None, "tasks": None, "length": None}
@@ -44,8 +44,8 @@ def test_a_mark_of_byte_order_is_no_text(tmp_path: Path) -> None:
     lines, rows = tmp_path / "a.txt", tmp_path / "a.jsonl"
     lines.write_bytes(b"\xef\xbb\xbfab\r\ncd\n")
     rows.write_bytes(b'\xef\xbb\xbf{"text": "ab"}\n')
-    assert [one.text for one in of_lines(lines)] == ["ab", "cd"]
-    assert [one.text for one in of_rows(rows)] == ["ab"]
+    assert [one.text for one in read_txt(lines)] == ["ab", "cd"]
+    assert [one.text for one in read_jsonl(rows)] == ["ab"]
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.batch_cache import BatchCache
-from modes.sample_eval import generate, resume
+from modes.sample_eval import generate
 from tests.modes import in_process
 from tests.modes.conftest import Command
 
@@ -154,14 +154,14 @@ def test_a_run_that_was_stopped_goes_on_with_what_it_drew(
 ) -> None:
     options = ["sampling.steps=3", "sampling.num_sample_batches=4", "seed=5"]
     whole = sample("gidd", *options)
-    keep = generate.keep
+    keep_batch = generate.keep_batch
 
-    def stopped(cache: BatchCache, number: int, made: resume.Made) -> None:
+    def stopped(cache: BatchCache, number: int, batch: generate.SampleBatch) -> None:
         if number == 2:
             raise FloatingPointError("stopped")
-        keep(cache, number, made)
+        keep_batch(cache, number, batch)
 
-    monkeypatch.setattr(generate, "keep", stopped)
+    monkeypatch.setattr(generate, "keep_batch", stopped)
     with pytest.raises(FloatingPointError):
         sample("gidd", *options)
     (left,) = (runs["gidd"] / "samples").glob("unfinished-*")

@@ -10,14 +10,14 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from data.infill import Task, read_tasks
+from data.infill import InfillTask, read_tasks
 from data.prompts import check_tasks_early
 from data.tokenizers import Tokenizer, make_tokenizer
 from modes.checks.arguments import verbatim
 
 TOKENIZERS = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"
 BOS, MASK = 256, 257  # of the tokenizer `bytes`
-Read = Callable[..., list[Task]]
+Read = Callable[..., list[InfillTask]]
 
 
 def options(**given: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def tokenizer() -> Tokenizer:
 
 @pytest.fixture
 def read(tokenizer: Tokenizer) -> Read:
-    def call(prefixes_only: bool = False, begins: tuple = (BOS,), **given: Any) -> list[Task]:
+    def call(prefixes_only: bool = False, begins: tuple = (BOS,), **given: Any) -> list[InfillTask]:
         return read_tasks(options(**given), tokenizer, list(begins), 16, prefixes_only)
 
     return call
@@ -48,7 +48,7 @@ def lines(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def drawn(task: Task) -> str:
+def drawn(task: InfillTask) -> str:
     """The text with a dot for what is drawn and a hat for BOS; checks the rest of the task."""
     assert len(task.tokens) == len(task.fixed)
     assert all((token == MASK) != fixed for token, fixed in zip(*task[:2], strict=True))
