@@ -64,6 +64,6 @@ class Clock(L.Callback):
 
 
 def trained_seconds(checkpoint: dict[str, Any]) -> float | None:
-    """Of the run so far; a checkpoint of an earlier version knows the wall time alone, or None."""
-    seconds: float | None = checkpoint.get(SECONDS, checkpoint.get("train_seconds"))
+    """The seconds of training so far; None of a checkpoint that has none."""
+    seconds: float | None = checkpoint.get(SECONDS)
     return seconds

@@ -1,7 +1,6 @@
-"""The callback that owns the checkpoints of a run: what is saved, when, and what a restart owes."""
+"""The callback that owns the checkpoints of a run: their content and their moments."""
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -52,24 +51,18 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self.unsettled = self.stop = False  # of the last step: whether to look at it, to end there
         self.due = self.validated = 0
         self.best = float("inf")
-        self.started = time.monotonic()
         self._training = ExitStack()  # while signals wait for the end of a step
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "seconds": self.seconds()}
+        return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
-        self.started = time.monotonic() - state_dict["seconds"]
-
-    def seconds(self) -> float:
-        """Wall time of the run, over all its starts."""
-        return time.monotonic() - self.started
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint |= {"config": self.config, "train_seconds": self.seconds()}
+        checkpoint["config"] = self.config
         checkpoint["finetuned_from"] = self.finetuned_from
         checkpoint[DIGESTS] = self.data_digests()
         checkpoint[VALIDATION] = {"due": self.due, "done": self.validated}
@@ -139,7 +132,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self._training.__exit__(type(exception), exception, exception.__traceback__)
 
     def _settle(self, trainer: L.Trainer) -> None:
-        """What is to be done between two steps, once."""
+        """Saves and stops between two steps, once, where either is due."""
         if not self.unsettled:
             return
         self.unsettled = False
