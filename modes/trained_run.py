@@ -49,8 +49,8 @@ class TrainedRun(NamedTuple):
 def open_run(
     settings: build.Settings, overrides: list[str], key: str = "eval.checkpoint_path"
 ) -> TrainedRun:
-    """Reads eval.checkpoint_path, which `key` says where it came from; refuses an algo or model on
-    the command line that is not the run's."""
+    """The run at eval.checkpoint_path, whose setting is called `key` in messages; ValueError for an
+    algo or model on the command line that is not the run's."""
     path = Path(settings["eval"]["checkpoint_path"])
     checkpoint, file = read_checkpoint(path, key), checkpoint_file(path)
     mark = digest(file)
@@ -68,16 +68,16 @@ def open_run(
 def run_directory(file: Path) -> Path | None:
     """The run directory that a checkpoint file is a part of; None for one that lies alone."""
     run = file.parent.parent
-    own = file.name in (LAST, BEST) or (run / "config.json").is_file()
-    return run if file.parent.name == "checkpoints" and own else None
+    known = file.name in (LAST, BEST) or (run / "config.json").is_file()
+    return run if file.parent.name == "checkpoints" and known else None
 
 
 def output_directory(run: TrainedRun) -> Path:
-    """Where samples and answers go: eval.output_dir, the run directory, or a folder beside a
+    """The folder of samples and answers: eval.output_dir, the run directory, or a folder beside a
     checkpoint that lies alone, of its name."""
-    chosen = run.settings["eval"]["output_dir"]
-    if chosen is not None:
-        return Path(chosen)
+    directory = run.settings["eval"]["output_dir"]
+    if directory is not None:
+        return Path(directory)
     return run_directory(run.file) or run.file.with_name(f"{run.file.stem}-output")
 
 
@@ -87,17 +87,17 @@ def check_output(run: TrainedRun) -> None:
 
 
 def keys_of(overrides: list[str]) -> set[str]:
-    """What the command line says something about."""
+    """The keys on the command line."""
     return {text.lstrip("+~").partition("=")[0] for text in overrides}
 
 
 def merged(settings: build.Settings, stored: build.Settings, given: set[str]) -> build.Settings:
-    """The settings of an evaluation: what made the run is its own, the text too unless the command
-    line names one, single keys are as given."""
-    own = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
+    """The settings of an evaluation: those that made the run are `stored`, the text too unless the
+    command line names one, single keys are as given."""
+    result = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
     if "model.length" in given:
-        own["model"] = stored["model"] | {"length": shorter(settings, stored)}
-    return own | {"data": data_settings(settings, stored, given)}
+        result["model"] = stored["model"] | {"length": shorter(settings, stored)}
+    return result | {"data": data_settings(settings, stored, given)}
 
 
 def data_settings(
@@ -105,14 +105,14 @@ def data_settings(
 ) -> dict[str, Any]:
     """The text of the run, or the one that data=... names, with single data keys as given; always
     the run's tokenizer."""
-    chosen = dict(settings["data"] if "data" in given else stored["data"])
+    data = dict(settings["data"] if "data" in given else stored["data"])
     for key in given:
         group, _, name = key.partition(".")
         if group == "data" and name:
-            chosen[name] = settings["data"].get(name)
+            data[name] = settings["data"].get(name)
     if "data.tokenizer_name_or_path" not in given:
-        chosen["tokenizer_name_or_path"] = tokenizer_name(stored["data"])
-    return chosen
+        data["tokenizer_name_or_path"] = tokenizer_name(stored["data"])
+    return data
 
 
 def tokenizer_name(data: dict[str, Any]) -> str:
@@ -121,7 +121,7 @@ def tokenizer_name(data: dict[str, Any]) -> str:
 
 
 def data_digests(data: TokenDataModule) -> dict[str, Any]:
-    """What a run read, by content: each split of its corpus, and the tokenizer."""
+    """The digests of the data of a run: each split of its corpus, and the tokenizer."""
     return {"corpus": dict(data.corpus_digests), "tokenizer": data.tokenizer.digest}
 
 
@@ -137,7 +137,7 @@ def differing_data(stored: dict[str, Any], data: TokenDataModule) -> str | None:
 
 
 def open_tokenizer(run: TrainedRun) -> Tokenizer:
-    """The run's tokenizer; ValueError where what has its name is another one by now."""
+    """The run's tokenizer; ValueError where the one of its name has another content by now."""
     tokenizer = make_tokenizer(tokenizer_name(run.settings["data"]))
     _check_tokenizer(run, tokenizer)
     return tokenizer
@@ -201,7 +201,7 @@ def restore(run: TrainedRun, vocab_size: int) -> Algorithm:
 def provenance(
     run: TrainedRun, algorithm: Algorithm, started: float, device: torch.device
 ) -> dict[str, Any]:
-    """The fields of a record that do not depend on what was measured; `started` is
+    """The fields of a record that do not depend on the measured value; `started` is
     time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""
     settings, stored = run.settings, run.checkpoint["config"]
     head = algorithm.backbone.head
