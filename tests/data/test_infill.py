@@ -5,15 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
 from data.infill import InfillTask, read_tasks
 from data.prompts import check_tasks_early
 from data.tokenizers import Tokenizer, make_tokenizer
-from modes.checks.arguments import verbatim
+from tests.data import kinds
 
 TOKENIZERS = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"
 BOS, MASK = 256, 257  # of the tokenizer `bytes`
@@ -55,7 +52,7 @@ def drawn(task: InfillTask) -> str:
     return "".join({BOS: "^", MASK: "."}.get(i) or chr(i) for i in task.tokens)
 
 
-def test_a_prompt_stands_behind_bos_and_the_rest_is_drawn(read: Read) -> None:
+def test_read_tasks_of_a_prompt_stand_behind_bos(read: Read) -> None:
     assert [drawn(task) for task in read(prompt="Once")] == ["^Once..........."]
     assert [drawn(task) for task in read(prompt="Once", length=8)] == ["^Once..."]
     assert [drawn(task) for task in read(prompt="", length=4, begins=())] == ["...."]
@@ -79,11 +76,11 @@ def test_a_prompt_stands_behind_bos_and_the_rest_is_drawn(read: Read) -> None:
         (r"\a[..][...1]", "^\\a[..]."),
     ],
 )
-def test_gaps_share_what_is_left(read: Read, infill: str, expected: str) -> None:
+def test_read_tasks_shares_the_length_among_gaps(read: Read, infill: str, expected: str) -> None:
     assert [drawn(task) for task in read(infill=infill)] == [expected]
 
 
-def test_a_file_mixes_kinds_lengths_and_names(read: Read, lines: Callable[..., Path]) -> None:
+def test_read_tasks_of_a_file_of_all_kinds(read: Read, lines: Callable[..., Path]) -> None:
     file = lines(
         {"prompt": "Once", "id": "first"},
         "",
@@ -121,7 +118,7 @@ def test_a_file_mixes_kinds_lengths_and_names(read: Read, lines: Callable[..., P
         ({"infill": "a[...15]"}, "17 tokens with BOS, at most 16 are allowed in all"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_by_name(read: Read, given: dict, said: str) -> None:
+def test_read_tasks_refuses_by_name(read: Read, given: dict, said: str) -> None:
     with pytest.raises(ValueError) as refusal:
         read(**given)
     assert said in str(refusal.value)
@@ -151,7 +148,7 @@ def test_what_cannot_be_drawn_is_refused_by_name(read: Read, given: dict, said: 
         ({"tokens": [None] * 16}, "17 tokens with BOS, at most 16 are allowed"),
     ],
 )
-def test_a_bad_line_is_refused_by_its_number(
+def test_read_tasks_refuses_a_line_by_its_number(
     read: Read, lines: Callable[..., Path], row: Any, said: str
 ) -> None:
     file = lines({"prompt": "fine"}, "", row)
@@ -162,7 +159,7 @@ def test_a_bad_line_is_refused_by_its_number(
     assert "\n" not in str(refusal.value)
 
 
-def test_a_file_must_be_there_and_hold_a_task(lines: Callable[..., Path], tmp_path: Path) -> None:
+def test_read_tasks_refuses_files_of_none(lines: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no\.jsonl: there is no such file"):
         check_tasks_early(options(tasks=str(tmp_path / "no.jsonl")))
     with pytest.raises(ValueError, match="there is no task in it"):
@@ -170,7 +167,7 @@ def test_a_file_must_be_there_and_hold_a_task(lines: Callable[..., Path], tmp_pa
     check_tasks_early(options())
 
 
-def test_prefixes_only(read: Read, lines: Callable[..., Path]) -> None:
+def test_read_tasks_of_prefixes_only(read: Read, lines: Callable[..., Path]) -> None:
     file = lines({"prompt": "a", "suffix": ""}, {"infill": "ab[...2]"}, {"tokens": [65, None]})
     made = [drawn(task) for task in read(True, tasks=str(file), length=5)]
     assert made == ["^a...", "^ab..", "^A."]
@@ -181,7 +178,7 @@ def test_prefixes_only(read: Read, lines: Callable[..., Path]) -> None:
         read(True, prompt="", begins=())
 
 
-def test_characters_without_a_token(tokenizer: Tokenizer) -> None:
+def test_read_tasks_refuses_characters_without_a_token(tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match=r"sampling\.prompt='Ab': .*no id for the character 'A'"):
         read_tasks(options(prompt="Ab"), make_tokenizer("text8"), [27], 16, False)
     if not TOKENIZERS.is_dir():
@@ -193,39 +190,29 @@ def test_characters_without_a_token(tokenizer: Tokenizer) -> None:
     assert task.tokens.count(bert.vocab_size) == 4  # text that spells the mask is plain text
 
 
-TEXTS = [
-    "The [...] sat on [...]",
-    "Once upon a time, there",
-    'say "hi", {a: b}',
-    "it's 'odd'",
-    "${oc.env:HOME} \\${x} \\\\${y}",
-    r"back\slash \" end\\",
-    "a=b\n\ttab ~ + null",
-    '"a" and "b"',
-    "12",
-    "",
-]
+@pytest.mark.parametrize("name", kinds.FAITHFUL)
+@pytest.mark.parametrize(
+    ("infill", "read"),
+    [
+        ("ab[...1]cd[...1]. a", "abXcdX. a"),
+        ("ab [...1] cd", "ab X cd"),
+        (" ab[...1]", " abX"),
+        ("[...1]ab ", "Xab "),
+    ],
+)
+def test_infill_texts_decode_as_they_were_typed(name: str, infill: str, read: str) -> None:
+    tokenizer = kinds.tokenizer(kinds.FAITHFUL[name]())
+    (task,) = read_tasks(options() | {"infill": infill}, tokenizer, [tokenizer.bos], 64, False)
+    letter = tokenizer.encode_within("f").tolist()
+    assert len(letter) == 1
+    ids = [letter[0] if token == tokenizer.vocab_size else token for token in task.tokens]
+    assert tokenizer.decode(ids) == read.replace("X", "f")
 
 
-def test_hydra_reads_a_text_as_it_was_typed() -> None:
-    ConfigStore.instance().store(name="texts", node={"sampling": {"prompt": None, "infill": None}})
-    folder = str(Path(__file__).parent)
-    with hydra.initialize_config_dir(folder, version_base="1.3"):
-        for text in TEXTS:
-            typed = [f"sampling.{key}={text}" for key in ("prompt", "infill")]
-            config = hydra.compose("texts", overrides=verbatim(typed))
-            read = OmegaConf.to_container(config, resolve=True)
-            assert read == {"sampling": {"prompt": text, "infill": text}}
-            assert verbatim(verbatim(typed)) == verbatim(typed)
-
-
-def test_what_is_no_text_stays_as_it_was_typed() -> None:
-    typed = [
-        "sampling.prompt=null",
-        'sampling.infill="a [...]"',
-        "++sampling.prompt='it\\'s, so'",
-        "sampling.sweep={steps:[1,2]}",
-        "--help",
-    ]
-    assert verbatim(typed) == typed
-    assert verbatim(["+sampling.prompt=a, b"]) == ['+sampling.prompt="a, b"']
+def test_prompt_and_suffix_decode_as_they_were_typed(tmp_path: Path) -> None:
+    tokenizer = kinds.tokenizer(kinds.metaspace("always"))
+    file = tmp_path / "tasks.jsonl"
+    file.write_text('{"prompt": "ab", "suffix": "cd", "length": 9}\n')
+    (task,) = read_tasks(options() | {"tasks": str(file)}, tokenizer, [tokenizer.bos], 64, False)
+    shown = [token for token in task.tokens if token != tokenizer.vocab_size]
+    assert tokenizer.decode(shown) == "abcd"

@@ -11,8 +11,6 @@ from evaluation.gen_ppl.protocols import protocol
 from evaluation.sample_quality import mauve
 from evaluation.sample_quality.report import Held, quality
 from evaluation.sample_quality.train_overlap import Copies
-from evaluation.samples_file import Correction, Text
-from modes.sample_eval.summary import corrections, measure
 from tests.modes.tiny_judge import save_judge
 
 NAMES = ("entropy", "distinct_1", "distinct_2", "distinct_3", "repetition", "gen_ppl")
@@ -94,23 +92,6 @@ def test_the_published_entropy_counts_every_token(judge, tokenizer) -> None:
     whole = [np.unique(row, return_counts=True)[1] / 41 for row in rows(8, 1)]
     assert drawn == pytest.approx(np.mean([-(p * np.log(p)).sum() for p in first]))
     assert every == pytest.approx(np.mean([-(p * np.log(p)).sum() for p in whole]))
-
-
-def test_the_fields_of_a_record_and_of_self_correction(tokenizer) -> None:
-    before, after = rows(2, 1), rows(2, 1)
-    after[0][5] = before[0][5] + 1
-    made = [
-        Text(row, Correction(old, 0.5, 0.75, 3)) for row, old in zip(after, before, strict=True)
-    ]
-    fields = measure(made, masks(2), None, None, tokenizer, "default", 1)
-    assert set(fields) == {"value", "stderr", "kind", "metrics"}
-    assert fields["kind"] == "estimate"
-    metrics = fields["metrics"]
-    assert metrics["tokens_changed"] == 0.5 and metrics["correction_steps"] == 3
-    assert (
-        metrics["self_accuracy_after"] == 0.75 and metrics["quality_protocol"]["name"] == "default"
-    )
-    assert corrections([Text(row) for row in after], masks(2)) == {}
 
 
 def test_positions_in_the_middle_may_be_given(judge, tokenizer) -> None:

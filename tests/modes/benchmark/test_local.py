@@ -50,7 +50,7 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("programs")
-def test_a_row_that_fails_is_named_and_the_others_go_on(
+def test_run_all_names_a_row_that_fails_and_goes_on(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     seen, failures = Seen(3), []
@@ -99,7 +99,7 @@ with StopSignals() as signals:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_no_row_outlives_the_benchmark(how: signal.Signals, tmp_path: Path) -> None:
+def test_run_all_leaves_no_process_behind(how: signal.Signals, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     line = [sys.executable, "-c", STARTS]
     with started(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:

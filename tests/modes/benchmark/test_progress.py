@@ -14,7 +14,7 @@ class Time:
         return self.now
 
 
-def test_rows_weigh_alike_and_stages_by_what_they_took() -> None:
+def test_overview_weighs_rows_alike_and_stages_by_their_durations() -> None:
     time = Time()
     overview = Overview(2, terminal=False, clock=time)
     assert overview.seconds_left() is None
@@ -43,7 +43,7 @@ def test_rows_weigh_alike_and_stages_by_what_they_took() -> None:
     assert overview.done() == pytest.approx(1.9)
 
 
-def test_what_is_done_before_counts_for_nothing() -> None:
+def test_overview_counts_unfinished_stages_only() -> None:
     overview = Overview(1, terminal=False, clock=Time())
     overview.begin("ar, seed 1", ["sample_eval"])
     overview.enter("sample_eval")
@@ -51,7 +51,7 @@ def test_what_is_done_before_counts_for_nothing() -> None:
     assert overview.done() == 0.25
 
 
-def test_a_log_has_a_line_for_each_stage_and_no_bar(capfd: pytest.CaptureFixture[str]) -> None:
+def test_overview_in_a_log_is_a_line_for_each_stage(capfd: pytest.CaptureFixture[str]) -> None:
     time = Time()
     overview = Overview(2, terminal=False, clock=time)
     overview.begin("ar, seed 1", STAGES)
@@ -69,7 +69,7 @@ def test_a_log_has_a_line_for_each_stage_and_no_bar(capfd: pytest.CaptureFixture
     ]
 
 
-def test_a_terminal_has_one_bar(capfd: pytest.CaptureFixture[str]) -> None:
+def test_overview_on_a_terminal_is_one_bar(capfd: pytest.CaptureFixture[str]) -> None:
     overview = Overview(2, terminal=True, clock=Time())
     overview.begin("ar, seed 1", STAGES)
     overview.enter("train")

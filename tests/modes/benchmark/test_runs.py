@@ -18,7 +18,7 @@ def made(*overrides: str) -> list[Row]:
         return rows(main.compose(given), given, main.compose)
 
 
-def test_every_algorithm_with_every_seed_in_a_folder_of_its_own() -> None:
+def test_rows_are_every_algorithm_with_every_seed() -> None:
     found = made("benchmark.algos=[ar,duo_base]", "benchmark.seeds=[3,1]", "seed=7", PLACE)
     assert [row.name for row in found] == ["ar, seed 3", "ar, seed 1"] + [
         f"duo_base, seed {seed}" for seed in (3, 1)
@@ -30,7 +30,7 @@ def test_every_algorithm_with_every_seed_in_a_folder_of_its_own() -> None:
     assert {str(row.settings["benchmark"]["seeds"]) for row in found} == {"None"}
 
 
-def test_one_row_is_the_same_alone() -> None:
+def test_rows_with_one_number_are_that_row() -> None:
     together = made("benchmark.algos=[ar,mdlm]", "benchmark.seeds=[1,2]", "optim.lr=0.1")
     alone = made(
         "benchmark.algos=[ar,mdlm]", "benchmark.seeds=[1,2]", "optim.lr=0.1", "benchmark.row=2"
@@ -39,7 +39,7 @@ def test_one_row_is_the_same_alone() -> None:
     assert alone[0].name == "mdlm, seed 1"
 
 
-def test_the_first_row_of_ar_judges_the_samples_of_all() -> None:
+def test_rows_are_scored_by_the_first_one_of_ar() -> None:
     both = ["benchmark.algos=[mdlm,ar]", "benchmark.seeds=[1,2]"]
     found = made(*both)
     assert {row.judge and row.judge.name for row in found} == {"ar, seed 1"}
@@ -52,7 +52,7 @@ def test_the_first_row_of_ar_judges_the_samples_of_all() -> None:
     assert another.settings["eval"][JUDGE] == "gpt2"
 
 
-def test_keys_of_the_algorithms_and_published_recipes_stay() -> None:
+def test_rows_keep_keys_of_algorithms_and_recipes() -> None:
     (row,) = made("benchmark.algos=[mdlm]", "algo.loss_type=low_var", "experiment=markov")
     assert row.settings["algo"]["loss_type"] == "low_var"
     assert row.settings["trainer"]["val_check_interval"] == 500  # as the recipe has it
@@ -66,14 +66,14 @@ def test_keys_of_the_algorithms_and_published_recipes_stay() -> None:
         ("4.096ktokens", 1),
     ],
 )
-def test_a_budget_sets_the_steps_of_every_row(said: str, steps: int) -> None:
+def test_budget_sets_the_steps_of_every_row(said: str, steps: int) -> None:
     found = made(f"benchmark.budget={said}", "benchmark.algos=[ar,duo]")
     assert [row.settings["trainer"]["max_steps"] for row in found] == [steps, steps]
     assert found[1].settings["algo"]["max_steps"] == steps  # the length of DUO's curriculum
     assert found[0].settings["training"]["max_seconds"] is None
 
 
-def test_the_usual_budget_gives_way_to_a_length_of_the_users() -> None:
+def test_budget_by_default_gives_way_to_a_given_length() -> None:
     (row,) = made("benchmark.algos=[ar]")
     assert row.settings["trainer"]["max_steps"] == 800_000 // (32 * 128)
     (row,) = made("benchmark.algos=[ar]", "trainer.max_steps=7")
@@ -84,16 +84,14 @@ def test_the_usual_budget_gives_way_to_a_length_of_the_users() -> None:
     assert row.settings["trainer"]["max_steps"] == 1000
 
 
-def test_a_budget_in_seconds_leaves_the_steps_as_they_are_laid_out() -> None:
+def test_budget_in_seconds_leaves_the_steps_of_schedules() -> None:
     found = made("benchmark.budget=90 seconds", "trainer.max_steps=700", "benchmark.algos=[duo]")
     assert found[0].settings["training"]["max_seconds"] == 90
     assert found[0].settings["algo"]["max_steps"] == 700
 
 
 @pytest.mark.parametrize(("steps", "every"), [(1000, 100), (488, 61), (307, 30), (3, 1)])
-def test_a_curve_has_several_points_and_ends_with_the_run_where_it_can(
-    steps: int, every: int
-) -> None:
+def test_rows_are_validated_several_times_and_at_their_end(steps: int, every: int) -> None:
     (row,) = made(f"trainer.max_steps={steps}", "benchmark.algos=[ar]")
     assert row.settings["trainer"]["val_check_interval"] == every
     (row,) = made("trainer.val_check_interval=7", "benchmark.algos=[ar]")
@@ -101,7 +99,7 @@ def test_a_curve_has_several_points_and_ends_with_the_run_where_it_can(
     assert row.settings["trainer"]["limit_val_batches"] == 20
 
 
-def test_budgets() -> None:
+def test_budget_of_every_unit() -> None:
     assert budget(None) is None
     assert budget("1.5B tokens") == Budget(1.5e9, "tokens")
     assert budget("0.5 seconds") == Budget(0.5, "seconds")
@@ -132,7 +130,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("overrides", REFUSED)
-def test_refused_in_one_line_before_the_first(overrides: str) -> None:
+def test_rows_refuse_in_one_line_before_the_first(overrides: str) -> None:
     # a space inside a value is no end of it
     parts = [f"{name}" for name in overrides.replace(" trainer", "|trainer").split("|")]
     parts = [
@@ -143,6 +141,6 @@ def test_refused_in_one_line_before_the_first(overrides: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_a_protocol_may_be_named(tmp_path: Path) -> None:
+def test_rows_take_a_protocol(tmp_path: Path) -> None:
     (row,) = made("protocol=zero-shot", "benchmark.algos=[mdlm]")
     assert row.settings["protocol"]["name"] == "zero-shot"

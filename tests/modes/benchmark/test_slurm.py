@@ -31,7 +31,7 @@ def stub(folder: Path, name: str, text: str) -> None:
     file.chmod(0o755)
 
 
-def test_printed_commands_are_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_printed_are_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
     run("benchmark.jobs=print")
     lines = capsys.readouterr().out.splitlines()
     commands = [shlex.split(line, comments=True) for line in lines]
@@ -50,14 +50,14 @@ def test_printed_commands_are_the_rows(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     "more", [["benchmark.judge=false"], ["benchmark.algos=[mdlm]"], [f"eval.{JUDGE}=gpt2"]]
 )
-def test_rows_that_wait_for_nobody_are_one_array(
+def test_jobs_that_wait_for_no_other_are_one_array(
     capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:
     run("benchmark.jobs=print", *more)
     assert "--dependency" not in capsys.readouterr().out
 
 
-def test_an_array_is_submitted_and_once_more_what_waits_for_its_judge(
+def test_jobs_are_submitted_and_again_for_samples_that_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = f'printf "%s\\n" "$SUITE_WORK" "$@" >> {tmp_path}/said'
@@ -73,7 +73,7 @@ def test_an_array_is_submitted_and_once_more_what_waits_for_its_judge(
     assert out[3] == f"job 41: {LATE}"
 
 
-def test_no_slurm_and_a_refusing_one_are_one_line(
+def test_jobs_without_slurm_or_refused_by_it_are_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -86,7 +86,7 @@ def test_no_slurm_and_a_refusing_one_are_one_line(
         run("benchmark.jobs=slurm")
 
 
-def test_the_script_runs_the_row_of_its_task(tmp_path: Path) -> None:
+def test_script_runs_the_row_of_its_task(tmp_path: Path) -> None:
     stub(tmp_path, "srun", f'printf "%s\\n" "$@" > {tmp_path}/ran')
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
     environment |= {"SUITE_PYTHON": sys.executable, "SUITE_WORK": str(tmp_path)}

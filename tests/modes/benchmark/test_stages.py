@@ -64,7 +64,7 @@ def trained(base: list[str]) -> list[str]:
     return base
 
 
-def test_what_is_done_is_known_by_its_records(trained: list[str]) -> None:
+def test_stages_left_follow_from_records(trained: list[str]) -> None:
     assert left(trained) == []
     for metric, stage in (("ppl", "ppl_eval"), ("samples", "sample_eval")):
         file, _ = record_of(trained, metric)
@@ -91,13 +91,13 @@ def test_what_is_done_is_known_by_its_records(trained: list[str]) -> None:
         (["sampling.show=0", "loader.num_workers=1"], []),
     ],
 )
-def test_what_is_asked_for_anew_is_not_done(
+def test_stages_left_follow_from_settings(
     trained: list[str], changed: list[str], stages: list[str]
 ) -> None:
     assert left(trained, *changed) == stages
 
 
-def test_another_checkpoint_is_another_row(trained: list[str]) -> None:
+def test_stages_left_follow_from_the_checkpoint(trained: list[str]) -> None:
     file = folder_of(trained).parent / "run" / "checkpoints" / "last.ckpt"
     good = file.read_bytes()
     checkpoint = torch.load(file, weights_only=True)
@@ -110,7 +110,7 @@ def test_another_checkpoint_is_another_row(trained: list[str]) -> None:
     assert left(trained) == []
 
 
-def test_only_the_missing_texts_of_several_are_read(trained: list[str]) -> None:
+def test_stages_evaluate_only_missing_corpora(trained: list[str]) -> None:
     path = folder_of(trained).parent / "text.txt"
     both = [f"eval.corpora=[one:{path},two:{path}]"]
     assert left(trained, f"eval.corpora=[one:{path}]", run=True) == ["ppl_eval"]
@@ -121,14 +121,14 @@ def test_only_the_missing_texts_of_several_are_read(trained: list[str]) -> None:
     assert left(trained, *both) == []
 
 
-def test_a_run_beyond_the_budget_and_another_one_are_refused(trained: list[str]) -> None:
+def test_stages_refuse_a_run_beyond_the_budget_and_another_run(trained: list[str]) -> None:
     with pytest.raises(ValueError, match=r"has 20 steps, more than the 10 of this benchmark"):
         left(trained, "trainer.max_steps=10")
     with pytest.raises(ValueError, match=r"the run there has optim.lr=0.003, not 0.1"):
         left(trained, "optim.lr=0.1")
 
 
-def test_samples_wait_for_the_row_that_judges_them(
+def test_stages_draw_samples_once_their_scorer_is_trained(
     base: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = [f"checkpointing.save_dir='{tmp_path}/${{algo.name}}'", f"results_dir={tmp_path}/all"]
@@ -149,9 +149,7 @@ def test_samples_wait_for_the_row_that_judges_them(
     assert left(mdlm, "benchmark.judge=false") == ["sample_eval"]  # unjudged ones are others
 
 
-def test_a_budget_in_seconds_ends_a_run_and_its_record_says_so(
-    base: list[str], tmp_path: Path
-) -> None:
+def test_stages_of_a_budget_in_seconds(base: list[str], tmp_path: Path) -> None:
     places = [f"checkpointing.save_dir={tmp_path}/run", f"results_dir={tmp_path}/results"]
     timed = [*base, *places, "benchmark.budget=0.3 seconds", "trainer.max_steps=1"]
     assert left(timed, run=True) == EVERYTHING
@@ -165,14 +163,14 @@ def test_a_budget_in_seconds_ends_a_run_and_its_record_says_so(
     assert left(timed, "benchmark.budget=1000 seconds") == EVERYTHING
 
 
-def test_what_only_an_evaluation_would_refuse_is_refused_first(base: list[str]) -> None:
+def test_stages_check_evaluations_before_the_training(base: list[str]) -> None:
     with pytest.raises(ValueError, match=r"^eval.times=\[1\]: null, or two times"):
         left(base, "eval.times=[1]")
     with pytest.raises(ValueError, match=r"^sampling.length=99: between 2 and model.length=16"):
         left(base, "sampling.length=99")
 
 
-def test_a_record_has_its_curve_beside_it(trained: list[str]) -> None:
+def test_record_has_its_curve_beside_it(trained: list[str]) -> None:
     _, record = record_of(trained, "ppl")
     file = folder_of(trained) / record["metrics"]["curve"]
     assert file.parent.name == "curves"
@@ -189,7 +187,7 @@ def test_a_record_has_its_curve_beside_it(trained: list[str]) -> None:
     assert 0 < record["metrics"]["train_peak_memory_bytes"] < 1 << 40
 
 
-def test_a_record_has_its_sequences_beside_it(trained: list[str]) -> None:
+def test_record_has_its_sequences_beside_it(trained: list[str]) -> None:
     _, record = record_of(trained, "ppl")
     file = folder_of(trained) / record["metrics"]["sequences_file"]
     assert file.parent.name == "sequences"
@@ -204,7 +202,7 @@ def test_a_record_has_its_sequences_beside_it(trained: list[str]) -> None:
     assert stderr == pytest.approx(record["metrics"]["nats_per_token_stderr"], rel=1e-9)
 
 
-def test_sequences_of_an_exact_likelihood_and_of_a_single_pass(tmp_path: Path) -> None:
+def test_sequences_file_of_an_exact_likelihood_and_of_a_single_pass(tmp_path: Path) -> None:
     one = torch.tensor([2, 5]), torch.tensor([3.0, 4.0]).double(), torch.tensor([7, 8])
     two = one[0], one[1] + torch.tensor([2.0, -1.0]), one[2]
     exact = sequences_file([one], True, tmp_path)

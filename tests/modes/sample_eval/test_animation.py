@@ -13,7 +13,7 @@ from data.tokenizers import make_tokenizer
 from modes.sample_eval.animation import MASKED, Trajectory, data, page, write_page
 from modes.sample_eval.token_texts import TokenTexts
 
-TOKENIZERS = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"
+TOKENIZERS = Path(__file__).resolve().parents[3].parent / "shared" / "tokenizers"
 ODD = "</script><!-- \"quoted\" & 'so' \u2028 日本 🙂\n\n\tGröße"
 NAMES = ["bytes", "text8", "symbols:30", "gpt2", "bert-base-uncased"]
 
@@ -86,7 +86,7 @@ def embedded(content: str) -> dict:
     return json.loads("".join(found))
 
 
-def test_the_parts_of_noise_make_its_text(tokenizer) -> None:
+def test_token_texts_of_noise_make_its_text(tokenizer) -> None:
     parts, rng = TokenTexts(tokenizer), Random(1)
     for count in (0, 1, 2, 7, 300):
         tokens = noise(tokenizer, count, rng)
@@ -95,7 +95,7 @@ def test_the_parts_of_noise_make_its_text(tokenizer) -> None:
         assert "".join(made) == tokenizer.decode(tokens, special=True)
 
 
-def test_broken_characters_in_every_order() -> None:
+def test_token_texts_of_broken_characters_in_every_order() -> None:
     """Bytes of which most sequences are no UTF-8: leading, following and stray ones."""
     tokenizer, rng = make_tokenizer("bytes"), Random(2)
     parts = TokenTexts(tokenizer)
@@ -104,14 +104,14 @@ def test_broken_characters_in_every_order() -> None:
         assert "".join(parts.parts(tokens)) == tokenizer.decode(tokens)
 
 
-def test_a_character_of_several_tokens_stands_at_the_first() -> None:
+def test_token_texts_put_a_character_at_its_first_token() -> None:
     parts = TokenTexts(make_tokenizer("bytes"))
     sun, mask = list("日".encode()), 257
     assert parts.parts([65, *sun, 66]) == ["A", "日", "", "", "B"]
     assert parts.parts([sun[0], mask, sun[2]]) == ["\ufffd", "[MASK]", "\ufffd"]
 
 
-def test_a_replayed_page_shows_every_state(tokenizer) -> None:
+def test_data_replayed_shows_every_state(tokenizer) -> None:
     rng, mask = Random(3), tokenizer.vocab_size
     tokens = noise(tokenizer, 60, rng)
     jumps = [noise(tokenizer, 20, rng)]
@@ -136,7 +136,7 @@ def test_a_replayed_page_shows_every_state(tokenizer) -> None:
             assert own[::2] == changed
 
 
-def test_a_masked_place_is_as_wide_as_its_last_text() -> None:
+def test_data_widths_of_masked_positions_are_those_of_their_last_text() -> None:
     tokens = [65, *"日".encode(), 10, 257]
     made = data([Trajectory([[257] * 6, tokens], [1.0, 0.0], [False] * 6)], make_tokenizer("bytes"))
     assert made["samples"][0]["widths"] == [1, 1, 1, 1, 1, 1]
@@ -146,7 +146,7 @@ def test_a_masked_place_is_as_wide_as_its_last_text() -> None:
     assert words["samples"][0]["widths"] == [2, 14]  # 11, and a space with <|endoftext|>
 
 
-def test_texts_cannot_leave_their_place(tmp_path: Path) -> None:
+def test_page_escapes_texts(tmp_path: Path) -> None:
     made = revealed([0, *range(Words.vocab_size)], Words.vocab_size, 4, Random(4))
     file = write_page(tmp_path / "new" / "page.html", ODD, [made], Words(), {ODD: "@data@"})
     content = file.read_text("utf-8")
@@ -156,13 +156,13 @@ def test_texts_cannot_leave_their_place(tmp_path: Path) -> None:
     assert [one.name for one in file.parent.iterdir()] == ["page.html"]
 
 
-def test_the_page_names_nothing_outside_itself() -> None:
+def test_page_names_nothing_outside_itself() -> None:
     content = page("a title", [revealed([1, 2, 3], 257, 2, Random(5))], make_tokenizer("bytes"), {})
     assert "default-src 'none'" in content
     assert not re.search(r"(?:https?:)?//\w|\burl\(|@import|\bsrc=|\bhref=|unsafe-", content)
 
 
-def test_a_long_trajectory_stays_small() -> None:
+def test_page_of_a_long_trajectory_stays_small() -> None:
     """A state of 2048 tokens over 1000 steps: the changes, not the states, are stored."""
     made = revealed(noise(make_tokenizer("bytes"), 2048, Random(6)), 257, 1000, Random(7))
     assert len(page("long", [made], make_tokenizer("bytes"), {})) < 120_000

@@ -72,7 +72,7 @@ def step(view: Any) -> int:
     return int(status(view).split()[1])
 
 
-def test_the_last_step_shows_the_sample(opened: Any) -> None:
+def test_page_shows_the_sample_at_the_last_step(opened: Any) -> None:
     assert opened.title() == "A <title>"
     assert "ancestral" in opened.text_content("dl")
     hidden = len(TEXT.encode()) - 4
@@ -91,7 +91,7 @@ def test_the_last_step_shows_the_sample(opened: Any) -> None:
     assert opened.locator("#text .mask").count() == 0
 
 
-def test_keys_and_slider_move_the_step(opened: Any) -> None:
+def test_page_keys_and_slider_move_the_step(opened: Any) -> None:
     opened.keyboard.press("ArrowRight")
     opened.keyboard.press("ArrowRight")
     assert step(opened) == 2
@@ -114,7 +114,7 @@ def test_keys_and_slider_move_the_step(opened: Any) -> None:
         assert step(opened) == expected
 
 
-def test_it_plays_pauses_and_stops_at_the_end(opened: Any) -> None:
+def test_page_plays_pauses_and_stops_at_the_end(opened: Any) -> None:
     opened.select_option("#speed", "100")
     opened.click("#play")
     opened.locator("#play:text-is('Pause')").wait_for()
@@ -130,7 +130,7 @@ def test_it_plays_pauses_and_stops_at_the_end(opened: Any) -> None:
     assert opened.get_attribute("#status", "aria-live") == "polite"
 
 
-def test_space_on_a_button_is_pressed_once(opened: Any) -> None:
+def test_page_presses_a_button_once_by_space(opened: Any) -> None:
     opened.focus("#next")
     opened.keyboard.press("Space")
     assert step(opened) == 1 and opened.text_content("#play") == "Play"
@@ -138,7 +138,7 @@ def test_space_on_a_button_is_pressed_once(opened: Any) -> None:
     assert opened.evaluate(outline) == "solid"
 
 
-def test_another_sample_has_its_own_steps(opened: Any) -> None:
+def test_page_has_the_steps_of_every_sample(opened: Any) -> None:
     opened.select_option("#sample", label="2")
     assert status(opened) == "step 0 of 2  ·  0 masked  ·  0 changed"
     opened.click("#next")
@@ -146,7 +146,7 @@ def test_another_sample_has_its_own_steps(opened: Any) -> None:
     assert opened.locator("#text .changed").all_text_contents() == ["C"]
 
 
-def test_it_fits_a_phone_and_the_dark(browser: Any, file: Path) -> None:
+def test_page_fits_a_phone_and_the_dark(browser: Any, file: Path) -> None:
     papers = []
     for scheme in ("light", "dark"):
         view = browser.new_page(viewport={"width": 360, "height": 700}, color_scheme=scheme)
@@ -157,7 +157,7 @@ def test_it_fits_a_phone_and_the_dark(browser: Any, file: Path) -> None:
     assert papers[0] == "rgb(255, 255, 255)" and papers[1] != papers[0]
 
 
-def test_a_frontier_needs_no_network(browser: Any, tmp_path: Path) -> None:
+def test_picture_of_a_sweep_needs_no_network(browser: Any, tmp_path: Path) -> None:
     pytest.importorskip("altair", reason="the package altair is missing")
     measured = {"entropy_stderr": 0.1, "network_evaluations": 8.0, "seconds": 1.0}
     rows = [

@@ -1,46 +1,17 @@
-"""Files of texts and gapped texts as they were typed, under tokenizers of several kinds."""
+"""Files of texts to correct: their kinds, their tokens, and every refusal."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from data.infill import read_tasks
 from data.tokenizers import make_tokenizer
 from modes.sample_eval.input_texts import read_jsonl, read_texts, read_txt
-from tests.data import kinds
 
-NONE = {"prompt": None, "infill": None, "tasks": None, "length": None}
-
-
-@pytest.mark.parametrize("name", kinds.FAITHFUL)
-@pytest.mark.parametrize(
-    ("infill", "read"),
-    [
-        ("ab[...1]cd[...1]. a", "abXcdX. a"),
-        ("ab [...1] cd", "ab X cd"),
-        (" ab[...1]", " abX"),
-        ("[...1]ab ", "Xab "),
-    ],
-)
-def test_a_text_with_gaps_reads_as_it_was_typed(name: str, infill: str, read: str) -> None:
-    tokenizer = kinds.tokenizer(kinds.FAITHFUL[name]())
-    (task,) = read_tasks(NONE | {"infill": infill}, tokenizer, [tokenizer.bos], 64, False)
-    letter = tokenizer.encode_within("f").tolist()
-    assert len(letter) == 1
-    ids = [letter[0] if token == tokenizer.vocab_size else token for token in task.tokens]
-    assert tokenizer.decode(ids) == read.replace("X", "f")
+BOS, LENGTH = 256, 16  # of the tokenizer `bytes`, of the model
 
 
-def test_a_prompt_and_a_suffix_read_as_they_were_typed(tmp_path: Path) -> None:
-    tokenizer = kinds.tokenizer(kinds.metaspace("always"))
-    file = tmp_path / "tasks.jsonl"
-    file.write_text('{"prompt": "ab", "suffix": "cd", "length": 9}\n')
-    (task,) = read_tasks(NONE | {"tasks": str(file)}, tokenizer, [tokenizer.bos], 64, False)
-    shown = [token for token in task.tokens if token != tokenizer.vocab_size]
-    assert tokenizer.decode(shown) == "abcd"
-
-
-def test_a_mark_of_byte_order_is_no_text(tmp_path: Path) -> None:
+def test_read_txt_and_jsonl_skip_a_byte_order_mark(tmp_path: Path) -> None:
     lines, rows = tmp_path / "a.txt", tmp_path / "a.jsonl"
     lines.write_bytes(b"\xef\xbb\xbfab\r\ncd\n")
     rows.write_bytes(b'\xef\xbb\xbf{"text": "ab"}\n')
@@ -49,7 +20,7 @@ def test_a_mark_of_byte_order_is_no_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json"])
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path, name: str) -> None:
+def test_read_texts_refuses_bytes_that_are_no_text(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.write_bytes('ab\n{"text": "Größe"}\n'.encode("latin-1"))
     with pytest.raises(ValueError, match=rf"^sampling\.texts=.*{name}") as caught:
@@ -59,3 +30,40 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path, name: str) -> None:
     if name != "a.txt":
         with pytest.raises(ValueError, match="not JSON"):
             read_texts(file, make_tokenizer("bytes"), [], 99)
+
+
+BAD_FILES = {
+    "empty.txt": ("\n\n", "empty.txt: there is no text in it"),
+    "long.txt": ("short\n" + "x" * 16, "long.txt line 2: 17 tokens with BOS, at most model.length"),
+    "odd.jsonl": ('{"text": "a"}\n{"words": 1}', "odd.jsonl line 2: no text under the key `text`"),
+    "cut.jsonl": ('{"text": "a"}\n\n{"te', "cut.jsonl line 3: not JSON"),
+    "empty.jsonl": ('{"text": ""}', "empty.jsonl line 1: there is no token in it"),
+    "cut.json": ('{"samples": [', "cut.json: not JSON"),
+    "other.json": ("[1, 2]", "other.json: not a file of samples"),
+    "row.json": ('{"samples": [3]}', "row.json sample 1: no text under the key `text`"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_read_texts_refuses_files_without_texts_that_fit(name: str, tmp_path: Path) -> None:
+    content, reason = BAD_FILES[name]
+    file = tmp_path / name
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"^sampling\.texts=") as caught:
+        read_texts(file, make_tokenizer("bytes"), [BOS], LENGTH)
+    assert reason in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_read_texts_takes_tokens_of_the_same_tokenizer_only(tmp_path: Path) -> None:
+    tokenizer, file = make_tokenizer("bytes"), tmp_path / "samples.json"
+    sample = {"text": "ab", "tokens": [BOS, 99, 200]}
+    rows = []
+    for digest in (tokenizer.digest, "another", None):
+        file.write_text(json.dumps({"tokenizer": digest, "samples": [sample]}))
+        rows += read_texts(file, tokenizer, [BOS], LENGTH)
+    assert rows == [[BOS, 99, 200], [BOS, 97, 98], [BOS, 97, 98]]
+    assert read_texts(file, tokenizer, [], LENGTH) == [[97, 98]]
+    sample["tokens"] = [BOS, 300]
+    file.write_text(json.dumps({"tokenizer": tokenizer.digest, "samples": [sample]}))
+    with pytest.raises(ValueError, match="sample 1: its tokens are not ids from 0 to 257"):
+        read_texts(file, tokenizer, [BOS], LENGTH)

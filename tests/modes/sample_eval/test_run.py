@@ -52,7 +52,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("algo", "options", "said"), WAYS, ids=lambda one: str(one))
-def test_every_way_to_draw_is_on_the_record(
+def test_samplers_are_on_the_record(
     algo: str, options: list[str], said: dict, sample: Sample
 ) -> None:
     steps = [] if "steps=20" in options else ["sampling.steps=6"]
@@ -76,14 +76,14 @@ def test_network_evaluations_are_counted_for_each_text(sample: Sample) -> None:
     assert guided["metrics"]["network_evaluations"] > coarse  # with the prompt and without it
 
 
-def test_noise_that_is_not_removed_may_stay(sample: Sample) -> None:
+def test_noise_removal_none_leaves_noise(sample: Sample) -> None:
     made = sample("gidd", "sampling.steps=1", "sampling.noise_removal=none")
     assert made["protocol"]["noise_removal"] == "none"
     assert all(max(row) <= BOS + 1 for row in rows(made))
 
 
 @pytest.mark.parametrize("algo", ["ar", "mdlm", "gidd"])
-def test_a_prompt_stays_in_front(algo: str, sample: Sample) -> None:
+def test_prompt_stays_in_front(algo: str, sample: Sample) -> None:
     made = sample(algo, "sampling.prompt='12 bot'", "sampling.steps=4")
     assert len(rows(made)) == 8
     assert all(row[:7] == [BOS, *b"12 bot"] for row in rows(made))
@@ -92,13 +92,13 @@ def test_a_prompt_stays_in_front(algo: str, sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("predictor", ["ancestral", "psi", "first_hitting"])
-def test_gaps_are_filled_and_the_rest_stays(predictor: str, sample: Sample) -> None:
+def test_infill_fills_gaps_and_leaves_the_rest(predictor: str, sample: Sample) -> None:
     infill = "sampling.infill='[...3]on the[...2]'"
     for row in rows(sample("mdlm", infill, f"sampling.predictor={predictor}", "sampling.steps=4")):
         assert len(row) == 12 and bytes(row[4:10]) == b"on the"
 
 
-def test_tasks_of_a_file_come_out_in_their_order(sample: Sample, tmp_path: Path) -> None:
+def test_tasks_come_out_in_the_order_of_their_file(sample: Sample, tmp_path: Path) -> None:
     tasks = [{"prompt": "take"}, {"infill": "a[...2]b", "id": "gap"}, {"prompt": "on", "length": 8}]
     file = tmp_path / "tasks.jsonl"
     file.write_text("\n".join(map(json.dumps, tasks)))
@@ -111,7 +111,7 @@ def test_tasks_of_a_file_come_out_in_their_order(sample: Sample, tmp_path: Path)
     assert all((row[1], row[4]) == (ord("a"), ord("b")) for row in made[2:4])
 
 
-def test_self_correction_leaves_what_is_given(sample: Sample) -> None:
+def test_self_correction_leaves_given_tokens(sample: Sample) -> None:
     infill = "sampling.infill='[...4]on the[...4]'"
     made = sample("gidd", infill, "sampling.steps=2", "sampling.self_correction=20")
     assert all(bytes(row[5:11]) == b"on the" for row in rows(made))
@@ -119,7 +119,7 @@ def test_self_correction_leaves_what_is_given(sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("algo", ["mdlm", "gidd"])
-def test_texts_longer_than_the_model(algo: str, sample: Sample) -> None:
+def test_semi_ar_draws_texts_longer_than_the_model(algo: str, sample: Sample) -> None:
     long = ["sampling.predictor=semi_ar", "sampling.length=40", "sampling.stride=5"]
     made = sample(algo, *long, "sampling.prompt='7 bottles of beer on'", "sampling.steps=3")
     for row in rows(made):
@@ -127,14 +127,14 @@ def test_texts_longer_than_the_model(algo: str, sample: Sample) -> None:
     assert made["protocol"]["stride"] == 5
 
 
-def test_a_page_plays_the_first_texts(sample: Sample) -> None:
+def test_animate_writes_a_page(sample: Sample) -> None:
     for algo in ("ar", "mdlm"):
         made = sample(algo, "sampling.animate=true", "sampling.steps=4")
         page = Path(made["metrics"]["samples"]).with_suffix(".html").read_text()
         assert page.startswith("<!DOCTYPE html>") and "Content-Security-Policy" in page
 
 
-def test_a_sweep_is_a_record_a_point_and_a_picture(
+def test_sweep_is_a_record_for_each_point_and_a_picture(
     sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sample("mdlm", "+sampling.sweep={temperature: [0.5, 1.0], steps: [2, 4]}")
@@ -146,7 +146,7 @@ def test_a_sweep_is_a_record_a_point_and_a_picture(
     assert "temperature" in shown and "held-out text in blocks of the same length" in shown
 
 
-def test_a_run_that_was_stopped_goes_on_with_what_it_drew(
+def test_stopped_sampling_goes_on_with_its_batches(
     sample: Sample,
     runs: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
@@ -198,7 +198,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("line", REFUSED)
-def test_what_makes_no_sense_is_refused_before_anything_is_drawn(
+def test_sample_eval_refuses_before_anything_is_drawn(
     line: str, runs: dict[str, Path], command: Command, tmp_path: Path
 ) -> None:
     words = line.replace(" sampling.", "\n+++sampling.").split("\n+++")
@@ -208,7 +208,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_drawn(
     assert done.stderr.startswith("error: sampling.") and REFUSED[line] in done.stderr
 
 
-def test_what_ar_cannot_do_is_refused(sample: Sample) -> None:
+def test_sample_eval_of_ar_refuses_what_it_cannot_do(sample: Sample) -> None:
     for option, reason in {
         "sampling.infill='a[...]b'": "takes prefixes only",
         "sampling.guidance=1": "no prediction without its prompt",

@@ -1,4 +1,4 @@
-"""Sweeps: their points, the frontier, the table and the pictures."""
+"""A sweep: the frontier, the table and the pictures."""
 
 import json
 import math
@@ -9,14 +9,7 @@ from typing import Any
 
 import pytest
 
-from modes.checks.sweep import points
 from modes.sample_eval.sweep_plot import KINDS, on_frontier, picture, table
-
-OPTIONS = {"temperature": 1.0, "steps": 128, "top_k": None, "show": 3}
-
-
-def nothing(_: dict) -> None:
-    """A check that every point passes."""
 
 
 def row(gen_ppl: float | None, entropy: float, error: float | None = 0.0, **swept: Any) -> dict:
@@ -31,49 +24,7 @@ def row(gen_ppl: float | None, entropy: float, error: float | None = 0.0, **swep
     }
 
 
-def test_points_are_the_product_and_each_is_checked() -> None:
-    seen: list[dict] = []
-    made = points({"temperature": [0.8, 1], "top_k": [None, 40]}, OPTIONS, seen.append)
-    assert [(one["temperature"], one["top_k"]) for one in made] == [
-        (0.8, None),
-        (0.8, 40),
-        (1, None),
-        (1, 40),
-    ]
-    assert seen == made and all(one["steps"] == 128 and one["show"] == 3 for one in made)
-
-
-def test_a_point_that_a_command_could_not_have_is_refused() -> None:
-    def check(one: dict) -> None:
-        if one["temperature"] <= 0:
-            raise ValueError(f"sampling.temperature={one['temperature']}: must be positive")
-
-    with pytest.raises(ValueError, match=r"sampling\.temperature=-1: must be positive"):
-        points({"steps": [1, 2], "temperature": [1, -1]}, OPTIONS, check)
-
-
-@pytest.mark.parametrize(
-    ("sweep", "said"),
-    [
-        ({}, "sampling.sweep={}: must be lists by key"),
-        ([1], "sampling.sweep=[1]: must be lists by key"),
-        ({"show": [1]}, "sampling.sweep.show: choose from draws, eta, grid"),
-        ({"steps": []}, "sampling.sweep.steps=[]: must be a list of at least one value"),
-        ({"steps": 3}, "sampling.sweep.steps=3: must be a list"),
-        ({"steps": [1.5]}, "1.5 must be of type int"),
-        ({"steps": [True]}, "True must be of type int"),
-        ({"top_k": ["a"]}, "'a' must be of type int or null"),
-        ({"temperature": [math.nan]}, "nan must be of type int or float"),
-        ({"steps": [4, 8, 4]}, "4 is there twice"),
-    ],
-)
-def test_a_bad_sweep_is_refused_by_name(sweep: Any, said: str) -> None:
-    with pytest.raises(ValueError) as refusal:
-        points(sweep, OPTIONS, nothing)
-    assert said in str(refusal.value) and "\n" not in str(refusal.value)
-
-
-def test_the_frontier_is_what_nothing_beats_beyond_the_errors() -> None:
+def test_on_frontier_is_what_no_row_beats_beyond_the_errors() -> None:
     exact = [row(10, 4.0), row(20, 5.0), row(21, 5.0), row(20, 4.9), row(9, 3.0), row(30, 3.0)]
     assert on_frontier(exact) == [True, True, False, False, True, False]
     # 22 against 20 with errors of 1 each is no difference: two of its errors are 2.8.
@@ -83,7 +34,7 @@ def test_the_frontier_is_what_nothing_beats_beyond_the_errors() -> None:
     assert on_frontier(unknown) == [True, False]
 
 
-def test_the_table_is_aligned_and_says_what_is_missing() -> None:
+def test_table_is_aligned_and_names_what_is_missing() -> None:
     rows = [row(10.5, 4, 0.25, temperature=0.8), row(111, 3.9, 0.25, temperature=None)]
     lines = table(rows, reference=5.4321).splitlines()
     headers = ["temperature", "gen. ppl", "entropy", "distinct-2", "calls", "seconds"]
@@ -118,7 +69,7 @@ def drawn(tmp_path: Path) -> Callable[..., tuple[list[Path], dict]]:
     return draw
 
 
-def test_a_picture_of_every_kind(drawn: Callable) -> None:
+def test_picture_of_every_kind(drawn: Callable) -> None:
     rows = [
         row(10.0 * steps / heat, 4 + heat, 1.0, temperature=heat, steps=steps, top_k=top)
         for heat in (0.8, 0.9, 1.0)
@@ -141,20 +92,20 @@ def test_a_picture_of_every_kind(drawn: Callable) -> None:
     )  # two errors on either side
 
 
-def test_a_picture_without_a_judge_has_distinct_2(drawn: Callable) -> None:
+def test_picture_without_a_scorer_has_distinct_2(drawn: Callable) -> None:
     files, _ = drawn([row(None, 4.0, None, steps=8), row(None, 5.0, None, steps=9)])
     svg = files[1].read_text("utf-8")
     assert "distinct-2 against entropy" in svg and "perplexity" not in svg
 
 
-def test_a_perplexity_without_bounds_is_left_out(drawn: Callable) -> None:
+def test_picture_leaves_infinite_perplexities_out(drawn: Callable) -> None:
     rows = [row(math.inf, 4.0, math.nan, steps=8), row(9.0, 4.0, 0.1, steps=9)]
     files, _ = drawn(rows)
     assert files[0].stat().st_size > 0
     assert "inf" in table(rows)
 
 
-def test_pictures_of_one_second_stand_beside_each_other(drawn: Callable) -> None:
+def test_picture_never_overwrites_another(drawn: Callable) -> None:
     rows = [row(10.5, 4.0, 0.25, steps=8), row(9.5, 4.0, 0.25, steps=16)]
     first, _ = drawn(rows)
     before = [file.read_bytes() for file in first]
@@ -164,6 +115,6 @@ def test_pictures_of_one_second_stand_beside_each_other(drawn: Callable) -> None
     assert sorted(first[0].parent.iterdir()) == sorted([*first, *second])
 
 
-def test_numbers_of_a_sweep_end_where_their_errors_do() -> None:
+def test_table_rounds_numbers_to_their_errors() -> None:
     said = table([row(4011.6483, 4.0, 6200.0, steps=8)])
     assert "4000 ± 6200" in said and "4011" not in said

@@ -56,7 +56,7 @@ TEXT = ("data=text", "data.valid_split=tail", "data.cache_dir=cache")
 SAMPLE = ("mode=sample_eval", *EVALUATE[1:], "loader.eval_batch_size=2")
 
 
-def test_another_text_under_the_same_name(folder: Path) -> None:
+def test_data_of_another_content_under_the_same_name(folder: Path) -> None:
     begin(2)
     (folder / "c.txt").write_text("\n".join(f"{i} other words" for i in range(900)))
     with pytest.raises(ValueError, match=r"^checkpointing.save_dir=run: .*another train text"):
@@ -69,7 +69,7 @@ def test_another_text_under_the_same_name(folder: Path) -> None:
     run(*EVALUATE, *TEXT, "data.path=c.txt")  # named, it is another text to evaluate on
 
 
-def test_the_same_text_under_another_name(folder: Path) -> None:
+def test_data_of_the_same_content_under_another_name(folder: Path) -> None:
     begin(2)
     shutil.move("c.txt", "d.txt")
     with pytest.raises(FileNotFoundError, match=r"c.txt.*; it is the text of the run .*data.path"):
@@ -82,7 +82,7 @@ def test_the_same_text_under_another_name(folder: Path) -> None:
     run(*EVALUATE, "++data.path=d.txt")
 
 
-def test_keys_of_a_runs_own_text_are_keys_of_its_evaluation() -> None:
+def test_data_keys_of_the_text_of_a_run_apply_to_its_evaluation() -> None:
     """Though the default corpus has none of them; Hydra takes them with `++`."""
     given = ["mode=ppl_eval", "eval.checkpoint_path=run"]
     assert tolerated("data.path=d.txt", keys_of_runs(given)) == "++data.path=d.txt"
@@ -97,7 +97,7 @@ def test_keys_of_a_runs_own_text_are_keys_of_its_evaluation() -> None:
             main.check_types(wrong, [*given, "++data.pat=d.txt"])
 
 
-def test_an_edited_tokenizer_of_the_same_size(folder: Path) -> None:
+def test_tokenizer_edited_with_the_same_size(folder: Path) -> None:
     tokenizer = "data.tokenizer_name_or_path=tok"
     begin(2, tokenizer)
     shutil.copytree("tok", "moved")
@@ -111,7 +111,7 @@ def test_an_edited_tokenizer_of_the_same_size(folder: Path) -> None:
     run(*EVALUATE)
 
 
-def test_a_tokenizer_of_another_size_is_no_traceback(folder: Path) -> None:
+def test_tokenizer_of_another_size_is_no_traceback(folder: Path) -> None:
     begin(2, "data.tokenizer_name_or_path=tok")
     save_tokenizer(folder / "tok", "0123456789a")
     with pytest.raises(ValueError, match=r"another tokenizer than"):

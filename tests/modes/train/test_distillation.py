@@ -16,7 +16,7 @@ def state(folder: Path) -> dict[str, Any]:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-def test_a_model_is_distilled_then_evaluated_then_sampled(command: Command, tmp_path: Path) -> None:
+def test_distillation_then_evaluation_then_samples(command: Command, tmp_path: Path) -> None:
     """Under its other name; the teacher's training passes the end of its curriculum."""
     few = ["trainer.max_steps=5", "optim.lr=0.001", "checkpointing.every_n_steps=2"]
     taught = command("algo=duo", *few, f"checkpointing.save_dir={tmp_path}/duo")
@@ -54,7 +54,7 @@ def test_a_model_is_distilled_then_evaluated_then_sampled(command: Command, tmp_
     assert ppl["kind"] == "upper bound" and 5 < ppl["value"] < 1000
 
 
-def test_other_names_of_algorithms() -> None:
+def test_algorithms_by_other_names() -> None:
     origin = "training.finetune_path=x"
     assert compose("algo=duo_base") == compose("algo=udlm")
     assert compose("algo=distillation", "mode=leaderboard", origin) == compose(
@@ -83,7 +83,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("overrides", REFUSED)
-def test_refused_by_looking_at_the_configuration(overrides: str) -> None:
+def test_distillation_is_refused_by_its_configuration(overrides: str) -> None:
     with pytest.raises(ValueError) as caught:
         compose(*overrides.split())
     assert str(caught.value).startswith(REFUSED[overrides])

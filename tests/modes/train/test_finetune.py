@@ -48,7 +48,7 @@ def write_run(folder: Path, *overrides: str, vocab_size: int = 257, **more: Any)
     return settings
 
 
-def test_ar_begins_mdlm_begins_gidd(command: Command, tmp_path: Path) -> None:
+def test_finetune_mdlm_from_ar_and_gidd_from_mdlm(command: Command, tmp_path: Path) -> None:
     def run(algo: str, *more: str) -> tuple[dict[str, Any], list[str]]:
         place = f"checkpointing.save_dir={tmp_path}/{algo}"
         done = command(f"algo={algo}", place, *more)
@@ -92,7 +92,7 @@ def test_ar_begins_mdlm_begins_gidd(command: Command, tmp_path: Path) -> None:
     assert nested["finetuned_from"] is None
 
 
-def test_it_goes_on_bit_for_bit_without_its_source(
+def test_finetune_goes_on_bit_for_bit_without_its_source(
     command: Command, arguments: list[str], tmp_path: Path
 ) -> None:
     write_run(tmp_path / "source", *arguments, "algo=mdlm", "seed=5")
@@ -124,7 +124,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("overrides", REFUSED)
-def test_a_source_that_means_something_else_is_refused(
+def test_finetune_refuses_a_source_of_another_meaning(
     overrides: str, arguments: list[str], tmp_path: Path
 ) -> None:
     write_run(tmp_path / "source", *arguments)
@@ -137,7 +137,7 @@ def test_a_source_that_means_something_else_is_refused(
 
 
 @pytest.mark.skipif(not GPT2.is_dir(), reason="shared/tokenizers/gpt2 is not there")
-def test_tokenizers_are_the_same_by_their_ids_not_by_their_name(tmp_path: Path) -> None:
+def test_finetune_compares_tokenizers_by_content(tmp_path: Path) -> None:
     for name in ("here", "there"):
         (tmp_path / name).symlink_to(GPT2)
     small = ["model.hidden_size=8", "model.n_blocks=1", "model.n_heads=2"]
@@ -160,7 +160,7 @@ def test_tokenizers_are_the_same_by_their_ids_not_by_their_name(tmp_path: Path) 
         train.begin(algorithm, unsaid, settings, tokenizer)
 
 
-def test_the_average_is_within_the_algorithms_reach(
+def test_average_is_within_reach_of_the_algorithm(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached = []
@@ -192,7 +192,7 @@ EARLY = {
 
 
 @pytest.mark.parametrize("overrides", EARLY)
-def test_refused_before_anything_heavy_is_imported(
+def test_finetune_refuses_before_anything_heavy_is_imported(
     overrides: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     done = without_torch(overrides.format(tmp_path).split(), environment)
@@ -201,7 +201,7 @@ def test_refused_before_anything_heavy_is_imported(
     assert line.startswith(f"error: {EARLY[overrides].format(tmp_path)}")
 
 
-def test_a_student_needs_a_teacher() -> None:
+def test_distillation_needs_a_teacher() -> None:
     settings = compose()
     settings["algo"]["name"] = "duo_distill"
     with pytest.raises(ValueError, match=r"^training.finetune_path: algo=duo_distill needs"):
@@ -212,7 +212,7 @@ def test_a_student_needs_a_teacher() -> None:
         check(students, [])
 
 
-def test_a_begun_run_keeps_its_source(arguments: list[str], tmp_path: Path) -> None:
+def test_finetune_keeps_its_source_in_the_checkpoint(arguments: list[str], tmp_path: Path) -> None:
     settings = write_run(tmp_path / "run", *arguments, "training.finetune_path=a")
     assert resume.resumed(settings)[1] == 3
     for key, value in {"finetune_path": "b", "finetune_ema": False}.items():
@@ -221,7 +221,7 @@ def test_a_begun_run_keeps_its_source(arguments: list[str], tmp_path: Path) -> N
             resume.resumed(other)
 
 
-def test_a_record_has_what_the_restored_algorithm_knows_of_its_training(
+def test_record_has_facts_of_the_training_from_the_algorithm(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def remember(self: Algorithm, checkpoint: dict[str, Any]) -> None:
@@ -244,7 +244,7 @@ def test_a_record_has_what_the_restored_algorithm_knows_of_its_training(
     assert training["checkpoint_digest"] == run.digest
 
 
-def test_a_run_on_a_language_of_symbols_has_its_tokenizer_anywhere() -> None:
+def test_tokenizer_of_symbols_needs_no_files() -> None:
     stored, asked = compose("data=markov", "data.states=8"), compose()
     data = trained_run.data_settings(asked, stored, {"data"})
     assert data == asked["data"] | {"tokenizer_name_or_path": "symbols:8"}

@@ -87,7 +87,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize(("where", "name", "moment"), MOMENTS)
-def test_a_kill_around_a_validation_loses_nothing(
+def test_validation_is_not_lost_by_a_kill(
     where: type,
     name: str,
     moment: int,
@@ -107,7 +107,7 @@ def test_a_kill_around_a_validation_loses_nothing(
     assert again["trainer"]["max_steps"] == 8
 
 
-def test_another_number_of_passes_validates_at_the_same_steps(
+def test_validation_with_another_number_of_passes_is_at_the_same_steps(
     arguments: list[str], tmp_path: Path
 ) -> None:
     """A run that goes on with another gradient accumulation."""

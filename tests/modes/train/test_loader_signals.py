@@ -9,11 +9,11 @@ import pytest
 
 from tests.processes import started, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM])
-def test_a_signal_to_the_whole_group_saves_and_leaves_no_process(
+def test_loader_processes_end_after_a_signal_to_their_group(
     how: signal.Signals, arguments: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
     line = [sys.executable, str(ROOT / "main.py"), *arguments, "loader.num_workers=2"]

@@ -12,18 +12,18 @@ def settings(*overrides: str) -> dict[str, Any]:
     return flat(compose(*overrides))
 
 
-def test_more_steps_are_the_same_run() -> None:
+def test_refuse_other_takes_more_steps() -> None:
     refuse_other(settings("trainer.max_steps=8"), settings("trainer.max_steps=12"))
 
 
-def test_more_steps_are_another_curriculum_where_that_is_a_share_of_them() -> None:
+def test_refuse_other_refuses_more_steps_where_the_curriculum_is_a_share_of_them() -> None:
     short, long = (settings("algo=duo", f"trainer.max_steps={steps}") for steps in (8, 12))
     message = r"^checkpointing.save_dir=.*: the run there has trainer.max_steps=8, not 12 \(its "
     with pytest.raises(ValueError, match=message):
         refuse_other(short, long)
 
 
-def test_more_steps_are_the_same_curriculum_where_its_step_is_given() -> None:
+def test_refuse_other_takes_more_steps_where_the_step_of_the_curriculum_is_given() -> None:
     runs = (
         settings("algo=duo", "algo.curriculum_steps=4", f"trainer.max_steps={steps}")
         for steps in (8, 12)
@@ -31,7 +31,7 @@ def test_more_steps_are_the_same_curriculum_where_its_step_is_given() -> None:
     refuse_other(*runs)
 
 
-def test_another_curriculum_step_is_another_run() -> None:
+def test_refuse_other_refuses_another_step_of_the_curriculum() -> None:
     first, other = (settings("algo=duo", f"algo.curriculum_steps={step}") for step in (4, 5))
     with pytest.raises(ValueError, match=r"has algo.curriculum_steps=4, not 5; choose another"):
         refuse_other(first, other)
