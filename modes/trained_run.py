@@ -224,7 +224,7 @@ def provenance(
             "checkpoint": str(saved.file),
             "finetuned_from": saved.checkpoint.get("finetuned_from"),
         }
-        | algorithm.facts(),
+        | algorithm.training_facts(),
         "seed": stored["seed"],
         "commit": records.commit(),
         "hardware": records.hardware(device),

@@ -58,7 +58,7 @@ class Work:
             self._texts(run, evaluation(row, "ppl_eval"), row)
         tokenizer = make_tokenizer(trained_run.tokenizer_name(row.settings["data"]))
         for point in points(row):
-            sample_eval.planned(row.settings, run, row.settings["algo"], tokenizer, point)
+            sample_eval.planned(row.settings, run, tokenizer, point)
 
     def left(self, row: Row) -> list[Stage]:
         """What is not done, in order."""
@@ -140,8 +140,7 @@ class Work:
         run = trained_run.open_run(settings, row.overrides)
         tokenizer = trained_run.open_tokenizer(run)
         options = settings["sampling"]
-        algo = sample_eval.able(run.settings["algo"], self.compose)
-        plan, how = sample_eval.planned(settings, run, algo, tokenizer, options)
+        plan, how = sample_eval.planned(settings, run, tokenizer, options)
         said = plan.protocol | (how.protocol() if plan.draws else {})
         said |= corrected_how(options)
         said |= self._judged_how(settings, tokenizer)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from algos.facts import facts_of
 from data import infill
 from data.infill import Task
 from data.order import by_length
@@ -43,7 +44,7 @@ def plan(settings: build.Settings, run: build.Settings, tokenizer: Tokenizer, lo
         given = [Task(row, [i < begins for i in range(len(row))]) for row in rows]
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         return Plan(*in_batches(given, size), False, names(given), {"texts": digest})
-    count, prefixes_only = size * options["num_sample_batches"], run["algo"]["name"] == "ar"
+    count = size * options["num_sample_batches"]
     if not any(options[key] is not None for key in ("prompt", "infill", "tasks")):
         length = text_length(options, longest)
         blank = [tokenizer.vocab_size] * (length - begins)
@@ -51,7 +52,8 @@ def plan(settings: build.Settings, run: build.Settings, tokenizer: Tokenizer, lo
         every = [task] * count
         return Plan(*in_batches(every, size), True, names(every), {"length": length})
     text_length(options, longest)
-    wanted = infill.read_tasks(options, tokenizer, start, longest, prefixes_only)
+    causal = facts_of(run["algo"]["name"]).causal
+    wanted = infill.read_tasks(options, tokenizer, start, longest, causal)
     # A prompt is continued many times, a file's tasks are done num_sample_batches times each.
     repeats = count if options["tasks"] is None else options["num_sample_batches"]
     said = json.dumps([[task.tokens, task.fixed] for task in wanted])
@@ -90,7 +92,7 @@ def beginning(settings: build.Settings, tokenizer: Tokenizer) -> list[int]:
     """What every text of the run begins with."""
     if settings["data"]["framing"] != "none":
         return [tokenizer.bos]
-    if settings["algo"]["name"] == "ar":
+    if facts_of(settings["algo"]["name"]).causal:
         raise ValueError(
             "data.framing=none: an ar run without BOS has nothing to begin a text with"
         )

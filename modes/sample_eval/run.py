@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning as L
 
+from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from evaluation.batch_cache import mark_of
 from evaluation.sample_quality.metrics import unigram_entropy
@@ -33,14 +34,13 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     check_writable(settings["results_dir"], "results_dir")
     run, options = trained_run.open_run(settings, overrides), settings["sampling"]
     trained_run.check_output(run)
-    algo = able(run.settings["algo"], compose)
-
+    algo = run.settings["algo"]
     check_sampling(algo, options)
     swept, chosen = options["sweep"] or {}, [options]
     if swept:
         chosen = points(swept, options, partial(check_sampling, algo))
     tokenizer = trained_run.open_tokenizer(run)
-    every = [planned(settings, run, algo, tokenizer, point) for point in chosen]
+    every = [planned(settings, run, tokenizer, point) for point in chosen]
     command = mark_of([settings, run.digest])
     with StopSignals(GOES_ON) as signals:
         judge = open_judge(settings, tokenizer)
@@ -97,22 +97,16 @@ def show_frontier(
 def planned(
     settings: build.Settings,
     run: TrainedRun,
-    algo: dict[str, Any],
     tokenizer: Tokenizer,
     options: dict[str, Any],
 ) -> tuple[requests.Plan, Way]:
     """What is drawn and how, refused where it makes no sense: before a network is loaded."""
     window = run.settings["model"]["length"]
-    chosen = way(options, algo, window, len(requests.beginning(run.settings, tokenizer)))
-    longest = window if chosen.predictor != "semi_ar" else options["length"] or window
+    begins = requests.beginning(run.settings, tokenizer)
+    default = facts_of(run.settings["algo"]["name"]).samplers[0]
+    chosen = way(options, default, window, len(begins))
+    longest = options["length"] or window if chosen.facts.longer_than_network else window
     return requests.plan(settings | {"sampling": options}, run.settings, tokenizer, longest), chosen
-
-
-def able(algo: build.Settings, compose: Callable[..., Any]) -> build.Settings:
-    """The run's algorithm, with what can be done with it as today's files say: a run of an earlier
-    version may say less."""
-    today = compose([f"algo={algo['name']}"])["algo"]
-    return algo | {key: today[key] for key in ("predictors", "corrects")}
 
 
 def summary_of(fields: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "tensorboard
 FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
 FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
 FREE |= {"data.verify"}
-FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done with it
 FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
 # Names of what has a digest, which tells whether it is the same.
 FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
