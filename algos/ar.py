@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from algos.base import Algorithm, Batch
+from algos.facts import FACTS
 from diffusion.bound import next_token_nats
 from diffusion.chunked import Prediction, chunked
 from diffusion.guidance import Guidance
@@ -16,8 +17,8 @@ class AR(Algorithm):
     """-sum_i log p(x_i | x_<i) on a causal backbone; the first token of a block is given, never
     scored."""
 
+    facts = FACTS["ar"]
     nll_is_bound = False
-    scores_first = False
 
     def objective(self, batch: Batch) -> Tensor:
         return self.nll(batch)

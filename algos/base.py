@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from algos.facts import Facts
 from backbones.dit import DiT
 from diffusion.chunked import Prediction
 from diffusion.guidance import Guidance
@@ -22,13 +23,9 @@ class Algorithm(L.LightningModule):
     """A network and what is done with it. Concrete algorithms say what is minimised, reported and
     sampled."""
 
+    facts: Facts
     nll_is_bound: bool
-    scores_first = True  # whether the first position of a block is predicted at all
-    outputs_mask = False  # whether the network's outputs are N + 1, the mask among them
-    # What a training step costs beyond one pass over the noised texts: the share of texts that the
-    # network sees once more without noise, and whether another network sees them all.
-    clean_share = 0.0
-    has_teacher = False
+    clean_share = 0.0  # of the texts of a training step the network sees once more without noise
 
     def __init__(
         self,
@@ -81,11 +78,11 @@ class Algorithm(L.LightningModule):
 
     def scored(self, batch: Batch) -> Tensor:
         """(B, L) bool: the positions whose nats count."""
-        if self.scores_first:
+        if not self.facts.causal:
             return batch["scored"]
         return batch["scored"] & (torch.arange(batch["tokens"].shape[1], device=self.device) > 0)
 
-    def facts(self) -> dict[str, Any]:
+    def training_facts(self) -> dict[str, Any]:
         """What a record says of the training beyond the configuration."""
         return {}
 

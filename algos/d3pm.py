@@ -9,6 +9,7 @@ from torch import Tensor
 
 from algos.base import Batch
 from algos.denoising import DiffusionAlgorithm, Noised
+from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.chunked import chunked
 from diffusion.posterior_kl import posterior_kl
@@ -27,7 +28,7 @@ class D3PM(DiffusionAlgorithm):
     accordingly: the same in expectation, for less. Nothing in it is random, so in an evaluation
     each text has it in one of the passes, weighted with their number: the same mean."""
 
-    outputs_mask = True
+    facts = FACTS["d3pm"]
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from algos.base import Batch
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from algos.noise import GaussianTime, by_alpha
 from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
@@ -26,6 +27,8 @@ class DUO(DiffusionAlgorithm):
 
     "full" over the whole vocabulary, as first published; "efficient" over the true token and its k
     largest competitors, the rest in expectation (Duo++)."""
+
+    facts = FACTS["duo"]
 
     def __init__(
         self,

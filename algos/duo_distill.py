@@ -9,6 +9,7 @@ from torch import Tensor
 
 from algos.base import Batch
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from algos.noise import GaussianTime, by_alpha
 from backbones.dit import DiT
 from diffusion.bound import interpolating_bound
@@ -30,7 +31,7 @@ class DUODistill(DiffusionAlgorithm):
     The teacher is kept in eval mode and out of the modules: it has no gradients, no average and no
     part in the weights of a checkpoint."""
 
-    has_teacher = True
+    facts = FACTS["duo_distill"]
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class DUODistill(DiffusionAlgorithm):
     def nll(self, batch: Batch) -> Tensor:
         return self.bound(interpolating_bound, batch)
 
-    def facts(self) -> dict[str, Any]:
+    def training_facts(self) -> dict[str, Any]:
         """The rounds that training has begun, and where the teacher came from."""
         return {"distillation": {"rounds": self.round + 1, "teacher": self.teacher_is}}
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from algos.base import Batch
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from diffusion.bound import Interpolating, interpolating_bound, interpolating_weight
 from diffusion.process import Process
 from diffusion.schedule import Mix, hybrid
@@ -60,6 +61,8 @@ class GIDD(DiffusionAlgorithm):
     otherwise.
 
     p_uniform is the share of uniform noise at t = 1/2; the network is conditioned on t."""
+
+    facts = FACTS["gidd"]
 
     def __init__(
         self,

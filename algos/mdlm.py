@@ -7,6 +7,7 @@ from torch import Tensor
 
 from algos.base import Batch
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.bound import masked_bound, masked_nats
 from diffusion.schedule import Alpha, absorbing
@@ -17,6 +18,8 @@ LOSSES: dict[str, Callable[..., Tensor]] = {"bound": masked_bound, "low_var": ma
 
 class MDLM(DiffusionAlgorithm):
     """-log p(x) <= E_t E_z [ -alpha'/(1 - alpha) sum over masked positions of -log p(x_l | z) ]."""
+
+    facts = FACTS["mdlm"]
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from algos.base import Batch
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.process import Process
 from diffusion.schedule import Alpha, absorbing, started, uniform
@@ -18,6 +19,8 @@ from diffusion.score_entropy import masked_score_entropy, uniform_score_entropy
 class SEDD(DiffusionAlgorithm):
     """Absorbing noise; the scores are scaled by sigma: s_y = (alpha / (1 - alpha)) exp(output_y) /
     N."""
+
+    facts = FACTS["sedd"]
 
     def __init__(self, alpha: Alpha, vocab_size: int, sampling_eps: float = 1e-3, **diffusion: Any):
         super().__init__(
@@ -40,6 +43,8 @@ class SEDDUniform(DiffusionAlgorithm):
     Evaluation and sampling begin where training does, at alpha(1) > 0: scores that are free to
     differ from one there would cost infinitely much on the way to alpha = 0. The reported bound has
     the rest, KL(q_1(. | x) || uniform)."""
+
+    facts = FACTS["sedd_uniform"]
 
     def __init__(self, alpha: Alpha, vocab_size: int, sampling_eps: float = 1e-3, **diffusion: Any):
         processes = by_alpha(uniform, alpha, vocab_size)

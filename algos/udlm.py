@@ -7,6 +7,7 @@ from torch import Tensor
 
 from algos.base import Batch
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.bound import interpolating_bound
 from diffusion.schedule import Alpha, uniform
@@ -15,6 +16,8 @@ from diffusion.schedule import Alpha, uniform
 class UDLM(DiffusionAlgorithm):
     """The continuous-time bound of uniform noise, Rao-Blackwellised: two gathers and one sum over
     the vocabulary."""
+
+    facts = FACTS["udlm"]
 
     def __init__(self, alpha: Alpha, vocab_size: int, sampling_eps: float = 1e-3, **diffusion: Any):
         super().__init__(

@@ -91,7 +91,7 @@ class Clock:
 def algorithm(name: str, length: int = LENGTH) -> Any:
     """With random weights, a head of its own scale among them, as after training."""
     torch.manual_seed(0)
-    net = DiT(VOCABULARY, 256, length, n_blocks=8, n_heads=8, causal=name == "ar")
+    net = DiT(VOCABULARY, 256, length, n_blocks=8, n_heads=8, causal=ALGORITHMS[name].facts.causal)
     torch.nn.init.normal_(net.head.weight, std=0.05)
     extra: dict[str, Any] = {} if name == "ar" else {"global_batch_size": BATCH}
     if name not in ("ar", "gidd"):

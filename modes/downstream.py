@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from algos.base import Algorithm
+from algos.facts import facts_of
 from evaluation import record_schema
 from evaluation.downstream.generation import Writer, sampling_keys
 from evaluation.downstream.loglikelihood import Scorer
@@ -26,7 +27,6 @@ from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.samplers import check_sampling
 from modes.sample_eval.requests import beginning
-from modes.sample_eval.run import able
 from modes.trained_run import TrainedRun
 from samplers.build import Way, way
 
@@ -68,7 +68,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     run = trained_run.open_run(settings, overrides)
     trained_run.check_output(run)
     trainer = build.trainer(run.settings, [], fitting=False)
-    adapter = open_model(run, compose, trainer)
+    adapter = open_model(run, trainer)
     results = evaluate(adapter, tasks, options["limit"], trainer)
     algorithm = adapter.scorer.algorithm
     Console().print(table(results, algorithm))
@@ -105,7 +105,7 @@ def check_score(score: str, tasks: dict[str, Any]) -> None:
             )
 
 
-def open_model(run: TrainedRun, compose: Callable[..., Any], trainer: L.Trainer) -> "Adapter":
+def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
     """The run as lm-eval takes a model, on the trainer's device."""
     from evaluation.downstream.lm_eval_adapter import Adapter  # it imports lm-eval
 
@@ -113,12 +113,12 @@ def open_model(run: TrainedRun, compose: Callable[..., Any], trainer: L.Trainer)
     size, seed = settings["loader"]["eval_batch_size"], settings["seed"]
     tokenizer = trained_run.open_tokenizer(run)
     begin, length = beginning(settings, tokenizer), settings["model"]["length"]
-    algo = able(settings["algo"], compose)
+    default = facts_of(settings["algo"]["name"]).samplers[0]
 
     def draws(keys: dict[str, Any]) -> Way:
         chosen = settings["sampling"] | keys
-        check_sampling(algo, chosen)
-        return way(chosen, algo, length, len(begin))
+        check_sampling(settings["algo"], chosen)
+        return way(chosen, default, length, len(begin))
 
     algorithm = trained_run.restore(run, tokenizer.vocab_size).to(trainer.strategy.root_device)
     score = options["downstream_score"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 
+from algos.facts import facts_of
 from data.module import TokenDataModule
 from modes import build, trained_run
 from modes.trained_run import TrainedRun
@@ -39,7 +40,7 @@ def applied(settings: build.Settings, preset: Mapping[str, Any], given: set[str]
 
 
 def _check(settings: build.Settings) -> None:
-    if settings["algo"]["name"] == "ar" and settings["data"]["framing"] == "none":
+    if facts_of(settings["algo"]["name"]).causal and settings["data"]["framing"] == "none":
         raise ValueError(
             "data.framing=none: algo=ar predicts nothing without a BOS before it; choose "
             "data.framing=bos or bos-eos"

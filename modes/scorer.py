@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from algos.base import Algorithm
+from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl.inputs import as_ids
 from evaluation.gen_ppl.protocols import protocol
@@ -49,7 +50,7 @@ def _able(judge: Judge, settings: build.Settings, tokenizer: Tokenizer) -> Judge
 def _run(settings: build.Settings, path: Path) -> Judge:
     chosen = settings["eval"] | {"checkpoint_path": str(path), "disable_ema": False}
     run = trained_run.open_run(settings | {"eval": chosen}, [], key=KEY)
-    if run.settings["algo"]["name"] != "ar":
+    if not facts_of(run.settings["algo"]["name"]).causal:
         raise ValueError(
             f"{KEY}={path}: a run of algo=ar is needed, this one has algo="
             f"{run.settings['algo']['name']}"
@@ -79,7 +80,7 @@ def _run(settings: build.Settings, path: Path) -> Judge:
         evidence={
             "judge": str(path),
             "judge_digest": run.digest,
-            "algo": "ar",
+            "algo": run.settings["algo"]["name"],
             "window": length,
             "tokenizer": own.name,
         },

@@ -224,7 +224,7 @@ def provenance(
             "checkpoint": str(run.file),
             "finetuned_from": run.checkpoint.get("finetuned_from"),
         }
-        | algorithm.facts(),
+        | algorithm.training_facts(),
         "seed": stored["seed"],
         "commit": records.commit(),
         "hardware": records.hardware(device),

@@ -11,6 +11,7 @@ from diffusion.process import Process
 from diffusion.shaping import Shaping
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive
+from samplers.facts import FACTS, SamplerFacts
 from samplers.first_hitting import first_hitting
 from samplers.greedy import TAILS
 from samplers.grids import GRIDS
@@ -71,12 +72,16 @@ class Way(NamedTuple):
     window: int
     opening: int
 
+    @property
+    def facts(self) -> SamplerFacts:
+        return FACTS[self.predictor]
+
     def __call__(
         self, algorithm: Model, tokens: Tensor, fixed: Tensor, trace: Trace | None = None
     ) -> Tensor:
         """Texts (B, L) that keep `tokens` (B, L) where `fixed` (B, L)."""
         algorithm.shaping = shaping(self.options)
-        if self.predictor != "semi_ar":
+        if not self.facts.longer_than_network:
             return self._drawn(algorithm, tokens, fixed, trace)
         draw = partial(self._drawn, algorithm)
         return semi_ar(draw, tokens, fixed, self.window, self.options["stride"], self.opening)
@@ -102,36 +107,39 @@ class Way(NamedTuple):
     def calls(self, lengths: list[int]) -> int:
         """The most network calls for a batch of texts of one of these lengths."""
         options, longest = self.options, max(lengths)
-        if self.inner in ("ar", "first_hitting"):
-            return longest - (self.inner == "ar")
+        inner = FACTS[self.inner]
+        if not inner.has_grid:
+            return longest - inner.left_to_right
         once = options["steps"] + (options["noise_removal"] in ("greedy", "greedy-posterior"))
-        if self.predictor != "semi_ar":
+        if not self.facts.longer_than_network:
             return once
         return once * (1 + -(-max(longest - self.window, 0) // options["stride"]))
 
     def protocol(self) -> dict[str, Any]:
         """What a record says of it."""
-        options, stepwise = self.options, self.inner not in ("ar", "first_hitting")
+        options, stepwise = self.options, FACTS[self.inner].has_grid
         said = {"predictor": self.predictor, "temperature": options["temperature"]}
         said |= {"steps": options["steps"] if stepwise else None}
         said |= {key: options[key] for key in DEFAULTS if options[key] != DEFAULTS[key]}
-        if self.predictor == "semi_ar":
+        if self.facts.longer_than_network:
             said |= {"stride": options["stride"]}
-        if self.predictor == "psi":
+        if self.facts.has_profile:
             said |= {key: value for key, value in kappa(options)._asdict().items() if value}
         return said
 
 
-def way(options: Options, algo: dict[str, Any], window: int, opening: int) -> Way:
-    """The way that `options` name, or the algorithm's own first one."""
-    own = algo["predictors"][0]
-    predictor = options["predictor"] or own
-    if predictor == "psi":
+def way(options: Options, default: str, window: int, opening: int) -> Way:
+    """The way that `options` name, or the `default` one of the algorithm."""
+    predictor = options["predictor"] or default
+    facts = FACTS[predictor]
+    if facts.has_profile:
         kappa(options)  # refuses what makes no sense before anything is loaded
-    if predictor == "semi_ar":
+    if facts.longer_than_network:
         options = options | {"stride": options["stride"] or window // 2}
         check_stride(options["stride"], window, opening)
-    return Way(options, predictor, own if predictor == "semi_ar" else predictor, window, opening)
+    return Way(
+        options, predictor, default if facts.longer_than_network else predictor, window, opening
+    )
 
 
 def shaping(options: Options) -> Shaping:
@@ -153,12 +161,12 @@ def kappa(options: Options) -> Profile:
 def loop(predictor: str, options: Options, process: Process) -> Callable[..., Tensor]:
     """The sampling loop of a diffusion algorithm with its own options bound."""
     chosen, tail = SAMPLERS[predictor], options["noise_removal"]
-    if predictor == "first_hitting":
+    if not FACTS[predictor].has_grid:
         return chosen  # it has its own clock
     if options["draws"] != "exact":
         chosen = gumbel32
     make_grid = GRIDS[options["grid"]]
-    if predictor == "psi":
+    if FACTS[predictor].has_profile:
         made = kappa(options)
         chosen = partial(chosen, profile=made)
         if made.plateau is not None:

@@ -40,7 +40,7 @@ ROOMS = {
     "training": {"storage"},
 }
 # The standard library alone, so that what they refuse is refused within a second.
-LIGHT = ("data.prompts",)
+LIGHT = ("algos.facts", "data.prompts", "samplers.facts")
 NO_LIGHTNING = {"backbones", "diffusion", "integral", "samplers", "storage"}
 ONLY_IN_MAIN = {"hydra", "omegaconf"}
 

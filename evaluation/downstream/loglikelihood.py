@@ -70,7 +70,7 @@ class Scorer:
             raise ValueError(f"eval.passes={passes}: at least 2 are needed for a standard error")
         self.algorithm = algorithm
         # A causal network does not read the last token of a text.
-        self.longest = length if algorithm.scores_first else length + 1
+        self.longest = length + algorithm.facts.causal
         self.eos = eos
         self.passes = passes if algorithm.nll_is_bound else 1
         self.batch_size = batch_size
@@ -115,7 +115,7 @@ class Scorer:
         tokens = text[-self.longest :]
         last = len(tokens) - full
         first = max(last - len(continuation), 0)
-        start = int(not self.algorithm.scores_first) if full else first
+        start = int(self.algorithm.facts.causal) if full else first
         return Row(tokens, start, first, last, pair.question)
 
     def exact(self, rows: list[Row], quiet: bool) -> tuple[list[Tensor], list[bool]]:

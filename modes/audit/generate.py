@@ -1,12 +1,11 @@
 """Samples of a trained run for an audit."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 
+from algos.facts import facts_of
 from modes import trained_run
-from modes.sample_eval.run import able
 from modes.trained_run import TrainedRun
 from samplers.build import way
 
@@ -26,14 +25,14 @@ class Texts(Protocol):
 def samples(
     run: TrainedRun,
     settings: dict[str, Any],
-    compose: Callable[..., Any],
     vocab_size: int,
     texts: Texts,
     temperature: float,
 ) -> Rows:
     """As many texts as there are real ones, by the run's sampler at a temperature."""
     options, length = settings["sampling"] | {"temperature": temperature}, len(texts.real[0])
-    how = way(options, able(run.settings["algo"], compose), length, texts.begins)
+    default = facts_of(run.settings["algo"]["name"]).samplers[0]
+    how = way(options, default, length, texts.begins)
     algorithm = trained_run.restore(run, vocab_size).to(device(settings))
     size, made = settings["loader"]["eval_batch_size"], []
     torch.manual_seed(settings["seed"])

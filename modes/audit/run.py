@@ -61,7 +61,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     copies = Copies(corpus.training, corpus.reference)
     made = generators(corpus, settings["seed"])
     if run is not None:
-        draw = partial(samples, run, settings, compose, tokenizer.vocab_size, corpus)
+        draw = partial(samples, run, settings, tokenizer.vocab_size, corpus)
         made |= {"run, temperature 1": partial(draw, 1.0)}
         if run.settings["algo"]["name"] != "sedd_uniform":  # its ratios have no temperature
             made |= {f"run, temperature {COOL}": partial(draw, COOL)}

@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from algos.facts import facts_of
 from modes.checks.combinations import check
+from modes.checks.names import canonical
 
 Settings = dict[str, Any]
 Compose = Callable[[list[str]], Settings]
@@ -128,7 +130,9 @@ def _scorer_number(
     unless the user names a scoring model, or wants none."""
     if not chosen.judge or settings["eval"][JUDGE] is not None:
         return None
-    return next((number for number, (algo, _) in enumerate(pairs) if algo == "ar"), None)
+    return next(
+        (number for number, (algo, _) in enumerate(pairs) if facts_of(canonical(algo)).causal), None
+    )
 
 
 def _scored(row: Row, scorer: Row) -> Row:

@@ -59,7 +59,7 @@ class Stages:
             self._texts(run, evaluation(row, "ppl_eval"), row)
         tokenizer = make_tokenizer(trained_run.tokenizer_name(row.settings["data"]))
         for options in points(row):
-            make_point(row.settings, run, row.settings["algo"], tokenizer, options)
+            make_point(row.settings, run, tokenizer, options)
 
     def left(self, row: Row) -> list[Stage]:
         """The stages that are not done, in order."""
@@ -145,8 +145,7 @@ class Stages:
     def _has_samples(self, settings: Settings, row: Row, own: list[Record]) -> bool:
         run = trained_run.open_run(settings, row.overrides)
         tokenizer = trained_run.open_tokenizer(run)
-        algo = sample_eval.able(run.settings["algo"], self.compose)
-        point = make_point(settings, run, algo, tokenizer, settings["sampling"])
+        point = make_point(settings, run, tokenizer, settings["sampling"])
         wanted = identity(run, settings, point, tokenizer, self._scoring(settings, tokenizer))
         weights = trained_run.averaged(run)
         return any(

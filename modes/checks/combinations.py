@@ -9,9 +9,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from algos.facts import FACTS, facts_of
 from data.prompts import check_tasks_early
 from modes.checks.loggers import check_loggers
-from modes.checks.names import same_algorithm
+from modes.checks.names import canonical
 from modes.checks.oracle import check_oracle
 from modes.checks.samplers import check_sampling
 from modes.checks.sweep import check_plotting, points
@@ -21,7 +22,6 @@ Settings = dict[str, Any]
 
 OF_A_RUN = ("ppl_eval", "sample_eval", "downstream")
 HUB_NAME = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
-TAUGHT = "duo_distill"  # what begins with the run of a teacher
 TEXTS = (".json", ".jsonl", ".txt")
 OF_DRAWING = (  # what plays no part where texts come from a file
     "sampling.predictor",
@@ -89,8 +89,9 @@ def check_pairs(settings: Settings, given: Collection[str]) -> None:
     check_tasks_early(settings["sampling"])
     check_texts(settings["sampling"], given)
     noise = settings["noise"]["name"]
-    if any(key.split(".")[0] == "noise" for key in given) and noise not in algo["noises"]:
-        allowed = algo["noises"] or "no noise key: its own parameters set it"
+    schedules = facts_of(canonical(algo["name"])).noise_schedules
+    if any(key.split(".")[0] == "noise" for key in given) and noise not in schedules:
+        allowed = [*schedules] or "no noise key: its own parameters set it"
         raise ValueError(f"noise={noise}: algo={algo['name']} takes {allowed}")
     if settings["mode"] in OF_A_RUN and not settings["eval"]["checkpoint_path"]:
         raise ValueError(
@@ -129,7 +130,8 @@ def check_training(settings: Settings, given: Collection[str]) -> None:
     if settings["mode"] == "benchmark" and not isinstance(rows, list):
         raise ValueError(f"benchmark.algos={rows}: must be a list, such as [ar,mdlm]")
     for name in {"train": [algo["name"]], "benchmark": rows}.get(settings["mode"], []):
-        if same_algorithm(name, TAUGHT) and not training["finetune_path"]:
+        facts = FACTS.get(canonical(name))  # an unknown one is refused where it is composed
+        if facts is not None and facts.has_teacher and not training["finetune_path"]:
             raise ValueError(
                 f"training.finetune_path: algo={name} needs the run of its teacher, "
                 f"such as one of algo=duo"

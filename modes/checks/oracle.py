@@ -2,9 +2,10 @@
 
 from typing import Any
 
-Settings = dict[str, Any]
+from algos.facts import facts_of
+from samplers.facts import FACTS as SAMPLERS
 
-LONGER = "semi_ar"  # draws texts longer than the network, of which the oracle has none
+Settings = dict[str, Any]
 
 
 def check_oracle(settings: Settings) -> None:
@@ -35,7 +36,7 @@ def check_oracle(settings: Settings) -> None:
 
 def check_samplers(algos: list[Settings], wanted: list[str] | None) -> None:
     """ValueError for a sampler of oracle.samplers that none of `algos` can use."""
-    known = {name for algo in algos for name in algo["predictors"]} - {LONGER}
+    known = {name for algo in algos for name in samplers_of(algo, None)}
     for name in wanted or []:
         if name not in known:
             raise ValueError(
@@ -44,9 +45,14 @@ def check_samplers(algos: list[Settings], wanted: list[str] | None) -> None:
 
 
 def samplers_of(algo: Settings, wanted: list[str] | None) -> list[str]:
-    """The samplers that `algo` can use, of those that are `wanted`."""
-    own = [name for name in algo["predictors"] if name != LONGER]
-    return own if wanted is None else [name for name in own if name in wanted]
+    """The samplers that `algo` can use, of those that are `wanted`; all texts are as long as the
+    network."""
+    known = facts_of(algo["name"]).samplers
+    return [
+        name
+        for name in known
+        if not SAMPLERS[name].longer_than_network and (wanted is None or name in wanted)
+    ]
 
 
 def _below(value: Any, least: int) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from algos.base import Algorithm
+from algos.facts import facts_of
 from data.markov import MarkovLanguage
 from diffusion.times import seed_of
 from evaluation import records
@@ -48,7 +49,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     folder = Path(settings["results_dir"])
     check_writable(folder, "results_dir")
     run = trained_run.open_run(settings, overrides) if settings["eval"]["checkpoint_path"] else None
-    composed = examined(run.settings if run else settings, overrides, compose, run is not None)
+    composed = examined(run.settings if run else settings, overrides, compose)
     language = language_of(composed[0]["data"])
     subjects = [perfect(one, language) for one in composed]
     if run is not None:
@@ -92,17 +93,13 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
 
 
 def examined(
-    base: build.Settings, overrides: list[str], compose: Callable[..., Any], trained: bool
+    base: build.Settings, overrides: list[str], compose: Callable[..., Any]
 ) -> list[build.Settings]:
     """The settings of every algorithm; ValueError for what cannot be, before anything is built."""
     check_oracle(base)
     kept = [text for text in overrides if text.partition("=")[0] not in ("mode", "algo")]
     names = base["oracle"]["algos"] or [base["algo"]["name"]]
-    if trained:  # what can be done with a run's algorithm is what today's files say
-        today = compose([f"algo={base['algo']['name']}"])["algo"]
-        known = {key: today[key] for key in ("predictors", "corrects")}
-        composed = [base | {"algo": base["algo"] | known}]
-    elif names == [base["algo"]["name"]]:
+    if names == [base["algo"]["name"]]:
         composed = [base]
     else:
         composed = [compose([*kept, f"algo={name}"]) for name in names]
@@ -125,11 +122,12 @@ def perfect(settings: build.Settings, language: MarkovLanguage) -> Subject:
     algorithm = build.algorithm(settings, language.states + 1).eval()
     teach(algorithm, language)
     algo, options = settings["algo"], settings["oracle"]
+    default = facts_of(algo["name"]).samplers[0]
     ways = []
     for name in samplers_of(algo, options["samplers"]):
         for steps in options["steps"]:
             chosen = settings["sampling"] | {"predictor": name, "steps": steps}
-            how = way(chosen, algo, settings["model"]["length"], 1)
+            how = way(chosen, default, settings["model"]["length"], 1)
             # One that sets its own pace does so for any number of steps.
             if how.protocol()["steps"] is not None or steps == options["steps"][0]:
                 ways.append(how)

@@ -9,6 +9,7 @@ import lightning as L
 from torch import Tensor
 
 from algos.base import Algorithm
+from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from evaluation import samples_file
 from evaluation.batch_cache import BatchCache, mark_of
@@ -59,17 +60,14 @@ class Point(NamedTuple):
 
 
 def make_point(
-    settings: build.Settings,
-    run: TrainedRun,
-    algo: dict[str, Any],
-    tokenizer: Tokenizer,
-    options: dict[str, Any],
+    settings: build.Settings, run: TrainedRun, tokenizer: Tokenizer, options: dict[str, Any]
 ) -> Point:
     """The requests and the sampler of `options`; ValueError, before a network is loaded, for what
     makes no sense."""
     window = run.settings["model"]["length"]
-    sampler = way(options, algo, window, len(beginning(run.settings, tokenizer)))
-    longest = window if sampler.predictor != "semi_ar" else options["length"] or window
+    default = facts_of(run.settings["algo"]["name"]).samplers[0]
+    sampler = way(options, default, window, len(beginning(run.settings, tokenizer)))
+    longest = options["length"] or window if sampler.facts.longer_than_network else window
     own = settings | {"sampling": options}
     return Point(options, read_requests(own, run.settings, tokenizer, longest), sampler)
 

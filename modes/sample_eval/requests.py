@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from algos.facts import facts_of
 from data import infill
 from data.infill import InfillTask
 from data.order import by_length
@@ -45,7 +46,7 @@ def read_requests(
     tokens; ValueError in one line for what cannot be drawn."""
     options, start = settings["sampling"], beginning(run, tokenizer)
     size = settings["loader"]["eval_batch_size"]
-    count, prefixes_only = size * options["num_sample_batches"], run["algo"]["name"] == "ar"
+    count, causal = size * options["num_sample_batches"], facts_of(run["algo"]["name"]).causal
     if options["texts"] is not None:
         file = Path(options["texts"])
         rows = input_texts.read_texts(file, tokenizer, start, longest)
@@ -58,7 +59,7 @@ def read_requests(
         protocol = {"length": length}
     else:
         text_length(options, longest)
-        tasks = infill.read_tasks(options, tokenizer, start, longest, prefixes_only)
+        tasks = infill.read_tasks(options, tokenizer, start, longest, causal)
         content = json.dumps([[task.tokens, task.fixed] for task in tasks])
         protocol = {"tasks": hashlib.sha256(content.encode()).hexdigest()}
         # A prompt is continued many times, a file's tasks are done num_sample_batches times each.
@@ -97,7 +98,7 @@ def beginning(settings: build.Settings, tokenizer: Tokenizer) -> list[int]:
     """The tokens that every text of the run begins with."""
     if settings["data"]["framing"] != "none":
         return [tokenizer.bos]
-    if settings["algo"]["name"] == "ar":
+    if facts_of(settings["algo"]["name"]).causal:
         raise ValueError(
             "data.framing=none: an ar run without BOS has nothing to begin a text with"
         )

@@ -29,14 +29,13 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     check_writable(settings["results_dir"], "results_dir")
     run, options = trained_run.open_run(settings, overrides), settings["sampling"]
     trained_run.check_output(run)
-    algo = able(run.settings["algo"], compose)
-
+    algo = run.settings["algo"]
     check_sampling(algo, options)
     sweep, chosen = options["sweep"] or {}, [options]
     if sweep:
         chosen = points(sweep, options, partial(check_sampling, algo))
     tokenizer = trained_run.open_tokenizer(run)
-    every = [make_point(settings, run, algo, tokenizer, point) for point in chosen]
+    every = [make_point(settings, run, tokenizer, point) for point in chosen]
     with StopSignals(GOES_ON) as signals:
         scorer = open_judge(settings, tokenizer)
         algorithm = trained_run.restore(run, tokenizer.vocab_size)
@@ -84,10 +83,3 @@ def show_sweep(context: Context, rows: list[sweep_plot.Row]) -> None:
     name = f"frontier-{context.run.settings['algo']['name']}-{stamp}"
     stem = Path(context.settings["results_dir"]) / name
     print("frontier: " + ", ".join(map(str, sweep_plot.picture(rows, stem, entropy))))
-
-
-def able(algo: build.Settings, compose: Callable[..., Any]) -> build.Settings:
-    """The run's algorithm, with what can be done with it as today's files say: a run of an earlier
-    version may say less."""
-    today = compose([f"algo={algo['name']}"])["algo"]
-    return algo | {key: today[key] for key in ("predictors", "corrects")}

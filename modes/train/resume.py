@@ -19,7 +19,6 @@ FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "tensorboard
 FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
 FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
 FREE |= {"data.verify"}
-FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # facts of the algorithm
 FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
 # Names of text and tokenizer, which are compared by their digests.
 FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}

@@ -104,7 +104,7 @@ def test_a_uniform_prediction_has_a_bound_of_log_n(name: str) -> None:
     """For p = 1/N, which is a score of one, the bound integrates to log N exactly: the data are as
     good as the prior."""
     algorithm, batch = build(name), a_batch(size=200)
-    if algorithm.outputs_mask:
+    if algorithm.facts.outputs_mask:
         pytest.skip("the mask is among the predictions, and what it is given is lost")
     torch.nn.init.zeros_(algorithm.backbone.head.weight)
     torch.nn.init.zeros_(algorithm.backbone.head.bias)

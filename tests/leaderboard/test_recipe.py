@@ -8,7 +8,7 @@ from leaderboard.tables.build import compare
 TODAY = {
     "gidd": flat(
         {
-            "algo": {"name": "gidd", "p_uniform": 0.1, "predictors": ["ancestral"], "new": 3},
+            "algo": {"name": "gidd", "p_uniform": 0.1, "new": 3},
             "optim": {"lr": 3e-4, "decay": None},
             "loader": {"batch_size": None},
             "seed": 1,
@@ -59,7 +59,6 @@ def test_another_value_is_another_recipe(board, algorithm, other):
         {"loader": {"batch_size": 4, "num_workers": 2}},
         {"trainer": {"devices": 8, "accelerator": "gpu"}},
         {"data": {"cache_dir": "elsewhere"}},
-        {"algo": {"predictors": ["ancestral", "psi"]}},
         {"callbacks": {}},
         {"training": {"finetune_path": "outputs/seed2"}},
         {"strategy": {"name": "ddp"}},

@@ -20,6 +20,7 @@ from transformers import (
 from transformers.modeling_outputs import CausalLMOutput
 
 from algos.base import Algorithm
+from algos.facts import FACTS
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.downstream.generation import Writer
 from evaluation.downstream.lm_eval_adapter import Adapter
@@ -97,10 +98,10 @@ def our_adapter(
 ) -> Adapter:
     begin, length = [tokenizer.bos], algorithm.backbone.length
     scorer = Scorer(algorithm, length, tokenizer.eos, passes, batch_size, score)
-    settings = SETTINGS[algo]
+    settings, default = SETTINGS[algo], FACTS[algo].samplers[0]
 
     def draws(keys: dict[str, Any]) -> Way:
-        return way(settings["sampling"] | {"steps": 8} | keys, settings["algo"], length, 1)
+        return way(settings["sampling"] | {"steps": 8} | keys, default, length, 1)
 
     writer = Writer(algorithm, tokenizer, begin, draws, batch_size, seed=3)
     return Adapter(scorer, writer, tokenizer, begin)

@@ -61,7 +61,7 @@ def test_every_option_composes(file: Path) -> None:
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithm_keys_are_constructor_keywords(name: str) -> None:
     settings = compose("mode=ppl_eval", "eval.checkpoint_path=x", f"algo={name}")
-    keys = set(settings["algo"]) - {"name", "predictors", "noises", "corrects"}
+    keys = set(settings["algo"]) - {"name"}
     known = set(inspect.signature(ALGORITHMS[name]).parameters)
     assert keys <= known | set(inspect.signature(DiffusionAlgorithm).parameters)
 

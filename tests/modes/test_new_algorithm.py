@@ -16,6 +16,7 @@ import main
 from algos.base import Algorithm, Batch
 from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS, Facts
 from algos.noise import by_alpha
 from diffusion.bound import interpolating_bound, masked_bound
 from diffusion.process import Process
@@ -31,6 +32,8 @@ from tests.modes.conftest import TINY
 
 class Timed(DiffusionAlgorithm):
     """Masks, and a network that is told the time."""
+
+    facts = Facts(("ancestral", "psi", "first_hitting", "semi_ar"), ("log-linear", "cosine"))
 
     def __init__(self, alpha: Alpha, vocab_size: int, **diffusion: Any):
         super().__init__(**by_alpha(absorbing, alpha, vocab_size), **diffusion)
@@ -51,6 +54,8 @@ def parted(t: Tensor, share: float) -> Mix:
 class Parted(DiffusionAlgorithm):
     """Half masks, half uniform noise, from the first to the last moment."""
 
+    facts = Facts(("ancestral", "psi", "semi_ar"), self_corrects=True)
+
     def __init__(self, vocab_size: int, share: float = 0.5, **diffusion: Any):
         process = Process(partial(parted, share=share), vocab_size)
         super().__init__(
@@ -69,11 +74,7 @@ class Parted(DiffusionAlgorithm):
 
 
 TOYS: dict[str, type[Algorithm]] = {"timed": Timed, "parted": Parted}
-FILES = {
-    "timed": "predictors: [ancestral, psi, first_hitting, semi_ar]\nnoises: [log-linear, cosine]\n"
-    "corrects: false\n",
-    "parted": "predictors: [ancestral, psi, semi_ar]\nnoises: []\ncorrects: true\nshare: 0.5\n",
-}
+FILES = {"timed": "", "parted": "share: 0.5\n"}
 toys = pytest.mark.parametrize("name", TOYS)
 
 
@@ -84,11 +85,11 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, text in FILES.items():
         (folder / "algo" / f"{name}.yaml").write_text(f"name: {name}\n{text}")
         monkeypatch.setitem(ALGORITHMS, name, TOYS[name])
+        monkeypatch.setitem(FACTS, name, TOYS[name].facts)
     monkeypatch.setattr(configured, "CONFIGS", folder)
     monkeypatch.setattr(test_estimate, "composed", partial(composed, folder))
     found = configured._composed("algo")
     monkeypatch.setattr(configured, "SETTINGS", found)
-    monkeypatch.setattr(configured, "KNOWN", {name: one["algo"] for name, one in found.items()})
     yield folder
 
 
@@ -102,7 +103,7 @@ def test_it_passes_the_tests_that_every_algorithm_passes(name: str, configs: Pat
     test_algorithms.test_reported_nats_do_not_depend_on_the_batch(name)
     test_algorithms.test_only_scored_positions_count(name)
     test_algorithms.test_training_times_do_not_depend_on_the_micro_batch(name)
-    for predictor in configured.KNOWN[name]["predictors"]:
+    for predictor in FACTS[name].samplers:
         if predictor != "semi_ar":
             torch.manual_seed(0)
             test_algorithms.test_temperature_reaches_the_draws(name, predictor)

@@ -9,11 +9,12 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.checks.oracle import LONGER, check_oracle, check_samplers
+from algos.facts import FACTS
+from modes.checks.oracle import check_oracle, check_samplers
 from modes.oracle import run as oracle
 from modes.oracle.report import PERFECT, RUN
 from modes.train import run as train
-from tests.algos.configured import CONFIGS, KNOWN
+from tests.algos.configured import CONFIGS, NAMES, SETTINGS
 
 TINY = [
     "data=markov",
@@ -62,17 +63,17 @@ def by_row(records: list[dict[str, Any]]) -> dict[tuple[str, str, int | None, st
 def test_every_sampler_of_every_algorithm_loses_less_in_more_steps(
     examine: Callable[..., list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = by_row(examine(algos=sorted(KNOWN)))
+    rows = by_row(examine(algos=NAMES))
     shown = capsys.readouterr().out
-    for name, algo in KNOWN.items():
-        for predictor in algo["predictors"]:
-            assert f"{name} {predictor}" in shown or predictor == LONGER
+    for name, facts in FACTS.items():
+        for predictor in facts.samplers:
+            assert f"{name} {predictor}" in shown or predictor == "semi_ar"
             steps = [key[2] for key in rows if key[:2] == (name, predictor)]
             if steps == [None]:  # one token after another: nothing is lost
                 only = rows[name, predictor, None, PERFECT]
                 assert abs(only["value"]) < 4 * only["stderr"]
                 assert only["metrics"]["network_evaluations"] <= 9
-            elif predictor != LONGER:
+            elif predictor != "semi_ar":
                 few, many = (rows[name, predictor, count, PERFECT] for count in (2, 16))
                 assert few["value"] > 5 * few["stderr"]
                 assert many["value"] < few["value"] / 3
@@ -140,8 +141,8 @@ def test_what_makes_no_sense_is_refused_in_one_line(changed: dict[str, Any], mes
         check_oracle(settings(**changed))
 
 
-@pytest.mark.parametrize("name", ["euler", LONGER, "none"])
+@pytest.mark.parametrize("name", ["euler", "semi_ar", "none"])
 def test_a_sampler_that_no_algorithm_here_has_is_refused(name: str) -> None:
-    check_samplers([KNOWN["mdlm"]], ["ancestral"])
+    check_samplers([SETTINGS["mdlm"]["algo"]], ["ancestral"])
     with pytest.raises(ValueError, match=f"oracle.samplers={name}: .* ancestral"):
-        check_samplers([KNOWN["mdlm"]], ["ancestral", name])
+        check_samplers([SETTINGS["mdlm"]["algo"]], ["ancestral", name])

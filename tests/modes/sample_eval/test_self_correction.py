@@ -130,27 +130,16 @@ def test_min_p_and_greedy_noise_removal(sample: Sample, capfd: pytest.CaptureFix
 def test_self_correction_depends_on_the_algorithm_of_the_run(
     algo: str, reason: str, sample: Sample, trained: Path, tmp_path: Path
 ) -> None:
-    """The command line does not say which it is, and older runs do not say what it can do."""
+    """The command line does not say which it is."""
     checkpoint = torch.load(trained / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         checkpoint["config"]["algo"] = main.compose([f"algo={algo}"])["algo"]
-    checkpoint["config"]["algo"].pop("corrects")
     if algo == "gidd":
         checkpoint["config"]["algo"]["p_uniform"] = 0
     file = tmp_path / "other.ckpt"
     torch.save(checkpoint, file)
     with pytest.raises(ValueError, match=reason):
         sample("sampling.self_correction=8", run=file)
-
-
-def test_self_correction_of_an_older_run(sample: Sample, trained: Path, tmp_path: Path) -> None:
-    checkpoint = torch.load(trained / "run" / "checkpoints" / "last.ckpt", weights_only=True)
-    del checkpoint["config"]["algo"]["corrects"]
-    file = tmp_path / "run" / "checkpoints" / "older.ckpt"
-    file.parent.mkdir(parents=True)
-    torch.save(checkpoint, file)
-    made = sample("sampling.steps=2", "sampling.self_correction=1", run=file)
-    assert made["metrics"]["correction_steps"] == 1
 
 
 def test_defaults_in_code_and_config_agree() -> None:
