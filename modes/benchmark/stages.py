@@ -19,7 +19,7 @@ from modes.ppl_eval import likelihood, zero_shot
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval
 from modes.sample_eval.point import corrected_how, judged_how
-from modes.scorer import open_judge
+from modes.scorer import open_scorer
 from modes.train import resume
 from modes.train import run as train
 from modes.trained_run import TrainedRun
@@ -160,7 +160,7 @@ class Work:
         """Who judges and how; a judge is loaded once for all rows with the same tokenizer."""
         key = str(settings["eval"][JUDGE]), tokenizer.digest
         if key not in self._judges:
-            judge = open_judge(settings, tokenizer)
+            judge = open_scorer(settings, tokenizer)
             self._judges[key] = judged_how(judge, settings)
         return self._judges[key]
 

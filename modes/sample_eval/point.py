@@ -11,7 +11,7 @@ from torch import Tensor
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer
 from evaluation.batch_cache import BatchCache
-from evaluation.gen_ppl.scorer import Judge
+from evaluation.gen_ppl.scorer import Scorer
 from modes import build, trained_run
 from modes.held_out import HeldOut
 from modes.sample_eval import animation, generate, input_texts, requests
@@ -46,7 +46,7 @@ class Job(NamedTuple):
     tokenizer: Tokenizer
     algorithm: Algorithm
     trainer: L.Trainer
-    judge: Judge | None
+    judge: Scorer | None
     reference: HeldOut | None
 
 
@@ -160,11 +160,11 @@ def corrected_how(options: dict[str, Any]) -> dict[str, Any]:
     return {key: options[key] for key, default in known if options[key] != default}
 
 
-def judged_how(judge: Judge | None, settings: build.Settings) -> dict[str, Any]:
+def judged_how(judge: Scorer | None, settings: build.Settings) -> dict[str, Any]:
     """Who judges and how, where somebody does; not where on this machine it lies."""
     if judge is None:
         return {}
-    known = {key: value for key, value in judge.evidence.items() if key != "scorer"}
+    known = {key: value for key, value in judge.provenance.items() if key != "scorer"}
     return {"scorer": known, "quality": settings["eval"]["quality_protocol"]}
 
 

@@ -21,7 +21,7 @@ from modes.checks.sweep import points
 from modes.held_out import HeldOut, held_out
 from modes.sample_eval import generate, requests, sweep_plot
 from modes.sample_eval.point import Job, cache_of, evaluate
-from modes.scorer import open_judge
+from modes.scorer import open_scorer
 from modes.trained_run import TrainedRun
 from samplers.build import Way, way
 from training.signals import StopSignals
@@ -43,7 +43,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     every = [planned(settings, run, algo, tokenizer, point) for point in chosen]
     command = mark_of([settings, run.digest])
     with StopSignals(GOES_ON) as signals:
-        judge = open_judge(settings, tokenizer)
+        judge = open_scorer(settings, tokenizer)
         algorithm = trained_run.restore(run, tokenizer.vocab_size)
         watching: list[L.Callback] = [generate.Looks(signals)]
         trainer = build.trainer(run.settings, watching, fitting=False, share_batches=True)
@@ -88,7 +88,7 @@ def show_frontier(
     rows: list[dict[str, Any]], reference: HeldOut | None, folder: Path, name: str
 ) -> None:
     """The points of a sweep as a table on screen and a picture in `folder`."""
-    entropy = None if reference is None else unigram_entropy(reference.rows).mean
+    entropy = None if reference is None else unigram_entropy(reference.rows)
     print(sweep_plot.table(rows, entropy))
     stem = folder / f"frontier-{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
     print("frontier: " + ", ".join(map(str, sweep_plot.picture(rows, stem, entropy))))

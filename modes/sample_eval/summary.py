@@ -9,10 +9,10 @@ import torch
 
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl.protocols import protocol
-from evaluation.gen_ppl.scorer import Judge
+from evaluation.gen_ppl.scorer import Scorer
 from evaluation.rounding import fixed, places_of, with_error
 from evaluation.sample_quality.metrics import unigram_entropy
-from evaluation.sample_quality.report import Held, drawn, quality
+from evaluation.sample_quality.report import Reference, drawn, quality
 from modes.sample_eval.input_texts import Text
 
 Masks = Sequence[list[bool]]
@@ -32,7 +32,7 @@ def measure(
     made: list[Text],
     fixed: Masks,
     reference: list[list[int]] | None,
-    judge: Judge | None,
+    judge: Scorer | None,
     tokenizer: Tokenizer,
     settings: dict[str, Any],
     device: torch.device,
@@ -44,7 +44,7 @@ def measure(
     asked = protocol(settings["eval"]["quality_protocol"])
     if judge is not None:
         judge.network.to(device)
-    held = None if reference is None else Held(reference)
+    held = None if reference is None else Reference(reference)
     metrics = quality(rows, fixed, held, judge, tokenizer, asked, settings["seed"])
     metrics["quality_protocol"]["name"] = settings["eval"]["quality_protocol"]
     return {
@@ -64,7 +64,7 @@ def corrections(made: list[Text], fixed: Masks) -> dict[str, Any]:
     first = drawn([one.tokens for one in found], fixed)
     rows = drawn([text.tokens for text in made], fixed)
     return {
-        "entropy_before": unigram_entropy(first).mean,
+        "entropy_before": unigram_entropy(first),
         "self_accuracy_before": fmean(one.before for one in found),
         "self_accuracy_after": fmean(one.after for one in found),
         "correction_steps": fmean(one.steps for one in found),

@@ -30,12 +30,12 @@ def test_not_penalised_where_a_generator_is_not_surely_worse_than_real_text() ->
     assert allowed.splitlines()[3].endswith("not penalised")
 
 
-def test_the_audit_of_a_corpus_with_a_judge_and_a_run(command: Command, tmp_path: Path) -> None:
+def test_the_audit_of_a_corpus_with_a_scorer_and_a_run(command: Command, tmp_path: Path) -> None:
     done = command("algo=ar", "trainer.max_steps=6", f"checkpointing.save_dir={tmp_path}/ar")
     assert done.returncode == 0, done.stderr
     line = ["mode=audit", "loader.eval_batch_size=48", "data.max_eval_blocks=null"]
-    judge = f"eval.gen_ppl_eval_model_name_or_path={tmp_path}/ar"
-    done = command(*line, judge, f"eval.checkpoint_path={tmp_path}/ar")
+    scorer = f"eval.gen_ppl_eval_model_name_or_path={tmp_path}/ar"
+    done = command(*line, scorer, f"eval.checkpoint_path={tmp_path}/ar")
     assert done.returncode == 0, done.stderr
     for name in (REAL, "trigram chain", "one text repeated", "run, temperature 0.5"):
         assert f"\n{name} " in done.stdout
