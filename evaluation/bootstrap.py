@@ -1,4 +1,4 @@
-"""How far a number would move with other texts: its standard error and a 95 % interval."""
+"""Standard errors and 95 % intervals of numbers of a set of texts, over other such sets."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 RESAMPLES = 1000
 TAILS = (2.5, 97.5)
+NORMAL = 1.96  # standard errors, half of a 95 % interval
 
 
 class Interval(NamedTuple):
@@ -29,7 +30,7 @@ class Interval(NamedTuple):
 def bootstrap(
     columns: Values, statistic: Callable[[Values], Values], seed: int, resamples: int = RESAMPLES
 ) -> Interval:
-    """statistic(sums (..., k)) of the sums of `columns` (S, k) over texts, with the spread and the
+    """statistic(sums (..., k)) of the sums of `columns` (S, k) over texts, with its deviation and
     percentiles over sets of S texts that are drawn from them with replacement."""
     texts = len(columns)
     value = float(statistic(columns.sum(0)))
@@ -43,7 +44,7 @@ def bootstrap(
 
 
 def mean(values: Values, seed: int) -> Interval:
-    """The mean of one number a text (S,)."""
+    """The mean over texts of one number each (S,)."""
     return bootstrap(np.stack([values, np.ones_like(values)], 1), ratio, seed)
 
 
@@ -60,4 +61,4 @@ def jackknife(value: float, without: Values) -> Interval:
     if texts < 2:
         return Interval(value, None, None, None)
     stderr = float(np.sqrt((texts - 1) * without.var()))
-    return Interval(value, stderr, value - 1.96 * stderr, value + 1.96 * stderr)
+    return Interval(value, stderr, value - NORMAL * stderr, value + NORMAL * stderr)

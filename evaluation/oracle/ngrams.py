@@ -1,4 +1,4 @@
-"""How far the n-grams of generated texts are from those of a language that is known exactly."""
+"""Distances of the n-grams of generated texts from those of a language that is known exactly."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluation.ngrams import joined
 from evaluation.oracle.language import Array, Ids, Language
 
 NEVER = 700.0  # nats of a symbol that cannot follow: less than what a float64 can say
@@ -27,9 +28,7 @@ def grams(texts: Ids, n: int, language: Language) -> Grams:
     windows = np.lib.stride_tricks.sliding_window_view(texts, n, axis=1)
     numbers = windows[..., 0]
     for step in range(1, n):
-        pairs = numbers * (texts.max() + 1) + windows[..., step]
-        # Numbers are renewed after each symbol, so that they fit for any n.
-        numbers = np.unique(pairs, return_inverse=True)[1].reshape(pairs.shape)
+        numbers = joined(numbers, windows[..., step])
     _, first, numbers = np.unique(numbers, return_index=True, return_inverse=True)
     different = windows.reshape(-1, n)[first]
     possible = np.all(different < language.states, axis=1)

@@ -20,15 +20,15 @@ from evaluation import records
 from evaluation.batch_cache import BatchCache, mark_of
 from evaluation.gen_ppl.protocols import protocol
 from evaluation.sample_quality import naive_baselines
-from evaluation.sample_quality.report import Held, quality
-from evaluation.sample_quality.train_overlap import Copies
+from evaluation.sample_quality.report import Reference, quality
+from evaluation.sample_quality.train_overlap import TrainOverlap
 from modes import build, trained_run
 from modes.audit import table
 from modes.audit.generate import device, samples
 from modes.checks.folders import check_writable
 from modes.held_out import held_out
 from modes.sample_eval import requests
-from modes.scorer import open_judge
+from modes.scorer import open_scorer
 from training.memory import peak_memory_bytes
 from training.signals import StopSignals
 
@@ -55,10 +55,10 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         own = run.settings
     tokenizer = make_tokenizer(trained_run.tokenizer_name(own["data"]))
     asked = protocol(settings["eval"]["quality_protocol"])
-    judge = open_judge(settings, tokenizer)
+    scorer = open_scorer(settings, tokenizer)
     data = build.data(own, devices=1) if run is None else trained_run.open_data(run)
     corpus = split(settings, own, data)
-    copies = Copies(corpus.training, corpus.reference)
+    overlap = TrainOverlap(corpus.training, corpus.reference)
     made = generators(corpus, settings["seed"])
     if run is not None:
         draw = partial(samples, run, settings, tokenizer.vocab_size, corpus)
@@ -66,18 +66,18 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         if run.settings["algo"]["name"] != "sedd_uniform":  # its ratios have no temperature
             made |= {f"run, temperature {COOL}": partial(draw, COOL)}
     fixed = [[place < corpus.begins for place in range(len(row))] for row in corpus.real]
-    on = torch.device("cpu") if judge is None and run is None else device(settings)
-    if judge is not None:
-        judge.network.to(on)
-    held = Held(corpus.reference, copies)
+    on = torch.device("cpu") if scorer is None and run is None else device(settings)
+    if scorer is not None:
+        scorer.network.to(on)
+    held = Reference(corpus.reference, overlap)
     seed = settings["seed"]
 
     def examine(name: str) -> dict[str, Any]:
         rows = made[name]()
-        numbers = quality(rows, fixed, held, judge, tokenizer, asked, seed)
+        numbers = quality(rows, fixed, held, scorer, tokenizer, asked, seed)
         found[name] = numbers
-        fooled = table.fooled(numbers, found[table.REAL])
-        return record(name, numbers, fooled, len(rows), data, on, started) | taken(settings)
+        passed = table.not_penalised(numbers, found[table.REAL])
+        return record(name, numbers, passed, len(rows), data, on, started) | taken(settings)
 
     found: dict[str, dict[str, Any]] = {}
     examine_all(list(made), examine, found, settings, mark_of([settings, run and run.digest]))
@@ -165,7 +165,7 @@ def generators(corpus: Corpus, seed: int) -> dict[str, Callable[[], Rows]]:
 def record(
     name: str,
     found: dict[str, Any],
-    fooled: list[str],
+    passed: list[str],
     texts: int,
     data: TokenDataModule,
     device: torch.device,
@@ -191,7 +191,7 @@ def record(
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "metrics": found | {"fooled": fooled},
+        "metrics": found | {"not_penalised": passed},
     }
 
 

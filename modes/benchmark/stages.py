@@ -19,7 +19,7 @@ from modes.ppl_eval import likelihood, zero_shot
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval
 from modes.sample_eval.point import identity, make_point, scored_by
-from modes.scorer import open_judge
+from modes.scorer import open_scorer
 from modes.train import resume
 from modes.train import run as train
 from modes.trained_run import TrainedRun
@@ -158,7 +158,7 @@ class Stages:
         tokenizer."""
         key = str(settings["eval"][JUDGE]), tokenizer.digest
         if key not in self._scorings:
-            self._scorings[key] = scored_by(open_judge(settings, tokenizer), settings)
+            self._scorings[key] = scored_by(open_scorer(settings, tokenizer), settings)
         return self._scorings[key]
 
 

@@ -198,7 +198,7 @@ def reference_entropy(data: TokenDataModule) -> float | None:
         for tokens, scored in zip(batch["tokens"], batch["scored"], strict=True)
         if scored.all() or scored[1:].all()  # not the padded last one, whose length differs
     ]
-    return unigram_entropy(blocks).mean if blocks else None
+    return unigram_entropy(blocks) if blocks else None
 
 
 def exact_nats_per_token(data: TokenDataModule, language: MarkovLanguage) -> float:

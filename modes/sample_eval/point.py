@@ -13,7 +13,7 @@ from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from evaluation import samples_file
 from evaluation.batch_cache import BatchCache, mark_of
-from evaluation.gen_ppl.scorer import Judge
+from evaluation.gen_ppl.scorer import Scorer
 from evaluation.samples_file import Text
 from modes import build, trained_run
 from modes.held_out import HeldOut
@@ -47,7 +47,7 @@ class Context(NamedTuple):
     tokenizer: Tokenizer
     algorithm: Algorithm
     trainer: L.Trainer
-    scorer: Judge | None
+    scorer: Scorer | None
     reference: HeldOut | None
 
 
@@ -164,7 +164,7 @@ def record(
         "seconds": seconds,
     }
     fields["data"]["tokens_sha256"] = reference and reference.tokens_sha256
-    sampler = {k: v for k, v in fields["protocol"].items() if k not in ("judge", "quality")}
+    sampler = {k: v for k, v in fields["protocol"].items() if k not in ("scorer", "quality")}
     return fields | {"sampler": sampler | {"network_evaluations": calls}}
 
 
@@ -199,13 +199,13 @@ def corrected_with(options: dict[str, Any]) -> dict[str, Any]:
     return {key: options[key] for key, default in known if options[key] != default}
 
 
-def scored_by(scorer: Judge | None, settings: build.Settings) -> dict[str, Any]:
+def scored_by(scorer: Scorer | None, settings: build.Settings) -> dict[str, Any]:
     """The scoring model without its path on this machine, and the protocol of quality; empty
     without a scoring model."""
     if scorer is None:
         return {}
-    known = {key: value for key, value in scorer.evidence.items() if key != "judge"}
-    return {"judge": known, "quality": settings["eval"]["quality_protocol"]}
+    known = {key: value for key, value in scorer.provenance.items() if key != "scorer"}
+    return {"scorer": known, "quality": settings["eval"]["quality_protocol"]}
 
 
 def correction(options: dict[str, Any]) -> generate.Correct | None:

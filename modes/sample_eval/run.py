@@ -19,7 +19,7 @@ from modes.checks.sweep import points
 from modes.held_out import held_out
 from modes.sample_eval import generate, sweep_plot
 from modes.sample_eval.point import Context, Point, cache_of, evaluate, make_point
-from modes.scorer import open_judge
+from modes.scorer import open_scorer
 from training.signals import StopSignals
 
 GOES_ON = "what was drawn is kept; the same command goes on"
@@ -37,7 +37,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     tokenizer = trained_run.open_tokenizer(run)
     every = [make_point(settings, run, tokenizer, point) for point in chosen]
     with StopSignals(GOES_ON) as signals:
-        scorer = open_judge(settings, tokenizer)
+        scorer = open_scorer(settings, tokenizer)
         algorithm = trained_run.restore(run, tokenizer.vocab_size)
         callbacks: list[L.Callback] = [generate.StopAfterBatch(signals)]
         trainer = build.trainer(run.settings, callbacks, fitting=False, share_batches=True)
@@ -77,7 +77,7 @@ def evaluate_points(context: Context, swept: list[str], every: list[Point]) -> N
 def show_sweep(context: Context, rows: list[sweep_plot.Row]) -> None:
     """Prints the points of a sweep as a table and draws them in the results folder."""
     reference = context.reference
-    entropy = None if reference is None else unigram_entropy(reference.rows).mean
+    entropy = None if reference is None else unigram_entropy(reference.rows)
     print(sweep_plot.table(rows, entropy))
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     name = f"frontier-{context.run.settings['algo']['name']}-{stamp}"

@@ -7,10 +7,10 @@ from typing import Any
 
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl.protocols import protocol
-from evaluation.gen_ppl.scorer import Judge
+from evaluation.gen_ppl.scorer import Scorer
 from evaluation.rounding import fixed, places_of, with_error
 from evaluation.sample_quality.metrics import unigram_entropy
-from evaluation.sample_quality.report import Held, drawn, quality
+from evaluation.sample_quality.report import Reference, drawn, quality
 from evaluation.samples_file import Text
 
 Masks = Sequence[list[bool]]
@@ -22,7 +22,7 @@ SHOWN = {  # name in the report, digits
     "gen_ppl": ("generative perplexity", 3),
     "mauve": ("MAUVE", 3),
     "divergence": ("divergence from held-out text", 4),
-    "told_apart": ("told apart from it", 3),
+    "two_sample_accuracy": ("two-sample accuracy against it", 3),
 }
 
 
@@ -30,7 +30,7 @@ def measure(
     texts: list[Text],
     fixed: Masks,
     reference: list[list[int]] | None,
-    scorer: Judge | None,
+    scorer: Scorer | None,
     tokenizer: Tokenizer,
     preset: str,
     seed: int,
@@ -39,7 +39,7 @@ def measure(
     tokens that are not `fixed`, and beside it all other statistics with their intervals, as the
     quality protocol `preset` says."""
     rows = [text.tokens for text in texts]
-    held = None if reference is None else Held(reference)
+    held = None if reference is None else Reference(reference)
     metrics = quality(rows, fixed, held, scorer, tokenizer, protocol(preset), seed)
     metrics["quality_protocol"]["name"] = preset
     return {
@@ -58,7 +58,7 @@ def corrections(texts: list[Text], fixed: Masks) -> dict[str, Any]:
     before = drawn([change.tokens for change in changes], fixed)
     after = drawn([text.tokens for text in texts], fixed)
     return {
-        "entropy_before": unigram_entropy(before).mean,
+        "entropy_before": unigram_entropy(before),
         "self_accuracy_before": fmean(change.before for change in changes),
         "self_accuracy_after": fmean(change.after for change in changes),
         "correction_steps": fmean(change.steps for change in changes),
@@ -82,7 +82,7 @@ def report(texts: list[Text], tokenizer: Tokenizer, fields: dict[str, Any], show
             print(f"{title} {value}{_held_out(metrics, name, digits)}")
     if "gen_ppl" in metrics:
         preset = metrics["quality_protocol"]["name"]
-        print(f"judged by {metrics['gen_ppl_judge']['judge']}, protocol {preset}")
+        print(f"judged by {metrics['gen_ppl_scorer']['scorer']}, protocol {preset}")
     for name in ("gen_ppl", "mauve", "divergence"):
         if f"{name}_absent" in metrics:
             print(f"no {SHOWN[name][0]}: {metrics[f'{name}_absent']}")

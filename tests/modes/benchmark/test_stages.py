@@ -145,7 +145,7 @@ def test_stages_draw_samples_once_their_scorer_is_trained(
     assert judged.keys() == {"mdlm", "ar"}
     for metrics in judged.values():
         assert metrics["gen_ppl"] > 1
-        assert metrics["gen_ppl_judge"]["judge"] == f"{tmp_path}/ar"
+        assert metrics["gen_ppl_scorer"]["scorer"] == f"{tmp_path}/ar"
     assert left(mdlm, "benchmark.judge=false") == ["sample_eval"]  # unjudged ones are others
 
 

@@ -1,4 +1,4 @@
-"""Judges whose files are damaged, foreign or hostile: one line that names the folder, no code."""
+"""Scorers whose files are damaged, foreign or hostile: one line that names the folder, no code."""
 
 import json
 import os
@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data.tokenizers import make_tokenizer
-from modes.scorer import KEY, open_judge
-from tests.modes.tiny_judge import save_judge
+from modes.scorer import KEY, open_scorer
+from tests.evaluation.gen_ppl.tiny_scorer import save_scorer
 
 Damage = Callable[[Path], object]
 LAYER = "transformer.h.1.ln_1.weight"
@@ -23,13 +23,13 @@ LAYER = "transformer.h.1.ln_1.weight"
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("good")
-    save_judge(folder)
+    save_scorer(folder)
     return folder
 
 
 def opened(folder: Path) -> Any:
     named = {"gen_ppl_eval_model_name_or_path": str(folder), "quality_protocol": "default"}
-    return open_judge({"eval": named}, make_tokenizer("bytes"))
+    return open_scorer({"eval": named}, make_tokenizer("bytes"))
 
 
 def config(**changes: Any) -> Damage:
@@ -119,11 +119,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damaged_and_foreign_judges_are_refused_in_one_line(
+def test_damaged_and_foreign_scorers_are_refused_in_one_line(
     name: str, good: Path, tmp_path: Path
 ) -> None:
     damage, said = DAMAGES[name]
-    folder = Path(shutil.copytree(good, tmp_path / "judge"))
+    folder = Path(shutil.copytree(good, tmp_path / "scorer"))
     damage(folder)
     with pytest.raises(ValueError, match=said) as refused:
         opened(folder)
@@ -133,7 +133,7 @@ def test_damaged_and_foreign_judges_are_refused_in_one_line(
 
 def test_a_model_kind_of_the_tokenizer_library_is_one_line(good: Path, tmp_path: Path) -> None:
     """The library raises plain Exception."""
-    folder = Path(shutil.copytree(good, tmp_path / "judge"))
+    folder = Path(shutil.copytree(good, tmp_path / "scorer"))
     file = folder / "tokenizer.json"
     file.write_text(file.read_text().replace('"BPE"', '"XYZ"'))
     with pytest.raises(ValueError, match="its tokenizer cannot be read: data did not"):
@@ -152,7 +152,7 @@ class Touch:
     "dump", [torch.save, lambda one, file: file.write_bytes(pickle.dumps(one, 2))]
 )
 def test_no_pickle_is_run(dump: Callable[..., object], good: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(good, tmp_path / "judge"))
+    folder = Path(shutil.copytree(good, tmp_path / "scorer"))
     (folder / "model.safetensors").unlink()
     dump({"a": Touch(tmp_path / "EXECUTED")}, folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match="its files hold more than weights"):
@@ -161,7 +161,7 @@ def test_no_pickle_is_run(dump: Callable[..., object], good: Path, tmp_path: Pat
 
 
 def test_weights_of_an_older_bin_are_read(good: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(good, tmp_path / "judge"))
+    folder = Path(shutil.copytree(good, tmp_path / "scorer"))
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     ids = torch.arange(8).unsqueeze(0)
@@ -183,7 +183,7 @@ AUTO = {"AutoModelForCausalLM": "evil.M", "AutoConfig": "evil.M", "AutoTokenizer
 def test_what_a_config_names_beside_a_known_model_is_not_followed(
     changes: dict[str, Any], good: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(good, tmp_path / "judge"))
+    folder = Path(shutil.copytree(good, tmp_path / "scorer"))
     (folder / "evil.py").write_text(
         f"import pathlib\npathlib.Path('{tmp_path}/EXECUTED').touch()\nclass M: pass\n"
     )
@@ -196,7 +196,7 @@ def test_what_a_config_names_beside_a_known_model_is_not_followed(
 def test_code_of_an_unknown_model_is_neither_run_nor_asked_about(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    folder = Path(shutil.copytree(good, tmp_path / "judge"))
+    folder = Path(shutil.copytree(good, tmp_path / "scorer"))
     (folder / "evil.py").write_text(f"import pathlib\npathlib.Path('{tmp_path}/EXECUTED').touch()")
     config(auto_map=AUTO, model_type="evil")(folder)
     with pytest.raises(ValueError, match="custom code"):

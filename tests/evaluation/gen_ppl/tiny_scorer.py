@@ -23,7 +23,7 @@ def save_tokenizer(folder: Path) -> Fast:
     return fast
 
 
-def save_judge(folder: Path, window: int = 1024) -> GPT2LMHeadModel:
+def save_scorer(folder: Path, window: int = 1024) -> GPT2LMHeadModel:
     torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=261, n_positions=window, n_embd=16, n_layer=1, n_head=2, initializer_range=0.3

@@ -13,16 +13,16 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.gen_ppl.hf_scorer import pretrained
 from evaluation.gen_ppl.inputs import passages, unreadable
 from evaluation.gen_ppl.protocols import PROTOCOLS, protocol
-from evaluation.gen_ppl.scorer import Judge, perplexity, text_nats
-from tests.modes.tiny_judge import save_judge
+from evaluation.gen_ppl.scorer import Scorer, perplexity, text_nats
+from tests.evaluation.gen_ppl.tiny_scorer import save_scorer
 
 EOS = 260
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("judge")
-    save_judge(path)
+    path = tmp_path_factory.mktemp("scorer")
+    save_scorer(path)
     return path
 
 
@@ -32,7 +32,7 @@ def own(folder: Path) -> Tokenizer:
 
 
 @pytest.fixture(scope="module")
-def judge(folder: Path, own: Tokenizer) -> Judge:
+def scorer(folder: Path, own: Tokenizer) -> Scorer:
     return pretrained(str(folder), own)
 
 
@@ -53,12 +53,12 @@ def samples(count: int, lengths: tuple[int, ...]) -> list[list[int]]:
     return [row[: lengths[number % len(lengths)]] for number, row in enumerate(rows)]
 
 
-def measured(rows, judge: Judge, tokenizer: Tokenizer, name: str) -> float:
+def measured(rows, scorer: Scorer, tokenizer: Tokenizer, name: str) -> float:
     fixed = [[True] + [False] * (len(row) - 1) for row in rows]
-    read = passages(rows, fixed, tokenizer, judge, protocol(name))
-    assert unreadable(read, judge, protocol(name)) is None
+    read = passages(rows, fixed, tokenizer, scorer, protocol(name))
+    assert unreadable(read, scorer, protocol(name)) is None
     assert not any(one.scored[0] for one in read)
-    return perplexity(text_nats(judge, read), protocol(name).average, seed=0).value
+    return perplexity(text_nats(scorer, read), protocol(name).average, seed=0).value
 
 
 @torch.no_grad()
@@ -73,7 +73,7 @@ def padded_nats(network, tokenizer, texts, most):
 
 @pytest.mark.parametrize(("name", "group"), [("mdlm", 8), ("duo", 8), ("remdm", 1)])
 @pytest.mark.parametrize("lengths", [(64,), (64, 40, 1, 23), (1300,)])
-def test_mdlm_duo_and_remdm(name, group, lengths, folder, judge, own, network) -> None:
+def test_mdlm_duo_and_remdm(name, group, lengths, folder, scorer, own, network) -> None:
     rows = samples(5 if lengths == (1300,) else 19, lengths)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = [tokenizer.decode(row) for row in rows]
@@ -86,10 +86,10 @@ def test_mdlm_duo_and_remdm(name, group, lengths, folder, judge, own, network) -
             for place in range(1, len(row)):
                 if row[place] != EOS or place == first:
                     total, count = total + values[place - 1], count + 1
-    assert measured(rows, judge, own, name) == pytest.approx(math.exp(total / count), rel=1e-5)
+    assert measured(rows, scorer, own, name) == pytest.approx(math.exp(total / count), rel=1e-5)
 
 
-def test_sedd(judge, own, network) -> None:
+def test_sedd(scorer, own, network) -> None:
     rows = samples(70, (48,))
     values = []
     for start in (0, 32):  # the last six are dropped
@@ -99,11 +99,11 @@ def test_sedd(judge, own, network) -> None:
         nats = F.cross_entropy(logits[:, :-1].mT, ids[:, 1:], reduction="none")
         values.append(nats.mean(-1).exp().mean())
     expected = float(sum(values) / 2)
-    assert measured(rows, judge, own, "sedd") == pytest.approx(expected, rel=1e-5)
+    assert measured(rows, scorer, own, "sedd") == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("lengths", [(64, 40, 23), (1300, 300)])
-def test_gidd(lengths, folder, judge, own, network) -> None:
+def test_gidd(lengths, folder, scorer, own, network) -> None:
     rows = samples(21, lengths)  # an incomplete group of five stays
     tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = [tokenizer.decode(row, skip_special_tokens=True) for row in rows]
@@ -112,11 +112,11 @@ def test_gidd(lengths, folder, judge, own, network) -> None:
         nats, _, mask = padded_nats(network, tokenizer, texts[start : start + 16], 512)
         total += float((nats * mask[:, :-1]).sum())
         count += float(mask[:, :-1].sum())
-    assert measured(rows, judge, own, "gidd") == pytest.approx(math.exp(total / count), rel=1e-5)
+    assert measured(rows, scorer, own, "gidd") == pytest.approx(math.exp(total / count), rel=1e-5)
 
 
-def test_the_default_scores_everything_drawn_in_windows_with_the_judges_bos(
-    judge, own, network
+def test_the_default_scores_everything_drawn_in_windows_with_the_scorers_bos(
+    scorer, own, network
 ) -> None:
     rows = samples(4, (1300, 50))
     total = count = 0.0
@@ -136,40 +136,40 @@ def test_the_default_scores_everything_drawn_in_windows_with_the_judges_bos(
                 break
     assert count == sum(map(len, rows)) - len(rows)
     expected = math.exp(total / count)
-    assert measured(rows, judge, own, "default") == pytest.approx(expected, rel=1e-5)
+    assert measured(rows, scorer, own, "default") == pytest.approx(expected, rel=1e-5)
 
 
-def test_another_tokenizer_gets_text_and_its_own_special_tokens(judge) -> None:
+def test_another_tokenizer_gets_text_and_its_own_special_tokens(scorer) -> None:
     foreign = make_tokenizer("bytes")
     said = [256, *b"then an", 256, *b"the end"]
     known = [True] * 5 + [False] * (len(said) - 5)
-    (one,) = passages([said], [known], foreign, judge, protocol("default"))
-    given, drawn = judge.encode("then", False), judge.encode(" an", False)
-    assert one.ids == [EOS, *given, *drawn, EOS, *judge.encode("the end", False)]
+    (one,) = passages([said], [known], foreign, scorer, protocol("default"))
+    given, drawn = scorer.encode("then", False), scorer.encode(" an", False)
+    assert one.ids == [EOS, *given, *drawn, EOS, *scorer.encode("the end", False)]
     assert one.scored.tolist() == [False] * (1 + len(given)) + [True] * (
         len(one.ids) - 1 - len(given)
     )
     with pytest.raises(ValueError, match=r"eval\.quality_protocol: it hands tokens"):
-        passages([said], [known], foreign, judge, protocol("sedd"))
+        passages([said], [known], foreign, scorer, protocol("sedd"))
 
 
-def test_numbers_do_not_depend_on_how_many_texts_are_read_at_once(judge, own) -> None:
+def test_numbers_do_not_depend_on_how_many_texts_are_read_at_once(scorer, own) -> None:
     rows = samples(12, (64, 40, 23))
     fixed = [[False] * len(row) for row in rows]
-    read = passages(rows, fixed, own, judge, protocol("default"))
-    one_by_one = Judge(**vars(judge) | {"texts_at_once": lambda length: 1})
-    together = text_nats(judge, read)
+    read = passages(rows, fixed, own, scorer, protocol("default"))
+    one_by_one = Scorer(**vars(scorer) | {"texts_at_once": lambda length: 1})
+    together = text_nats(scorer, read)
     assert text_nats(one_by_one, read) == pytest.approx(together, rel=1e-6)
-    assert text_nats(judge, read[:5]) == pytest.approx(together[:5], rel=1e-6)
+    assert text_nats(scorer, read[:5]) == pytest.approx(together[:5], rel=1e-6)
 
 
-def test_what_cannot_be_read_has_a_reason(judge, own) -> None:
+def test_what_cannot_be_read_has_a_reason(scorer, own) -> None:
     long = samples(2, (1300,))
     fixed = [[False] * 1300] * 2
-    read = passages(long, fixed, own, judge, protocol("sedd"))
-    assert "1300 tokens are more than the 1024" in unreadable(read, judge, protocol("sedd"))
-    read = passages([[EOS, EOS]], [[True, True]], own, judge, protocol("default"))
-    assert unreadable(read, judge, protocol("default")) == "no text has a token that is scored"
+    read = passages(long, fixed, own, scorer, protocol("sedd"))
+    assert "1300 tokens are more than the 1024" in unreadable(read, scorer, protocol("sedd"))
+    read = passages([[EOS, EOS]], [[True, True]], own, scorer, protocol("default"))
+    assert unreadable(read, scorer, protocol("default")) == "no text has a token that is scored"
     with pytest.raises(ValueError, match=r"eval\.quality_protocol='best': choose from default"):
         protocol("best")
     assert set(PROTOCOLS) == {"default", "mdlm", "duo", "remdm", "sedd", "gidd"}

@@ -1,4 +1,4 @@
-"""Generative perplexity through the real entry point, against the judge's own nats."""
+"""Generative perplexity through the real entry point, against the scorer's own nats."""
 
 import json
 import math
@@ -14,17 +14,17 @@ from training.checkpoint import read_checkpoint
 
 
 def reread(run: Path, samples: list[dict]) -> float:
-    """exp of the mean nats of all tokens behind BOS, by the judge's network and log_softmax."""
+    """exp of the mean nats of all tokens behind BOS, by the scorer's network and log_softmax."""
     settings = read_checkpoint(run)["config"]
     settings["eval"]["checkpoint_path"] = str(run)
-    judge = trained_run.restore(trained_run.open_run(settings, []), 257)
+    scorer = trained_run.restore(trained_run.open_run(settings, []), 257)
     tokens = torch.tensor([sample["tokens"] for sample in samples])
     with torch.no_grad():
-        log_p = judge.backbone.head(judge.backbone(tokens[:, :-1])).log_softmax(-1)
+        log_p = scorer.backbone.head(scorer.backbone(tokens[:, :-1])).log_softmax(-1)
     return math.exp(-float(log_p.gather(-1, tokens[:, 1:, None]).double().mean()))
 
 
-def test_samples_are_judged_by_an_ar_run(command: Command, tmp_path: Path) -> None:
+def test_samples_are_scored_by_an_ar_run(command: Command, tmp_path: Path) -> None:
     for algo in ("ar", "mdlm"):
         done = command(
             f"algo={algo}", "trainer.max_steps=6", f"checkpointing.save_dir={tmp_path}/{algo}"

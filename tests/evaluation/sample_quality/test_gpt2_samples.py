@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.gen_ppl.protocols import protocol
-from evaluation.gen_ppl.scorer import Judge
+from evaluation.gen_ppl.scorer import Scorer
 from evaluation.sample_quality.report import quality
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 SAMPLES = SHARED / "data" / "gpt2-samples"
 SETS = {"0.7": "unconditional-t07", "top-k 40": "unconditional-topk40", "1": "unconditional"}
 TEXTS, LENGTH = 150, 256
@@ -32,8 +32,8 @@ def read(name: str) -> str:
         return file.read()
 
 
-def bigram_judge(tokenizer: Tokenizer) -> Judge:
-    """A judge from counts in news-like text: p(w | v) = (c(vw) + 20 p(w)) / (c(v) + 20)."""
+def bigram_scorer(tokenizer: Tokenizer) -> Scorer:
+    """A scorer from counts in news-like text: p(w | v) = (c(vw) + 20 p(w)) / (c(v) + 20)."""
     text = [read("wikitext-2-raw/valid"), read("wikitext-2-raw/test")]
     ids = np.concatenate(tokenizer.encode_batch(text)).astype(np.int64)
     size = tokenizer.vocab_size
@@ -48,7 +48,7 @@ def bigram_judge(tokenizer: Tokenizer) -> Judge:
         both = np.where(pairs[place] == key, times[place], 0)
         return torch.from_numpy(-np.log((both + 20 * unigram[right]) / (once[left] + 20)))
 
-    return Judge(
+    return Scorer(
         network=nn.Identity(),
         nats=nats,
         hidden=lambda rows: torch.zeros(*rows.shape, 1),
@@ -59,19 +59,19 @@ def bigram_judge(tokenizer: Tokenizer) -> Judge:
         eos=tokenizer.eos,
         pads_left=False,
         digest=tokenizer.digest,
-        evidence={"judge": "bigrams of WikiText-2"},
+        provenance={"scorer": "bigrams of WikiText-2"},
     )
 
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, dict[str, float]]:
     tokenizer = make_tokenizer(str(SHARED / "tokenizers" / "gpt2"))
-    judge, found = bigram_judge(tokenizer), {}
+    scorer, found = bigram_scorer(tokenizer), {}
     for name, file in SETS.items():
         texts = re.split(r"^=+ SAMPLE \d+ =+$", read(f"gpt2-samples/{file}"), flags=re.M)[1:]
         rows = [row.tolist()[:LENGTH] for row in tokenizer.encode_batch(texts[:TEXTS])]
         fixed = [[False] * len(row) for row in rows]
-        found[name] = quality(rows, fixed, None, judge, tokenizer, protocol("default"), seed=1)
+        found[name] = quality(rows, fixed, None, scorer, tokenizer, protocol("default"), seed=1)
     return found
 
 

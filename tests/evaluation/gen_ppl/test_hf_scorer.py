@@ -1,4 +1,4 @@
-"""Which judges are taken, and what is said of those that are not."""
+"""Which scorers are taken, and what is said of those that are not."""
 
 from pathlib import Path
 
@@ -6,28 +6,28 @@ import pytest
 import torch
 
 from data.tokenizers import make_tokenizer
-from modes.scorer import KEY, open_judge
-from tests.modes.tiny_judge import save_bidirectional, save_judge, save_tokenizer
+from modes.scorer import KEY, open_scorer
+from tests.evaluation.gen_ppl.tiny_scorer import save_bidirectional, save_scorer, save_tokenizer
 
 
 def opened(path: Path | str, protocol: str = "default"):
     named = {"gen_ppl_eval_model_name_or_path": str(path), "quality_protocol": protocol}
-    return open_judge({"eval": named}, make_tokenizer("bytes"))
+    return open_scorer({"eval": named}, make_tokenizer("bytes"))
 
 
-def test_a_hugging_face_folder_judges_as_the_model_itself(tmp_path: Path) -> None:
-    network = save_judge(tmp_path, window=32)
-    judge = opened(tmp_path)
-    assert judge.window == 32 and judge.bos == judge.eos == 260
-    assert judge.evidence["algo"] == "GPT2LMHeadModel"
+def test_a_hugging_face_folder_scorers_as_the_model_itself(tmp_path: Path) -> None:
+    network = save_scorer(tmp_path, window=32)
+    scorer = opened(tmp_path)
+    assert scorer.window == 32 and scorer.bos == scorer.eos == 260
+    assert scorer.provenance["algo"] == "GPT2LMHeadModel"
     ids = torch.randint(260, (3, 20), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         log_p = network(ids).logits[:, :-1].log_softmax(-1)
         expected = -log_p.gather(-1, ids[:, 1:, None]).squeeze(-1)
-        assert torch.allclose(judge.nats(ids), expected, atol=1e-5)
-        assert judge.hidden(ids).shape == (3, 20, 16)
-    assert judge.encode("then <|endoftext|>", False)[-1] == 260
-    assert judge.digest is None, "other tokens than those of the samples"
+        assert torch.allclose(scorer.nats(ids), expected, atol=1e-5)
+        assert scorer.hidden(ids).shape == (3, 20, 16)
+    assert scorer.encode("then <|endoftext|>", False)[-1] == 260
+    assert scorer.digest is None, "other tokens than those of the samples"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_hugging_face_folder_judges_as_the_model_itself(tmp_path: Path) -> Non
     ],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_folder_that_cannot_judge_is_refused_in_one_line(tmp_path, make, message) -> None:
+def test_a_folder_that_cannot_scorer_is_refused_in_one_line(tmp_path, make, message) -> None:
     make(tmp_path)
     with pytest.raises(ValueError, match=message) as refused:
         opened(tmp_path)
@@ -60,8 +60,8 @@ def test_a_name_that_is_nowhere_is_refused_in_one_line(monkeypatch, tmp_path) ->
     assert "\n" not in str(refused.value)
 
 
-def test_missing_weights_are_no_judge(tmp_path: Path) -> None:
-    network = save_judge(tmp_path)
+def test_missing_weights_are_no_scorer(tmp_path: Path) -> None:
+    network = save_scorer(tmp_path)
     weights = network.state_dict()
     weights.pop("transformer.ln_f.weight")
     network.save_pretrained(tmp_path, state_dict=weights)
@@ -70,6 +70,6 @@ def test_missing_weights_are_no_judge(tmp_path: Path) -> None:
 
 
 def test_a_protocol_of_ids_needs_the_tokenizer_of_the_samples(tmp_path: Path) -> None:
-    save_judge(tmp_path)
-    with pytest.raises(ValueError, match="it hands tokens to the judge"):
+    save_scorer(tmp_path)
+    with pytest.raises(ValueError, match="it hands tokens to the scorer"):
         opened(tmp_path, "sedd")

@@ -14,7 +14,7 @@ from lm_eval.evaluator import evaluate
 
 from data.tokenizers import Tokenizer
 from tests.algos.configured import build
-from tests.modes.downstream_reference import (
+from tests.evaluation.downstream.reference import (
     TEXTS,
     WORDS,
     asked,

@@ -9,23 +9,23 @@ from data.tokenizers import make_tokenizer
 from evaluation.gen_ppl.hf_scorer import pretrained
 from evaluation.gen_ppl.protocols import protocol
 from evaluation.sample_quality import mauve
-from evaluation.sample_quality.report import Held, quality
-from evaluation.sample_quality.train_overlap import Copies
-from tests.modes.tiny_judge import save_judge
+from evaluation.sample_quality.report import Reference, quality
+from evaluation.sample_quality.train_overlap import TrainOverlap
+from tests.evaluation.gen_ppl.tiny_scorer import save_scorer
 
 NAMES = ("entropy", "distinct_1", "distinct_2", "distinct_3", "repetition", "gen_ppl")
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("judge")
-    save_judge(folder)
+def scorer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scorer")
+    save_scorer(folder)
     return pretrained(str(folder), make_tokenizer(str(folder)))
 
 
 @pytest.fixture(scope="module")
-def tokenizer(judge):
-    return make_tokenizer(judge.evidence["judge"])
+def tokenizer(scorer):
+    return make_tokenizer(scorer.provenance["scorer"])
 
 
 def rows(count: int, seed: int) -> list[list[int]]:
@@ -37,17 +37,17 @@ def masks(count: int) -> list[list[bool]]:
     return [[True] + [False] * 40] * count
 
 
-def test_every_number_comes_with_its_error_and_that_of_held_out_text(judge, tokenizer) -> None:
-    held = Held(rows(90, 2), Copies(rows(200, 3), rows(90, 2)))
-    arguments = (rows(60, 1), masks(60), held, judge, tokenizer, protocol("default"))
+def test_every_number_comes_with_its_error_and_that_of_held_out_text(scorer, tokenizer) -> None:
+    held = Reference(rows(90, 2), TrainOverlap(rows(200, 3), rows(90, 2)))
+    arguments = (rows(60, 1), masks(60), held, scorer, tokenizer, protocol("default"))
     found = quality(*arguments, seed=4)
     for name in NAMES:
         low, high = found[f"{name}_ci"]
         assert low < found[name] < high and found[f"{name}_stderr"] > 0, name
         assert found[f"reference_{name}"] == pytest.approx(found[name], rel=0.3), name
     assert abs(found["divergence"]) < 4 * found["divergence_stderr"]
-    assert abs(found["told_apart"] - 0.5) < 4 * found["told_apart_stderr"]
-    assert found["copied"] < 0.1
+    assert abs(found["two_sample_accuracy"] - 0.5) < 4 * found["two_sample_accuracy_stderr"]
+    assert found["train_overlap"] < 0.1
     assert found["gen_ppl_tokens"] == 60 * 40 and found["gen_ppl_read"] == "ids"
     assert found["quality_protocol"]["average"] == "tokens"
     assert quality(*arguments, seed=4) == found
@@ -63,19 +63,19 @@ def test_mauve_is_high_for_equal_and_low_for_different_features() -> None:
     assert far.value < 0.3 and far.stderr is not None and 0 <= far.low <= far.value <= far.high
 
 
-def test_mauve_is_left_out_with_the_reason(judge, tokenizer, monkeypatch) -> None:
-    arguments = (masks(8), Held(rows(8, 2)))
-    few = quality(rows(8, 1), *arguments, judge, tokenizer, protocol("default"), 1)
+def test_mauve_is_left_out_with_the_reason(scorer, tokenizer, monkeypatch) -> None:
+    arguments = (masks(8), Reference(rows(8, 2)))
+    few = quality(rows(8, 1), *arguments, scorer, tokenizer, protocol("default"), 1)
     assert few["mauve_absent"] == "8 texts a side, 40 are needed" and "mauve" not in few
     alone = quality(rows(8, 1), *arguments, None, tokenizer, protocol("default"), 1)
-    assert alone["mauve_absent"].startswith("no judge") and "gen_ppl" not in alone
+    assert alone["mauve_absent"].startswith("no scorer") and "gen_ppl" not in alone
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert mauve.missing(500) == "the package mauve-text is not installed"
 
 
-def test_one_short_text_has_numbers_without_errors(judge, tokenizer) -> None:
+def test_one_short_text_has_numbers_without_errors(scorer, tokenizer) -> None:
     found = quality(
-        [[260, 40, 41]], [[True, False, False]], None, judge, tokenizer, protocol("default"), 1
+        [[260, 40, 41]], [[True, False, False]], None, scorer, tokenizer, protocol("default"), 1
     )
     assert found["entropy"] == pytest.approx(np.log(2)) and found["entropy_ci"] is None
     assert found["distinct_2"] == 1.0 and "distinct_3" not in found and "repetition" not in found
@@ -83,7 +83,7 @@ def test_one_short_text_has_numbers_without_errors(judge, tokenizer) -> None:
     assert found["divergence_absent"] == "there is no held-out text to compare with"
 
 
-def test_the_published_entropy_counts_every_token(judge, tokenizer) -> None:
+def test_the_published_entropy_counts_every_token(scorer, tokenizer) -> None:
     drawn, every = (
         quality(rows(8, 1), masks(8), None, None, tokenizer, protocol(name), 1)["entropy"]
         for name in ("default", "duo")
@@ -94,7 +94,9 @@ def test_the_published_entropy_counts_every_token(judge, tokenizer) -> None:
     assert every == pytest.approx(np.mean([-(p * np.log(p)).sum() for p in whole]))
 
 
-def test_positions_in_the_middle_may_be_given(judge, tokenizer) -> None:
+def test_positions_in_the_middle_may_be_given(scorer, tokenizer) -> None:
     known = [[place % 3 == 0 for place in range(41)]] * 6
-    found = quality(rows(6, 1), known, Held(rows(9, 2)), judge, tokenizer, protocol("default"), 1)
+    found = quality(
+        rows(6, 1), known, Reference(rows(9, 2)), scorer, tokenizer, protocol("default"), 1
+    )
     assert found["gen_ppl_tokens"] == 6 * sum(not one for one in known[0])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluation.sample_quality.train_overlap import Copies
+from evaluation.sample_quality.train_overlap import TrainOverlap
 
 GENERATOR = np.random.default_rng(0)
 TRAINING = GENERATOR.integers(5, size=(30, 200)).tolist()
@@ -19,19 +19,19 @@ def covered(text: list[int], n: int) -> float:
 
 
 def test_it_counts_the_tokens_of_shared_ngrams():
-    copies = Copies(TRAINING, HELD_OUT)
-    assert copies.n == 16  # of the 8-grams of 5 symbols, a share like this is there by chance
+    overlap = TrainOverlap(TRAINING, HELD_OUT)
+    assert overlap.n == 16  # of the 8-grams of 5 symbols, a share like this is there by chance
     half = TRAINING[3][50:150] + HELD_OUT[0][:100]
     for text in (half, HELD_OUT[1], TRAINING[0], [1, 2]):
-        assert copies.shares([text])[0] == pytest.approx(covered(text, 16))
-    assert copies.shares([half])[0] >= 0.5
-    assert copies.shares(HELD_OUT).mean() <= 0.02
+        assert overlap.shares([text])[0] == pytest.approx(covered(text, 16))
+    assert overlap.shares([half])[0] >= 0.5
+    assert overlap.shares(HELD_OUT).mean() <= 0.02
 
 
 def test_texts_shorter_than_every_length_are_compared_whole():
-    copies = Copies([[1, 2, 3], [4, 5, 6]], [[1, 2, 4]])
-    assert copies.n == 3
-    assert copies.shares([[4, 5, 6], [4, 5, 7]]).tolist() == [1.0, 0.0]
+    overlap = TrainOverlap([[1, 2, 3], [4, 5, 6]], [[1, 2, 4]])
+    assert overlap.n == 3
+    assert overlap.shares([[4, 5, 6], [4, 5, 7]]).tolist() == [1.0, 0.0]
 
 
 def test_copies_show_in_a_text_that_repeats_itself_and_without_its_first_token() -> None:
@@ -41,6 +41,6 @@ def test_copies_show_in_a_text_that_repeats_itself_and_without_its_first_token()
     common = rng.integers(0, 9, 100).tolist()
     training = [[9, *common, *rng.integers(0, 9, 27).tolist()] for _ in range(20)]
     held_out = [[9, *common, *rng.integers(0, 9, 27).tolist()] for _ in range(20)]
-    copies = Copies(training, held_out)
-    assert copies.shares([row[1:] for row in training]).mean() == 1
-    assert copies.shares([rng.integers(0, 9, 127).tolist()]).mean() == 0
+    overlap = TrainOverlap(training, held_out)
+    assert overlap.shares([row[1:] for row in training]).mean() == 1
+    assert overlap.shares([rng.integers(0, 9, 127).tolist()]).mean() == 0
