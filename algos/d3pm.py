@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from algos.base import Batch
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm, Noised
 from algos.facts import FACTS
 from algos.noise import by_alpha
@@ -52,9 +52,9 @@ class D3PM(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.terms(batch, self.training_noise(batch), self.reconstruct_one_in)
 
-    def nll(self, batch: Batch) -> Tensor:
-        noised = self.evaluation_noise(batch)
-        return self.terms(batch, noised, self.evaluation_passes, self.evaluation_pass)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        noised = self.evaluation_noise(batch, draws)
+        return self.terms(batch, noised, draws.passes, draws.number)
 
     def terms(self, batch: Batch, noised: Noised, one_in: int, turn: int = 0) -> Tensor:
         """(B, L) T times the divergence of one step, which is the sum of all in expectation, plus

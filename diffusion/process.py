@@ -58,7 +58,7 @@ class Process:
         masked = uniform[0] * (mix.mask + mix.noise) < mix.mask
         return torch.where(masked, self.mask, (uniform[1] * self.vocab_size).long())
 
-    def asks(self, z: Tensor) -> Tensor:
+    def needs_prediction(self, z: Tensor) -> Tensor:
         """(B, L) bool: where the chance to jump depends on the mass p(z | z) of the prediction."""
         masked = z == self.mask
         return (~masked & self.has_noise) | (masked & self.predicts_mask)
@@ -68,9 +68,9 @@ class Process:
         < t.
 
         rho = (b_t - keep_t / keep_s b_s)(z) / (keep_t p(z) + b_t(z)); at_input is the prediction's
-        p(z | z), which plays no part where `asks` is False."""
+        p(z | z), which plays no part where `needs_prediction` is False."""
         now, then = self.schedule(t.double()), self.schedule(s.double())
         b = self.at(z, now)
         gained = b - now.keep / then.keep * self.at(z, then)
-        total = b + torch.where(self.asks(z), now.keep * at_input, 0.0)
+        total = b + torch.where(self.needs_prediction(z), now.keep * at_input, 0.0)
         return torch.where(gained > 0, gained / total, 0.0)

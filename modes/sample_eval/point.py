@@ -18,7 +18,7 @@ from modes.sample_eval import animation, generate, input_texts, requests
 from modes.sample_eval.input_texts import Text
 from modes.sample_eval.summary import measure, report
 from modes.trained_run import TrainedRun
-from samplers.build import Way
+from samplers.build import SamplerConfig, Samples
 from samplers.trajectory import Trace
 from training.signals import StopSignals
 
@@ -61,7 +61,7 @@ def cache_of(job: Job, options: dict[str, Any], plan: requests.Plan, alone: bool
 
 
 def evaluate(
-    job: Job, options: dict[str, Any], plan: requests.Plan, how: Way, cache: BatchCache
+    job: Job, options: dict[str, Any], plan: requests.Plan, how: SamplerConfig, cache: BatchCache
 ) -> dict[str, Any] | None:
     """Draws the texts of a plan, shows and writes them; the fields of the record, on the process
     that writes it."""
@@ -109,10 +109,15 @@ def written(folder: Path, *what: Any) -> Path:
 
 
 def begun(
-    algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int, how: Way, trace: Trace | None
-) -> Tensor:
+    algorithm: Algorithm,
+    tokens: Tensor,
+    fixed: Tensor,
+    number: int,
+    how: SamplerConfig,
+    trace: Trace | None,
+) -> Samples:
     """A batch of samples; the first one is watched."""
-    return how(algorithm, tokens, fixed, trace if number == 0 else None)
+    return how.draw(algorithm, tokens, fixed, trace if number == 0 else None)
 
 
 def record(

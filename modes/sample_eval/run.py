@@ -24,7 +24,7 @@ from modes.sample_eval import generate, requests, sweep_plot
 from modes.sample_eval.point import Job, cache_of, evaluate
 from modes.scorer import open_judge
 from modes.trained_run import TrainedRun
-from samplers.build import Way, way
+from samplers.build import SamplerConfig, sampler_config
 from training.signals import StopSignals
 
 GOES_ON = "what was drawn is kept; the same command goes on"
@@ -55,7 +55,9 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
 
 
 def evaluate_all(
-    job: Job, swept: dict[str, Any], chosen: list[tuple[dict[str, Any], requests.Plan, Way]]
+    job: Job,
+    swept: dict[str, Any],
+    chosen: list[tuple[dict[str, Any], requests.Plan, SamplerConfig]],
 ) -> None:
     """Every point; one that the same command recorded before it was stopped is left as it is."""
     rows, caches, speaks = [], [], job.trainer.is_global_zero
@@ -99,12 +101,12 @@ def planned(
     run: TrainedRun,
     tokenizer: Tokenizer,
     options: dict[str, Any],
-) -> tuple[requests.Plan, Way]:
+) -> tuple[requests.Plan, SamplerConfig]:
     """What is drawn and how, refused where it makes no sense: before a network is loaded."""
     window = run.settings["model"]["length"]
     begins = requests.beginning(run.settings, tokenizer)
     default = facts_of(run.settings["algo"]["name"]).samplers[0]
-    chosen = way(options, default, window, len(begins))
+    chosen = sampler_config(options, default, window, len(begins))
     longest = options["length"] or window if chosen.facts.longer_than_network else window
     return requests.plan(settings | {"sampling": options}, run.settings, tokenizer, longest), chosen
 
