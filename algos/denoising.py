@@ -11,6 +11,7 @@ from diffusion.chunked import Prediction, chunked
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
 from diffusion.process import Process
+from diffusion.schedule import per_position
 from diffusion.times import (
     evaluation_noise,
     evaluation_times,
@@ -23,7 +24,8 @@ from diffusion.times import (
 
 
 class Noised(NamedTuple):
-    """Noisy tokens z (B, L) at times t (B,) of `process`, and what the times weigh, (B,)."""
+    """Noisy tokens z (B, L) at times t of `process`, and the weights of these times, both (B,) or
+    (B, L)."""
 
     process: Process
     t: Tensor
@@ -49,8 +51,9 @@ class DiffusionAlgorithm(Algorithm):
         **base: Any,
     ):
         """`process` covers all of time, from the text to pure noise: it evaluates and samples.
-        Training draws t in [eps_0, 1 - eps_1] of `training_process`. `level` maps t (B,) to the
-        network's input, None for no input. `steps` = T rounds every t up to a multiple of 1 / T."""
+        Training draws t in [eps_0, 1 - eps_1] of `training_process`. `level` maps t to the
+        network's input of its shape, None for no input. `steps` = T rounds every t up to a
+        multiple of 1 / T."""
         super().__init__(**base)
         if min(sampling_eps) < 0 or sum(sampling_eps) >= 1:
             raise ValueError(f"training.sampling_eps={sampling_eps[0]}: from 0 to below 1")
@@ -113,7 +116,7 @@ class DiffusionAlgorithm(Algorithm):
         rows = self.rows(batch, noised)
         columns = (batch["tokens"], noised.z, mix, rate)
         values = chunked(fn, self.backbone.head, hidden, *columns, rows=rows)
-        return values * noised.weight.unsqueeze(-1)
+        return values * per_position(noised.weight)
 
     def rows(self, batch: Batch, noised: Noised) -> Tensor:
         """(B, L) bool: where a noised text costs anything. Without uniform noise an unmasked
@@ -122,7 +125,7 @@ class DiffusionAlgorithm(Algorithm):
         return rows if noised.process.has_noise else rows & (noised.z == noised.process.mask)
 
     def hidden(self, z: Tensor, t: Tensor, **dropout: Tensor) -> Tensor:
-        """One network evaluation: (B, L, D)."""
+        """One network evaluation: (B, L, D), of z (B, L) at times t (B,) or (B, L)."""
         return self.backbone(z, self.level(t) if self.level else None, **dropout)
 
     def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
