@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from algos.ar import AR
-from algos.base import Algorithm, Optimizer
+from algos.base import Algorithm, Average, Optimizer
 from algos.d3pm import D3PM
 from algos.duo import DUO
 from algos.duo_distill import DUODistill
@@ -43,6 +43,7 @@ def make_algorithm(
     vocab_size: int,
     optimizer: Optimizer | None = None,
     lr_factor: Callable[[int], float] | None = None,
+    average: Average | None = None,
 ) -> Algorithm:
     """The algorithm with a new network; its weights depend on the seed alone."""
     algo = dict(settings["algo"])
@@ -57,6 +58,7 @@ def make_algorithm(
         "seed": settings["seed"],
         "optimizer": optimizer,
         "lr_factor": lr_factor,
+        "average": average,
     }
     if facts.causal:
         return cls(**base, **algo)

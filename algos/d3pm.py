@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from algos.base import Batch
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm, Noised
 from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.chunked import chunked
 from diffusion.posterior_kl import posterior_kl
 from diffusion.process import Process
-from diffusion.schedule import Alpha, Mix, absorbing, closed
+from diffusion.schedule import Alpha, Mix, absorbing, closed, per_position
 
 MASKS, TEXT = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)  # mixtures of nothing else
 
@@ -52,9 +52,9 @@ class D3PM(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.terms(batch, self.training_noise(batch), self.reconstruct_one_in)
 
-    def nll(self, batch: Batch) -> Tensor:
-        noised = self.evaluation_noise(batch)
-        return self.terms(batch, noised, self.evaluation_passes, self.evaluation_pass)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        noised = self.evaluation_noise(batch, draws)
+        return self.terms(batch, noised, draws.passes, draws.number)
 
     def terms(self, batch: Batch, noised: Noised, one_in: int, turn: int = 0) -> Tensor:
         """(B, L) T times the divergence of one step, which is the sum of all in expectation, plus
@@ -69,12 +69,14 @@ class D3PM(DiffusionAlgorithm):
         columns = (
             torch.cat([x, x[clean]]),
             torch.cat([z, x[clean]]),
-            _followed(now, MASKS, len(clean)),
-            _followed(then, TEXT, len(clean)),
-            F.pad(self.steps * weight, (0, len(clean)), value=one_in).unsqueeze(-1),
+            Mix(*(_followed(*pair, len(clean)) for pair in zip(now, MASKS, strict=True))),
+            Mix(*(_followed(*pair, len(clean)) for pair in zip(then, TEXT, strict=True))),
+            per_position(_followed(self.steps * weight, one_in, len(clean))),
         )
         rows = torch.cat([self.rows(batch, noised), self.scored(batch)[clean]])
-        hidden = self.hidden(columns[1], F.pad(t, (0, len(clean))), **self._dropout(batch, clean))
+        hidden = self.hidden(
+            columns[1], _followed(t, 0.0, len(clean)), **self._dropout(batch, clean)
+        )
         values = chunked(posterior_kl, self.backbone.head, hidden, *columns, rows=rows)
         return values[: len(x)].index_add(0, clean, values[len(x) :])
 
@@ -92,7 +94,6 @@ class D3PM(DiffusionAlgorithm):
         return F.pad(known, (0, 1), value=-torch.inf)
 
 
-def _followed(mix: Mix, level: tuple[float, float, float], count: int) -> Mix:
-    """The mixtures of a batch, each (B, 1), and `count` times another one."""
-    pairs = zip(mix, level, strict=True)
-    return Mix(*(F.pad(part, (0, 0, 0, count), value=one) for part, one in pairs))
+def _followed(values: Tensor, value: float, count: int) -> Tensor:
+    """The values of a batch (B, ...), and `count` texts with `value` behind them."""
+    return torch.cat([values, values.new_full((count, *values.shape[1:]), value)])

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from algos.noise import GaussianTime, by_alpha
@@ -77,8 +77,8 @@ class DUO(DiffusionAlgorithm):
             interpolating_bound, self.backbone.head, hidden, *columns, rows=self.scored(batch)
         )
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(interpolating_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(interpolating_bound, batch, draws)
 
 
 Soft = tuple[Tensor, ...]  # z (B, L) and what the network takes in its place

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from algos.noise import GaussianTime, by_alpha
@@ -101,8 +101,8 @@ class DUODistill(DiffusionAlgorithm):
         z = torch.where(batch["noised"], latent(path, x, gamma), x)
         return network(z, -self.gaussian.keep(gamma).log(), **self.dropout(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(interpolating_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(interpolating_bound, batch, draws)
 
     def training_facts(self) -> dict[str, Any]:
         """The rounds that training has begun, and where the teacher came from."""

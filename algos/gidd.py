@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from algos.base import Batch
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from diffusion.bound import Interpolating, interpolating_bound, interpolating_weight
@@ -102,5 +102,5 @@ class GIDD(DiffusionAlgorithm):
         loss = Interpolating(self.training_weight)
         return self.per_token(loss, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(interpolating_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(interpolating_bound, batch, draws)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from algos.noise import by_alpha
@@ -30,8 +30,8 @@ class SEDD(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(masked_score_entropy, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(masked_score_entropy, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(masked_score_entropy, batch, draws)
 
     def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
         return log_p + math.log(self.vocab_size)
@@ -54,8 +54,10 @@ class SEDDUniform(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(uniform_score_entropy, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(uniform_score_entropy, batch) + self.scored(batch) * self.prior_nats()
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return (
+            self.bound(uniform_score_entropy, batch, draws) + self.scored(batch) * self.prior_nats()
+        )
 
     def prior_nats(self) -> float:
         """KL(q_1(. | x) || uniform) of one token, in nats."""

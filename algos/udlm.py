@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from algos.base import Batch
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from algos.noise import by_alpha
@@ -27,5 +27,5 @@ class UDLM(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(interpolating_bound, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(interpolating_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(interpolating_bound, batch, draws)

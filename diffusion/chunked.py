@@ -2,7 +2,7 @@
 ever built."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,21 @@ from diffusion import categorical
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
 Column = Tensor | tuple[Tensor, ...]
+
+
+@runtime_checkable
+class WithGradient(Protocol):
+    """A row function that brings its gradient along, which spares autograd the vocabulary."""
+
+    with_gradient: Callable[..., tuple[Tensor, Tensor]]  # (logits, *columns): see diffusion.bound
+
+
+@runtime_checkable
+class Prepared(WithGradient, Protocol):
+    """One whose gradient takes other columns, made for all rows at once."""
+
+    prepare: Callable[..., tuple[Column, ...]]  # (V, *columns)
+
 
 # float32 logits held at once: on a CPU few enough to stay near the caches, on a GPU enough to fill
 # it
@@ -29,9 +44,8 @@ def chunked(
     Columns are (B, L, ...) or (B, 1) tensors, or named tuples of them, and get no gradient; without
     gradients fn may return several numbers a row. Gradients reach `hidden` (B, L, D) and the head;
     they are computed with the values, in one pass, when every row's value enters the loss with the
-    same factor, and by a second pass over the head otherwise. A function with a method
-    `with_gradient` (see diffusion.bound) spares autograd the vocabulary; where it has `prepare`
-    too, that method makes the columns of this one."""
+    same factor, and by a second pass over the head otherwise. A function may be
+    `WithGradient` or `Prepared`."""
     shape = hidden.shape[:2]
     chosen = None if rows is None else rows.flatten().nonzero().squeeze(-1)
 
@@ -104,7 +118,7 @@ def _with_gradient(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Values (n,), a scale (n,) and an array (n, V), whose product is the gradient of each value to
     its own logits."""
-    if not hasattr(fn, "with_gradient"):
+    if not isinstance(fn, WithGradient):
         logits.requires_grad_()
         with torch.enable_grad():
             value = fn(logits, *columns)
@@ -124,7 +138,7 @@ def _gradients(
     """Values (n,), and the gradients of their sum, weighted by `factors` (n,), to hidden, weight
     and bias; the products in `dtype`, everything else in the weight's."""
     hidden, weight, bias = inputs
-    if hasattr(fn, "prepare"):
+    if isinstance(fn, Prepared):
         columns = list(fn.prepare(len(weight), *columns))
     low_weight, low_bias = weight.to(dtype), bias.to(dtype)
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
@@ -190,21 +204,22 @@ class _RowsWithGradient(torch.autograd.Function):
 
 
 class Prediction:
-    """What the network says about every position of a batch, answered lazily: hidden states (B, L,
-    D) and the head; `shaping` (see diffusion.shaping) bends the logits of p."""
+    """The distribution p of the token at every position of a batch, computed where it is needed
+    from hidden states (B, L, D) and the head; `warper` (see diffusion.logits_warper) bends its
+    logits."""
 
     def __init__(
         self,
         head: nn.Linear,
         hidden: Tensor,
-        shaping: Callable[[Tensor], Tensor] = lambda logits: logits,
+        warper: Callable[[Tensor], Tensor] = lambda logits: logits,
     ):
         self.head = head
         self.hidden = hidden
-        self.shaping = shaping
+        self.warper = warper
 
     @torch.no_grad()
-    def ask(self, fn: RowFunction, *columns: Column, where: Tensor | None = None) -> Tensor:
+    def apply(self, fn: RowFunction, *columns: Column, where: Tensor | None = None) -> Tensor:
         """fn(outputs (n, V), *columns (n, ...)) at the positions where `where` (B, L) is True, 0
         elsewhere; the outputs as the network makes them."""
         return chunked(fn, self.head, self.hidden, *columns, rows=where)
@@ -213,21 +228,21 @@ class Prediction:
         """p(z | .) (B, L) float64, 0 where `where` (B, L) is False."""
 
         def mass(logits: Tensor, token: Tensor) -> Tensor:
-            logits = self.shaping(logits)
+            logits = self.warper(logits)
             log_p = logits.gather(-1, token.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
             return log_p.double().exp()
 
-        return self.ask(mass, z, where=where)
+        return self.apply(mass, z, where=where)
 
     def draw(self, where: Tensor | None = None, among: int | None = None) -> Tensor:
         """Tokens (B, L) ~ p at the positions where `where` (B, L) is True, 0 elsewhere, everywhere
         without it; `among` the first so many outputs only."""
 
         def tokens(logits: Tensor) -> Tensor:
-            return categorical.draw(self.shaping(logits[:, :among]))
+            return categorical.draw(self.warper(logits[:, :among]))
 
-        return self.ask(tokens, where=where).long()
+        return self.apply(tokens, where=where).long()
 
     def likeliest(self, where: Tensor, among: int | None = None) -> Tensor:
         """argmax p (B, L) where `where` is True, 0 elsewhere; `among` as in `draw`."""
-        return self.ask(lambda logits: logits[:, :among].argmax(-1), where=where).long()
+        return self.apply(lambda logits: logits[:, :among].argmax(-1), where=where).long()

@@ -28,7 +28,7 @@ from modes.checks.folders import check_writable
 from modes.checks.samplers import check_sampling
 from modes.sample_eval.requests import beginning
 from modes.trained_run import TrainedRun
-from samplers.build import Way, way
+from samplers.build import SamplerConfig, sampler_config
 
 if TYPE_CHECKING:
     from evaluation.downstream.lm_eval_adapter import Adapter
@@ -115,10 +115,10 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
     begin, length = beginning(settings, tokenizer), settings["model"]["length"]
     default = facts_of(settings["algo"]["name"]).samplers[0]
 
-    def draws(keys: dict[str, Any]) -> Way:
+    def draws(keys: dict[str, Any]) -> SamplerConfig:
         chosen = settings["sampling"] | keys
         check_sampling(settings["algo"], chosen)
-        return way(chosen, default, length, len(begin))
+        return sampler_config(chosen, default, length, len(begin))
 
     algorithm = trained_run.restore(run, tokenizer.vocab_size).to(trainer.strategy.root_device)
     score = options["downstream_score"]

@@ -9,6 +9,7 @@ near 0 the largest sigma of ReMDM, min(1, (1 - alpha_s) / alpha_t), lies a littl
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -178,5 +179,8 @@ def psi(
     clamp: Clamp | None = None,
 ) -> Tensor:
     """Texts by a profile of kappa; one with a plateau goes with its `plateau_grid`."""
-    kappa = Confidence(z) if profile.kappa == CONFIDENCE else Parts(profile, process)
-    return ancestral(denoise, process, z, grid, kappa=kappa, clamp=clamp)
+    run = partial(ancestral, denoise, process, z, grid, clamp=clamp)
+    if profile.kappa != CONFIDENCE:
+        return run(kappa=Parts(profile, process))
+    kappa = Confidence(z)
+    return run(kappa=kappa, watch=kappa.watch)

@@ -89,7 +89,7 @@ def _ask(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The likeliest token, a draw and its log-odds, (B, L) each, from one pass over the head."""
     row = partial(_row, size=size, temperature=temperature)
-    likeliest, drawn, odds = prediction.ask(row, where=where).unbind(-1)
+    likeliest, drawn, odds = prediction.apply(row, where=where).unbind(-1)
     return likeliest.long(), drawn.long(), odds
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer
 from diffusion.times import seed_of
-from samplers.build import Way
+from samplers.build import SamplerConfig
 
 MOST_TOKENS = 256  # of a task that does not say, as in the stock adapter
 KNOWN = ("until", "max_gen_toks", "do_sample", "temperature", "top_k", "top_p")
@@ -29,7 +29,7 @@ class Writer:
         algorithm: Algorithm,
         tokenizer: Tokenizer,
         begin: list[int],
-        draws: Callable[[dict[str, Any]], Way],
+        draws: Callable[[dict[str, Any]], SamplerConfig],
         batch_size: int,
         seed: int,
     ):
@@ -92,7 +92,8 @@ class Writer:
         fixed = torch.arange(width, device=device) < given.unsqueeze(-1)
         filled = [prompt + [self.tokenizer.pad] * (width - len(prompt)) for prompt in prompts]
         tokens = torch.tensor(filled, device=device)
-        made = self.draws(sampling_keys(wanted))(self.algorithm, tokens, fixed).tolist()
+        sampler = self.draws(sampling_keys(wanted))
+        made = sampler.draw(self.algorithm, tokens, fixed).tokens.tolist()
         return [
             row[len(prompt) : len(prompt) + most] for prompt, row in zip(prompts, made, strict=True)
         ]

@@ -7,7 +7,7 @@ import torch
 from algos.facts import facts_of
 from modes import trained_run
 from modes.trained_run import TrainedRun
-from samplers.build import way
+from samplers.build import sampler_config
 
 Rows = list[list[int]]
 
@@ -32,7 +32,7 @@ def samples(
     """As many texts as there are real ones, by the run's sampler at a temperature."""
     options, length = settings["sampling"] | {"temperature": temperature}, len(texts.real[0])
     default = facts_of(run.settings["algo"]["name"]).samplers[0]
-    how = way(options, default, length, texts.begins)
+    sampler = sampler_config(options, default, length, texts.begins)
     algorithm = trained_run.restore(run, vocab_size).to(device(settings))
     size, made = settings["loader"]["eval_batch_size"], []
     torch.manual_seed(settings["seed"])
@@ -41,7 +41,7 @@ def samples(
             tokens = torch.tensor(texts.real[start : start + size], device=algorithm.device)
             fixed = torch.zeros_like(tokens, dtype=torch.bool)
             fixed[:, : texts.begins] = True
-            made += how(algorithm, tokens, fixed).tolist()
+            made += sampler.draw(algorithm, tokens, fixed).tokens.tolist()
     return made
 
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from algos.base import Algorithm
@@ -20,7 +19,6 @@ from diffusion.times import seed_of
 from evaluation import records
 from evaluation.batch_cache import BatchCache, mark_of
 from evaluation.oracle import decomposition, losses
-from evaluation.oracle.language import Ids
 from evaluation.oracle.network import teach
 from modes import build, trained_run
 from modes.checks.folders import check_writable
@@ -29,7 +27,7 @@ from modes.checks.samplers import check_sampling
 from modes.oracle import report
 from modes.oracle.report import PERFECT, RUN, Row
 from modes.trained_run import TrainedRun
-from samplers.build import Way, way
+from samplers.build import SamplerConfig, Samples, sampler_config
 from training.memory import peak_memory_bytes
 from training.signals import StopSignals
 
@@ -37,12 +35,12 @@ FLOOR = 1  # what a stream of random numbers is for
 
 
 class Subject(NamedTuple):
-    """An algorithm with the network that it is examined with, and the ways to sample from it."""
+    """An algorithm with the network that it is examined with, and the samplers."""
 
     settings: build.Settings
     network: str
     algorithm: Algorithm
-    ways: list[Way]
+    samplers: list[SamplerConfig]
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
@@ -73,7 +71,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     )
     rows: list[Row] = []
     command = mark_of([settings, run and run.digest])
-    total = sum(len(subject.ways) for subject in subjects)
+    total = sum(len(subject.samplers) for subject in subjects)
     caches: list[BatchCache] = []
     with StopSignals() as signals:
         try:
@@ -123,15 +121,15 @@ def perfect(settings: build.Settings, language: MarkovLanguage) -> Subject:
     teach(algorithm, language)
     algo, options = settings["algo"], settings["oracle"]
     default = facts_of(algo["name"]).samplers[0]
-    ways = []
+    samplers = []
     for name in samplers_of(algo, options["samplers"]):
         for steps in options["steps"]:
             chosen = settings["sampling"] | {"predictor": name, "steps": steps}
-            how = way(chosen, default, settings["model"]["length"], 1)
+            sampler = sampler_config(chosen, default, settings["model"]["length"], 1)
             # One that sets its own pace does so for any number of steps.
-            if how.protocol()["steps"] is not None or steps == options["steps"][0]:
-                ways.append(how)
-    return Subject(settings, PERFECT, algorithm, ways)
+            if sampler.protocol()["steps"] is not None or steps == options["steps"][0]:
+                samplers.append(sampler)
+    return Subject(settings, PERFECT, algorithm, samplers)
 
 
 def measured(
@@ -141,25 +139,25 @@ def measured(
     settings: build.Settings,
     command: str,
 ) -> Iterator[tuple[Subject, Row, BatchCache]]:
-    """Every way of every subject in turn, behind one bar with an estimate; what the same command
-    recorded before it was stopped as it is."""
+    """Every sampler of every subject in turn, behind one bar with an estimate; what the same
+    command recorded before it was stopped as it is."""
     length, size = true.length + 1, settings["loader"]["eval_batch_size"]
     sizes = [min(size, true.texts - start) for start in range(0, true.texts, size)]
-    tasks = [(subject, way) for subject in subjects for way in subject.ways]
-    total = sum(way.calls([length]) for _, way in tasks) * len(sizes)
+    tasks = [(subject, sampler) for subject in subjects for sampler in subject.samplers]
+    total = sum(sampler.calls([length]) for _, sampler in tasks) * len(sizes)
     folder = Path(settings["results_dir"])
     with tqdm(desc="network calls", total=total, unit="call") as bar:
-        for subject, way in tasks:
-            bar.set_description(f"{subject.settings['algo']['name']} {way.predictor}")
-            expected = bar.n + way.calls([length]) * len(sizes)
-            key = [command, subject.settings["algo"]["name"], subject.network, way.protocol()]
+        for subject, sampler in tasks:
+            bar.set_description(f"{subject.settings['algo']['name']} {sampler.predictor}")
+            expected = bar.n + sampler.calls([length]) * len(sizes)
+            key = [command, subject.settings["algo"]["name"], subject.network, sampler.protocol()]
             cache = BatchCache(folder, key, f"results_dir={folder}", command, alone=False)
             with cache.held():
                 path = cache.recorded()
                 if path is None:
                     began = time.monotonic()
-                    texts = texts_of(subject, way, sizes, length, settings["seed"], bar).numpy()
-                    row = row_of(subject, way, texts, language, true)
+                    texts = texts_of(subject, sampler, sizes, length, settings["seed"], bar)
+                    row = row_of(subject, sampler, texts, language, true)
                     row = row._replace(seconds=time.monotonic() - began)
                 else:
                     row = report.recorded_row(path, subject.network)
@@ -168,8 +166,8 @@ def measured(
 
 
 def texts_of(
-    subject: Subject, way: Way, sizes: list[int], length: int, seed: int, bar: tqdm
-) -> Tensor:
+    subject: Subject, sampler: SamplerConfig, sizes: list[int], length: int, seed: int, bar: tqdm
+) -> Samples:
     """Texts in batches of `sizes`; every network call moves the bar."""
 
     def count(*_: Any) -> None:  # a value would replace the network's output
@@ -177,38 +175,46 @@ def texts_of(
 
     algorithm, batches = subject.algorithm, []
     hook = algorithm.backbone.register_forward_hook(count)
-    algorithm.network_evaluations = 0
     for number, rows in enumerate(sizes):
         torch.manual_seed(seed_of(seed, number))
-        batches.append(drawn(algorithm, way, rows, length, algorithm.vocab_size - 1))
+        batches.append(drawn(algorithm, sampler, rows, length, algorithm.vocab_size - 1))
     hook.remove()
-    return torch.cat(batches)
+    tokens, evaluations = zip(*batches, strict=True)
+    return Samples(torch.cat(tokens), sum(evaluations))
 
 
 def row_of(
-    subject: Subject, way: Way, texts: Ids, language: MarkovLanguage, true: losses.Floor
+    subject: Subject,
+    sampler: SamplerConfig,
+    samples: Samples,
+    language: MarkovLanguage,
+    true: losses.Floor,
 ) -> Row:
-    """What texts (S, M), drawn just now, lose."""
-    protocol = way.protocol() | {"length": true.length + 1}
+    """The losses of texts (S, M) that were drawn just now."""
+    texts = samples.tokens.numpy()
+    protocol = sampler.protocol() | {"length": true.length + 1}
     return Row(
         algo=subject.settings["algo"]["name"],
-        predictor=way.predictor,
+        predictor=sampler.predictor,
         steps=protocol["steps"],
         network=subject.network,
         losses=losses.losses(texts, language, true),
         foreign=losses.foreign(texts, language),
-        evaluations=subject.algorithm.network_evaluations / len(texts),
+        evaluations=samples.network_evaluations / len(texts),
         seconds=0.0,
         protocol=protocol,
     )
 
 
-def drawn(algorithm: Algorithm, way: Way, count: int, length: int, bos: int) -> Tensor:
+def drawn(
+    algorithm: Algorithm, sampler: SamplerConfig, count: int, length: int, bos: int
+) -> Samples:
     """(count, length - 1) the symbols of new texts behind their BOS."""
     tokens = torch.full((count, length), bos)
     fixed = torch.zeros_like(tokens, dtype=torch.bool)
     fixed[:, 0] = True
-    return way(algorithm, tokens, fixed)[:, 1:]
+    samples = sampler.draw(algorithm, tokens, fixed)
+    return samples._replace(tokens=samples.tokens[:, 1:])
 
 
 def described(subject: Subject, run: TrainedRun | None, started: float) -> dict[str, Any]:

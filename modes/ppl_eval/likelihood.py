@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import lightning as L
 
-from algos.base import Algorithm
+from algos.base import Algorithm, Draws
 from data.markov import MarkovLanguage
 from data.module import TokenDataModule
 from evaluation import record_files
@@ -87,7 +87,7 @@ def read(
         except Stopped:
             reader.keep()
             by.signals.kept = (
-                f"{reader.ready} of {by.algorithm.evaluation_passes} passes and the batches after "
+                f"{reader.ready} of {passes_of(run, by.algorithm)} passes and the batches after "
                 f"them are kept; the same command goes on"
             )
             raise
@@ -107,16 +107,19 @@ def evaluate(
     """The fields of the record, on the process that writes it."""
     started, chosen, algorithm = time.monotonic(), run.settings["eval"], by.algorithm
     by.progress.description = f"{run.settings['algo']['name']} on {data.name}"
-    algorithm.evaluation_range = chosen["times"]
-    algorithm.evaluation_passes = chosen["passes"] if algorithm.nll_is_bound else 1
+    count = passes_of(run, algorithm)
     # One process stops anywhere; several after a batch, where they agree.
     with by.signals.deferred() if by.trainer.world_size > 1 else nullcontext():
-        numbers = range(algorithm.evaluation_passes)
-        passes = [reader.read(by.trainer, data, number) for number in numbers]
+        draws = [Draws(number, count, chosen["times"]) for number in range(count)]
+        passes = [reader.read(by.trainer, data, one) for one in draws]
     if not by.trainer.is_global_zero:
         return None
     data.trainer = None  # of all blocks, not of those of this process
     return fields_of(run, data, by, passes, started)
+
+
+def passes_of(run: TrainedRun, algorithm: Algorithm) -> int:
+    return run.settings["eval"]["passes"] if algorithm.nll_is_bound else 1
 
 
 def fields_of(

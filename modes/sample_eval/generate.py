@@ -21,12 +21,14 @@ from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache
 from evaluation.samples_file import Correction, Text
 from modes.sample_eval.requests import Batch
+from samplers.build import Counter, Samples
 from samplers.self_correction import Corrected, self_correct
 from training.signals import StopSignals
 
 # (algorithm, tokens (B, L), fixed (B, L), number of the batch) -> texts (B, L)
-Begin = Callable[[Algorithm, Tensor, Tensor, int], Tensor]
-Correct = Callable[[Algorithm, Tensor, Tensor], Corrected]
+Begin = Callable[[Algorithm, Tensor, Tensor, int], Samples]
+# (algorithm, texts (B, L), fixed (B, L)) -> the corrected texts, and the network evaluations
+Correct = Callable[[Algorithm, Tensor, Tensor], tuple[Corrected, int]]
 NONE = -1  # the number of no batch
 
 
@@ -50,26 +52,25 @@ class BatchGenerator:
     cache: BatchCache
     finished: dict[int, SampleBatch] = field(default_factory=dict)
 
-    def __call__(self, algorithm: Algorithm, number: int) -> Tensor:
+    def __call__(self, algorithm: Algorithm, number: int) -> None:
         if number == NONE:
-            return torch.empty(0)
+            return
         torch.manual_seed(seed_of(self.seed, number))
-        shown, began = algorithm.network_evaluations, time.monotonic()
+        began = time.monotonic()
         batch = self.batches[number]
         fixed = torch.tensor(batch.fixed, device=algorithm.device)
         tokens = torch.tensor(batch.tokens, device=algorithm.device)
-        tokens = self.begin(algorithm, tokens, fixed, number)
+        tokens, evaluations = self.begin(algorithm, tokens, fixed, number)
         if self.correct is None:
             texts = [Text(row) for row in tokens.tolist()]
         else:
-            corrected = self.correct(algorithm, tokens, fixed)
+            corrected, more = self.correct(algorithm, tokens, fixed)
+            evaluations += more
             columns = (column.tolist() for column in (tokens, *corrected[1:]))
             tokens = corrected.tokens
             texts = list(map(Text, tokens.tolist(), map(Correction, *columns)))
-        evaluations = algorithm.network_evaluations - shown
         self.finished[number] = SampleBatch(texts, evaluations, time.monotonic() - began)
         keep_batch(self.cache, number, self.finished[number])
-        return tokens
 
     def progress(self) -> str:
         """The number of batches on disk, for the message of a command that was stopped."""
@@ -77,19 +78,34 @@ class BatchGenerator:
         return f"{ready} of {len(self.batches)} batches are kept; the same command goes on"
 
 
-def as_given(algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int) -> Tensor:
+def as_given(algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int) -> Samples:
     """A batch of finished texts."""
-    return tokens
+    return Samples(tokens, 0)
 
 
-def correct(algorithm: Algorithm, z: Tensor, fixed: Tensor, **settings: Any) -> Corrected:
-    """Texts (B, L) corrected where they are not `fixed` (B, L)."""
+def correct(
+    algorithm: Algorithm, z: Tensor, fixed: Tensor, **settings: Any
+) -> tuple[Corrected, int]:
+    """Texts (B, L) corrected where they are not `fixed` (B, L), and the network evaluations."""
     assert isinstance(algorithm, DiffusionAlgorithm)
+    counter = Counter()
 
     def denoise(z: Tensor, t: Tensor) -> Prediction:
         return algorithm.prediction(algorithm.hidden(z, t))
 
-    return self_correct(denoise, algorithm.process, z, fixed, **settings)
+    loop = counter.of(self_correct, 1)
+    return loop(denoise, algorithm.process, z, fixed, **settings), counter.texts
+
+
+class Predicting(L.LightningModule):
+    """Generates the batches whose numbers Lightning deals out to its process."""
+
+    def __init__(self, algorithm: Algorithm, generator: BatchGenerator):
+        super().__init__()
+        self.algorithm, self.generator = algorithm, generator
+
+    def predict_step(self, number: Tensor, batch_idx: int) -> None:
+        self.generator(self.algorithm, int(number))
 
 
 class StopAfterBatch(L.Callback):
@@ -127,7 +143,6 @@ def generate(
     # As many for every process, one at least, so that they meet.
     numbers: Any = missing + (-len(missing) % world if missing else world) * [NONE]
     calls, hidden = len(numbers) // world * most_calls, not trainer.is_global_zero
-    algorithm.sampling = generator
     loader: Any = DataLoader(numbers, batch_size=1)
     with (
         tqdm(desc="network calls", total=calls, unit="call", disable=hidden) as bar,
@@ -136,7 +151,7 @@ def generate(
     ):
         hook = algorithm.backbone.register_forward_hook(count)
         try:
-            trainer.predict(algorithm, loader, return_predictions=False)
+            trainer.predict(Predicting(algorithm, generator), loader, return_predictions=False)
         finally:
             hook.remove()
             signals.kept = generator.progress()

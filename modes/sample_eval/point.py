@@ -22,7 +22,7 @@ from modes.sample_eval.generate import SampleBatch
 from modes.sample_eval.requests import Requests, beginning, read_requests
 from modes.sample_eval.summary import measure, report
 from modes.trained_run import TrainedRun
-from samplers.build import Way, way
+from samplers.build import SamplerConfig, Samples, sampler_config
 from samplers.trajectory import Trace
 from training.signals import StopSignals
 
@@ -56,7 +56,7 @@ class Point(NamedTuple):
 
     options: dict[str, Any]
     requests: Requests
-    sampler: Way
+    sampler: SamplerConfig
 
 
 def make_point(
@@ -66,7 +66,7 @@ def make_point(
     makes no sense."""
     window = run.settings["model"]["length"]
     default = facts_of(run.settings["algo"]["name"]).samplers[0]
-    sampler = way(options, default, window, len(beginning(run.settings, tokenizer)))
+    sampler = sampler_config(options, default, window, len(beginning(run.settings, tokenizer)))
     longest = options["length"] or window if sampler.facts.longer_than_network else window
     own = settings | {"sampling": options}
     return Point(options, read_requests(own, run.settings, tokenizer, longest), sampler)
@@ -88,7 +88,7 @@ def evaluate(context: Context, point: Point, cache: BatchCache) -> dict[str, Any
     every process but the first."""
     started, (options, requests, sampler) = time.monotonic(), point
     trace = Trace(ANIMATED, context.tokenizer.vocab_size) if options["animate"] else None
-    begin = partial(drawn, how=sampler, trace=trace) if requests.draws else generate.as_given
+    begin = partial(drawn, sampler=sampler, trace=trace) if requests.draws else generate.as_given
     seed, correct = context.settings["seed"], correction(options)
     generator = generate.BatchGenerator(requests.batches, begin, correct, seed, cache)
     lengths = [len(batch.tokens[0]) for batch in requests.batches]
@@ -132,10 +132,15 @@ def written(folder: Path, *content: Any) -> Path:
 
 
 def drawn(
-    algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int, how: Way, trace: Trace | None
-) -> Tensor:
+    algorithm: Algorithm,
+    tokens: Tensor,
+    fixed: Tensor,
+    number: int,
+    sampler: SamplerConfig,
+    trace: Trace | None,
+) -> Samples:
     """A batch of samples; `trace` records the first batch."""
-    return how(algorithm, tokens, fixed, trace if number == 0 else None)
+    return sampler.draw(algorithm, tokens, fixed, trace if number == 0 else None)
 
 
 def record(

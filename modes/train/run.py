@@ -63,9 +63,8 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
         trainer.fit_loop.epoch_loop.max_steps = -1  # it lays out schedules, no more
     data = build.data(settings, trainer.world_size)
     check_data(start, data, settings)
-    algorithm = build.algorithm(settings, data.tokenizer.vocab_size)
-    if ema:
-        algorithm.average = lambda: ema.average
+    average = (lambda: ema.average) if ema else None
+    algorithm = build.algorithm(settings, data.tokenizer.vocab_size, average)
     report = begin(algorithm, source, settings, data.tokenizer) if source else []
     if trainer.is_global_zero:
         for line in report:

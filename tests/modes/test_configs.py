@@ -20,8 +20,8 @@ from backbones.attention import ATTENTION
 from backbones.dit import DiT
 from data.module import PACKINGS
 from data.packing import FRAMINGS
+from diffusion.logits_warper import NUCLEI
 from diffusion.schedule import ALPHAS
-from diffusion.shaping import NUCLEI
 from evaluation.downstream.loglikelihood import SCORES
 from evaluation.gen_ppl.protocols import PROTOCOLS
 from modes.build import STRATEGIES

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from algos.base import Algorithm, Batch
+from algos.base import Algorithm, Batch, Draws
 from data.build import build_or_open
 from data.corpora import TextCorpus
 from data.loaders import tensors
@@ -90,9 +90,12 @@ def test_a_perfect_network_reports_the_conditional_entropy(name: str) -> None:
     new, x, copies = new.repeat(40, 1), x.repeat(40, 1), torch.arange(40 * len(x))
     means = []
     for number in range(60):
-        algorithm.evaluation_pass = number
         batch = {"tokens": x, "scored": new, "noised": new, "index": copies}
-        means.append(float((algorithm.nll(batch).double().sum(-1).view(40, -1) @ chance).mean()))
+        means.append(
+            float(
+                (algorithm.nll(batch, Draws(number)).double().sum(-1).view(40, -1) @ chance).mean()
+            )
+        )
     error = float(np.std(means, ddof=1)) / len(means) ** 0.5
     excess = float(np.mean(means)) - entropy
     assert error < 0.03 * entropy

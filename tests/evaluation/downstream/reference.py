@@ -25,7 +25,7 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.downstream.generation import Writer
 from evaluation.downstream.lm_eval_adapter import Adapter
 from evaluation.downstream.loglikelihood import Scorer
-from samplers.build import Way, way
+from samplers.build import SamplerConfig, sampler_config
 from tests.algos.configured import SETTINGS
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed")
@@ -100,8 +100,8 @@ def our_adapter(
     scorer = Scorer(algorithm, length, tokenizer.eos, passes, batch_size, score)
     settings, default = SETTINGS[algo], FACTS[algo].samplers[0]
 
-    def draws(keys: dict[str, Any]) -> Way:
-        return way(settings["sampling"] | {"steps": 8} | keys, default, length, 1)
+    def draws(keys: dict[str, Any]) -> SamplerConfig:
+        return sampler_config(settings["sampling"] | {"steps": 8} | keys, default, length, 1)
 
     writer = Writer(algorithm, tokenizer, begin, draws, batch_size, seed=3)
     return Adapter(scorer, writer, tokenizer, begin)

@@ -1,4 +1,4 @@
-"""What may be done to a prediction before a token is drawn from it: logits (n, V) to logits."""
+"""Temperature and cuts of a prediction before a token is drawn: logits (n, V) to logits."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ FIRST_LOOK = 256  # tokens that are sorted at first: most nuclei are smaller
 
 
 @dataclass(frozen=True)
-class Shaping:
+class LogitsWarper:
     """Logits over the temperature; then, in this order, only the `top_k` likeliest tokens, the
     nucleus of mass `top_p` among them, and no token below min_p max_j p_j.
 

@@ -8,7 +8,7 @@ import torch
 
 from diffusion.categorical import draw, draw_weighted
 from diffusion.in_place import add_at_, softmax_
-from diffusion.shaping import Shaping
+from diffusion.logits_warper import LogitsWarper
 from tests.diffusion import brute_force
 
 
@@ -17,13 +17,13 @@ def seeded():
     torch.manual_seed(60)
 
 
-def law_of(logits, shaping):
-    return shaping(logits).double().softmax(-1)
+def law_of(logits, warper):
+    return warper(logits).double().softmax(-1)
 
 
 def test_it_changes_nothing_unless_asked_to():
     logits = torch.randn(4, 9)
-    assert torch.equal(Shaping()(logits), logits)
+    assert torch.equal(LogitsWarper()(logits), logits)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
@@ -31,7 +31,7 @@ def test_temperature_is_a_power_of_the_law(temperature):
     logits = torch.randn(4, 9).double()
     power = logits.softmax(-1) ** (1 / temperature)
     expected = power / power.sum(-1, keepdim=True)
-    actual = law_of(logits, Shaping(temperature=temperature))
+    actual = law_of(logits, LogitsWarper(temperature=temperature))
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
 
 
@@ -40,10 +40,10 @@ def test_temperature_is_a_power_of_the_law(temperature):
 def test_min_p_drops_what_is_below_its_share_of_the_likeliest_and_nothing_else(min_p, temperature):
     """The share is of the law at the temperature, and the rest keeps its proportions."""
     logits = 3 * torch.randn(200, 30).double()
-    plain = law_of(logits, Shaping(temperature))
+    plain = law_of(logits, LogitsWarper(temperature))
     kept = plain >= min_p * plain.amax(-1, keepdim=True)
     expected = plain * kept / (plain * kept).sum(-1, keepdim=True)
-    actual = law_of(logits, Shaping(temperature, min_p))
+    actual = law_of(logits, LogitsWarper(temperature, min_p))
     assert kept.any(-1).all() and not kept.all()
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
 
@@ -51,15 +51,15 @@ def test_min_p_drops_what_is_below_its_share_of_the_likeliest_and_nothing_else(m
 @pytest.mark.parametrize("min_p", [0.5, 0.99, 1 - 1e-9])
 def test_the_likeliest_stays_even_where_rounding_is_coarse(min_p):
     logits = 1e4 + 5 * torch.randn(500, 30)
-    assert (Shaping(min_p=min_p)(logits).amax(-1) == logits.amax(-1)).all()
+    assert (LogitsWarper(min_p=min_p)(logits).amax(-1) == logits.amax(-1)).all()
     flat = torch.full((3, 30), -1e4)
-    assert Shaping(min_p=min_p)(flat).isfinite().all()  # all are likeliest
+    assert LogitsWarper(min_p=min_p)(flat).isfinite().all()  # all are likeliest
 
 
 def test_what_it_is_given_stays_as_it_was():
     logits = torch.randn(4, 9)
     before = logits.clone()
-    Shaping(temperature=0.5, min_p=0.5)(logits)
+    LogitsWarper(temperature=0.5, min_p=0.5)(logits)
     assert torch.equal(logits, before)
 
 
@@ -76,7 +76,7 @@ def test_what_it_is_given_stays_as_it_was():
 )
 def test_bad_values_are_refused_by_name(options, words):
     with pytest.raises(ValueError, match=words):
-        Shaping(**options)
+        LogitsWarper(**options)
 
 
 @pytest.mark.parametrize("size", [2, 3, 255, 256, 257, 700])
@@ -161,7 +161,7 @@ def test_the_nucleus_is_what_a_walk_down_from_the_likeliest_finds(nucleus, top_p
     """At 3000 tokens the first look at the likeliest ones is not enough for all rows."""
     logits = torch.tensor([0.1, 1.0, 4.0]).repeat(4).unsqueeze(-1).double() * torch.randn(12, size)
     plain = logits.softmax(-1)
-    actual = law_of(logits, Shaping(top_p=top_p, nucleus=nucleus))
+    actual = law_of(logits, LogitsWarper(top_p=top_p, nucleus=nucleus))
     for before, after in zip(plain.tolist(), actual.tolist(), strict=True):
         kept = nucleus_of(before, top_p, nucleus == "keep-crossing")
         assert {j for j, p in enumerate(after) if p > 0} == kept
@@ -172,13 +172,13 @@ def test_the_nucleus_is_what_a_walk_down_from_the_likeliest_finds(nucleus, top_p
 def test_both_nuclei_keep_one_token_at_least_and_differ_by_the_one_that_crosses():
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
     kept = {
-        name: (law_of(logits, Shaping(top_p=0.7, nucleus=name)) > 0).tolist()[0]
+        name: (law_of(logits, LogitsWarper(top_p=0.7, nucleus=name)) > 0).tolist()[0]
         for name in ("keep-crossing", "drop-crossing")
     }
     assert kept["keep-crossing"] == [True, True, False, False]
     assert kept["drop-crossing"] == [True, False, False, False]
     sure = torch.tensor([[0.99, 0.01]]).log()
-    assert law_of(sure, Shaping(top_p=0.5, nucleus="drop-crossing")).tolist() == [[1.0, 0.0]]
+    assert law_of(sure, LogitsWarper(top_p=0.5, nucleus="drop-crossing")).tolist() == [[1.0, 0.0]]
 
 
 @pytest.mark.parametrize("top_k", [1, 3, 9, 50])
@@ -188,17 +188,24 @@ def test_top_k_keeps_the_likeliest_in_their_proportions(top_k):
     rank = plain.argsort(-1, descending=True).argsort(-1)
     expected = plain * (rank < top_k)
     expected /= expected.sum(-1, keepdim=True)
-    torch.testing.assert_close(law_of(logits, Shaping(top_k=top_k)), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        law_of(logits, LogitsWarper(top_k=top_k)), expected, rtol=1e-12, atol=0
+    )
 
 
 def test_of_equals_top_k_keeps_as_many_as_asked():
-    assert (law_of(torch.zeros(5, 8), Shaping(top_k=3)) > 0).sum(-1).tolist() == [3] * 5
+    assert (law_of(torch.zeros(5, 8), LogitsWarper(top_k=3)) > 0).sum(-1).tolist() == [3] * 5
 
 
 def test_one_follows_the_other_temperature_first_min_p_last():
     logits = 2 * torch.randn(50, 30).double()
-    every = Shaping(temperature=0.7, top_k=12, top_p=0.8, min_p=0.2)
-    alone = (Shaping(temperature=0.7), Shaping(top_k=12), Shaping(top_p=0.8), Shaping(min_p=0.2))
+    every = LogitsWarper(temperature=0.7, top_k=12, top_p=0.8, min_p=0.2)
+    alone = (
+        LogitsWarper(temperature=0.7),
+        LogitsWarper(top_k=12),
+        LogitsWarper(top_p=0.8),
+        LogitsWarper(min_p=0.2),
+    )
     expected = logits
     for one in alone:
         expected = one(expected)
@@ -216,4 +223,4 @@ def test_one_follows_the_other_temperature_first_min_p_last():
 )
 def test_a_nucleus_that_makes_no_sense_is_refused_by_name(key, options):
     with pytest.raises(ValueError, match=key):
-        Shaping(**options)
+        LogitsWarper(**options)
