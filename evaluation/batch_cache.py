@@ -130,12 +130,9 @@ def clear_recorded(folder: Path) -> None:
 
 
 def _of_fields(folder: Path, fields: dict[str, Any]) -> Path | None:
-    """The record with these fields."""
+    """The path of the record with these fields, None for none."""
     records = read_records(folder)[0] if folder.is_dir() else []
-    for one in records:
-        if all(one.fields.get(name) == value for name, value in fields.items()):
-            return one.path
-    return None
+    return next((one.path for one in records if fields.items() <= one.fields.items()), None)
 
 
 def _lock(folder: Path) -> Path:

@@ -70,7 +70,7 @@ class Work:
         run = trained_run.open_run(reads, row.overrides)
         folder = Path(reads["results_dir"])
         records = read_records(folder)[0] if folder.is_dir() else []
-        own = [one for one in records if digest_of(one) == run.digest]
+        own = [one for one in records if one.checkpoint == run.digest]
         unread = self._unread(run, reads, row, own)
         stages = [] if unread is None else [self._reading(row, unread)]
         missing = points(row)  # a judge that is not trained yet has judged nothing
@@ -153,7 +153,7 @@ class Work:
             "data": {"name": run.settings["data"]["name"], "digest": tokenizer.digest},
         }
         weights = trained_run.averaged(run)
-        alike = [one for one in own if one.fields["training"]["averaged_weights"] == weights]
+        alike = [one for one in own if one.training["averaged_weights"] == weights]
         return any(agrees(one, wanted) for one in alike)
 
     def _judged_how(self, settings: Settings, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -191,13 +191,8 @@ def at(settings: Settings, point: dict[str, Any]) -> Settings:
     return settings | {"sampling": point}
 
 
-def digest_of(record: Record) -> str | None:
-    digest: str | None = record.fields["training"]["checkpoint_digest"]
-    return digest
-
-
 def agrees(record: Record, wanted: dict[str, Any]) -> bool:
-    """Whether it says all of `wanted`; of its data, at least so much."""
-    said = dict(record.fields)
-    said["data"] = {key: said["data"].get(key) for key in wanted["data"]}
-    return all(said[name] == plain(value, name) for name, value in wanted.items())
+    """Whether a record has all fields of `wanted`; of its data, at least the keys of that."""
+    fields = record.fields
+    fields["data"] = {key: record.data.get(key) for key in wanted["data"]}
+    return all(fields[name] == plain(value, name) for name, value in wanted.items())
