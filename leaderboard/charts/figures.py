@@ -40,8 +40,8 @@ WHOSE = {"ours": Look(COLORS[0], "circle", [1, 0]), "published": Look(COLORS[1],
 
 @dataclass(frozen=True)
 class View:
-    """One drawing of a figure: what is chosen, which group of its data (the value of the field
-    `grouped`), as Vega-Lite without data; `fields` say the same in words."""
+    """One drawing of a figure: its choice, the group of its data (the value of the field
+    `grouped`), its description in Vega-Lite without data; `fields` are its numbers by title."""
 
     choice: str
     grouped: str
@@ -53,7 +53,7 @@ class View:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its choices; `dataset` names what it shows."""
+    """A chart with its choices; `dataset` names its data."""
 
     dataset: str
     title: str
@@ -157,7 +157,7 @@ def perplexities(rows: Sequence[Point]) -> Figure:
 
 
 def _unseen(points: alt.Chart, x: Axis, y: Axis, fields: Fields) -> alt.Chart:
-    """What a pointer finds between the ends of curves."""
+    """Invisible points between the ends of curves, for the pointer."""
     return points.mark_circle(size=60, fillOpacity=0, aria=False).encode(
         x=position(alt.X, x), y=position(alt.Y, y), href="href:N", tooltip=tips(fields)
     )
