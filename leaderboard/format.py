@@ -47,6 +47,11 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def evaluations(value: float) -> str:
+    """A mean number of network evaluations."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 def amount(value: float) -> str:
     """Four digits and a unit: 169.6M parameters, 262.1B tokens."""
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):

@@ -24,7 +24,6 @@ LEVEL = 0.05  # of at least one false claim in a table, by Holm's procedure
 LISTED, MOST = 2, 6  # pairs in a sentence, in the statistics behind it
 RULE = "Real: more than two standard errors of the difference"
 HOLM = ", and by Holm's procedure over all {n} a chance below 5 % that any such claim is false"
-
 PAIRED = (
     "Differences are taken sequence by sequence over the same {n:,} sequences; their error is that "
     "of new text of this kind, the noise included"
@@ -151,8 +150,7 @@ def _holm(tails: Sequence[float]) -> list[bool]:
 
 
 def _seeds(one: Side, other: Side) -> tuple[float | None, float]:
-    """The standard error over seeds and its degrees of freedom; a row with one seed is given the
-    deviation of the other. None where both have one."""
+    """The standard error over seeds and its degrees of freedom, None where both have one seed."""
     parts = [(side.deviation, side.n) for side in (one, other) if side.deviation is not None]
     if not parts:
         return None, math.inf
@@ -191,16 +189,15 @@ def verdict(names: Sequence[str], sides: Sequence[Side], baseline: Collection[in
         return Verdict("One row: there is no difference to judge.", "", ranks, best)
     labels, here = numbered(names), significant_pairs(sides, new_text=False)
     doubted = [pair for pair, is_real in real.items() if not is_real]
-    sentence = f"{_differences(labels, doubted, len(real))} ({_design(sides)})."
-    listed = LISTED < len(doubted) < len(real)
-    detail = [f"Not real: {_pairs(labels, doubted)}."] if listed else []
     only_here = [pair for pair in doubted if here[pair]]
-    if only_here and len(only_here) < len(doubted):
+    detail = []
+    if LISTED < len(doubted) < len(real):
+        detail.append(f"Not real: {_pairs(labels, doubted)}.")
+    if only_here:
         pairs = _pairs(labels, only_here)
-        detail.append(f"Of those, real on this very text but not surely on new text: {pairs}.")
-    elif only_here:
-        detail.append("On this very text they are real, on new text not surely.")
+        detail.append(f"Real on this very text but not surely on new text: {pairs}.")
     detail += [f"{RULE}{HOLM.format(n=len(real)) if len(real) > 1 else ''}.", _errors(sides)]
+    sentence = f"{_differences(labels, doubted, len(real))} ({_design(sides)})."
     return Verdict(sentence, " ".join(detail), ranks, best)
 
 
@@ -236,7 +233,6 @@ def _paired(sides: Sequence[Side]) -> Sequences | None:
 
 
 def _design(sides: Sequence[Side]) -> str:
-    """The kind of comparison in a few words."""
     paired, seeds = _paired(sides), sorted({side.n for side in sides})
     pairing = "unpaired" if paired is None else f"paired, {len(paired.tokens):,} sequences"
     if len(seeds) > 1:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from evaluation import record_schema
 from evaluation.records import Record
+from evaluation.rounding import with_error
 from evaluation.words import one_line
 from leaderboard import labels
 from leaderboard.curves import read_curve
@@ -40,14 +41,14 @@ class Groups:
 
 
 def sampled(records: Sequence[Record], naming: Naming) -> list[Point]:
-    """Samples with a generative perplexity and an entropy, grouped by corpus, length, judge and
-    protocol."""
+    """Samples with a generative perplexity and an entropy, grouped by corpus, length, scoring
+    model and protocol."""
     groups, points = Groups(), []
     for record in records:
         metrics = record.metrics
         if record.metric == "samples" and metrics.get("gen_ppl") is not None:
             point = _about(record, naming) | _cost(record)
-            point |= {"group": groups.name(*_judged(record)), "gen_ppl": metrics["gen_ppl"]}
+            point |= {"group": groups.name(*_scored(record)), "gen_ppl": metrics["gen_ppl"]}
             point |= _bar("gen_ppl", metrics["gen_ppl"], metrics.get("gen_ppl_stderr"))
             point |= {"entropy": record.value} | _bar("entropy", record.value, record.stderr)
             points.append(point)
@@ -95,7 +96,7 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
 def _marked(count: int) -> list[bool]:
     """For each of `count` points of a line whether it has a mark: MARKS at equal distances, and the
     last."""
-    return [(count - 1 - place) % -(-count // MARKS) == 0 for place in range(count)]
+    return [(count - 1 - point) % -(-count // MARKS) == 0 for point in range(count)]
 
 
 def _about(record: Record, naming: Naming) -> Point:
@@ -125,13 +126,14 @@ def _cost(record: Record) -> Point:
 
 
 def _bar(name: str, value: float, stderr: float | None) -> Point:
-    """The ends of an error bar, above zero for a value that is: a log axis needs it."""
+    """The ends of an error bar, above zero for a value that is: a log axis needs it; and the value
+    with its error as text."""
     reach = ERRORS * (stderr or 0.0)
     low = value - reach
     return {
         f"{name}_low": max(low, value / 10) if value > 0 else low,
         f"{name}_high": value + reach,
-        f"{name}_stderr": stderr,
+        f"{name}_text": with_error(value, stderr),
     }
 
 
@@ -146,7 +148,7 @@ def _measures(record: Record) -> list[tuple[str, float, float | None, tuple[str,
     measures = []
     if metrics.get("gen_ppl") is not None:
         error = metrics.get("gen_ppl_stderr")
-        measures.append(("generative perplexity", metrics["gen_ppl"], error, _judged(record)))
+        measures.append(("generative perplexity", metrics["gen_ppl"], error, _scored(record)))
     if metrics.get("divergence") is not None:
         words, key = _drawn_for(record)
         group = f"{words}, {record.count:,} texts", [key, record.count]
@@ -155,15 +157,15 @@ def _measures(record: Record) -> list[tuple[str, float, float | None, tuple[str,
     return measures
 
 
-def _judged(record: Record) -> tuple[str, Any]:
-    """What generative perplexities must share, in words and as a key."""
+def _scored(record: Record) -> tuple[str, Any]:
+    """The group of comparable generative perplexities, in words and as a key."""
     words, key = _drawn_for(record)
-    judge = record.metrics.get("gen_ppl_judge") or {}
+    scorer = record.metrics.get("gen_ppl_judge") or {}
     protocol = record.metrics.get("quality_protocol") or {}
-    name, digest = one_line(judge.get("judge", "a judge")), str(judge.get("judge_digest", ""))[:6]
-    words = f"{words}, judged by {name} {digest}".rstrip()
+    name, digest = scorer.get("judge", "an unknown model"), str(scorer.get("judge_digest", ""))
+    words = f"{words}, scored by {one_line(name)} {digest[:6]}".rstrip()
     words += f", protocol {protocol['name']}" if protocol.get("name") else ""
-    return words, [key, judge, protocol]
+    return words, [key, scorer, protocol]
 
 
 def _drawn_for(record: Record) -> tuple[str, Any]:
@@ -174,7 +176,7 @@ def _drawn_for(record: Record) -> tuple[str, Any]:
 
 
 def _trained_on(record: Record) -> tuple[str, Any]:
-    """What validation losses must share: corpus, tokenizer, length."""
+    """The group of comparable validation losses: corpus, tokenizer, length."""
     name, protocol = record.data["name"], record.protocol
     corpus = record.training.get("corpus") or name
     tokenizer = protocol.get("tokenizer_digest") or protocol.get("tokenizer")

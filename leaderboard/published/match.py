@@ -34,7 +34,7 @@ SIZES = {(12, 768, 12): "small", (24, 1024, 16): "base"}
 ALGOS = {"duo_distill": "duo_distilled"}
 SYNONYMS = {"duo_base": "udlm"}
 SAMPLERS = {"ancestral": "ancestral", "greedy": "greedy_tail"}  # by the last step
-JUDGES = ("default", "mdlm", "duo")  # quality protocols that read whole samples of GPT-2 tokens
+SCORING = ("default", "mdlm", "duo")  # quality protocols that read whole samples of GPT-2 tokens
 
 
 def metric_of(record: Record) -> str:
@@ -81,14 +81,14 @@ def mismatch(row: Published, record: Record, changed: Settings) -> str:
 def mismatch_of_samples(row: Published, record: Record, changed: Settings) -> str:
     """The first mismatch of `row` and a generative perplexity of ours, "" for none."""
     metrics, sampler = record.metrics, record.sampler or {}
-    judge = str((metrics.get("gen_ppl_judge") or {}).get("judge", "")).rstrip("/").split("/")[-1]
+    scorer = str((metrics.get("gen_ppl_judge") or {}).get("judge", "")).rstrip("/").split("/")[-1]
     tail = SAMPLERS.get(str(sampler.get("noise_removal", "ancestral")))
     if sampler.get("predictor") != "ancestral":
         tail = sampler.get("predictor")
     quality = (metrics.get("quality_protocol") or {}).get("name")
     checks = {
         "training data": row.train_dataset == _corpus(record),
-        "judge": row.judge_model == judge and quality in JUDGES,
+        "scorer": row.judge_model == scorer and quality in SCORING,
         "context": row.context_length == sampler.get("length"),
         "sampler": row.sampler == tail,
         "steps": row.nfe == sampler.get("steps"),

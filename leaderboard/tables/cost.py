@@ -25,7 +25,7 @@ COLUMNS = (
         "of the newest samples of the same checkpoint on the same machine",
         "tokens/s",
     ),
-    Column("NFE", "network_evaluations", format.amount, "network evaluations a text"),
+    Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),
     Column("training", "training_time", format.duration, "wall time of the training", "s"),
     Column("training peak", "training_peak_memory", format.size, "of memory", "bytes"),
     Column("sampling peak", "sampling_peak_memory", format.size, "of memory", "bytes"),

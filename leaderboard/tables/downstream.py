@@ -27,7 +27,7 @@ def table(group: Sequence[Record], runs: Runs) -> Table:
     entries.sort(key=lambda entry: (entry.conflict, sign * pool_values(entry.records).mean))
     rows = [_row(entry) for entry in entries]
     agreed = [entry for entry in entries if not entry.conflict]
-    judged = verdict(
+    comparison = verdict(
         [entry.name for entry in agreed],
         [side(pool_values(entry.records)) for entry in agreed],
         [row for row, entry in enumerate(agreed) if entry.records[0].algo == BASELINE],
@@ -38,9 +38,9 @@ def table(group: Sequence[Record], runs: Runs) -> Table:
         caption=labels.caption(first),
         columns=filled(_columns(group), rows),
         rows=tuple(rows),
-        sentence=f"{judged.sentence}{labels.conflicts(entries)}",
-        detail=judged.detail,
-        best=judged.best if len(agreed) == len(entries) else None,
+        sentence=f"{comparison.sentence}{labels.conflicts(entries)}",
+        detail=comparison.detail,
+        best=comparison.best if len(agreed) == len(entries) else None,
     )
 
 

@@ -26,7 +26,7 @@ COLUMNS = (
         format.words,
         "the perfect one knows the language: with it all that is lost is the sampler's",
     ),
-    Column("NFE", "network_evaluations", format.amount, "network evaluations a text"),
+    Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),
     Column("seconds", "seconds", format.short, "of the sampling", "s"),
     *(
         Column(

@@ -66,13 +66,13 @@ def table(
     entries.sort(key=lambda entry: (entry.conflict, pool_values(entry.records).mean))
     agreed = [entry for entry in entries if not entry.conflict]
     baseline = [row for row, entry in enumerate(agreed) if entry.records[0].algo == BASELINE]
-    judged = verdict(
+    comparison = verdict(
         [entry.name for entry in agreed], [_side(entry, sequences) for entry in agreed], baseline
     )
     rows = [_row(entry, runs, papers) for entry in entries]
     rows = [
         replace(row, values={**row.values, "rank": rank, "over_ar": _over_ar(row, rows)})
-        for row, rank in zip(rows, [*judged.ranks, *[None] * len(entries)], strict=False)
+        for row, rank in zip(rows, [*comparison.ranks, *[None] * len(entries)], strict=False)
     ]
     return Table(
         kind="perplexity",
@@ -80,9 +80,9 @@ def table(
         caption=labels.caption(group[0]),
         columns=filled(COLUMNS, rows),
         rows=tuple(rows),
-        sentence=f"{judged.sentence}{labels.conflicts(entries)}",
-        detail=judged.detail,
-        best=judged.best if len(agreed) == len(entries) else None,
+        sentence=f"{comparison.sentence}{labels.conflicts(entries)}",
+        detail=comparison.detail,
+        best=comparison.best if len(agreed) == len(entries) else None,
     )
 
 

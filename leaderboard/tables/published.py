@@ -29,7 +29,7 @@ COLUMNS = (
     Column("last steps", "sampler", format.words, "the sampler by its last steps"),
     Column("top-p", "nucleus_p", format.stated, "nucleus of sampling"),
     Column("precision", "precision", format.words, "of the draws"),
-    Column("judge", "judge", format.words, "the model that scores the samples"),
+    Column("scorer", "scorer", format.words, "the model that scores the samples"),
     Column("MAUVE", "mauve", format.stated, "of the samples, as published"),
     Column("variant", "variant", format.words, "what differs from the algorithm's usual run"),
     Column("network", "network", format.words, "its size or name"),
@@ -143,7 +143,7 @@ def _row(beside: Beside, metric: str) -> Row:
         "sampler": row.sampler,
         "nucleus_p": row.nucleus_p,
         "precision": row.sampling_precision,
-        "judge": row.judge_model,
+        "scorer": row.judge_model,
     }
     if record is None:
         return Row(row.algo, values)

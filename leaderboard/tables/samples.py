@@ -37,7 +37,7 @@ COLUMNS = (
     ),
     Column("entropy", "entropy", format.measure, "of the tokens of a text", "nats"),
     Column("sampler", "sampler", format.words, "with the settings that are not neutral"),
-    Column("NFE", "network_evaluations", format.amount, "network evaluations a text"),
+    Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),
     Column("seconds", "seconds_per_text", format.short, "seconds a text", "s"),
     Column("distinct-2", "distinct_2", format.measure, "share of bigrams that are distinct"),
     Column("repetition", "repetition", format.measure, "share of tokens that repeat a passage"),
@@ -164,16 +164,16 @@ def _divergences(rows: Sequence[Row]) -> tuple[str, str]:
     names = [row.name for row, _ in measured]
     if len(set(names)) < len(names):  # the same network by several samplers
         names = [f"{row.name} ({row.values['sampler']})" for row, _ in measured]
-    judged = verdict(names, [side(value) for _, value in measured])
-    return f"Divergences: {judged.sentence}", judged.detail
+    comparison = verdict(names, [side(value) for _, value in measured])
+    return f"Divergences: {comparison.sentence}", comparison.detail
 
 
 def _scored_by(record: Record) -> str:
     """The scoring model and its protocol, and the prompts."""
     scorer = record.metrics.get("gen_ppl_judge") or {}
     quality = record.metrics.get("quality_protocol") or {}
-    name = one_line(scorer.get("judge", "a judge"))
-    parts = [f"Judged by {name}" if scorer else "No judge"]
+    name = one_line(scorer.get("judge", "an unknown model"))
+    parts = [f"Scored by {name}" if scorer else "No scoring model"]
     parts += [f"protocol {quality['name']}"] if "name" in quality else []
     prompts = record.protocol.get("tasks")
     return ", ".join([*parts, *([f"given texts {prompts[:12]}"] if prompts else [])]) + "."

@@ -200,7 +200,7 @@ def test_every_view_becomes_three_files_that_lead_to_records(tmp_path):
 
 
 def test_names_of_files_are_short_and_their_own():
-    long = "stdlib, length 128, judged by outputs/stdlib/ar-nano/seed7 0f0f0f, protocol "
+    long = "stdlib, length 128, scored by outputs/stdlib/ar-nano/seed7 0f0f0f, protocol "
     names = {figures.file_name("frontier", "", long + end) for end in ("default", "duo", "x | 2")}
     assert len(names) == 3
     assert all(len(name) < 80 and Path(name).name == name for name in names)

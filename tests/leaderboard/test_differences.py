@@ -188,7 +188,7 @@ def test_real_on_this_text_but_not_on_new_text():
     found = difference(*sides)
     assert abs(found.gap) < 2 * found.text
     told = verdict(["a", "b"], sides)
-    assert "On this very text they are real, on new text not surely." in told.detail
+    assert "Real on this very text but not surely on new text: a and b." in told.detail
     assert "over the same 400 sequences" in told.detail
     assert told.best is None
 

@@ -1,4 +1,4 @@
-"""What likelihood records say of each sequence, and comparisons by it."""
+"""The sequences of likelihood records, and comparisons by them."""
 
 import hashlib
 import io
