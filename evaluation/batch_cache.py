@@ -132,12 +132,11 @@ def clear_recorded(folder: Path) -> None:
 
 
 def _of_fields(folder: Path, fields: dict[str, Any]) -> Path | None:
-    """The record with these fields."""
+    """The path of the record with these fields, None for none."""
     records = read_records(folder)[0] if folder.is_dir() else []
-    for record in records:
-        if all(record.fields.get(name) == value for name, value in fields.items()):
-            return record.path
-    return None
+    return next(
+        (record.path for record in records if fields.items() <= record.fields.items()), Nrecord
+    )
 
 
 def _lock(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The fields of a record, each with what it may be."""
+"""The fields of a record, each with its rule."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ def optional(rules: Mapping[str, Rule]) -> dict[str, Rule]:
     return {name: Optional(rule) for name, rule in rules.items()}
 
 
-# What the tables and charts read of how something was measured; the rest is any plain data.
+# Settings of a measurement that tables and charts read; the rest is any plain data.
 HOW = optional(
     {
         "length": LENGTH,
@@ -106,7 +106,7 @@ INTERVAL = Row((number(), number()))
 
 
 def metrics(name: str) -> Rule | None:
-    """Of what stands beside the value: known by its name, or by what it is of another one."""
+    """The rule of a metric beside the value, by its name or by the ending of its name."""
     if name.endswith("_stderr"):
         return Optional(FROM_0)
     if name.endswith("_ci"):

@@ -71,7 +71,7 @@ class Stages:
         run = trained_run.open_run(reads, row.overrides)
         folder = Path(reads["results_dir"])
         records = read_records(folder)[0] if folder.is_dir() else []
-        own = [record for record in records if digest_of(record) == run.digest]
+        own = [record for record in records if record.checkpoint == run.digest]
         missing = self._missing_likelihoods(run, reads, row, own)
         stages = [] if missing is None else [self._ppl_eval(row, missing)]
         if self.is_scored(row):  # a scorer that is not trained yet has scored nothing
@@ -149,7 +149,7 @@ class Stages:
         wanted = identity(run, settings, point, tokenizer, self._scoring(settings, tokenizer))
         weights = trained_run.averaged(run)
         return any(
-            record.fields["training"]["averaged_weights"] == weights and agrees(record, wanted)
+            record.training["averaged_weights"] == weights and agrees(record, wanted)
             for record in own
         )
 
@@ -185,13 +185,8 @@ def points(row: Row) -> list[dict[str, Any]]:
     return sweep.points(options["sweep"], alone, lambda point: None)  # checked already
 
 
-def digest_of(record: Record) -> str | None:
-    digest: str | None = record.fields["training"]["checkpoint_digest"]
-    return digest
-
-
 def agrees(record: Record, wanted: dict[str, Any]) -> bool:
-    """Whether all of `wanted` is in the record; its data may have more keys."""
-    fields = dict(record.fields)
-    fields["data"] = {key: fields["data"].get(key) for key in wanted["data"]}
+    """Whether a record has all fields of `wanted`; of its data, at least the keys of that."""
+    fields = record.fields
+    fields["data"] = {key: record.data.get(key) for key in wanted["data"]}
     return all(fields[name] == plain(value, name) for name, value in wanted.items())

@@ -16,7 +16,7 @@ from leaderboard.published.results import published
 from leaderboard.tables.build import compare
 from tests.leaderboard import example_results
 
-NAMING = data.Naming(lambda record: record.fields["algo"], lambda record: record.path.name)
+NAMING = data.Naming(lambda record: record.algo, lambda record: record.path.name)
 
 
 def records_of(folder, **changes):
@@ -47,14 +47,14 @@ def curve_file(folder, lines):
 
 def test_bars_are_two_standard_errors_of_the_record(tmp_path):
     records = records_of(tmp_path, algos=("mdlm",), steps=(8,))
-    (record,) = [record for record in records if record.fields["sampler"]]
+    (record,) = [record for record in records if record.sampler]
     (point,) = data.sampled([record], NAMING)
-    metrics = record.fields["metrics"]
-    assert point["gen_ppl"] == metrics["gen_ppl"] and point["entropy"] == record.fields["value"]
+    metrics = record.metrics
+    assert point["gen_ppl"] == metrics["gen_ppl"] and point["entropy"] == record.value
     assert point["gen_ppl_high"] - point["gen_ppl"] == pytest.approx(2 * metrics["gen_ppl_stderr"])
-    assert point["entropy"] - point["entropy_low"] == pytest.approx(2 * record.fields["stderr"])
+    assert point["entropy"] - point["entropy_low"] == pytest.approx(2 * record.stderr)
     assert point["href"] == record.path.name
-    assert point["seconds"] == pytest.approx(metrics["seconds"] / record.fields["count"])
+    assert point["seconds"] == pytest.approx(metrics["seconds"] / record.count)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_cannot_be_compared_shares_no_group(tmp_path, make_fields, other):
             fields[key] = {**fields[key], **value} if isinstance(value, dict) else value
         write_record(tmp_path, fields)
     records, _ = read_records(tmp_path)
-    records.sort(key=lambda record: record.fields["created"])
+    records.sort(key=lambda record: record.created)
     groups = [point["group"] for point in data.sampled(records, NAMING)]
     assert groups[0] == groups[1] != groups[2]
     figure = figures.frontier(data.sampled(records, NAMING), looks(["mdlm"]))
@@ -200,7 +200,7 @@ def test_every_view_becomes_three_files_that_lead_to_records(tmp_path):
 
 
 def test_names_of_files_are_short_and_their_own():
-    long = "stdlib, length 128, judged by outputs/stdlib/ar-nano/seed7 0f0f0f, protocol "
+    long = "stdlib, length 128, scored by outputs/stdlib/ar-nano/seed7 0f0f0f, protocol "
     names = {figures.file_name("frontier", "", long + end) for end in ("default", "duo", "x | 2")}
     assert len(names) == 3
     assert all(len(name) < 80 and Path(name).name == name for name in names)
@@ -211,5 +211,5 @@ def test_tables_of_one_title_are_told_apart_by_their_protocol(tmp_path, make_fie
         write_record(tmp_path, make_fields(protocol={"times": times}))
     records, _ = read_records(tmp_path)
     points = beside_published(compare(records), (), lambda record: "#record-0")
-    digests = {record.fields["protocol_digest"] for record in records}
+    digests = {record.protocol_digest for record in records}
     assert {point["group"].rpartition(" ")[2] for point in points} == digests

@@ -27,13 +27,14 @@ def results(tmp_path, make_fields, algorithm):
     text = good.read_text()
     (one / "edited.json").write_text(text.replace("11.0", "10.0"))
     (one / "half.json").write_text(text[:200])
-    (one / "older.json").write_text(text.replace('"schema": 1', '"schema": 0'))
+    (one / "older.json").write_text(text.replace('"schema": 2', '"schema": 1'))
     (one / "list.json").write_text("[]")
     return one, two
 
 
-def run(*folders):
-    leaderboard.run({"results_dir": ",".join(map(str, folders))}, [], compose)
+def run(*folders, explain=False):
+    settings = {"results_dir": ",".join(map(str, folders)), "leaderboard": {"explain": explain}}
+    leaderboard.run(settings, [], compose)
 
 
 def test_the_rest_is_shown_and_every_bad_file_named(results, capsys, monkeypatch):
@@ -51,7 +52,7 @@ def test_the_rest_is_shown_and_every_bad_file_named(results, capsys, monkeypatch
         ("edited", "edited: the digest"),
         ("half", "half-written or not JSON"),
         ("list", "not a record"),
-        ("older", "schema=0: of an older version"),
+        ("older", "schema=1: of an older version"),
     ):
         assert f"/{name}.json: {words}" in page
 
