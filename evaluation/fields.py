@@ -80,8 +80,13 @@ METRICS: dict[str, Rule] = {
     ),
     **dict.fromkeys(
         (
-            *("distinct_1", "distinct_2", "distinct_3", "repetition", "told_apart", "mauve"),
-            *("copied", "foreign", "self_accuracy_before", "self_accuracy_after"),
+            *("distinct_1", "distinct_2", "distinct_3", "repetition", "mauve", "foreign"),
+            *(
+                "two_sample_accuracy",
+                "train_overlap",
+                "self_accuracy_before",
+                "self_accuracy_after",
+            ),
         ),
         SHARE,
     ),
@@ -91,7 +96,7 @@ METRICS: dict[str, Rule] = {
     ),
     **dict.fromkeys(("curve", "sequences_file", "samples", "answers"), PATH),
     "gen_ppl": POSITIVE,
-    "gen_ppl_judge": Group(known=optional({"judge": PATH, "judge_digest": TEXT}).get),
+    "gen_ppl_scorer": Group(known=optional({"scorer": PATH, "scorer_digest": TEXT}).get),
     "quality_protocol": Group(known=optional({"name": NAME}).get),
     "task_metrics": Each(Row((number(), Optional(FROM_0)))),
     "log_likelihoods": Each(Optional(FROM_0)),

@@ -9,7 +9,7 @@ from evaluation.words import one_line
 SHOWN_SETTINGS = 3
 LONGEST = 200  # characters of a setting
 # Of a sampler: its name, what has a column, and what is said only where it differs.
-NOT_LISTED = ("predictor", "length", "steps", "network_evaluations", "judge", "quality", "tasks")
+NOT_LISTED = ("predictor", "length", "steps", "network_evaluations", "scorer", "quality", "tasks")
 
 
 def title(fields: dict[str, Any]) -> str:

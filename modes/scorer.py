@@ -77,8 +77,8 @@ def _run(settings: build.Settings, path: Path) -> Judge:
         pads_left=False,
         digest=own.digest,
         evidence={
-            "judge": str(path),
-            "judge_digest": run.digest,
+            "scorer": str(path),
+            "scorer_digest": run.digest,
             "algo": "ar",
             "window": length,
             "tokenizer": own.name,

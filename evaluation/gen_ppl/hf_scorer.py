@@ -80,8 +80,8 @@ def pretrained(name: str, tokenizer: Tokenizer) -> Judge:
         pads_left=own.padding_side == "left",
         digest=tokenizer.digest if _same(name, own, tokenizer) else None,
         evidence={
-            "judge": name,
-            "judge_digest": getattr(config, "_commit_hash", None),
+            "scorer": name,
+            "scorer_digest": getattr(config, "_commit_hash", None),
             "algo": type(network).__name__,
             "window": limit,
             "tokenizer": name,

@@ -19,7 +19,7 @@ def as_ids(judge: Judge, tokenizer: Tokenizer, protocol: Protocol) -> bool:
     if protocol.read == "ids" and not same:
         raise ValueError(
             f"eval.quality_protocol: it hands tokens to the judge as they are, but the tokenizer "
-            f"of {judge.evidence['judge']} is not that of the samples"
+            f"of {judge.evidence['scorer']} is not that of the samples"
         )
     return same and protocol.read != "text"
 
@@ -53,7 +53,7 @@ def unreadable(read: Sequence[Passage], judge: Judge, protocol: Protocol) -> str
     if protocol.windows == "one" and longest > judge.window:
         return (
             f"the protocol reads texts in one piece, and {longest} tokens are more than the "
-            f"{judge.window} that {judge.evidence['judge']} can"
+            f"{judge.window} that {judge.evidence['scorer']} can"
         )
     return None
 

@@ -37,7 +37,7 @@ class Distance(NamedTuple):
     distributions."""
 
     divergence: Interval
-    told_apart: Interval
+    two_sample_accuracy: Interval
 
 
 class Counts(NamedTuple):

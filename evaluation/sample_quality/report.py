@@ -75,8 +75,8 @@ def quality(
         found[f"reference_{name}"] = one.value
     found |= _distances(own, other, seed) | _mauve(own, other, judge, protocol, seed)
     if held.copies is not None:
-        found |= mean(held.copies.shares(own.drawn()), seed).fields("copied")
-        found["copied_n"] = held.copies.n
+        found |= mean(held.copies.shares(own.drawn()), seed).fields("train_overlap")
+        found["train_overlap_n"] = held.copies.n
     return found
 
 
@@ -125,7 +125,7 @@ def _judged(
     return {
         "gen_ppl_tokens": sum(tokens),
         "gen_ppl_texts": sum(count > 0 for count in tokens),
-        "gen_ppl_judge": judge.evidence,
+        "gen_ppl_scorer": judge.evidence,
         "gen_ppl_read": "ids" if as_ids(judge, tokenizer, protocol) else "text",
     }
 
@@ -135,7 +135,9 @@ def _distances(own: Texts, other: Texts, seed: int) -> dict[str, Any]:
     if found is None:
         few = f"{len(own.rows)} texts and {len(other.rows)} held-out ones are too few"
         return {"divergence_absent": few}
-    return found.divergence.fields("divergence") | found.told_apart.fields("told_apart")
+    return found.divergence.fields("divergence") | found.two_sample_accuracy.fields(
+        "two_sample_accuracy"
+    )
 
 
 def _mauve(
@@ -151,5 +153,5 @@ def _mauve(
     made, real = (features(judge, side, protocol.features) for side in read)
     place = "mean over all positions" if protocol.features == "mean" else "last position"
     return mauve.mauve(made, real, seed).fields("mauve") | {
-        "mauve_features": f"last layer of {judge.evidence['judge']}, {place}"
+        "mauve_features": f"last layer of {judge.evidence['scorer']}, {place}"
     }

@@ -94,7 +94,8 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
 
 def sampler_words(fields: Mapping[str, Any]) -> str:
     """The sampler of a record without its steps and without who judges, which stand beside it."""
-    settings = {k: v for k, v in (fields["sampler"] or {}).items() if k not in ("judge", "quality")}
+    sampler = fields["sampler"] or {}
+    settings = {k: v for k, v in sampler.items() if k not in ("scorer", "quality")}
     return labels.sampler({"sampler": settings}, settings.get("length"))
 
 
@@ -172,8 +173,8 @@ def _judged(record: Record) -> tuple[str, Any]:
     """What generative perplexities must share, in words and as a key."""
     metrics = record.fields["metrics"]
     words, key = _drawn_for(record.fields)
-    judge, protocol = metrics.get("gen_ppl_judge") or {}, metrics.get("quality_protocol") or {}
-    name, digest = one_line(judge.get("judge", "a judge")), str(judge.get("judge_digest", ""))[:6]
+    judge, protocol = metrics.get("gen_ppl_scorer") or {}, metrics.get("quality_protocol") or {}
+    name, digest = one_line(judge.get("scorer", "a judge")), str(judge.get("scorer_digest", ""))[:6]
     said = f"{words}, judged by {name} {digest}".rstrip()
     named = protocol.get("name")
     return said + (f", protocol {named}" if named else ""), [key, judge, protocol]

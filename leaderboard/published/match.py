@@ -89,7 +89,7 @@ def apart(row: Published, fields: Settings, chosen: Settings) -> str:
 def apart_in_samples(row: Published, fields: Settings, chosen: Settings) -> str:
     """The same for a generative perplexity of ours."""
     metrics, sampler = fields["metrics"], fields["sampler"] or {}
-    judge = str((metrics.get("gen_ppl_judge") or {}).get("judge", "")).rstrip("/").split("/")[-1]
+    judge = str((metrics.get("gen_ppl_scorer") or {}).get("scorer", "")).rstrip("/").split("/")[-1]
     tail = SAMPLERS.get(str(sampler.get("noise_removal", "ancestral")))
     if sampler.get("predictor") != "ancestral":
         tail = sampler.get("predictor")

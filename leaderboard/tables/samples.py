@@ -27,12 +27,19 @@ COLUMNS = (
     Column("text's entropy", "reference_entropy", format.fixed, "nats"),
     Column("text's distinct-2", "reference_distinct_2", format.fixed),
     Column("repetition", "repetition", format.measure),
-    Column("told apart", "told_apart", format.measure),
+    Column("two-sample acc.", "two_sample_accuracy", format.measure),
     Column("MAUVE", "mauve", format.measure),
-    Column("copied", "copied", format.measure),
+    Column("train overlap", "train_overlap", format.measure),
     Column("deviation", "generative_perplexity", format.seeds),
 )
-MEASURED = ("divergence", "distinct_2", "repetition", "told_apart", "mauve", "copied")
+MEASURED = (
+    "divergence",
+    "distinct_2",
+    "repetition",
+    "two_sample_accuracy",
+    "mauve",
+    "train_overlap",
+)
 LEGEND = (
     "± one standard error over texts. The text's numbers are those of as many held-out texts of "
     "the same lengths. Calls and seconds are for one text. In order of divergence from held-out "
@@ -48,14 +55,14 @@ def drawn_for(record: Record) -> dict[str, Any]:
     """What samples must share to be comparable: corpus, tokenizer, length, number, what was given,
     judge and its protocol."""
     fields, metrics, protocol = record.fields, record.fields["metrics"], record.fields["protocol"]
-    judge = metrics.get("gen_ppl_judge") or {}
+    judge = metrics.get("gen_ppl_scorer") or {}
     return {
         "data": [fields["data"]["name"], fields["data"]["digest"]],
         "corpus": fields["training"].get("corpus"),
         "length": protocol.get("length"),
         "texts": fields["count"],
         "given": protocol.get("tasks"),
-        "judge": judge.get("judge_digest") or judge.get("judge"),
+        "judge": judge.get("scorer_digest") or judge.get("scorer"),
         "quality": metrics.get("quality_protocol"),
     }
 
@@ -132,8 +139,8 @@ def _judging(entries: Sequence[Entry]) -> str:
 
 
 def _judges_itself(record: Record) -> bool:
-    judge = record.fields["metrics"].get("gen_ppl_judge") or {}
-    return judge.get("judge_digest") == record.fields["training"]["checkpoint_digest"] is not None
+    judge = record.fields["metrics"].get("gen_ppl_scorer") or {}
+    return judge.get("scorer_digest") == record.fields["training"]["checkpoint_digest"] is not None
 
 
 def _divergences(rows: Sequence[Row]) -> str:
@@ -160,8 +167,8 @@ def _title(fields: Mapping[str, Any]) -> str:
 
 def _about(fields: Mapping[str, Any]) -> str:
     metrics = fields["metrics"]
-    judge, quality = metrics.get("gen_ppl_judge") or {}, metrics.get("quality_protocol") or {}
-    parts = [f"Judged by {one_line(judge.get('judge', 'a judge'))}" if judge else "No judge"]
+    judge, quality = metrics.get("gen_ppl_scorer") or {}, metrics.get("quality_protocol") or {}
+    parts = [f"Judged by {one_line(judge.get('scorer', 'a judge'))}" if judge else "No judge"]
     parts += [f"protocol {quality['name']}"] if "name" in quality else []
     given = fields["protocol"].get("tasks")
     return ", ".join([*parts, *([f"given texts {given[:12]}"] if given else [])]) + "."

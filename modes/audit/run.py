@@ -76,8 +76,8 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         rows = made[name]()
         numbers = quality(rows, fixed, held, judge, tokenizer, asked, seed)
         found[name] = numbers
-        fooled = table.fooled(numbers, found[table.REAL])
-        return record(name, numbers, fooled, len(rows), data, on, started) | taken(settings)
+        passed = table.not_penalised(numbers, found[table.REAL])
+        return record(name, numbers, passed, len(rows), data, on, started) | taken(settings)
 
     found: dict[str, dict[str, Any]] = {}
     examine_all(list(made), examine, found, settings, mark_of([settings, run and run.digest]))
@@ -165,7 +165,7 @@ def generators(corpus: Corpus, seed: int) -> dict[str, Callable[[], Rows]]:
 def record(
     name: str,
     found: dict[str, Any],
-    fooled: list[str],
+    passed: list[str],
     texts: int,
     data: TokenDataModule,
     device: torch.device,
@@ -191,7 +191,7 @@ def record(
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "metrics": found | {"fooled": fooled},
+        "metrics": found | {"not_penalised": passed},
     }
 
 

@@ -1,4 +1,4 @@
-"""What an audit found, as a table, with a mark where a metric is fooled."""
+"""What an audit found, as a table, with a mark where a metric does not penalise a generator."""
 
 from typing import Any
 
@@ -12,21 +12,21 @@ BETTER = {  # the metrics and the sign of what is better
     "gen_ppl": -1,
     "mauve": 1,
     "divergence": -1,
-    "told_apart": -1,
-    "copied": -1,
+    "two_sample_accuracy": -1,
+    "train_overlap": -1,
 }
 # Each says what the others miss: fluency, variety, likeness, novelty.
-RECOMMENDED = ("gen_ppl", "entropy", "divergence", "copied")
+RECOMMENDED = ("gen_ppl", "entropy", "divergence", "train_overlap")
 DIGITS = {"gen_ppl": 2}
 LEGEND = (
-    "* fooled: by this metric the generator is not worse than other held-out text, by more than\n"
-    "  1.96 standard errors of the difference. Last column: whether it fools all of\n"
+    "* not penalised: by this metric the generator is not worse than other held-out text, by more\n"
+    "  than 1.96 standard errors of the difference. Last column: whether none penalises it of\n"
     f"  {', '.join(RECOMMENDED)}."
 )
 Numbers = dict[str, Any]
 
 
-def fooled(found: Numbers, real: Numbers) -> list[str]:
+def not_penalised(found: Numbers, real: Numbers) -> list[str]:
     """The metrics by which a generator is at least as good as real text, within the errors."""
     return [
         name
@@ -46,10 +46,12 @@ def table(found: dict[str, Numbers]) -> str:
     names = [name for name in BETTER if name in real]
     rows = [["", *names, "all"]]
     for generator, numbers in found.items():
-        marks = [] if generator == REAL else fooled(numbers, real)
+        marks = [] if generator == REAL else not_penalised(numbers, real)
         cells = [_cell(numbers, name, name in marks) for name in names]
         whole = all(name in marks for name in RECOMMENDED if name in names)
-        rows.append([generator, *cells, "" if generator == REAL else "fooled" if whole else "no"])
+        rows.append(
+            [generator, *cells, "" if generator == REAL else "not penalised" if whole else "no"]
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(_padded, row, widths, range(len(row)))).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], LEGEND])

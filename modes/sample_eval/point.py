@@ -142,7 +142,7 @@ def record(
         "metric": "samples" if plan.draws else "corrected_samples",
         "seed": job.settings["seed"],
         "protocol": said,
-        "sampler": {key: said[key] for key in said.keys() - {"judge", "quality"}}
+        "sampler": {key: said[key] for key in said.keys() - {"scorer", "quality"}}
         | {"network_evaluations": calls},
         "data": {
             "name": job.run.settings["data"]["name"],
@@ -164,8 +164,8 @@ def judged_how(judge: Judge | None, settings: build.Settings) -> dict[str, Any]:
     """Who judges and how, where somebody does; not where on this machine it lies."""
     if judge is None:
         return {}
-    known = {key: value for key, value in judge.evidence.items() if key != "judge"}
-    return {"judge": known, "quality": settings["eval"]["quality_protocol"]}
+    known = {key: value for key, value in judge.evidence.items() if key != "scorer"}
+    return {"scorer": known, "quality": settings["eval"]["quality_protocol"]}
 
 
 def correction(options: dict[str, Any]) -> generate.Correct | None:

@@ -24,7 +24,7 @@ SHOWN = {  # name in the report, digits
     "gen_ppl": ("generative perplexity", 3),
     "mauve": ("MAUVE", 3),
     "divergence": ("divergence from held-out text", 4),
-    "told_apart": ("told apart from it", 3),
+    "two_sample_accuracy": ("two-sample accuracy against it", 3),
 }
 
 
@@ -89,7 +89,7 @@ def report(made: list[Text], tokenizer: Tokenizer, fields: dict[str, Any], show:
             print(_beside(metrics, name, digits))
     if "gen_ppl" in metrics:
         asked = metrics["quality_protocol"]
-        print(f"judged by {metrics['gen_ppl_judge']['judge']}, protocol {asked['name']}")
+        print(f"judged by {metrics['gen_ppl_scorer']['scorer']}, protocol {asked['name']}")
     for name in ("gen_ppl", "mauve", "divergence"):
         if f"{name}_absent" in metrics:
             print(f"no {SHOWN[name][0]}: {metrics[f'{name}_absent']}")

@@ -34,7 +34,7 @@ def test_equal_distributions_are_zero_within_intervals_of_the_right_width():
     assert errors.mean() == pytest.approx(values.std(), rel=0.2)
     held = [one.divergence.low <= 0 <= one.divergence.high for one in found]
     assert np.mean(held) >= 0.85
-    told = [one.told_apart.value for one in found]
+    told = [one.two_sample_accuracy.value for one in found]
     assert np.mean(told) == pytest.approx(0.5, abs=0.05)
 
 
@@ -77,7 +77,7 @@ def test_naive_generators_are_caught_and_longer_chains_are_nearer():
     found = {name: distance(made, held_out, 0) for name, made in naive_texts().items()}
     for name, one in found.items():
         assert one.divergence.low > real.high, name
-        assert one.told_apart.low > 0.6, name
+        assert one.two_sample_accuracy.low > 0.6, name
     near = [found[name].divergence.value for name in ("unigram", "bigram", "trigram")]
     assert near[0] > near[1] > near[2]
 

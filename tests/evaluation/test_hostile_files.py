@@ -128,7 +128,7 @@ def test_a_record_that_would_be_too_large_is_not_written(tmp_path, make_fields):
         ({"stderr": -1.0}, "stderr"),
         ({"count": 0}, "count"),
         ({"seed": 10**400}, "seed"),
-        ({"metrics": {"gen_ppl_judge": "x"}}, "metrics.gen_ppl_judge"),
+        ({"metrics": {"gen_ppl_scorer": "x"}}, "metrics.gen_ppl_scorer"),
         ({"metrics": {"train_seconds": "x"}}, "metrics.train_seconds"),
         ({"metrics": {"reference_gen_ppl": -1.0}}, "metrics.reference_gen_ppl"),
         ({"metrics": {"entropy_stderr": -1.0}}, "metrics.entropy_stderr"),

@@ -60,7 +60,7 @@ def test_bars_are_two_standard_errors_of_the_record(tmp_path):
 @pytest.mark.parametrize(
     "other",
     [
-        {"metrics": {"gen_ppl_judge": {"judge": "gpt2-large", "judge_digest": "1" * 64}}},
+        {"metrics": {"gen_ppl_scorer": {"scorer": "gpt2-large", "scorer_digest": "1" * 64}}},
         {"metrics": {"quality_protocol": {"name": "mdlm"}}},
         {"data": {"digest": "8" * 64}},
         {"protocol": {"length": 64}},
@@ -72,7 +72,7 @@ def test_what_cannot_be_compared_shares_no_group(tmp_path, make_fields, other):
         "kind": "estimate",
         "protocol": {"length": 128},
         "sampler": {"predictor": "ancestral", "steps": 8},
-        "metrics": {"gen_ppl": 9.0, "gen_ppl_judge": {"judge": "a"}, "network_evaluations": 8.0},
+        "metrics": {"gen_ppl": 9.0, "gen_ppl_scorer": {"scorer": "a"}, "network_evaluations": 8.0},
     }
     for number, changes in enumerate(({}, {"seed": 2}, other)):
         fields = make_fields(**{**same, "created": f"2026-01-0{number + 1}T00:00:00+00:00"})

@@ -4,7 +4,10 @@ import pytest
 
 from leaderboard.tables.build import compare, without_table
 
-JUDGE = {"gen_ppl_judge": {"judge": "ar", "judge_digest": "j"}, "quality_protocol": {"name": "x"}}
+JUDGE = {
+    "gen_ppl_scorer": {"scorer": "ar", "scorer_digest": "j"},
+    "quality_protocol": {"name": "x"},
+}
 
 
 def of_kind(records, kind):
@@ -40,7 +43,7 @@ def test_generative_perplexity_never_stands_without_entropy(board, algorithm, sa
 @pytest.mark.parametrize(
     "other",
     [
-        {"metrics": {"gen_ppl_judge": {"judge": "ar", "judge_digest": "another"}}},
+        {"metrics": {"gen_ppl_scorer": {"scorer": "ar", "scorer_digest": "another"}}},
         {"metrics": {"quality_protocol": {"name": "y"}}},
         {"count": 7},
         {"data": {"name": "lm1b"}},

@@ -145,7 +145,7 @@ def test_samples_wait_for_the_row_that_judges_them(
     assert judged.keys() == {"mdlm", "ar"}
     for metrics in judged.values():
         assert metrics["gen_ppl"] > 1
-        assert metrics["gen_ppl_judge"]["judge"] == f"{tmp_path}/ar"
+        assert metrics["gen_ppl_scorer"]["scorer"] == f"{tmp_path}/ar"
     assert left(mdlm, "benchmark.judge=false") == ["sample_eval"]  # unjudged ones are others
 
 

@@ -59,7 +59,7 @@ def bigram_judge(tokenizer: Tokenizer) -> Judge:
         eos=tokenizer.eos,
         pads_left=False,
         digest=tokenizer.digest,
-        evidence={"judge": "bigrams of WikiText-2"},
+        evidence={"scorer": "bigrams of WikiText-2"},
     )
 
 

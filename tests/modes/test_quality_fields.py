@@ -28,7 +28,7 @@ def judge(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tokenizer(judge):
-    return make_tokenizer(judge.evidence["judge"])
+    return make_tokenizer(judge.evidence["scorer"])
 
 
 def rows(count: int, seed: int) -> list[list[int]]:
@@ -49,8 +49,8 @@ def test_every_number_comes_with_its_error_and_that_of_held_out_text(judge, toke
         assert low < found[name] < high and found[f"{name}_stderr"] > 0, name
         assert found[f"reference_{name}"] == pytest.approx(found[name], rel=0.3), name
     assert abs(found["divergence"]) < 4 * found["divergence_stderr"]
-    assert abs(found["told_apart"] - 0.5) < 4 * found["told_apart_stderr"]
-    assert found["copied"] < 0.1
+    assert abs(found["two_sample_accuracy"] - 0.5) < 4 * found["two_sample_accuracy_stderr"]
+    assert found["train_overlap"] < 0.1
     assert found["gen_ppl_tokens"] == 60 * 40 and found["gen_ppl_read"] == "ids"
     assert found["quality_protocol"]["average"] == "tokens"
     assert quality(*arguments, seed=4) == found
