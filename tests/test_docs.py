@@ -1,6 +1,7 @@
 """The README and the pages of docs/: their links, names and snippets."""
 
 import importlib
+import json
 import os
 import re
 from pathlib import Path
@@ -93,6 +94,14 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = forked.run(arguments, folder, {**os.environ, "OMP_NUM_THREADS": "1"})
         assert done.returncode == 0, done.stderr
     return folder
+
+
+def test_glossary_has_every_metric_that_commands_write(session: Path) -> None:
+    records = [json.loads(file.read_text()) for file in (session / "results").glob("*.json")]
+    assert {record["metric"] for record in records} == {"ppl", "samples"}
+    for name in {name for record in records for name in record["metrics"]}:
+        bare = re.sub(r"^reference_|_(stderr|ci|absent)$", "", name)
+        assert f"`{name}`" in GLOSSARY or f"`{bare}`" in GLOSSARY, name
 
 
 def test_python_page_runs(
