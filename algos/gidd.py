@@ -16,14 +16,15 @@ from diffusion.schedule import Mix, hybrid
 
 
 class Row(NamedTuple):
-    """What a weighting may depend on, (n,) each: the bound's weight, the kind of z, the time; B / N
-    and the cap."""
+    """The arguments of a weighting: the bound's weight, whether z is the mask, whether it is x, the
+    time, (n,) each; B = 2 p / (1 - p) at a share p of uniform noise; N; the cap."""
 
     bound: Tensor
     masked: Tensor
     clean: Tensor
     t: Tensor
-    ratio: float
+    odds: float
+    vocab_size: int
     cap: float
 
 
@@ -38,13 +39,14 @@ def clip(row: Row) -> Tensor:
 def dynamic(row: Row) -> Tensor:
     """The bound's ratios mask : noise : clean = 2 : 1 : (B/N) (t / (1-t))^(1/2), without its growth
     at the ends."""
-    clean = row.ratio * (row.t / (1 - row.t)).sqrt()
+    clean = row.odds / row.vocab_size * (row.t / (1 - row.t)).sqrt()
     return torch.where(row.clean, clean, 1.0 + row.masked).clamp_max(row.cap)
 
 
 def dynamic_published(row: Row) -> Tensor:
-    """As in the authors' code, which takes sigmoid(-t) for the log-SNR, with the opposite sign."""
-    clean = row.ratio * (torch.sigmoid(-row.t) / 2).exp()
+    """As in the authors' code, which takes sigmoid(-t) for the log-SNR, with the opposite sign, and
+    divides B by N + 1, the vocabulary with its mask."""
+    clean = row.odds / (row.vocab_size + 1) * (torch.sigmoid(-row.t) / 2).exp()
     return torch.where(row.clean, clean, 1.0 + row.masked).clamp_max(row.cap)
 
 
@@ -88,15 +90,16 @@ class GIDD(DiffusionAlgorithm):
             vocab_size=vocab_size,
             **diffusion,
         )
-        self.ratio = 2 * p_uniform / (1 - p_uniform) / vocab_size
+        self.odds = 2 * p_uniform / (1 - p_uniform)
         self.max_weight = max_weight
         self.weighting = WEIGHTINGS[weighting]
 
     def training_weight(self, x: Tensor, z: Tensor, mix: Mix, rate: Mix, vocab_size: int) -> Tensor:
-        """What the divergence is weighted by in training, (n,)."""
+        """(n,) weights of the divergence in training."""
         bound = interpolating_weight(x, z, mix, rate, vocab_size)
         t = mix.mask / (mix.mask + mix.keep)
-        return self.weighting(Row(bound, z == vocab_size, z == x, t, self.ratio, self.max_weight))
+        row = Row(bound, z == vocab_size, z == x, t, self.odds, vocab_size, self.max_weight)
+        return self.weighting(row)
 
     def objective(self, batch: Batch) -> Tensor:
         loss = Interpolating(self.training_weight)

@@ -135,7 +135,7 @@ def _of_fields(folder: Path, fields: dict[str, Any]) -> Path | None:
     """The path of the record with these fields, None for none."""
     records = read_records(folder)[0] if folder.is_dir() else []
     return next(
-        (record.path for record in records if fields.items() <= record.fields.items()), Nrecord
+        (record.path for record in records if fields.items() <= record.fields.items()), None
     )
 
 

@@ -192,6 +192,7 @@ def flat(record: dict[str, Any]) -> dict[str, str]:
     """Every number and text of a record by its dotted key, and what the sampled texts are."""
     found = dict(leaves(record))
     shown = {key: str(value) for key, value in found.items() if not volatile(key)}
+    shown = {key: value for key, value in shown.items() if not value.startswith(os.sep)}
     for key, value in found.items():
         if key.endswith(".samples") and isinstance(value, str):
             texts = json.loads(Path(value).read_text())["samples"]

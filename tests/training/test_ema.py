@@ -1,4 +1,4 @@
-"""Learning rates by hand, the average by its recursion."""
+"""The averaged weights by their recursion."""
 
 from types import SimpleNamespace
 
@@ -7,36 +7,6 @@ import torch
 from torch import nn
 
 from training.ema import EMA
-from training.optim import SCHEDULES, adamw
-
-
-def test_constant_with_warmup() -> None:
-    factor = SCHEDULES["constant_warmup"](num_warmup_steps=4, max_steps=10)
-    assert [factor(step) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
-    assert SCHEDULES["constant_warmup"](num_warmup_steps=0, max_steps=10)(0) == 1
-
-
-def test_cosine_with_warmup() -> None:
-    factor = SCHEDULES["cosine_warmup"](num_warmup_steps=2, max_steps=12, min_ratio=0.1)
-    assert [factor(step) for step in range(2)] == [0.5, 1]
-    assert factor(2) == pytest.approx(1)
-    assert factor(7) == pytest.approx(0.55)
-    assert factor(12) == factor(99) == pytest.approx(0.1)
-    with pytest.raises(ValueError, match=r"lr_scheduler.num_warmup_steps=12.*trainer.max_steps=12"):
-        SCHEDULES["cosine_warmup"](num_warmup_steps=12, max_steps=12)
-
-
-def test_adamw_decays_every_parameter() -> None:
-    net = nn.Linear(3, 3)
-    optimizer = adamw(net.parameters(), lr=0.1, beta1=0.8, beta2=0.9, eps=1e-9, weight_decay=0.5)
-    (group,) = optimizer.param_groups
-    assert len(group["params"]) == 2
-    assert (group["lr"], group["betas"], group["eps"], group["weight_decay"]) == (
-        0.1,
-        (0.8, 0.9),
-        1e-9,
-        0.5,
-    )
 
 
 def run_ema(ema: EMA, net: nn.Module, values: list[float], start: int = 0) -> None:
@@ -46,7 +16,7 @@ def run_ema(ema: EMA, net: nn.Module, values: list[float], start: int = 0) -> No
             ema.on_train_batch_end(SimpleNamespace(global_step=step), net, None, None, 0)
 
 
-def test_average_follows_its_recursion_with_warmup_and_survives_a_restart() -> None:
+def test_ema_follows_its_recursion_with_warmup_and_survives_a_restart() -> None:
     values = [float(i * i % 7) for i in range(60)]
     net = nn.Linear(1, 1, bias=False)
     nn.init.constant_(net.weight, 0.5)
@@ -78,7 +48,7 @@ def test_ema_refuses_what_is_no_decay_and_a_run_without_average() -> None:
         EMA(0.9).on_load_checkpoint(None, nn.Linear(1, 1), {"state_dict": {}})
 
 
-def test_average_is_a_copy() -> None:
+def test_ema_is_a_copy() -> None:
     net = nn.Linear(2, 2)
     ema = EMA(0.9)
     ema.on_fit_start(None, net)
