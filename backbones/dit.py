@@ -11,6 +11,8 @@ from backbones.attention import pick_attention
 from backbones.decoding import Decoder
 from backbones.layers import Block, LevelEmbedding, Norm, SelfAttention, zero_linear
 from backbones.rotary import Rotary, rotary_table
+from backbones.settings import Model, check_heads
+from schema.check import check_values
 
 
 class DiT(nn.Module):
@@ -37,7 +39,10 @@ class DiT(nn.Module):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        _check_sizes(hidden_size, length, n_blocks, n_heads, cond_dim, dropout)
+        sizes = {"hidden_size": hidden_size, "n_blocks": n_blocks, "n_heads": n_heads}
+        sizes |= {"length": length, "cond_dim": cond_dim}
+        check_values(Model, "model", **sizes, dropout=dropout, attention=attention)
+        check_heads(hidden_size, n_heads)
         attend = pick_attention(attention)
         self.length = length
         self.head_width = hidden_size // n_heads
@@ -137,25 +142,3 @@ class DiT(nn.Module):
             raise ValueError("a causal network takes no noise level")
         if level is not None and level.shape != tokens.shape[:1]:
             raise ValueError(f"level of shape {tuple(level.shape)}: give ({tokens.shape[0]},)")
-
-
-def _check_sizes(
-    hidden_size: int, length: int, n_blocks: int, n_heads: int, cond_dim: int, dropout: float
-) -> None:
-    sizes = {
-        "hidden_size": hidden_size,
-        "length": length,
-        "n_blocks": n_blocks,
-        "n_heads": n_heads,
-        "cond_dim": cond_dim,
-    }
-    for key, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"model.{key}={value}: give an integer above zero")
-    if hidden_size % n_heads or (hidden_size // n_heads) % 2:
-        raise ValueError(
-            f"model.n_heads={n_heads}: model.hidden_size={hidden_size} must be "
-            "an even multiple of it"
-        )
-    if not 0 <= dropout < 1:
-        raise ValueError(f"model.dropout={dropout}: give a number from 0 to below 1")

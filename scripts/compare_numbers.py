@@ -61,7 +61,17 @@ metadata: {version: 1.0}
 """
 # Differs from run to run, or with the code itself.
 VOLATILE = ("seconds", "second", "wall_time", "memory", "created", "commit", "digest", "file")
-VOLATILE += ("hardware", "config", "checkpoint", "samples", "curve", "answers", "path", "cache", "schema")
+VOLATILE += (
+    "hardware",
+    "config",
+    "checkpoint",
+    "samples",
+    "curve",
+    "answers",
+    "path",
+    "cache",
+    "schema",
+)
 
 
 def main() -> None:
@@ -206,7 +216,9 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> int:
     wrong = 0
     for name in sorted(before.keys() | after.keys()):
         one, other = (pairs(numbers.get(name, [])) for numbers in (before, after))
-        different = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+        different = sorted(
+            key for key in one.keys() | other.keys() if one.get(key) != other.get(key)
+        )
         wrong += bool(different)
         for key in different[:5]:
             print(f"{name}: {key}: {one.get(key)} -> {other.get(key)}")

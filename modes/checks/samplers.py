@@ -1,6 +1,5 @@
 """Which algorithm can be sampled how: refusals from the configuration alone."""
 
-import math
 from typing import Any
 
 Settings = dict[str, Any]
@@ -8,32 +7,15 @@ Settings = dict[str, Any]
 OWN_END = ("analytic", "euler", "first_hitting", "ar")  # samplers whose last step is their own
 OF_PSI = ("eta", "kappa_high", "kappa_low", "high_frac", "middle_frac", "plateau")
 GIVEN = ("prompt", "infill", "tasks")
-SHARES = ("eta", "high_frac", "middle_frac", "plateau")
 
 
 def check_sampling(algo: Settings, sampling: Settings) -> None:
     """ValueError for what a run of `algo` cannot do, or what would play no part."""
-    check_numbers(sampling)
     predictor, own = sampling["predictor"], algo["predictors"]
     if predictor is not None and predictor not in own:
         raise ValueError(f"sampling.predictor={predictor}: algo={algo['name']} can use {own}")
-    if not 0 < sampling["p_nucleus"] <= 1:
-        raise ValueError(
-            f"sampling.p_nucleus={sampling['p_nucleus']}: must be above 0 and at most 1"
-        )
     for check in (check_loop, check_prediction, check_given, check_correction):
         check(algo, sampling, predictor or own[0])
-
-
-def check_numbers(sampling: Settings) -> None:
-    """Numbers that are none end in a record that cannot be written, after all texts are drawn."""
-    for key, value in sampling.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"sampling.{key}={value}: must be a finite number")
-    for key in SHARES:
-        share = sampling[key]
-        if share is not None and not 0 <= share <= 1:
-            raise ValueError(f"sampling.{key}={share}: must be from 0 to 1")
 
 
 def check_loop(algo: Settings, sampling: Settings, predictor: str) -> None:

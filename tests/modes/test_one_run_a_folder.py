@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 
 import main
 from modes import build
-from modes.checks.values import check_values
+from modes.settings import checked
 from modes.train import resume
 from modes.train import run as train
 from storage import Held, holding
@@ -110,4 +110,4 @@ def test_a_name_of_a_text_is_a_word(name: Any, arguments: list[str]) -> None:
     settings = compose(arguments)
     settings["data"]["name"] = name
     with pytest.raises(ValueError, match=r"^data.name="):
-        check_values(settings)
+        checked(settings)
