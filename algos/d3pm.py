@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from algos import settings
 from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm, Noised
 from algos.facts import FACTS
@@ -15,6 +16,7 @@ from diffusion.chunked import chunked
 from diffusion.posterior_kl import posterior_kl
 from diffusion.process import Process
 from diffusion.schedule import Alpha, Mix, absorbing, closed, per_position
+from schema.check import check_values
 
 MASKS, TEXT = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)  # mixtures of nothing else
 
@@ -38,10 +40,7 @@ class D3PM(DiffusionAlgorithm):
         reconstruct_one_in: int = 4,
         **diffusion: Any,
     ):
-        if T < 2:
-            raise ValueError(f"algo.T={T}: at least 2 steps of time are needed")
-        if reconstruct_one_in < 1:
-            raise ValueError(f"algo.reconstruct_one_in={reconstruct_one_in}: must be at least 1")
+        check_values(settings.D3PM, "algo", T=T, reconstruct_one_in=reconstruct_one_in)
         processes = by_alpha(absorbing, alpha, vocab_size)
         exact = Process(partial(absorbing, alpha=closed(alpha)), vocab_size, predicts_mask=True)
         processes |= {"process": exact, "training_process": exact}

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from algos import settings
 from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
@@ -17,10 +18,10 @@ from diffusion.chunked import chunked
 from diffusion.divergence import PredictionKL
 from diffusion.schedule import Alpha, uniform
 from integral.competitors import competitors, latent, uniforms_needed
+from schema.check import check_values
 
 DIVERGENCES = {"reverse": False, "forward": True}  # KL(student || teacher), KL(teacher || student)
 ENDS = (0.9987, 0.0062)  # of alpha: what the published gamma from -4 to -1 are for GPT-2
-TEACHERS = ("raw", "averaged")  # the student's weights as they are, or their moving average
 
 
 class DUODistill(DiffusionAlgorithm):
@@ -47,14 +48,10 @@ class DUODistill(DiffusionAlgorithm):
         sampling_eps: float = 1e-3,
         **diffusion: Any,
     ):
-        if divergence not in DIVERGENCES:
-            raise ValueError(f"algo.divergence={divergence!r}: choose from {sorted(DIVERGENCES)}")
-        if teacher not in TEACHERS:
-            raise ValueError(f"algo.teacher={teacher!r}: choose from {sorted(TEACHERS)}")
-        if not 1 <= rounds <= max_steps:
+        checked = {"divergence": divergence, "teacher": teacher, "rounds": rounds, "grid": grid}
+        check_values(settings.DUODistill, "algo", **checked)
+        if rounds > max_steps:
             raise ValueError(f"algo.rounds={rounds}: from 1 to trainer.max_steps={max_steps}")
-        if grid < 1:
-            raise ValueError(f"algo.grid={grid}: must be at least 1")
         super().__init__(
             sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
         )

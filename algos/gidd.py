@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from algos import settings
 from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from diffusion.bound import Interpolating, interpolating_bound, interpolating_weight
 from diffusion.process import Process
 from diffusion.schedule import Mix, hybrid
+from schema.check import check_values
 
 
 class Row(NamedTuple):
@@ -75,12 +77,8 @@ class GIDD(DiffusionAlgorithm):
         sampling_eps: float = 1e-4,
         **diffusion: Any,
     ):
-        if not 0 <= p_uniform < 1:
-            raise ValueError(f"algo.p_uniform={p_uniform}: must be at least 0 and below 1")
-        if weighting not in WEIGHTINGS:
-            raise ValueError(f"algo.weighting={weighting!r}: choose from {sorted(WEIGHTINGS)}")
-        if max_weight <= 0:
-            raise ValueError(f"algo.max_weight={max_weight}: must be positive")
+        checked = {"p_uniform": p_uniform, "weighting": weighting, "max_weight": max_weight}
+        check_values(settings.GIDD, "algo", **checked)
         process = Process(partial(hybrid, p_uniform=p_uniform), vocab_size)
         super().__init__(
             process=process,

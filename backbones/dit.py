@@ -18,6 +18,8 @@ from backbones.layers import (
     zero_linear,
 )
 from backbones.rotary import Rotary, rotary_table
+from backbones.settings import Model, check_heads
+from schema.check import check_values
 
 
 class DiT(nn.Module):
@@ -46,7 +48,10 @@ class DiT(nn.Module):
         pattern: Pattern = FULL,
     ) -> None:
         super().__init__()
-        _check_sizes(hidden_size, length, n_blocks, n_heads, cond_dim, dropout)
+        sizes = {"hidden_size": hidden_size, "n_blocks": n_blocks, "n_heads": n_heads}
+        sizes |= {"length": length, "cond_dim": cond_dim}
+        check_values(Model, "model", **sizes, dropout=dropout, attention=attention)
+        check_heads(hidden_size, n_heads)
         attend = pick_attention(attention)
         self.length = length
         self.head_width = hidden_size // n_heads
@@ -161,25 +166,3 @@ class DiT(nn.Module):
         if level is not None and level.shape not in (tokens.shape[:1], tokens.shape[:2]):
             shapes = f"({tokens.shape[0]},) or {tuple(tokens.shape[:2])}"
             raise ValueError(f"level of shape {tuple(level.shape)}: give {shapes}")
-
-
-def _check_sizes(
-    hidden_size: int, length: int, n_blocks: int, n_heads: int, cond_dim: int, dropout: float
-) -> None:
-    sizes = {
-        "hidden_size": hidden_size,
-        "length": length,
-        "n_blocks": n_blocks,
-        "n_heads": n_heads,
-        "cond_dim": cond_dim,
-    }
-    for key, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"model.{key}={value}: give an integer above zero")
-    if hidden_size % n_heads or (hidden_size // n_heads) % 2:
-        raise ValueError(
-            f"model.n_heads={n_heads}: model.hidden_size={hidden_size} must be "
-            "an even multiple of it"
-        )
-    if not 0 <= dropout < 1:
-        raise ValueError(f"model.dropout={dropout}: give a number from 0 to below 1")

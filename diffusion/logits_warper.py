@@ -1,10 +1,13 @@
 """Temperature and cuts of a prediction before a token is drawn: logits (n, V) to logits."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
+
+from diffusion.settings import Prediction
+from schema.check import check_values
 
 NUCLEI = ("keep-crossing", "drop-crossing")
 FIRST_LOOK = 256  # tokens that are sorted at first: most nuclei are smaller
@@ -26,16 +29,8 @@ class LogitsWarper:
     nucleus: str = NUCLEI[0]
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"sampling.temperature={self.temperature}: must be positive")
-        if not 0 <= self.min_p < 1:
-            raise ValueError(f"sampling.min_p={self.min_p}: must be at least 0 and below 1")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"sampling.top_k={self.top_k}: must be at least 1, or null")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"sampling.p_nucleus={self.top_p}: must be above 0 and at most 1")
-        if self.nucleus not in NUCLEI:
-            raise ValueError(f"sampling.nucleus={self.nucleus!r}: choose from {', '.join(NUCLEI)}")
+        given = asdict(self)
+        check_values(Prediction, "sampling", p_nucleus=given.pop("top_p"), **given)
 
     def __call__(self, logits: Tensor) -> Tensor:
         if self.temperature != 1:

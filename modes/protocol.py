@@ -45,14 +45,6 @@ def _check(settings: build.Settings) -> None:
             "data.framing=none: algo=ar predicts nothing without a BOS before it; choose "
             "data.framing=bos or bos-eos"
         )
-    times = settings["eval"]["times"]
-    if times is not None and not (
-        isinstance(times, list) and len(times) == 2 and 0 < times[0] < times[1] <= 1
-    ):
-        raise ValueError(
-            f"eval.times={times}: null, or two times such as [0.001,1], the first above 0 and "
-            f"below the second, which is at most 1"
-        )
 
 
 def fields(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
@@ -79,6 +71,6 @@ def changes(settings: build.Settings) -> list[str]:
         if isinstance(keys, Mapping)
         for key, value in keys.items()
     }
-    if "split" in preset and settings["data"].get("corpus") == "hub":
+    if preset["split"] is not None and settings["data"].get("corpus") == "hub":
         pairs["data.valid_split"] = preset["split"], settings["data"]["valid_split"]
     return sorted(key for key, (stated, has) in pairs.items() if stated != has and key not in FREE)

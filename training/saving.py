@@ -11,8 +11,10 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
+from schema.check import check_values
 from storage import write_atomic
 from training.checkpoint import BEST, DIGESTS, LAST, VALIDATION
+from training.settings import Checkpointing
 from training.signals import StopSignals
 
 CONFIG = "config.json"
@@ -38,8 +40,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         finetuned_from: dict[str, Any] | None = None,
         finished: bool = False,
     ):
-        if every_n_steps < 1:
-            raise ValueError(f"checkpointing.every_n_steps={every_n_steps}: must be at least 1")
+        check_values(Checkpointing, "checkpointing", every_n_steps=every_n_steps)
         self.directory = directory
         self.every_n_steps = every_n_steps
         self.config = config

@@ -20,14 +20,6 @@ def check_oracle(settings: Settings) -> None:
             f"data.framing={data['framing']}, data.insert_eos={data['insert_eos']}: mode=oracle "
             f"knows texts of BOS and symbols, data.framing=bos and data.insert_eos=false"
         )
-    steps, samples = options["steps"], options["samples"]
-    if not isinstance(steps, list) or not steps or any(_below(one, 1) for one in steps):
-        raise ValueError(f"oracle.steps={steps}: must be a list of numbers of at least 1")
-    if _below(samples, 2):
-        raise ValueError(f"oracle.samples={samples}: must be at least 2")
-    for key in ("algos", "samplers"):
-        if options[key] is not None and not (isinstance(options[key], list) and options[key]):
-            raise ValueError(f"oracle.{key}={options[key]}: must be a list of names, or null")
     if run and options["algos"]:
         raise ValueError(
             f"oracle.algos={options['algos']}: the run of eval.checkpoint_path has its own"
@@ -53,7 +45,3 @@ def samplers_of(algo: Settings, wanted: list[str] | None) -> list[str]:
         for name in known
         if not SAMPLERS[name].longer_than_network and (wanted is None or name in wanted)
     ]
-
-
-def _below(value: Any, least: int) -> bool:
-    return type(value) is not int or value < least

@@ -1,6 +1,5 @@
 """Which algorithm can be sampled how: refusals from the configuration alone."""
 
-import math
 from typing import Any
 
 from algos.facts import Facts, facts_of
@@ -11,34 +10,17 @@ Settings = dict[str, Any]
 
 OF_PSI = ("eta", "kappa_high", "kappa_low", "high_frac", "middle_frac", "plateau")
 GIVEN = ("prompt", "infill", "tasks")
-SHARES = ("eta", "high_frac", "middle_frac", "plateau")
 
 
 def check_sampling(algo: Settings, sampling: Settings) -> None:
     """ValueError for what a run of `algo` cannot do, or what would play no part."""
-    check_numbers(sampling)
     facts, predictor = facts_of(canonical(algo["name"])), sampling["predictor"]
     if predictor is not None and predictor not in facts.samplers:
         raise ValueError(
             f"sampling.predictor={predictor}: algo={algo['name']} can use {[*facts.samplers]}"
         )
-    if not 0 < sampling["p_nucleus"] <= 1:
-        raise ValueError(
-            f"sampling.p_nucleus={sampling['p_nucleus']}: must be above 0 and at most 1"
-        )
     for check in (check_loop, check_prediction, check_given, check_correction):
         check(algo, facts, sampling, predictor or facts.samplers[0])
-
-
-def check_numbers(sampling: Settings) -> None:
-    """Numbers that are none end in a record that cannot be written, after all texts are drawn."""
-    for key, value in sampling.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"sampling.{key}={value}: must be a finite number")
-    for key in SHARES:
-        share = sampling[key]
-        if share is not None and not 0 <= share <= 1:
-            raise ValueError(f"sampling.{key}={share}: must be from 0 to 1")
 
 
 def check_loop(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from data.module import TokenDataModule
 from evaluation.rounding import with_error
 from modes import build, protocol, trained_run
-from modes.checks.values import check_name
 from modes.ppl_eval import likelihood
 from modes.ppl_eval.likelihood import Reading
 from modes.trained_run import TrainedRun
+from schema.check import check_name
 from training.signals import StopSignals
 
 ONE_TEXT = ("data", "data.name", "data.path", "data.valid_path")  # which eval.corpora says itself

@@ -218,7 +218,7 @@ def test_one_follows_the_other_temperature_first_min_p_last():
         ("sampling.top_k=0", {"top_k": 0}),
         ("sampling.p_nucleus=0", {"top_p": 0}),
         ("sampling.p_nucleus=1.5", {"top_p": 1.5}),
-        ("sampling.nucleus='x': choose from keep-crossing", {"nucleus": "x"}),
+        ("sampling.nucleus='x': choose from drop-crossing", {"nucleus": "x"}),
     ],
 )
 def test_a_nucleus_that_makes_no_sense_is_refused_by_name(key, options):

@@ -126,12 +126,6 @@ def settings(**changed: Any) -> dict[str, Any]:
         ({"data_corpus": "stdlib", "data_name": "stdlib"}, "data=stdlib: .* data=markov"),
         ({"data_framing": "none"}, "data.framing=none"),
         ({"data_insert_eos": True}, "data.insert_eos=True"),
-        ({"oracle_steps": []}, r"oracle.steps=\[\]"),
-        ({"oracle_steps": [4, 0]}, r"oracle.steps=\[4, 0\]"),
-        ({"oracle_steps": 4}, "oracle.steps=4"),
-        ({"oracle_samples": 1}, "oracle.samples=1: must be at least 2"),
-        ({"oracle_algos": "mdlm"}, "oracle.algos=mdlm: must be a list"),
-        ({"oracle_samplers": []}, r"oracle.samplers=\[\]: must be a list"),
         ({"oracle_algos": ["ar"], "eval_checkpoint_path": "x"}, "the run of eval.checkpoint_path"),
     ],
 )

@@ -2,6 +2,7 @@
 on and when it is evaluated."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 import main
-from modes.checks.groups import keys_of_runs, tolerated
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval
 from modes.train import run as train
@@ -85,16 +85,16 @@ def test_data_of_the_same_content_under_another_name(folder: Path) -> None:
 def test_data_keys_of_the_text_of_a_run_apply_to_its_evaluation() -> None:
     """Though the default corpus has none of them; Hydra takes them with `++`."""
     given = ["mode=ppl_eval", "eval.checkpoint_path=run"]
-    assert tolerated("data.path=d.txt", keys_of_runs(given)) == "++data.path=d.txt"
-    assert tolerated("data.pat=d.txt", keys_of_runs(given)) == "data.pat=d.txt"
-    for other in ([*given, "data=stdlib"], ["mode=train"]):
-        assert not keys_of_runs(other)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose([*given, "++data.path=d.txt"])
-        main.check_types(settings, [*given, "++data.path=d.txt"])
-        with pytest.raises(ValueError, match=r"^data.pat: there is no such key"):
-            wrong = main.compose([*given, "++data.pat=d.txt"])
-            main.check_types(wrong, [*given, "++data.pat=d.txt"])
+        settings = main.compose([*given, "data.path=~/d.txt"])
+        assert settings["data"]["path"] == os.path.expanduser("~/d.txt")  # noqa: PTH111
+        with pytest.raises(ValueError, match=r"^data.text_key='': must not be empty"):
+            main.compose([*given, "data.text_key=''"])
+        for wrong in ([*given, "data.pat=x"], [*given, "data=stdlib", "data.path=x"]):
+            with pytest.raises(ValueError, match=r"^data.path?: there is no such key"):
+                main.compose(wrong)
+        with pytest.raises(ValueError, match=r"^data.path: there is no such key"):
+            main.compose(["mode=train", "data.path=x"])
 
 
 def test_tokenizer_edited_with_the_same_size(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.checks.values import check_values
+from modes.settings import checked
 from modes.train import resume
 from modes.train import run as train
 from storage import Held, holding
@@ -67,4 +67,4 @@ def test_data_name_is_a_word(name: Any, arguments: list[str]) -> None:
     settings = compose(arguments)
     settings["data"]["name"] = name
     with pytest.raises(ValueError, match=r"^data.name="):
-        check_values(settings)
+        checked(settings)
