@@ -86,7 +86,7 @@ def test_keys_of_a_runs_own_text_are_keys_of_its_evaluation() -> None:
     """Though the default corpus has none of them."""
     given = ["mode=ppl_eval", "eval.checkpoint_path=run"]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose([*given, "data.path=~/d.txt"])
+        settings = main.compose([*given, "data.path='~/d.txt'"])
         assert settings["data"]["path"] == os.path.expanduser("~/d.txt")  # noqa: PTH111
         with pytest.raises(ValueError, match=r"^data.text_key='': must not be empty"):
             main.compose([*given, "data.text_key=''"])
