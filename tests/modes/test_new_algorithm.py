@@ -1,8 +1,10 @@
-"""A new algorithm as the README describes it: a class, a line, a file; everything else finds it."""
+"""A new algorithm as the README describes it: a class and its settings, a line for each, a file;
+everything else finds it."""
 
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS, Facts
 from algos.noise import by_alpha
+from algos.settings import ALGOS, Algo
 from diffusion.bound import interpolating_bound, masked_bound
 from diffusion.process import Process
 from diffusion.schedule import Alpha, Mix, absorbing
@@ -25,6 +28,7 @@ from modes import estimate
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval
 from modes.train import run as train
+from schema.fields import field
 from tests.algos import configured, test_algorithms
 from tests.modes import test_estimate
 from tests.modes.conftest import TINY
@@ -73,6 +77,12 @@ class Parted(DiffusionAlgorithm):
         return self.bound(interpolating_bound, batch)
 
 
+@dataclass(frozen=True)
+class PartedSettings(Algo):
+    share: float = field(0.5, "of the lost tokens, how many are masked", within="[0, 1]")
+
+
+KEYS: dict[str, type[Algo]] = {"timed": Algo, "parted": PartedSettings}
 TOYS: dict[str, type[Algorithm]] = {"timed": Timed, "parted": Parted}
 FILES = {"timed": "", "parted": "share: 0.5\n"}
 toys = pytest.mark.parametrize("name", TOYS)
@@ -86,6 +96,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (folder / "algo" / f"{name}.yaml").write_text(f"name: {name}\n{text}")
         monkeypatch.setitem(ALGORITHMS, name, TOYS[name])
         monkeypatch.setitem(FACTS, name, TOYS[name].facts)
+        monkeypatch.setitem(ALGOS, name, KEYS[name])
     monkeypatch.setattr(configured, "CONFIGS", folder)
     monkeypatch.setattr(test_estimate, "composed", partial(composed, folder))
     found = configured._composed("algo")

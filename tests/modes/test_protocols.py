@@ -212,7 +212,7 @@ def test_all_algorithms_share_a_protocol(tmp_path: Path) -> None:
         ("mdlm", "eval.times=[0,1]", r"eval\.times=\[0, 1\]: null, or two times"),
         ("mdlm", "eval.times=[0.5]", r"eval\.times=\[0\.5\]: null, or two times"),
         ("mdlm", "eval.times=[0.9,0.1]", r"eval\.times=\[0\.9, 0\.1\]: null, or two times"),
-        ("mdlm", "eval.times=published", r"eval\.times=published: null, or two times"),
+        ("mdlm", "eval.times=published", r"eval\.times='published': null, or two times"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, algo: str, more: str, message: str) -> None:

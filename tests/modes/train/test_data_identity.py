@@ -86,7 +86,7 @@ def test_data_keys_of_the_text_of_a_run_apply_to_its_evaluation() -> None:
     """Though the default corpus has none of them; Hydra takes them with `++`."""
     given = ["mode=ppl_eval", "eval.checkpoint_path=run"]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose([*given, "data.path=~/d.txt"])
+        settings = main.compose([*given, "data.path='~/d.txt'"])
         assert settings["data"]["path"] == os.path.expanduser("~/d.txt")  # noqa: PTH111
         with pytest.raises(ValueError, match=r"^data.text_key='': must not be empty"):
             main.compose([*given, "data.text_key=''"])
