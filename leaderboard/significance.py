@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr
 
-from leaderboard.sequences import Sequences
+from evaluation.record_files import Sequences
 from leaderboard.table import Measure
 
 ERRORS = 2  # standard errors that a real difference exceeds

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from evaluation.record_files import Sequences, read_sequences
 from evaluation.records import Record
 from evaluation.words import one_line
 from leaderboard.aggregate import Defaults, Runs
 from leaderboard.published.results import Published
-from leaderboard.sequences import Sequences, read_sequences
 from leaderboard.table import Table
 from leaderboard.tables.cost import costs
 from leaderboard.tables.downstream import is_downstream, tasks

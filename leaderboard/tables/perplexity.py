@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import record_schema
+from evaluation.record_files import Sequences, mean_over_runs
 from evaluation.records import Record
 from leaderboard import format, labels
 from leaderboard.aggregate import Entry, Runs, by_time, mean_also, mean_trained, pool, pooled
@@ -14,7 +15,6 @@ from leaderboard.claims import claim
 from leaderboard.published import match
 from leaderboard.published.results import Published
 from leaderboard.run_key import chosen
-from leaderboard.sequences import Sequences, mean_over_runs
 from leaderboard.significance import Side
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
 

@@ -108,7 +108,7 @@ class Work:
         """The entries of eval.corpora with the settings to evaluate each."""
         own = evaluated_by(row)
         entries = zero_shot.entries(settings, own)
-        return [zero_shot.settings_of(entry, run, own, self.compose) for entry in entries]
+        return [(e, zero_shot.settings_of(e, run, own, self.compose)) for e in entries]
 
     def _unread(
         self, run: TrainedRun, settings: Settings, row: Row, own: list[Record]
@@ -116,7 +116,9 @@ class Work:
         """The settings of what is still to be evaluated, None for nothing."""
         if settings["eval"]["corpora"] is None:
             return (
-                None if self._read(ppl_eval.asked(run, settings, row.overrides), own) else settings
+                None
+                if self._read(ppl_eval.under_protocol(run, settings, row.overrides), own)
+                else settings
             )
         texts = self._texts(run, settings, row)
         missing = [e for e, its in texts if not self._read(run._replace(settings=its), own)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from evaluation.record_files import Sequences
 from leaderboard.claims import claim
-from leaderboard.sequences import Sequences
 from leaderboard.significance import Side, difference, losing, side, told_apart
 from leaderboard.table import Measure
 

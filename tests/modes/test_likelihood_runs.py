@@ -111,7 +111,8 @@ def test_several_texts_in_one_command(
     printed = capsys.readouterr().out
     assert "gone: set aside, data.valid_path=" in printed
     assert "small: set aside, data=small: the valid split has 5 tokens" in printed
-    table = printed[printed.index("corpus") :].splitlines()
+    lines = printed[printed.index("corpus") :].splitlines()
+    table = [line.rstrip() for line in lines if "─" not in line]
     assert [line.split()[0] for line in table] == ["corpus", "one", "two"]
     records, _ = read_records(tmp_path / "results")
     found = {record.fields["data"]["name"]: record.fields for record in records}
