@@ -11,7 +11,7 @@ import pytest
 from evaluation import batch_cache
 from evaluation.batch_cache import RECORD, BatchCache
 from evaluation.passes import PassReader
-from modes.audit import run as audit
+from modes import audit
 from modes.oracle import run as oracle
 from modes.ppl_eval import likelihood, zero_shot
 from modes.sample_eval import generate, point
