@@ -1,5 +1,6 @@
 """Standard errors and 95 % intervals of numbers of a set of texts, over other such sets."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ class Interval(NamedTuple):
     high: float | None
 
     def fields(self, name: str) -> dict[str, Any]:
-        """What a record says: `name`, `name`_stderr and `name`_ci."""
+        """The fields of a record: `name`, `name`_stderr and `name`_ci."""
         ends = None if self.low is None else [self.low, self.high]
         return {name: self.value, f"{name}_stderr": self.stderr, f"{name}_ci": ends}
 
@@ -41,6 +42,11 @@ def bootstrap(
     drawn = drawn[np.isfinite(drawn)]  # a set without a scored token has no number
     low, high = np.percentile(drawn, TAILS)
     return Interval(value, float(drawn.std(ddof=1)), float(low), float(high))
+
+
+def standard_error(values: Values) -> float:
+    """Of the mean of two or more independent values (S,)."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
 def mean(values: Values, seed: int) -> Interval:

@@ -29,11 +29,11 @@ def read_passes(
     # One process stops anywhere; several after a batch, where they agree.
     with signals.deferred() if trainer.world_size > 1 else nullcontext():
         numbers = range(algorithm.evaluation_passes)
-        found = [reader.read(trainer, data, number) for number in numbers]
+        results = [reader.read(trainer, data, number) for number in numbers]
     if not trainer.is_global_zero:
         return None
     data.trainer = None  # of all blocks, not of those of this process
-    return found
+    return results
 
 
 def perplexity_fields(

@@ -50,7 +50,7 @@ class Evaluator:
         """Evaluates the blocks of `data` as the settings of `run` say, shows the numbers and writes
         the record; None on every process but the first.
 
-        What the same command recorded before it was stopped is shown again and left as it is."""
+        A record of the same command, written before it was stopped, is shown again and stays."""
         folder, first = Path(run.settings["results_dir"]), self.trainer.is_global_zero
         key, setting = self._key(run, data), f"results_dir={folder}"
         cache = BatchCache(folder, key, setting, self.command, self.single)

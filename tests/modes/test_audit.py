@@ -17,7 +17,7 @@ def numbers(**values: tuple[float, float]) -> dict[str, float]:
     return found | {f"{name}_stderr": error for name, (_, error) in values.items()}
 
 
-def test_not_penalised_where_a_generator_is_not_surely_worse_than_real_text() -> None:
+def test_audit_not_penalised_where_a_generator_is_not_surely_worse_than_real_text() -> None:
     real = numbers(entropy=(5.0, 0.1), gen_ppl=(20.0, 1.0), divergence=(0.0, 0.01))
     made = numbers(entropy=(4.8, 0.1), gen_ppl=(12.0, 1.0), divergence=(0.3, 0.01))
     assert not_penalised(made, real) == ["entropy", "gen_ppl"]
@@ -29,7 +29,7 @@ def test_not_penalised_where_a_generator_is_not_surely_worse_than_real_text() ->
     assert rows[0][-1] == "" and rows[2][-1] == "no"
 
 
-def test_the_audit_of_a_corpus_with_a_scorer_and_a_run(command: Command, tmp_path: Path) -> None:
+def test_audit_of_a_corpus_with_a_scorer_and_a_run(command: Command, tmp_path: Path) -> None:
     done = command("algo=ar", "trainer.max_steps=6", f"checkpointing.save_dir={tmp_path}/ar")
     assert done.returncode == 0, done.stderr
     line = ["mode=audit", "loader.eval_batch_size=48", "data.max_eval_blocks=null"]
@@ -47,7 +47,9 @@ def test_the_audit_of_a_corpus_with_a_scorer_and_a_run(command: Command, tmp_pat
     assert "gen_ppl_ci" in unigram["metrics"]
 
 
-def test_too_little_held_out_text_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audit_too_little_held_out_text_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(audit, "held_out", lambda data: HeldOut([[1, 2]] * 31, "digest"))
     settings = {
         "loader": {"eval_batch_size": 64},
