@@ -11,6 +11,7 @@ Values = NDArray[np.float64]
 RESAMPLES = 1000
 TAILS = (2.5, 97.5)
 NORMAL = 1.96  # standard errors, half of a 95 % interval
+SURE = 2  # standard errors from which on a difference counts
 
 
 class Interval(NamedTuple):

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr
 
+from evaluation.bootstrap import SURE
 from evaluation.record_files import Sequences
 from leaderboard.table import Measure
 
-ERRORS = 2  # standard errors that a real difference exceeds
 LEVEL = 0.05  # of at least one false claim in a table, by Holm's procedure
 
 
@@ -104,7 +104,7 @@ def told_apart(sides: Sequence[Side], new_text: bool = True) -> dict[tuple[int, 
         found = {pair: one._replace(text=None) for pair, one in found.items()}
     real = _holm([one.p for one in found.values()])
     return {
-        pair: told and abs(one.gap) > ERRORS * (one.stderr or 0.0)
+        pair: told and abs(one.gap) > SURE * (one.stderr or 0.0)
         for (pair, one), told in zip(found.items(), real, strict=True)
     }
 
@@ -114,7 +114,7 @@ def losing(losses: Sequence[Measure]) -> list[bool]:
     them, at Holm's level."""
     tails = [_tail(one.mean, one.stderr, math.inf) if one.stderr else 1.0 for one in losses]
     return [
-        told and one.mean > ERRORS * (one.stderr or 0.0)
+        told and one.mean > SURE * (one.stderr or 0.0)
         for one, told in zip(losses, _holm(tails), strict=True)
     ]
 

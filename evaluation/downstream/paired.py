@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from evaluation.bootstrap import SURE
+
 
 class Estimate(NamedTuple):
     """A mean over passes and its standard error."""
@@ -28,7 +30,7 @@ class Lead(NamedTuple):
     @property
     def decided(self) -> bool:
         """Whether the lead exceeds two of its standard errors."""
-        return self.value > 2 * self.stderr
+        return self.value > SURE * self.stderr
 
 
 def estimate(passes: Tensor) -> Estimate:

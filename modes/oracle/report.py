@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.markov import MarkovLanguage
+from evaluation.bootstrap import SURE
 from evaluation.oracle.decomposition import Part, Parts
 from evaluation.oracle.losses import NATS, Loss
 from evaluation.rounding import fixed, places_of, with_error
 from leaderboard.export.terminal import print_table
 
 PERFECT, RUN = "perfect", "run"
-SURE = 2  # standard errors from which on a loss is marked
 
 
 class Row(NamedTuple):

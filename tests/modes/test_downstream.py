@@ -121,7 +121,7 @@ def test_downstream_lambada_is_read_from_a_file(
         assert fields["count"] == len(TEXTS)
         answers = Path(fields["metrics"]["answers"]).read_text().splitlines()
         values = [json.loads(line)["log_likelihoods"][0] for line in answers]
-        perplexity, error = fields["metrics"]["metrics"]["perplexity"]
+        perplexity, error = fields["metrics"]["task_metrics"]["perplexity"]
         assert perplexity == pytest.approx(math.exp(-math.fsum(v for v, _ in values) / len(values)))
         assert error > 0
         assert all((stderr > 0) == (algo == "mdlm") for _, stderr in values)
