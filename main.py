@@ -47,7 +47,7 @@ MODES = {
     "sample_eval": "modes.sample_eval.run",
     "downstream": "modes.downstream",
     "oracle": "modes.oracle.run",
-    "audit": "modes.audit.run",
+    "audit": "modes.audit",
     "benchmark": "modes.benchmark.run",
     "leaderboard": "modes.leaderboard",
     "estimate": "modes.estimate",

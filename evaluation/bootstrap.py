@@ -1,5 +1,6 @@
 """Standard errors and 95 % intervals of numbers of a set of texts, over other such sets."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ Values = NDArray[np.float64]
 RESAMPLES = 1000
 TAILS = (2.5, 97.5)
 NORMAL = 1.96  # standard errors, half of a 95 % interval
+SURE = 2  # standard errors from which on a difference counts
 
 
 class Interval(NamedTuple):
@@ -22,7 +24,7 @@ class Interval(NamedTuple):
     high: float | None
 
     def fields(self, name: str) -> dict[str, Any]:
-        """What a record says: `name`, `name`_stderr and `name`_ci."""
+        """The fields of a record: `name`, `name`_stderr and `name`_ci."""
         ends = None if self.low is None else [self.low, self.high]
         return {name: self.value, f"{name}_stderr": self.stderr, f"{name}_ci": ends}
 
@@ -41,6 +43,11 @@ def bootstrap(
     drawn = drawn[np.isfinite(drawn)]  # a set without a scored token has no number
     low, high = np.percentile(drawn, TAILS)
     return Interval(value, float(drawn.std(ddof=1)), float(low), float(high))
+
+
+def standard_error(values: Values) -> float:
+    """Of the mean of two or more independent values (S,)."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
 def mean(values: Values, seed: int) -> Interval:

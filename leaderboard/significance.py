@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr
 
-from leaderboard.sequences import Sequences
+from evaluation.bootstrap import SURE
+from evaluation.record_files import Sequences
 from leaderboard.table import Measure
 
 Pair = tuple[int, int]  # of rows, the earlier one first
-ERRORS = 2  # standard errors that a real difference exceeds
 LEVEL = 0.05  # of at least one false claim in a table, by Holm's procedure
 LISTED, MOST = 2, 6  # pairs in a sentence, in the statistics behind it
 RULE = "Real: more than two standard errors of the difference"
@@ -124,7 +124,7 @@ def significant_pairs(sides: Sequence[Side], new_text: bool = True) -> dict[Pair
     if not new_text:
         differences = [one._replace(text=None) for one in differences]
     rejected = _holm([one.p for one in differences])
-    real = [abs(one.gap) > ERRORS * (one.stderr or 0.0) for one in differences]
+    real = [abs(one.gap) > SURE * (one.stderr or 0.0) for one in differences]
     return {pair: a and b for pair, a, b in zip(pairs, rejected, real, strict=True)}
 
 
@@ -133,7 +133,7 @@ def losing(losses: Sequence[Measure]) -> list[bool]:
     all of them, at Holm's level."""
     tails = [_tail(one.mean, one.stderr, math.inf) if one.stderr else 1.0 for one in losses]
     return [
-        rejected and one.mean > ERRORS * (one.stderr or 0.0)
+        rejected and one.mean > SURE * (one.stderr or 0.0)
         for one, rejected in zip(losses, _holm(tails), strict=True)
     ]
 

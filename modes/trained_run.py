@@ -226,10 +226,27 @@ def provenance(
         }
         | algorithm.training_facts(),
         "seed": stored["seed"],
+        "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
+    } | _circumstances(started, device)
+
+
+def untrained(
+    algo: str, network: str, settings: build.Settings, started: float, device: torch.device
+) -> dict[str, Any]:
+    """The same fields of a network that nobody trained."""
+    return {
+        "algo": algo,
+        "network": {"name": network, "parameters": 0},
+        "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
+        "config": settings,
+    } | _circumstances(started, device)
+
+
+def _circumstances(started: float, device: torch.device) -> dict[str, Any]:
+    return {
         "commit": records.commit(),
         "hardware": records.hardware(device),
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),
-        "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -189,7 +189,7 @@ def _line(error: Exception) -> str:
     """The first line of its message, behind its name where that alone tells what it is about."""
     if isinstance(error, UnpicklingError):
         return "its files hold more than weights, and nothing else is unpickled"
-    said = (str(error).strip().splitlines() or [""])[0][:LINE]
-    if isinstance(error, OSError | ValueError) and said:
-        return said
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    message = (str(error).strip().splitlines() or [""])[0][:LINE]
+    if isinstance(error, OSError | ValueError) and message:
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -1,6 +1,5 @@
 """Distances of the n-grams of generated texts from those of a language that is known exactly."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluation.bootstrap import standard_error
 from evaluation.ngrams import joined
 from evaluation.oracle.language import Array, Ids, Language
 
@@ -49,18 +49,18 @@ def distances(texts: Ids, language: Language, sizes: Sequence[int]) -> dict[str,
     each n of `sizes`, and the mean over places of the total variation of the symbols there.
 
     KL leaves out n-grams with tokens that are no symbols, whose cost would be infinite."""
-    found: dict[str, Distance] = {}
+    by_name: dict[str, Distance] = {}
     for n in sizes:
         numbers, q, possible = grams(texts, n, language)
         p = np.bincount(numbers.ravel(), minlength=len(q)) / numbers.size
         missed = max(0.0, 1 - float(q.sum()))
-        found[f"tv_{n}"] = _estimate(
+        by_name[f"tv_{n}"] = _estimate(
             (np.abs(p - q).sum() + missed) / 2, np.sign(p - q)[numbers] / 2
         )
         nats = np.log(p) - np.log(np.maximum(q, np.finfo(float).tiny))
         nats = np.where(possible, nats, 0.0)
-        found[f"kl_{n}"] = _estimate((p * nats).sum(), nats[numbers])
-    return found | {"tv_places": _places(texts, language.tables[0][0])}
+        by_name[f"kl_{n}"] = _estimate((p * nats).sum(), nats[numbers])
+    return by_name | {"tv_places": _places(texts, language.tables[0][0])}
 
 
 def _places(texts: Ids, law: Array) -> Distance:
@@ -73,6 +73,5 @@ def _places(texts: Ids, law: Array) -> Distance:
 
 
 def _estimate(value: float, adds: Array) -> Distance:
-    """With what each place (S, W) adds."""
-    each = adds.mean(1)
-    return Distance(float(value), float(each.std(ddof=1)) / math.sqrt(len(each)))
+    """With the part of each place (S, W)."""
+    return Distance(float(value), standard_error(adds.mean(1)))

@@ -51,12 +51,12 @@ class Counts(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """All texts in one row (T,): ids from 0 up, text, pair, place in the text, which set."""
+    """All texts in one row (T,): ids from 0 up, text, pair, position in the text, which set."""
 
     ids: Ids
     text: Ids
     pair: Ids
-    place: Ids
+    position: Ids
     held_out: NDArray[np.bool_]
 
 
@@ -105,14 +105,14 @@ def _tokens(pairs: Sequence[tuple[list[int], list[int]]]) -> Tokens:
     texts = [text for pair in pairs for text in pair]
     lengths = np.array([len(text) for text in texts])
     text = np.repeat(np.arange(len(texts)), lengths)
-    place = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+    position = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
     ids = np.unique(np.concatenate(texts), return_inverse=True)[1]
-    return Tokens(ids, text, text // 2, place, text % 2 == 1)
+    return Tokens(ids, text, text // 2, position, text % 2 == 1)
 
 
 def _counts(tokens: Tokens, order: int) -> Counts:
     """Counts of the n-grams that end at each token; 0 where its text has not begun n tokens ago."""
-    whole = tokens.place >= order - 1
+    whole = tokens.position >= order - 1
     context = np.zeros(len(tokens.ids), dtype=np.int64)
     for back in range(order - 1, 0, -1):
         context = joined(context, np.roll(tokens.ids, back))

@@ -32,10 +32,10 @@ class TrainOverlap:
 
     def _share(self, text: Sequence[int]) -> float:
         hashes = _hashes(text, self.n)
-        place = np.searchsorted(self.known, hashes)
-        found = self.known[np.minimum(place, len(self.known) - 1)] == hashes
+        position = np.searchsorted(self.known, hashes)
+        shared = self.known[np.minimum(position, len(self.known) - 1)] == hashes
         ends = np.zeros(len(text) + 1, dtype=np.int64)
-        starts = np.flatnonzero(found)
+        starts = np.flatnonzero(shared)
         np.add.at(ends, starts, 1)
         np.add.at(ends, starts + self.n, -1)
         return float((ends.cumsum()[:-1] > 0).mean()) if len(text) else 0.0

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluation import record_schema
+from evaluation.record_files import read_attached_curve
 from evaluation.records import Record
 from evaluation.rounding import with_error
 from evaluation.words import one_line
 from leaderboard import labels
-from leaderboard.curves import read_curve
 
 Point = dict[str, Any]
 ERRORS = 2  # standard errors that a bar shows
@@ -74,7 +74,7 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
     drawn, problems, groups = [], [], Groups()
     for file, record in _curve_files(records).items():
         try:
-            curve = read_curve(file)
+            curve = read_attached_curve(file)
         except ValueError as error:
             problems.append(one_line(f"{record.path}: its learning curve is not drawn: {error}"))
             continue

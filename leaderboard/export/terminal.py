@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from rich import box, table
-from rich.console import JustifyMethod
+from rich.console import Console, JustifyMethod
 from rich.text import Text
 
 from leaderboard.export.columns import fitting
 from leaderboard.table import Table
+
+WIDE = 200  # characters of a line in a file or a pipe, where no window has to be fitted
 
 
 def render(tables: Sequence[Table], width: int, explain: bool = False) -> list[table.Table]:
@@ -37,3 +39,27 @@ def _rich(one: Table, width: int, explain: bool) -> table.Table:
         cells = [Text(line[index], "bold" if best and index == 1 else "") for index in kept]
         drawn.add_row(*cells)
     return drawn
+
+
+def print_table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str = "",
+    caption: str = "",
+    words: int = 1,
+) -> None:
+    """Prints cells as a table; the first `words` columns hold words, the others numbers. A row
+    without cells is a line between those above and below it."""
+    drawn = table.Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for position, header in enumerate(headers):
+        justify: JustifyMethod = "left" if position < words else "right"
+        drawn.add_column(header, justify=justify, no_wrap=position >= words, overflow="fold")
+    for row in rows:
+        if row:
+            drawn.add_row(*map(Text, row))
+        else:
+            drawn.add_section()
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDE)
+    for part in filter(None, (title, drawn, caption)):
+        console.print(part, highlight=False, markup=False)

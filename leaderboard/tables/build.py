@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluation.record_files import Sequences, read_sequences
 from evaluation.records import Record
 from evaluation.words import one_line
 from leaderboard.aggregate import Defaults, Runs, grouped
 from leaderboard.published.results import Published
-from leaderboard.sequences import Sequences, read_sequences
 from leaderboard.table import Table
 from leaderboard.tables import cost, downstream, oracle, perplexity, published, samples
 

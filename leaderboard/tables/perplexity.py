@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from evaluation.record_files import Sequences, mean_over_runs
 from evaluation.records import Record
 from leaderboard import format, labels
 from leaderboard.aggregate import Entry, Runs, mean_metric, mean_trained, pool_values, pooled
 from leaderboard.published import match
 from leaderboard.published.results import Published
-from leaderboard.sequences import Sequences, mean_over_runs
 from leaderboard.significance import Side, verdict
 from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled
 

@@ -112,7 +112,7 @@ class Stages:
         """The entries of eval.corpora with the settings to evaluate each."""
         overrides = evaluated_by(row)
         entries = zero_shot.entries(settings, overrides)
-        return [zero_shot.settings_of(entry, run, overrides, self.compose) for entry in entries]
+        return [(one, zero_shot.settings_of(one, run, overrides, self.compose)) for one in entries]
 
     def _missing_likelihoods(
         self, run: TrainedRun, settings: Settings, row: Row, own: list[Record]
@@ -120,7 +120,7 @@ class Stages:
         """The settings of the evaluation that is missing among the records of the run, None for
         none."""
         if settings["eval"]["corpora"] is None:
-            asked = ppl_eval.asked(run, settings, row.overrides)
+            asked = ppl_eval.under_protocol(run, settings, row.overrides)
             return None if self._has_likelihood(asked, own) else settings
         texts = self._texts(run, settings, row)
         missing = [

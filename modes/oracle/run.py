@@ -1,9 +1,8 @@
-"""mode=oracle: what each sampler loses with a network that knows the language, and with a trained
-run also what its training lost; a table, and one record per row."""
+"""mode=oracle: the loss of each sampler with a network that knows the language, and with a trained
+run that of its training; a table, and one record per row."""
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,6 @@ from algos.base import Algorithm
 from algos.facts import facts_of
 from data.markov import MarkovLanguage
 from diffusion.times import seed_of
-from evaluation import records
 from evaluation.batch_cache import BatchCache, mark_of
 from evaluation.oracle import decomposition, losses
 from evaluation.oracle.network import teach
@@ -28,14 +26,13 @@ from modes.oracle import report
 from modes.oracle.report import PERFECT, RUN, Row
 from modes.trained_run import TrainedRun
 from samplers.build import SamplerConfig, Samples, sampler_config
-from training.memory import peak_memory_bytes
 from training.signals import StopSignals
 
-FLOOR = 1  # what a stream of random numbers is for
+FLOOR = 1  # the stream of random numbers for true texts
 
 
 class Subject(NamedTuple):
-    """An algorithm with the network that it is examined with, and the samplers."""
+    """An algorithm with the network that it is examined with, and its samplers."""
 
     settings: build.Settings
     network: str
@@ -139,7 +136,7 @@ def measured(
     settings: build.Settings,
     command: str,
 ) -> Iterator[tuple[Subject, Row, BatchCache]]:
-    """Every sampler of every subject in turn, behind one bar with an estimate; what the same
+    """A row for every sampler of every subject, behind one bar with an estimate; what the same
     command recorded before it was stopped as it is."""
     length, size = true.length + 1, settings["loader"]["eval_batch_size"]
     sizes = [min(size, true.texts - start) for start in range(0, true.texts, size)]
@@ -168,19 +165,24 @@ def measured(
 def texts_of(
     subject: Subject, sampler: SamplerConfig, sizes: list[int], length: int, seed: int, bar: tqdm
 ) -> Samples:
-    """Texts in batches of `sizes`; every network call moves the bar."""
+    """The symbols (S, length - 1) of new texts behind their BOS, in batches of `sizes`; every
+    network call moves the bar."""
 
     def count(*_: Any) -> None:  # a value would replace the network's output
         bar.update()
 
-    algorithm, batches = subject.algorithm, []
+    algorithm, batches, evaluations = subject.algorithm, [], 0
     hook = algorithm.backbone.register_forward_hook(count)
     for number, rows in enumerate(sizes):
         torch.manual_seed(seed_of(seed, number))
-        batches.append(drawn(algorithm, sampler, rows, length, algorithm.vocab_size - 1))
+        tokens = torch.full((rows, length), algorithm.vocab_size - 1)
+        fixed = torch.zeros_like(tokens, dtype=torch.bool)
+        fixed[:, 0] = True
+        samples = sampler.draw(algorithm, tokens, fixed)
+        batches.append(samples.tokens[:, 1:])
+        evaluations += samples.network_evaluations
     hook.remove()
-    tokens, evaluations = zip(*batches, strict=True)
-    return Samples(torch.cat(tokens), sum(evaluations))
+    return Samples(torch.cat(batches), evaluations)
 
 
 def row_of(
@@ -206,36 +208,16 @@ def row_of(
     )
 
 
-def drawn(
-    algorithm: Algorithm, sampler: SamplerConfig, count: int, length: int, bos: int
-) -> Samples:
-    """(count, length - 1) the symbols of new texts behind their BOS."""
-    tokens = torch.full((count, length), bos)
-    fixed = torch.zeros_like(tokens, dtype=torch.bool)
-    fixed[:, 0] = True
-    samples = sampler.draw(algorithm, tokens, fixed)
-    return samples._replace(tokens=samples.tokens[:, 1:])
-
-
 def described(subject: Subject, run: TrainedRun | None, started: float) -> dict[str, Any]:
-    """The fields of a record that say what was examined."""
+    """The fields of a record about the network."""
     if run is not None and subject.network == RUN:
         return trained_run.provenance(run, subject.algorithm, started, subject.algorithm.device)
-    return {
-        "algo": subject.settings["algo"]["name"],
-        "network": {"name": PERFECT, "parameters": 0},
-        "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
-        "commit": records.commit(),
-        "hardware": records.hardware(subject.algorithm.device),
-        "wall_time_s": time.monotonic() - started,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "config": subject.settings,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    algo, device = subject.settings["algo"]["name"], subject.algorithm.device
+    return trained_run.untrained(algo, PERFECT, subject.settings, started, device)
 
 
 def fields(subject: Subject, row: Row, language: MarkovLanguage) -> dict[str, Any]:
-    """The fields of a record that say what was measured."""
+    """The fields of a record about the samples."""
     nats, data = row.losses[losses.NATS], subject.settings["data"]
     keys = ("states", "order", "concentration", "language_seed")
     return {

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.record_files import read_attached_curve
 from evaluation.records import read_records, write_record
 from leaderboard.charts import data, figures
 from leaderboard.charts.files import KINDS, write_charts
 from leaderboard.charts.marks import COLORS, looks
 from leaderboard.charts.published import beside_published
-from leaderboard.curves import read_curve
 from leaderboard.published.results import published
 from leaderboard.tables.build import compare
 from tests.leaderboard import example_results
@@ -122,20 +122,20 @@ def test_an_oracle_gap_is_a_quality(tmp_path, make_fields):
 def test_a_curve_is_read_once_and_held_against_its_digest(tmp_path):
     lines = ["step,tokens,seconds,nats_per_token", "1,10,0.5,3.5", "2,20,1.0,nan", "3,30,1.5,2.5"]
     file = curve_file(tmp_path, lines)
-    assert read_curve(file) == ([1, 3], [10, 30], [0.5, 1.5], [3.5, 2.5])
+    assert read_attached_curve(file) == ([1, 3], [10, 30], [0.5, 1.5], [3.5, 2.5])
     file.write_text(file.read_text() + "4,40,2.0,1.0\n")
     with pytest.raises(ValueError, match="edited"):
-        read_curve(file)
+        read_attached_curve(file)
     for wrong in (["step,tokens", "1,2"], [lines[0], "1,2,x,4"], [lines[0], "1,2"]):
         with pytest.raises(ValueError, match=r"columns|numbers"):
-            read_curve(curve_file(tmp_path, wrong))
+            read_attached_curve(curve_file(tmp_path, wrong))
     with pytest.raises(ValueError, match=r"none.csv: No such file"):
-        read_curve(tmp_path / "none.csv")
+        read_attached_curve(tmp_path / "none.csv")
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end(tmp_path):
     rows = [f"{n},{n},{n},{n}" for n in range(1, 1001)]
-    curve = read_curve(curve_file(tmp_path, ["step,tokens,seconds,nats_per_token", *rows]))
+    curve = read_attached_curve(curve_file(tmp_path, ["step,tokens,seconds,nats_per_token", *rows]))
     thin = curve.thinned(30)
     assert 25 <= len(thin.step) <= 30 and thin.step[-1] == 1000
     assert len({b - a for a, b in pairwise(thin.step)}) == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaderboard.sequences import Sequences
+from evaluation.record_files import Sequences
 from leaderboard.significance import Side, difference, losing, side, significant_pairs, verdict
 from leaderboard.table import Measure
 

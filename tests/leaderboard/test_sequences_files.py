@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from leaderboard.sequences import read_sequences
+from evaluation.record_files import read_sequences
 from leaderboard.tables.build import compare, read_all
 
 TOKENS = np.full(50, 20)

@@ -107,7 +107,7 @@ def evaluate(runs: Path, tmp_path: Path) -> Evaluate:
     return run
 
 
-def test_lambada_is_read_from_a_file(
+def test_downstream_lambada_is_read_from_a_file(
     evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     file = tmp_path / "texts.jsonl.xz"
@@ -121,7 +121,7 @@ def test_lambada_is_read_from_a_file(
         assert fields["count"] == len(TEXTS)
         answers = Path(fields["metrics"]["answers"]).read_text().splitlines()
         values = [json.loads(line)["log_likelihoods"][0] for line in answers]
-        perplexity, error = fields["metrics"]["metrics"]["perplexity"]
+        perplexity, error = fields["metrics"]["task_metrics"]["perplexity"]
         assert perplexity == pytest.approx(math.exp(-math.fsum(v for v, _ in values) / len(values)))
         assert error > 0
         assert all((stderr > 0) == (algo == "mdlm") for _, stderr in values)
@@ -130,7 +130,7 @@ def test_lambada_is_read_from_a_file(
     assert "lambada_local" in shown and "<= " in shown
 
 
-def test_tasks_of_a_folder_one_record_each(
+def test_downstream_tasks_of_a_folder_one_record_each(
     evaluate: Evaluate, tasks: Path, capsys: pytest.CaptureFixture
 ) -> None:
     options = {"tasks": list(TASKS), "tasks_path": str(tasks), "limit": 5}
@@ -177,7 +177,7 @@ def test_tasks_of_a_folder_one_record_each(
         ({"tasks": ["counting"], "tasks_path": "/none"}, "eval.tasks_path=/none: there is no such"),
     ],
 )
-def test_mistakes_are_refused_before_the_run_is_opened(
+def test_downstream_mistakes_are_refused_before_the_run_is_opened(
     options: dict[str, Any],
     message: str,
     evaluate: Evaluate,
@@ -196,14 +196,16 @@ def test_mistakes_are_refused_before_the_run_is_opened(
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_harness_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_downstream_a_missing_harness_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install lm-eval==0\.4\.13"):
         check_tasks({"tasks": ["arc_easy"], "limit": None})
 
 
 @pytest.mark.skipif(not LAMBADA.is_file(), reason="the shared LAMBADA texts are not here")
-def test_the_whole_of_lambada_is_a_task() -> None:
+def test_downstream_the_whole_of_lambada_is_a_task() -> None:
     task = load_tasks(["lambada_local"], str(LAMBADA), None)["lambada_local"]
     assert len(task.eval_docs) == 5153
     doc = task.eval_docs[0]

@@ -22,9 +22,9 @@ from transformers.modeling_outputs import CausalLMOutput
 from algos.base import Algorithm
 from algos.facts import FACTS
 from data.tokenizers import Tokenizer, make_tokenizer
-from evaluation.downstream.generation import Writer
+from evaluation.downstream.generation import Generator
 from evaluation.downstream.lm_eval_adapter import Adapter
-from evaluation.downstream.loglikelihood import Scorer
+from evaluation.downstream.loglikelihood import LogLikelihoods
 from samplers.build import SamplerConfig, sampler_config
 from tests.algos.configured import SETTINGS
 
@@ -97,14 +97,14 @@ def our_adapter(
     algo: str = "ar",
 ) -> Adapter:
     begin, length = [tokenizer.bos], algorithm.backbone.length
-    scorer = Scorer(algorithm, length, tokenizer.eos, passes, batch_size, score)
+    log_likelihoods = LogLikelihoods(algorithm, length, tokenizer.eos, passes, batch_size, score)
     settings, default = SETTINGS[algo], FACTS[algo].samplers[0]
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
         return sampler_config(settings["sampling"] | {"steps": 8} | keys, default, length, 1)
 
-    writer = Writer(algorithm, tokenizer, begin, draws, batch_size, seed=3)
-    return Adapter(scorer, writer, tokenizer, begin)
+    generator = Generator(algorithm, tokenizer, begin, draws, batch_size, seed=3)
+    return Adapter(log_likelihoods, generator, tokenizer, begin)
 
 
 def asked(kind: str, *arguments: tuple, questions: list[int] | None = None) -> list[Instance]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from algos.base import Algorithm
-from evaluation.downstream.loglikelihood import Answer, Pair, Scorer
+from evaluation.downstream.loglikelihood import Answer, LogLikelihoods, Pair
 from evaluation.downstream.paired import estimate, lead
 from tests.algos.configured import DIFFUSION, build
 from tests.algos.knowing import teach
@@ -26,7 +26,7 @@ def taught(name: str) -> Algorithm:
 
 def scored(algorithm: Algorithm, pairs: list[Pair], passes: int, **more: object) -> list[Answer]:
     options = {"eos": 0, "batch_size": 512} | more
-    return Scorer(algorithm, LENGTH, passes=passes, **options)(pairs, quiet=True)
+    return LogLikelihoods(algorithm, LENGTH, passes=passes, **options)(pairs, quiet=True)
 
 
 def exact(context: list[int], continuation: list[int]) -> float:
@@ -40,7 +40,7 @@ CASES = [([0, 2], [1]), ([1, 1], [0]), ([2], [0, 1]), ([], [1, 0, 2])]
 
 @pytest.mark.parametrize("name", MASKED)
 @pytest.mark.parametrize(("context", "continuation"), CASES)
-def test_masked_diffusion_that_knows_the_language_is_exact(
+def test_loglikelihood_masked_diffusion_that_knows_the_language_is_exact(
     name: str, context: list[int], continuation: list[int]
 ) -> None:
     (answer,) = scored(taught(name), [Pair(context, continuation, 5)], 4000)
@@ -50,7 +50,7 @@ def test_masked_diffusion_that_knows_the_language_is_exact(
 
 
 @pytest.mark.parametrize("name", DIFFUSION)
-def test_no_bound_is_above_the_language(name: str) -> None:
+def test_loglikelihood_no_bound_is_above_the_language(name: str) -> None:
     """In expectation over the language it could not be; with a given text before it, what the
     network takes for noise in there can only cost."""
     algorithm, rest = taught(name), [list(one) for one in np.ndindex(SIZE, SIZE)]
@@ -66,7 +66,7 @@ def test_no_bound_is_above_the_language(name: str) -> None:
         assert excess < 3 * error
 
 
-def test_a_full_score_is_the_mean_of_the_whole_text() -> None:
+def test_loglikelihood_a_full_score_is_the_mean_of_the_whole_text() -> None:
     (answer,) = scored(taught("mdlm"), [Pair([1], [2], 0)], 4000, score="full", eos=0)
     found = estimate(answer.passes)
     assert found.value == pytest.approx(exact([], [1, 2, 0]) / LENGTH, abs=4 * found.stderr)
@@ -74,14 +74,14 @@ def test_a_full_score_is_the_mean_of_the_whole_text() -> None:
 
 
 @pytest.mark.parametrize("name", DIFFUSION)
-def test_choices_of_a_question_are_measured_on_the_same_noise(name: str) -> None:
+def test_loglikelihood_choices_of_a_question_are_measured_on_the_same_noise(name: str) -> None:
     """The spread of the difference, measured again and again, is smaller than were each choice on
     noise of its own; the stated error covers it."""
     algorithm, passes, repeats = build(name, 20, 12).eval(), 16, 40
     context, choices = [19, 3, 4, 5], ([7, 8, 9], [7, 8, 10])
     together = [Pair(context, list(one), n) for n in range(repeats) for one in choices]
     apart = [Pair(context, list(choices[1]), repeats + n) for n in range(repeats)]
-    answers = Scorer(algorithm, 12, 0, passes, 512)([*together, *apart], quiet=True)
+    answers = LogLikelihoods(algorithm, 12, 0, passes, 512)([*together, *apart], quiet=True)
     values = torch.stack([answer.passes for answer in answers])
     first, second, alone = values[0:-repeats:2], values[1:-repeats:2], values[-repeats:]
     paired = (first - second).mean(1).std()
@@ -93,10 +93,10 @@ def test_choices_of_a_question_are_measured_on_the_same_noise(name: str) -> None
     assert error < 0.75 * math.sqrt(sum(one.unpaired**2 for one in stated) / repeats)
 
 
-def test_errors_shrink_with_the_root_of_the_passes() -> None:
+def test_loglikelihood_errors_shrink_with_the_root_of_the_passes() -> None:
     """The stated ones, and the actual spread with them: the same pair asked as 40 questions."""
     algorithm, pairs = build("mdlm", 20, 8).eval(), [Pair([19, 2], [0, 1], n) for n in range(40)]
-    answers = Scorer(algorithm, 8, 0, 512, 2048)(pairs, quiet=True)
+    answers = LogLikelihoods(algorithm, 8, 0, 512, 2048)(pairs, quiet=True)
     stated, spread = [], []
     for passes in (64, 512):
         parts = [part for answer in answers for part in answer.passes.split(passes)]
@@ -109,19 +109,19 @@ def test_errors_shrink_with_the_root_of_the_passes() -> None:
 
 
 @pytest.mark.parametrize("name", ["ar", "mdlm", "udlm"])
-def test_an_answer_depends_on_its_question_alone(name: str) -> None:
+def test_loglikelihood_an_answer_depends_on_its_question_alone(name: str) -> None:
     """Not on the batch, nor on what else is asked."""
     algorithm = build(name, 20, 12).eval()
     pairs = [Pair([19, *range(n)], [5, 6][: 1 + n % 2], n) for n in range(9)]
-    every = Scorer(algorithm, 12, 0, 4, 100)(pairs, quiet=True)
-    few = Scorer(algorithm, 12, 0, 4, 3)(pairs[::-2], quiet=True)
+    every = LogLikelihoods(algorithm, 12, 0, 4, 100)(pairs, quiet=True)
+    few = LogLikelihoods(algorithm, 12, 0, 4, 3)(pairs[::-2], quiet=True)
     for one, other in zip(every[::-2], few, strict=True):
         torch.testing.assert_close(one.passes, other.passes, rtol=1e-5, atol=1e-5)
         assert one.greedy == other.greedy
 
 
 @pytest.mark.parametrize("name", ["mdlm", "d3pm"])
-def test_likeliest_is_by_one_look_at_nothing_but_masks(name: str) -> None:
+def test_loglikelihood_likeliest_is_by_one_look_at_nothing_but_masks(name: str) -> None:
     """Each position by itself: p(x_1 | x_0) and p(x_2 | x_0) say nothing of each other."""
     algorithm = taught(name)
     for first in range(SIZE):
@@ -132,22 +132,22 @@ def test_likeliest_is_by_one_look_at_nothing_but_masks(name: str) -> None:
         assert [one for one, answer in zip(every, answers, strict=True) if answer.greedy] == [best]
 
 
-def test_the_end_of_a_long_context_is_kept() -> None:
+def test_loglikelihood_the_end_of_a_long_context_is_kept() -> None:
     for name, room in (("ar", 7), ("mdlm", 6)):  # a causal network does not read the last token
         algorithm = build(name, 20, 6).eval()
-        scorer = Scorer(algorithm, 6, 0, 2, 8)
-        long, short = scorer(
+        log_likelihoods = LogLikelihoods(algorithm, 6, 0, 2, 8)
+        long, short = log_likelihoods(
             [Pair([9, 1, 2, 3, 4, 5, 6], [7, 8], 0), Pair([3, 4, 5, 6][6 - room :], [7, 8], 0)]
         )
-        assert scorer.truncated == 1
+        assert log_likelihoods.truncated == 1
         if name == "mdlm":
             torch.testing.assert_close(long.passes, short.passes)
         with pytest.raises(ValueError, match=r"continuation of 7 tokens.* model.length=6"):
-            scorer([Pair([1], [2] * 7, 0)])
+            log_likelihoods([Pair([1], [2] * 7, 0)])
 
 
-def test_what_makes_no_sense_is_refused() -> None:
+def test_loglikelihood_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match=r"eval.downstream_score='mean': choose from continuation"):
-        Scorer(taught("mdlm"), LENGTH, 0, 4, 8, "mean")
+        LogLikelihoods(taught("mdlm"), LENGTH, 0, 4, 8, "mean")
     with pytest.raises(ValueError, match=r"eval.passes=1: at least 2"):
-        Scorer(taught("mdlm"), LENGTH, 0, 1, 8)
+        LogLikelihoods(taught("mdlm"), LENGTH, 0, 1, 8)

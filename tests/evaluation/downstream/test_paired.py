@@ -19,7 +19,7 @@ def measurements(shared: float) -> torch.Tensor:
     return means + math.sqrt(shared) * common + math.sqrt(1 - shared) * own
 
 
-def test_an_estimate_is_a_mean_with_the_error_of_a_mean() -> None:
+def test_paired_an_estimate_is_a_mean_with_the_error_of_a_mean() -> None:
     values = measurements(0.0)[:, 0]
     found = [estimate(one) for one in values]
     means = torch.tensor([one.value for one in found])
@@ -28,12 +28,12 @@ def test_an_estimate_is_a_mean_with_the_error_of_a_mean() -> None:
     assert float(means.mean()) == pytest.approx(1.0, abs=4 / math.sqrt(REPEATS * PASSES))
 
 
-def test_an_exact_value_has_no_error() -> None:
+def test_paired_an_exact_value_has_no_error() -> None:
     assert estimate(torch.tensor([-3.5])) == (-3.5, 0.0)
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.9])
-def test_the_error_of_a_lead_is_that_of_the_difference(shared: float) -> None:
+def test_paired_the_error_of_a_lead_is_that_of_the_difference(shared: float) -> None:
     found = [lead(list(one)) for one in measurements(shared)]
     leads = torch.tensor([one.value for one in found])
     difference = math.sqrt(2 * (1 - shared) / PASSES)
@@ -46,12 +46,12 @@ def test_the_error_of_a_lead_is_that_of_the_difference(shared: float) -> None:
         assert float(leads.mean()) == pytest.approx(0.4, abs=0.01)
 
 
-def test_the_lead_is_between_the_two_likeliest() -> None:
+def test_paired_the_lead_is_between_the_two_likeliest() -> None:
     answers = [torch.tensor([value, value + 1]) for value in (-5.0, -2.0, -9.0, -3.0)]
     assert lead(answers) == (1.0, 0.0, pytest.approx(math.sqrt(2) * 0.5))
 
 
-def test_a_task_is_as_precise_as_its_questions() -> None:
+def test_paired_a_task_is_as_precise_as_its_questions() -> None:
     sure = [torch.tensor([-1.0, -1.2]), torch.tensor([-9.0, -9.4])]
     close = [torch.tensor([-1.0, -1.4]), torch.tensor([-1.3, -1.2]), torch.tensor([-8.0, -8.0])]
     found = precision([sure, close])
@@ -62,11 +62,11 @@ def test_a_task_is_as_precise_as_its_questions() -> None:
     assert found.lead_stderr == pytest.approx(math.sqrt((0.1**2 + 0.25**2) / 2))
 
 
-def test_a_task_without_choices_has_no_leads() -> None:
+def test_paired_a_task_without_choices_has_no_leads() -> None:
     found = precision([[torch.tensor([-1.0, -2.0])]])
     assert (found.lead_stderr, found.lead_stderr_unpaired, found.undecided) == (None, None, None)
 
 
-def test_no_question_is_refused() -> None:
+def test_paired_no_question_is_refused() -> None:
     with pytest.raises(ValueError, match="no question was asked"):
         precision([])

@@ -48,7 +48,9 @@ def algorithm(tokenizers: Pair) -> Iterator[Any]:
     yield build("ar", vocab_size=tokenizers[1].vocab_size, length=LENGTH).eval()
 
 
-def test_log_likelihoods_are_those_of_the_stock_adapter(algorithm: Any, tokenizers: Pair) -> None:
+def test_lm_eval_adapter_log_likelihoods_are_those_of_the_stock_adapter(
+    algorithm: Any, tokenizers: Pair
+) -> None:
     requests = asked("loglikelihood", *BOUNDARIES)
     stock = stock_adapter(algorithm, tokenizers[0], add_bos_token=True, batch_size=3)
     expected = stock.loglikelihood(requests, disable_tqdm=True)
@@ -60,7 +62,9 @@ def test_log_likelihoods_are_those_of_the_stock_adapter(algorithm: Any, tokenize
     assert adapter.truncated() == 1
 
 
-def test_the_likeliest_continuation_is_known_as_such(algorithm: Any, tokenizers: Pair) -> None:
+def test_lm_eval_adapter_the_likeliest_continuation_is_known_as_such(
+    algorithm: Any, tokenizers: Pair
+) -> None:
     stock = stock_adapter(algorithm, tokenizers[0], add_bos_token=True, batch_size=3)
     ours, best = our_adapter(algorithm, tokenizers[1]), []
     for context in WORDS:
@@ -76,7 +80,7 @@ def test_the_likeliest_continuation_is_known_as_such(algorithm: Any, tokenizers:
     assert any(expected)
 
 
-def test_rolling_log_likelihoods_are_those_of_the_stock_adapter(
+def test_lm_eval_adapter_rolling_log_likelihoods_are_those_of_the_stock_adapter(
     algorithm: Any, tokenizers: Pair
 ) -> None:
     requests = asked("loglikelihood_rolling", *[(text,) for text in TEXTS])
@@ -86,7 +90,7 @@ def test_rolling_log_likelihoods_are_those_of_the_stock_adapter(
     assert found == pytest.approx(expected, abs=1e-4)
 
 
-def test_every_token_of_a_long_text_is_scored_once(tokenizers: Pair) -> None:
+def test_lm_eval_adapter_every_token_of_a_long_text_is_scored_once(tokenizers: Pair) -> None:
     ours = our_adapter(build("mdlm", tokenizers[1].vocab_size, LENGTH).eval(), tokenizers[1])
     tokens = ours.encode([" ".join(WORDS * 5)])[0]
     windows = ours.windows(tokens, 2)
@@ -124,7 +128,9 @@ def quiz() -> ConfigurableTask:
     return ConfigurableTask(config=config)
 
 
-def test_accuracy_is_that_of_the_stock_adapter(algorithm: Any, tokenizers: Pair) -> None:
+def test_lm_eval_adapter_accuracy_is_that_of_the_stock_adapter(
+    algorithm: Any, tokenizers: Pair
+) -> None:
     stock = stock_adapter(algorithm, tokenizers[0], add_bos_token=True, batch_size=4)
     ours = our_adapter(algorithm, tokenizers[1], batch_size=7)
     found, expected = (
@@ -138,7 +144,7 @@ def test_accuracy_is_that_of_the_stock_adapter(algorithm: Any, tokenizers: Pair)
     assert {len(answers) for answers in ours.measured["quiz"].values()} == {3}
 
 
-def test_what_an_ar_run_writes_is_the_likeliest_token_after_token(
+def test_lm_eval_adapter_what_an_ar_run_writes_is_the_likeliest_token_after_token(
     algorithm: Any, tokenizers: Pair
 ) -> None:
     ours = our_adapter(algorithm, tokenizers[1], batch_size=3)
@@ -153,10 +159,12 @@ def test_what_an_ar_run_writes_is_the_likeliest_token_after_token(
             with torch.no_grad():
                 hidden = algorithm.backbone(torch.tensor([ids]))[0, -1]
                 ids.append(int(algorithm.backbone.head(hidden).argmax()))
-        assert text == ours.writer.cut(ids[start:], wanted)
+        assert text == ours.generator.cut(ids[start:], wanted)
 
 
-def test_a_merged_boundary_is_scored_with_the_token_it_is_in(tokenizers: Pair) -> None:
+def test_lm_eval_adapter_a_merged_boundary_is_scored_with_the_token_it_is_in(
+    tokenizers: Pair,
+) -> None:
     """The stock adapter ends there."""
     ours = our_adapter(build("ar", tokenizers[1].vocab_size, LENGTH).eval(), tokenizers[1])
     whole = ours.encode(["the cat"])[0]
@@ -166,7 +174,7 @@ def test_a_merged_boundary_is_scored_with_the_token_it_is_in(tokenizers: Pair) -
     assert tokenizers[1].decode(pair.continuation).endswith("cat")
 
 
-def test_the_stock_tokenizer_is_ours(tokenizers: Pair, tmp_path: Path) -> None:
+def test_lm_eval_adapter_the_stock_tokenizer_is_ours(tokenizers: Pair, tmp_path: Path) -> None:
     stock, ours = tokenizers
     for text in TEXTS:
         assert stock(text)["input_ids"] == [ours.bos, *ours.encode_batch([text])[0].tolist()]

@@ -86,7 +86,7 @@ def refusal(folder: Path, name: str = "evil") -> str:
     return said
 
 
-def test_a_folder_of_plain_data_is_taken_as_it_is(folder: Path, write: Write) -> None:
+def test_trust_a_folder_of_plain_data_is_taken_as_it_is(folder: Path, write: Write) -> None:
     write(doc_to_target="{{sub.x}}{% for i in range(2) %}{{loop.index}}{% endfor %}")
     task = load_tasks(["evil"], str(folder), 1)["evil"]
     doc = task.eval_docs[1]
@@ -99,7 +99,7 @@ KEYS += ["custom_dataset", "description", "gen_prefix", "class"]
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_functions_are_refused_by_file_and_key(
+def test_trust_functions_are_refused_by_file_and_key(
     key: str, folder: Path, write: Write, sentinel: Path
 ) -> None:
     name = "utils.T" if key == "class" else "utils.f"
@@ -122,7 +122,7 @@ def test_functions_are_refused_by_file_and_key(
         ("? !function utils.f\n: 1", "utils.f"),
     ],
 )
-def test_functions_are_found_at_any_depth(
+def test_trust_functions_are_found_at_any_depth(
     more: str, key: str, folder: Path, write: Write, sentinel: Path
 ) -> None:
     write(more=more)
@@ -133,7 +133,7 @@ def test_functions_are_found_at_any_depth(
 @pytest.mark.parametrize(
     "include", ["base.yaml", "[base.yaml]", "/absolute", "<<: {include: base.yaml}"]
 )
-def test_functions_of_an_included_file_do_not_run(
+def test_trust_functions_of_an_included_file_do_not_run(
     include: str, folder: Path, write: Write, sentinel: Path, tmp_path: Path
 ) -> None:
     outside = tmp_path / "elsewhere"
@@ -152,7 +152,7 @@ def test_functions_of_an_included_file_do_not_run(
     "tag",
     ["!!python/object/apply:os.system", "!!python/name:os.system", "!!python/object/new:str"],
 )
-def test_objects_of_python_are_refused_and_named(
+def test_trust_objects_of_python_are_refused_and_named(
     tag: str, folder: Path, write: Write, sentinel: Path
 ) -> None:
     write(more=f"metadata: {tag} ['touch SENTINEL']")
@@ -177,7 +177,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_templates_see_plain_data_alone(
+def test_trust_templates_see_plain_data_alone(
     attack: str, folder: Path, write: Write, sentinel: Path
 ) -> None:
     write(doc_to_text=attack)
@@ -186,7 +186,7 @@ def test_templates_see_plain_data_alone(
 
 
 @pytest.mark.parametrize("key", ["doc_to_target", "doc_to_choice", "description", "gen_prefix"])
-def test_templates_of_every_key_and_question(
+def test_trust_templates_of_every_key_and_question(
     key: str, folder: Path, write: Write, sentinel: Path
 ) -> None:
     """Only in the last question, which nobody renders when the task is made."""
@@ -200,7 +200,7 @@ def test_templates_of_every_key_and_question(
     assert not sentinel.exists()
 
 
-def test_templates_call_no_methods_of_decoded_objects() -> None:
+def test_trust_templates_call_no_methods_of_decoded_objects() -> None:
     from lm_eval import utils
     from PIL import Image
 
@@ -228,7 +228,7 @@ def test_templates_call_no_methods_of_decoded_objects() -> None:
         ({"metric_list": [{"metric": "acc", "hf_evaluate": True}]}, "hf_evaluate: metrics of the"),
     ],
 )
-def test_values_that_become_code_are_refused(
+def test_trust_values_that_become_code_are_refused(
     changes: dict[str, Any], said: str, folder: Path, write: Write, sentinel: Path
 ) -> None:
     write(**changes)
@@ -257,7 +257,7 @@ def test_values_that_become_code_are_refused(
         {"task": "../../evil"},
     ],
 )
-def test_what_makes_no_task_is_one_line(
+def test_trust_what_makes_no_task_is_one_line(
     changes: dict[str, Any], folder: Path, write: Write
 ) -> None:
     write(**changes)
@@ -267,7 +267,7 @@ def test_what_makes_no_task_is_one_line(
     assert "\n" not in str(refused.value) and "eval.tasks=" in str(refused.value)
 
 
-def test_a_file_that_is_no_yaml_is_named(folder: Path) -> None:
+def test_trust_a_file_that_is_no_yaml_is_named(folder: Path) -> None:
     (folder / "evil.yaml").write_text("task: evil\n  doc_to_text: [")
     assert "evil.yaml: not YAML" in refusal(folder)
 
@@ -282,7 +282,7 @@ def test_trust_is_asked_for_by_name(folder: Path, write: Write, sentinel: Path) 
     assert not sentinel.exists()
 
 
-def test_tasks_of_lm_evals_own_keep_their_functions(
+def test_trust_tasks_of_lm_evals_own_keep_their_functions(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = "qasper_bool"
@@ -317,7 +317,7 @@ def test_tasks_of_lm_evals_own_keep_their_functions(
     assert f"a group gives {own} another dataset_path; eval.trust_tasks" in refusal(folder, "mine")
 
 
-def test_another_version_of_lm_eval_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trust_another_version_of_lm_eval_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.4.12")
     with pytest.raises(ValueError, match=r"0\.4\.12 is installed; pip install lm-eval==0\.4\.13"):
         check_tasks({"tasks": ["arc_easy"], "limit": None})

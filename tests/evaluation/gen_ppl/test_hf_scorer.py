@@ -15,7 +15,7 @@ def opened(path: Path | str, protocol: str = "default"):
     return open_scorer({"eval": named}, make_tokenizer("bytes"))
 
 
-def test_a_hugging_face_folder_scorers_as_the_model_itself(tmp_path: Path) -> None:
+def test_hf_scorer_a_hugging_face_folder_scores_as_the_model_itself(tmp_path: Path) -> None:
     network = save_scorer(tmp_path, window=32)
     scorer = opened(tmp_path)
     assert scorer.window == 32 and scorer.bos == scorer.eos == 260
@@ -43,14 +43,16 @@ def test_a_hugging_face_folder_scorers_as_the_model_itself(tmp_path: Path) -> No
     ],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_folder_that_cannot_scorer_is_refused_in_one_line(tmp_path, make, message) -> None:
+def test_hf_scorer_a_folder_that_cannot_score_is_refused_in_one_line(
+    tmp_path, make, message
+) -> None:
     make(tmp_path)
     with pytest.raises(ValueError, match=message) as refused:
         opened(tmp_path)
     assert str(refused.value).startswith(f"{KEY}={tmp_path}") and "\n" not in str(refused.value)
 
 
-def test_a_name_that_is_nowhere_is_refused_in_one_line(monkeypatch, tmp_path) -> None:
+def test_hf_scorer_a_name_that_is_nowhere_is_refused_in_one_line(monkeypatch, tmp_path) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -60,7 +62,7 @@ def test_a_name_that_is_nowhere_is_refused_in_one_line(monkeypatch, tmp_path) ->
     assert "\n" not in str(refused.value)
 
 
-def test_missing_weights_are_no_scorer(tmp_path: Path) -> None:
+def test_hf_scorer_missing_weights_are_no_scorer(tmp_path: Path) -> None:
     network = save_scorer(tmp_path)
     weights = network.state_dict()
     weights.pop("transformer.ln_f.weight")
@@ -69,7 +71,7 @@ def test_missing_weights_are_no_scorer(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
-def test_a_protocol_of_ids_needs_the_tokenizer_of_the_samples(tmp_path: Path) -> None:
+def test_hf_scorer_a_protocol_of_ids_needs_the_tokenizer_of_the_samples(tmp_path: Path) -> None:
     save_scorer(tmp_path)
     with pytest.raises(ValueError, match="it hands tokens to the scorer"):
         opened(tmp_path, "sedd")

@@ -119,7 +119,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damaged_and_foreign_scorers_are_refused_in_one_line(
+def test_hf_scorer_damaged_and_foreign_scorers_are_refused_in_one_line(
     name: str, good: Path, tmp_path: Path
 ) -> None:
     damage, said = DAMAGES[name]
@@ -131,7 +131,9 @@ def test_damaged_and_foreign_scorers_are_refused_in_one_line(
     assert len(str(refused.value)) < 500
 
 
-def test_a_model_kind_of_the_tokenizer_library_is_one_line(good: Path, tmp_path: Path) -> None:
+def test_hf_scorer_a_model_kind_of_the_tokenizer_library_is_one_line(
+    good: Path, tmp_path: Path
+) -> None:
     """The library raises plain Exception."""
     folder = Path(shutil.copytree(good, tmp_path / "scorer"))
     file = folder / "tokenizer.json"
@@ -151,7 +153,9 @@ class Touch:
 @pytest.mark.parametrize(
     "dump", [torch.save, lambda one, file: file.write_bytes(pickle.dumps(one, 2))]
 )
-def test_no_pickle_is_run(dump: Callable[..., object], good: Path, tmp_path: Path) -> None:
+def test_hf_scorer_no_pickle_is_run(
+    dump: Callable[..., object], good: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(good, tmp_path / "scorer"))
     (folder / "model.safetensors").unlink()
     dump({"a": Touch(tmp_path / "EXECUTED")}, folder / "pytorch_model.bin")
@@ -160,7 +164,7 @@ def test_no_pickle_is_run(dump: Callable[..., object], good: Path, tmp_path: Pat
     assert not (tmp_path / "EXECUTED").exists()
 
 
-def test_weights_of_an_older_bin_are_read(good: Path, tmp_path: Path) -> None:
+def test_hf_scorer_weights_of_an_older_bin_are_read(good: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(good, tmp_path / "scorer"))
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
@@ -180,7 +184,7 @@ AUTO = {"AutoModelForCausalLM": "evil.M", "AutoConfig": "evil.M", "AutoTokenizer
         {"_attn_implementation": "flash_attention_2"},
     ],
 )
-def test_what_a_config_names_beside_a_known_model_is_not_followed(
+def test_hf_scorer_what_a_config_names_beside_a_known_model_is_not_followed(
     changes: dict[str, Any], good: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(good, tmp_path / "scorer"))
@@ -193,7 +197,7 @@ def test_what_a_config_names_beside_a_known_model_is_not_followed(
     assert not (tmp_path / "EXECUTED").exists()
 
 
-def test_code_of_an_unknown_model_is_neither_run_nor_asked_about(
+def test_hf_scorer_code_of_an_unknown_model_is_neither_run_nor_asked_about(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     folder = Path(shutil.copytree(good, tmp_path / "scorer"))

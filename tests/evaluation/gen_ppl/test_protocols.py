@@ -73,7 +73,9 @@ def padded_nats(network, tokenizer, texts, most):
 
 @pytest.mark.parametrize(("name", "group"), [("mdlm", 8), ("duo", 8), ("remdm", 1)])
 @pytest.mark.parametrize("lengths", [(64,), (64, 40, 1, 23), (1300,)])
-def test_mdlm_duo_and_remdm(name, group, lengths, folder, scorer, own, network) -> None:
+def test_gen_ppl_protocol_mdlm_duo_and_remdm(
+    name, group, lengths, folder, scorer, own, network
+) -> None:
     rows = samples(5 if lengths == (1300,) else 19, lengths)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = [tokenizer.decode(row) for row in rows]
@@ -89,7 +91,7 @@ def test_mdlm_duo_and_remdm(name, group, lengths, folder, scorer, own, network) 
     assert measured(rows, scorer, own, name) == pytest.approx(math.exp(total / count), rel=1e-5)
 
 
-def test_sedd(scorer, own, network) -> None:
+def test_gen_ppl_protocol_sedd(scorer, own, network) -> None:
     rows = samples(70, (48,))
     values = []
     for start in (0, 32):  # the last six are dropped
@@ -103,7 +105,7 @@ def test_sedd(scorer, own, network) -> None:
 
 
 @pytest.mark.parametrize("lengths", [(64, 40, 23), (1300, 300)])
-def test_gidd(lengths, folder, scorer, own, network) -> None:
+def test_gen_ppl_protocol_gidd(lengths, folder, scorer, own, network) -> None:
     rows = samples(21, lengths)  # an incomplete group of five stays
     tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = [tokenizer.decode(row, skip_special_tokens=True) for row in rows]
@@ -115,7 +117,7 @@ def test_gidd(lengths, folder, scorer, own, network) -> None:
     assert measured(rows, scorer, own, "gidd") == pytest.approx(math.exp(total / count), rel=1e-5)
 
 
-def test_the_default_scores_everything_drawn_in_windows_with_the_scorers_bos(
+def test_gen_ppl_protocol_the_default_scores_everything_drawn_in_windows_with_the_scorers_bos(
     scorer, own, network
 ) -> None:
     rows = samples(4, (1300, 50))
@@ -139,7 +141,7 @@ def test_the_default_scores_everything_drawn_in_windows_with_the_scorers_bos(
     assert measured(rows, scorer, own, "default") == pytest.approx(expected, rel=1e-5)
 
 
-def test_another_tokenizer_gets_text_and_its_own_special_tokens(scorer) -> None:
+def test_gen_ppl_protocol_another_tokenizer_gets_text_and_its_own_special_tokens(scorer) -> None:
     foreign = make_tokenizer("bytes")
     said = [256, *b"then an", 256, *b"the end"]
     known = [True] * 5 + [False] * (len(said) - 5)
@@ -153,7 +155,9 @@ def test_another_tokenizer_gets_text_and_its_own_special_tokens(scorer) -> None:
         passages([said], [known], foreign, scorer, protocol("sedd"))
 
 
-def test_numbers_do_not_depend_on_how_many_texts_are_read_at_once(scorer, own) -> None:
+def test_gen_ppl_protocol_numbers_do_not_depend_on_how_many_texts_are_read_at_once(
+    scorer, own
+) -> None:
     rows = samples(12, (64, 40, 23))
     fixed = [[False] * len(row) for row in rows]
     read = passages(rows, fixed, own, scorer, protocol("default"))
@@ -163,7 +167,7 @@ def test_numbers_do_not_depend_on_how_many_texts_are_read_at_once(scorer, own) -
     assert text_nats(scorer, read[:5]) == pytest.approx(together[:5], rel=1e-6)
 
 
-def test_what_cannot_be_read_has_a_reason(scorer, own) -> None:
+def test_gen_ppl_protocol_what_cannot_be_read_has_a_reason(scorer, own) -> None:
     long = samples(2, (1300,))
     fixed = [[False] * 1300] * 2
     read = passages(long, fixed, own, scorer, protocol("sedd"))

@@ -24,14 +24,14 @@ def law(language: MarkovLanguage, length: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("order", "length"), [(1, 1), (1, 4), (2, 1), (2, 2), (2, 5), (3, 5)])
-def test_the_entropy_of_texts_is_that_of_all_of_them(order: int, length: int) -> None:
+def test_oracle_losses_the_entropy_of_texts_is_that_of_all_of_them(order: int, length: int) -> None:
     language = MarkovLanguage(3, order, 0, 0.5)
     p = law(language, length)
     assert text_entropy(language, length) == pytest.approx(-float(p @ np.log(p)), rel=1e-12)
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_independent_texts_come_at_their_rates(order: int) -> None:
+def test_oracle_losses_independent_texts_come_at_their_rates(order: int) -> None:
     language, count = MarkovLanguage(3, order, 0, 0.5), 20_000
     drawn = language.texts(count, 4, np.random.default_rng(2))
     number = drawn @ 3 ** np.arange(3, -1, -1)
@@ -42,7 +42,7 @@ def test_independent_texts_come_at_their_rates(order: int) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_distances_are_those_of_full_tables(language: MarkovLanguage, n: int) -> None:
+def test_oracle_losses_distances_are_those_of_full_tables(language: MarkovLanguage, n: int) -> None:
     drawn = language.texts(50, 12, np.random.default_rng(3))
     drawn[:, ::4] = 2
     q = law(language, n)
@@ -58,7 +58,9 @@ def test_distances_are_those_of_full_tables(language: MarkovLanguage, n: int) ->
     assert found["tv_places"].value == pytest.approx(places, rel=1e-9)
 
 
-def test_true_texts_lose_nothing_and_their_errors_hold(language: MarkovLanguage) -> None:
+def test_oracle_losses_true_texts_lose_nothing_and_their_errors_hold(
+    language: MarkovLanguage,
+) -> None:
     rng = np.random.default_rng(4)
     true, within, sides = floor(language, COUNT, LENGTH, rng), [], []
     for _ in range(60):
@@ -69,7 +71,7 @@ def test_true_texts_lose_nothing_and_their_errors_hold(language: MarkovLanguage)
     assert abs(np.mean(sides, axis=0)).max() < 0.6
 
 
-def test_texts_of_independent_symbols_lose_the_mutual_information(
+def test_oracle_losses_texts_of_independent_symbols_lose_the_mutual_information(
     language: MarkovLanguage,
 ) -> None:
     """Their 2-grams are pi x pi: the KL and the total variation from pi T are known, and so are
@@ -92,7 +94,7 @@ def test_texts_of_independent_symbols_lose_the_mutual_information(
 
 
 @pytest.mark.parametrize("share", [0.03, 0.1])
-def test_a_few_wrong_symbols_show(language: MarkovLanguage, share: float) -> None:
+def test_oracle_losses_a_few_wrong_symbols_show(language: MarkovLanguage, share: float) -> None:
     rng = np.random.default_rng(6)
     drawn = language.texts(COUNT, LENGTH, rng)
     wrong = rng.random(drawn.shape) < share
@@ -102,7 +104,9 @@ def test_a_few_wrong_symbols_show(language: MarkovLanguage, share: float) -> Non
     assert found["kl_2"].excess > 3 * found["kl_2"].stderr
 
 
-def test_texts_that_are_too_likely_have_fewer_nats_but_are_far(language: MarkovLanguage) -> None:
+def test_oracle_losses_texts_that_are_too_likely_have_fewer_nats_but_are_far(
+    language: MarkovLanguage,
+) -> None:
     """The likeliest successors only: judged by nats alone they would be better than the truth."""
     rng = np.random.default_rng(7)
     drawn = language.texts(COUNT, LENGTH, rng)
@@ -113,7 +117,7 @@ def test_texts_that_are_too_likely_have_fewer_nats_but_are_far(language: MarkovL
     assert found["tv_2"].excess > 8 * found["tv_2"].stderr
 
 
-def test_few_texts_are_compared_whole(language: MarkovLanguage) -> None:
+def test_oracle_losses_few_texts_are_compared_whole(language: MarkovLanguage) -> None:
     rng = np.random.default_rng(8)
     true = floor(language, 1000, 4, rng)
     found = losses(language.texts(1000, 4, rng), language, true)
@@ -125,7 +129,7 @@ def test_few_texts_are_compared_whole(language: MarkovLanguage) -> None:
     assert losses(cut, language, true)["kl_4"].excess > 3 * found["kl_4"].stderr
 
 
-def test_tokens_that_are_no_symbols_count_as_distance_and_as_a_share(
+def test_oracle_losses_tokens_that_are_no_symbols_count_as_distance_and_as_a_share(
     language: MarkovLanguage,
 ) -> None:
     rng = np.random.default_rng(9)
@@ -138,7 +142,7 @@ def test_tokens_that_are_no_symbols_count_as_distance_and_as_a_share(
     assert not grams(drawn, 2, language).possible.all()
 
 
-def test_what_cannot_follow_costs_a_finite_number() -> None:
+def test_oracle_losses_what_cannot_follow_costs_a_finite_number() -> None:
     language = MarkovLanguage(3, 1, 0, 0.5)
     language.transition[:] = np.eye(3)[[1, 2, 0]]
     drawn = np.tile([0, 1, 1], (4, 2))
@@ -146,7 +150,7 @@ def test_what_cannot_follow_costs_a_finite_number() -> None:
     assert np.isfinite(distances(drawn, language, [2])["kl_2"].value)
 
 
-def test_a_floor_of_other_texts_is_refused(language: MarkovLanguage) -> None:
+def test_oracle_losses_a_floor_of_other_texts_is_refused(language: MarkovLanguage) -> None:
     rng = np.random.default_rng(1)
     true = floor(language, 10, 5, rng)
     with pytest.raises(ValueError, match="the floor is of"):

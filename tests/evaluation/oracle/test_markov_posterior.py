@@ -46,7 +46,9 @@ def noised(language: MarkovLanguage, count: int, length: int, mix: np.ndarray) -
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize("process", LEVELS)
-def test_messages_find_what_the_table_of_all_texts_says(process: str, order: int) -> None:
+def test_markov_posterior_messages_find_what_the_table_of_all_texts_says(
+    process: str, order: int
+) -> None:
     language, length = MarkovLanguage(3, order, 0, 0.5), 5
     mix = np.array(LEVELS[process] * 20)
     z = noised(language, len(mix), length, mix)
@@ -57,7 +59,7 @@ def test_messages_find_what_the_table_of_all_texts_says(process: str, order: int
 
 
 @pytest.mark.parametrize("process", LEVELS)
-def test_a_fading_memory_says_the_same_for_fewer_products(process: str) -> None:
+def test_markov_posterior_a_fading_memory_says_the_same_for_fewer_products(process: str) -> None:
     language = MarkovLanguage(128, 1, 0, 0.5)
     mix = np.array(LEVELS[process] * 4)
     z = noised(language, len(mix), 30, mix)
@@ -69,7 +71,7 @@ def test_a_fading_memory_says_the_same_for_fewer_products(process: str) -> None:
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=5e-6, atol=1e-12)
 
 
-def test_a_thousand_symbols_and_positions_agree_with_dense_messages_in_float64() -> None:
+def test_markov_posterior_of_a_thousand_symbols_agrees_with_dense_messages_in_float64() -> None:
     language = MarkovLanguage(1000, 1, 0, 0.3)
     mix = np.array([(0.5, 0.2, 0.3)])
     z = noised(language, 1, 1024, mix)
@@ -82,13 +84,13 @@ def test_a_thousand_symbols_and_positions_agree_with_dense_messages_in_float64()
     assert float((found.exp() - expected.exp()).abs().max()) < 1e-6
 
 
-def test_a_slow_language_and_a_higher_order_get_messages_over_contexts() -> None:
+def test_markov_posterior_a_slow_language_and_a_higher_order_get_messages_over_contexts() -> None:
     for states, order, concentration in ((16, 1, 0.3), (256, 1, 0.003), (20, 2, 0.3)):
         language = MarkovLanguage(states, order, 0, concentration)
         assert isinstance(messages(*known(language)), ContextMessages)
 
 
-def test_transitions_of_no_chance_and_texts_that_cannot_be_are_answered() -> None:
+def test_markov_posterior_transitions_of_no_chance_and_texts_that_cannot_be_are_answered() -> None:
     """A cycle: one symbol tells all others; two that disagree leave nothing, which counts as
     nothing known."""
     cycle = torch.eye(3).roll(1, 1).double()
@@ -102,7 +104,7 @@ def test_transitions_of_no_chance_and_texts_that_cannot_be_are_answered() -> Non
 
 
 @pytest.mark.parametrize("states", [16, 128])
-def test_tokens_that_noise_leaves_nothing_of_stay_finite(states: int) -> None:
+def test_markov_posterior_tokens_that_noise_leaves_nothing_of_stay_finite(states: int) -> None:
     """At the end of time nothing is kept, though a text may begin with what is given."""
     language = MarkovLanguage(states, 1, 0, 0.3)
     made = messages(*known(language))
@@ -114,7 +116,9 @@ def test_tokens_that_noise_leaves_nothing_of_stay_finite(states: int) -> None:
 
 
 @pytest.mark.parametrize("states", [16, 128])
-def test_a_text_is_answered_for_itself_whatever_batch_it_is_in(states: int) -> None:
+def test_markov_posterior_a_text_is_answered_for_itself_whatever_batch_it_is_in(
+    states: int,
+) -> None:
     language = MarkovLanguage(states, 1, 0, 0.3)
     made, mix = messages(*known(language)), np.array(LEVELS["hybrid"] * 3)
     z = noised(language, len(mix), 12, mix)

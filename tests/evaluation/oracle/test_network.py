@@ -36,7 +36,9 @@ def true_texts(count: int, order: int) -> Tensor:
 
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("name", DIFFUSION)
-def test_outputs_are_those_that_the_table_of_all_texts_gives(name: str, order: int) -> None:
+def test_oracle_network_outputs_are_those_that_the_table_of_all_texts_gives(
+    name: str, order: int
+) -> None:
     torch.manual_seed(2)
     quick, plain = build(name, SIZE, LENGTH).eval(), build(name, SIZE, LENGTH).eval()
     teach(quick, language(order))
@@ -51,7 +53,7 @@ def test_outputs_are_those_that_the_table_of_all_texts_gives(name: str, order: i
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_reading_knows_what_follows_with_memory_and_without(order: int) -> None:
+def test_oracle_network_reading_knows_what_follows_with_memory_and_without(order: int) -> None:
     algorithm, x = build("ar", SIZE, LENGTH).eval(), true_texts(40, order)
     teach(algorithm, language(order))
     network = algorithm.backbone
@@ -64,7 +66,9 @@ def test_reading_knows_what_follows_with_memory_and_without(order: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_nats_of_the_perfect_network_are_those_of_the_language(name: str) -> None:
+def test_oracle_network_the_nats_of_the_perfect_network_are_those_of_the_language(
+    name: str,
+) -> None:
     """Exactly for ar; in the mean over times and noises for the bounds, in discrete time too but
     for 1 / T. A softer language: the tails of these draws are heavy enough."""
     soft, passes = MarkovLanguage(STATES, 2, 0, 3.0), 30
@@ -87,6 +91,6 @@ def test_the_nats_of_the_perfect_network_are_those_of_the_language(name: str) ->
     assert abs(float(gap.mean())) < 4 * error < 1
 
 
-def test_another_vocabulary_is_refused() -> None:
+def test_oracle_network_another_vocabulary_is_refused() -> None:
     with pytest.raises(ValueError, match=r"data\.states=3: .* 9 tokens"):
         teach(build("mdlm", 9, LENGTH), language())

@@ -76,14 +76,16 @@ def measured() -> dict[str, dict[str, float]]:
 
 
 @pytest.mark.parametrize("name", RISING)
-def test_the_metrics_order_the_sets_as_their_temperatures(measured, name: str) -> None:
+def test_quality_of_gpt2_the_metrics_order_the_sets_as_their_temperatures(
+    measured, name: str
+) -> None:
     low, middle, high = (measured[one] for one in SETS)
     assert low[name] < middle[name] < high[name]
     # Not by chance: the two ends are further apart than their intervals reach.
     assert low[f"{name}_ci"][1] < high[f"{name}_ci"][0]
 
 
-def test_repetition_falls_with_the_temperature(measured) -> None:
+def test_quality_of_gpt2_repetition_falls_with_the_temperature(measured) -> None:
     low, middle, high = (measured[one] for one in SETS)
     assert low["repetition"] > middle["repetition"] > high["repetition"]
     assert low["repetition_ci"][0] > high["repetition_ci"][1]

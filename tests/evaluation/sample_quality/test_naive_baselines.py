@@ -20,7 +20,7 @@ def share(texts, context, token):
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_a_chain_has_the_statistics_of_its_order(order):
+def test_naive_baselines_a_chain_has_the_statistics_of_its_order(order):
     skewed = [[min(a, b) for a, b in pairwise(row)] for row in TRAINING]
     made = naive_baselines.chain(skewed, order, [[0] * 40] * 600, 1, 1.0, 1)
     context = [1, 0][: order - 1]
@@ -28,7 +28,7 @@ def test_a_chain_has_the_statistics_of_its_order(order):
     assert share([row[1:] for row in made], context, 0) == pytest.approx(expected, abs=0.03)
 
 
-def test_a_low_temperature_sharpens_and_an_unseen_context_backs_off():
+def test_naive_baselines_a_low_temperature_sharpens_and_an_unseen_context_backs_off():
     chain = naive_baselines.Chain([[0, 1, 1, 1, 2]], order=2)
     generator = np.random.default_rng(0)
     cool = [chain.text([1], 2, 0.2, generator)[1] for _ in range(300)]
@@ -36,7 +36,7 @@ def test_a_low_temperature_sharpens_and_an_unseen_context_backs_off():
     assert {chain.text([2], 2, 1.0, generator)[1] for _ in range(100)} == {1, 2}
 
 
-def test_the_others_keep_what_they_say():
+def test_naive_baselines_the_others_keep_what_they_say():
     like = [[9, *range(20)], [9, *range(20, 32)]]
     mixed = naive_baselines.shuffled(like, 1, 0)
     assert [sorted(row) for row in mixed] == [sorted(row) for row in like] and mixed != like

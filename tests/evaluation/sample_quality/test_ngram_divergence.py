@@ -25,7 +25,7 @@ def texts(p: np.ndarray, count: int, seed: int) -> list[list[int]]:
     return np.minimum(rows[:, 20:], SYMBOLS - 1).tolist()
 
 
-def test_equal_distributions_are_zero_within_intervals_of_the_right_width():
+def test_ngram_divergence_equal_distributions_are_zero_within_intervals_of_the_right_width():
     p = language(2)
     found = [distance(texts(p, 40, 2 * s), texts(p, 40, 2 * s + 1), s) for s in range(40)]
     values = np.array([one.divergence.value for one in found])
@@ -38,7 +38,7 @@ def test_equal_distributions_are_zero_within_intervals_of_the_right_width():
     assert np.mean(told) == pytest.approx(0.5, abs=0.05)
 
 
-def test_it_is_half_the_jeffreys_divergence_of_two_known_unigram_languages():
+def test_ngram_divergence_it_is_half_the_jeffreys_divergence_of_two_known_unigram_languages():
     p, q = np.random.default_rng(0).dirichlet(np.full(SYMBOLS, 2.0), size=2)
     generator = np.random.default_rng(1)
     sets = [generator.choice(SYMBOLS, size=(400, LENGTH), p=one).tolist() for one in (p, q)]
@@ -48,7 +48,7 @@ def test_it_is_half_the_jeffreys_divergence_of_two_known_unigram_languages():
     assert found.value < exact + 4 * found.stderr  # from below
 
 
-def test_exchanging_the_sets_changes_nothing():
+def test_ngram_divergence_exchanging_the_sets_changes_nothing():
     p = language(2)
     made = naive_baselines.chain(texts(p, 300, 3), 1, texts(p, 50, 4), 1, 1.0, 0)
     real = texts(p, 50, 5)
@@ -70,7 +70,7 @@ def naive_texts() -> dict[str, list[list[int]]]:
     }
 
 
-def test_naive_generators_are_caught_and_longer_chains_are_nearer():
+def test_ngram_divergence_trivial_baselines_are_far_and_longer_chains_are_nearer():
     held_out = texts(language(3), 200, 9)
     real = distance(texts(language(3), 200, 10), held_out, 0).divergence
     assert real.low <= 0 <= real.high
@@ -82,7 +82,7 @@ def test_naive_generators_are_caught_and_longer_chains_are_nearer():
     assert near[0] > near[1] > near[2]
 
 
-def test_too_few_texts_have_no_distance_and_uneven_lengths_do():
+def test_ngram_divergence_too_few_texts_have_no_distance_and_uneven_lengths_do():
     row = list(range(10))
     assert distance([row] * 3, [row] * 9, 0) is None
     assert distance([row, [], row, [], row], [row] * 5, 0) is None
@@ -90,7 +90,7 @@ def test_too_few_texts_have_no_distance_and_uneven_lengths_do():
     assert distance(uneven, [row] * 6, 0).divergence.value == pytest.approx(0.0, abs=0.2)
 
 
-def test_texts_shorter_than_its_n_grams_are_compared_too() -> None:
+def test_ngram_divergence_texts_shorter_than_its_n_grams_are_compared_too() -> None:
     """Drawn gaps may have a few tokens only."""
     rng = np.random.default_rng(3)
     some, other = (rng.integers(0, 4, (40, 2)).tolist() for _ in range(2))

@@ -37,7 +37,9 @@ def masks(count: int) -> list[list[bool]]:
     return [[True] + [False] * 40] * count
 
 
-def test_every_number_comes_with_its_error_and_that_of_held_out_text(scorer, tokenizer) -> None:
+def test_quality_every_number_comes_with_its_error_and_that_of_held_out_text(
+    scorer, tokenizer
+) -> None:
     held = Reference(rows(90, 2), TrainOverlap(rows(200, 3), rows(90, 2)))
     arguments = (rows(60, 1), masks(60), held, scorer, tokenizer, protocol("default"))
     found = quality(*arguments, seed=4)
@@ -55,7 +57,7 @@ def test_every_number_comes_with_its_error_and_that_of_held_out_text(scorer, tok
 
 @pytest.mark.skipif(importlib.util.find_spec("mauve") is None, reason="mauve-text is optional")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_mauve_is_high_for_equal_and_low_for_different_features() -> None:
+def test_quality_mauve_is_high_for_equal_and_low_for_different_features() -> None:
     generator = np.random.default_rng(0)
     real, same, other = generator.normal(size=(3, 120, 8)).astype(np.float32)
     assert mauve.mauve(same, real, 1).value > 0.85
@@ -63,7 +65,7 @@ def test_mauve_is_high_for_equal_and_low_for_different_features() -> None:
     assert far.value < 0.3 and far.stderr is not None and 0 <= far.low <= far.value <= far.high
 
 
-def test_mauve_is_left_out_with_the_reason(scorer, tokenizer, monkeypatch) -> None:
+def test_quality_mauve_is_left_out_with_the_reason(scorer, tokenizer, monkeypatch) -> None:
     arguments = (masks(8), Reference(rows(8, 2)))
     few = quality(rows(8, 1), *arguments, scorer, tokenizer, protocol("default"), 1)
     assert few["mauve_absent"] == "8 texts a side, 40 are needed" and "mauve" not in few
@@ -73,7 +75,7 @@ def test_mauve_is_left_out_with_the_reason(scorer, tokenizer, monkeypatch) -> No
     assert mauve.missing(500) == "the package mauve-text is not installed"
 
 
-def test_one_short_text_has_numbers_without_errors(scorer, tokenizer) -> None:
+def test_quality_one_short_text_has_numbers_without_errors(scorer, tokenizer) -> None:
     found = quality(
         [[260, 40, 41]], [[True, False, False]], None, scorer, tokenizer, protocol("default"), 1
     )
@@ -83,7 +85,7 @@ def test_one_short_text_has_numbers_without_errors(scorer, tokenizer) -> None:
     assert found["divergence_absent"] == "there is no held-out text to compare with"
 
 
-def test_the_published_entropy_counts_every_token(scorer, tokenizer) -> None:
+def test_quality_the_published_entropy_counts_every_token(scorer, tokenizer) -> None:
     drawn, every = (
         quality(rows(8, 1), masks(8), None, None, tokenizer, protocol(name), 1)["entropy"]
         for name in ("default", "duo")
@@ -94,7 +96,7 @@ def test_the_published_entropy_counts_every_token(scorer, tokenizer) -> None:
     assert every == pytest.approx(np.mean([-(p * np.log(p)).sum() for p in whole]))
 
 
-def test_positions_in_the_middle_may_be_given(scorer, tokenizer) -> None:
+def test_quality_positions_in_the_middle_may_be_given(scorer, tokenizer) -> None:
     known = [[place % 3 == 0 for place in range(41)]] * 6
     found = quality(
         rows(6, 1), known, Reference(rows(9, 2)), scorer, tokenizer, protocol("default"), 1

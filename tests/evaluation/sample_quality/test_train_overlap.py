@@ -18,7 +18,7 @@ def covered(text: list[int], n: int) -> float:
     return sum(marks) / len(text)
 
 
-def test_it_counts_the_tokens_of_shared_ngrams():
+def test_train_overlap_it_counts_the_tokens_of_shared_ngrams():
     overlap = TrainOverlap(TRAINING, HELD_OUT)
     assert overlap.n == 16  # of the 8-grams of 5 symbols, a share like this is there by chance
     half = TRAINING[3][50:150] + HELD_OUT[0][:100]
@@ -28,13 +28,15 @@ def test_it_counts_the_tokens_of_shared_ngrams():
     assert overlap.shares(HELD_OUT).mean() <= 0.02
 
 
-def test_texts_shorter_than_every_length_are_compared_whole():
+def test_train_overlap_texts_shorter_than_every_length_are_compared_whole():
     overlap = TrainOverlap([[1, 2, 3], [4, 5, 6]], [[1, 2, 4]])
     assert overlap.n == 3
     assert overlap.shares([[4, 5, 6], [4, 5, 7]]).tolist() == [1.0, 0.0]
 
 
-def test_copies_show_in_a_text_that_repeats_itself_and_without_its_first_token() -> None:
+def test_train_overlap_copies_show_in_a_text_that_repeats_itself_and_without_its_first_token() -> (
+    None
+):
     """Held-out text that shares long stretches leaves no n-gram that is rare in it, and what is
     drawn is a token shorter than a block: the n-grams still fit into it."""
     rng = np.random.default_rng(7)

@@ -11,8 +11,6 @@ import torch
 from hydra import initialize_config_dir
 
 import main
-from evaluation.perplexity import summarise
-from evaluation.record_files import sequences_file
 from modes.benchmark.runs import rows
 from modes.benchmark.stages import Stages
 from tests.modes.conftest import ROOT, TINY
@@ -200,21 +198,3 @@ def test_record_has_its_sequences_beside_it(trained: list[str]) -> None:
     )
     stderr = np.sqrt(variance.sum()) / tokens.sum()
     assert stderr == pytest.approx(record["metrics"]["nats_per_token_stderr"], rel=1e-9)
-
-
-def test_sequences_file_of_an_exact_likelihood_and_of_a_single_pass(tmp_path: Path) -> None:
-    one = torch.tensor([2, 5]), torch.tensor([3.0, 4.0]).double(), torch.tensor([7, 8])
-    two = one[0], one[1] + torch.tensor([2.0, -1.0]), one[2]
-    exact = sequences_file([one], True, tmp_path)
-    assert sequences_file([one], True, tmp_path) == exact  # the same content, the same file
-    with np.load(tmp_path / exact) as arrays:
-        assert arrays["variance"].tolist() == [0, 0]
-        assert arrays["index"].tolist() == [2, 5]
-    with np.load(tmp_path / sequences_file([one], False, tmp_path)) as arrays:
-        assert np.isnan(arrays["variance"]).all()
-    with np.load(tmp_path / sequences_file([one, two], False, tmp_path)) as arrays:
-        assert arrays["nats"].tolist() == [4, 3.5]
-        assert arrays["variance"].tolist() == [1, 0.25]  # of means of two that are 2 and 1 apart
-        assert arrays["tokens"].tolist() == [7, 8]
-    assert summarise([one, two]).total_nats == 7.5
-    assert len(list(tmp_path.rglob("*.npz"))) == 3

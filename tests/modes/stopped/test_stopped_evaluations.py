@@ -11,7 +11,7 @@ import pytest
 from evaluation import batch_cache
 from evaluation.batch_cache import RECORD, BatchCache
 from evaluation.passes import PassReader
-from modes.audit import run as audit
+from modes import audit
 from modes.oracle import run as oracle
 from modes.ppl_eval import likelihood, zero_shot
 from modes.sample_eval import generate, point
@@ -123,8 +123,8 @@ def test_a_command_that_is_killed_at_its_record_writes_one(
     with pytest.raises(KeyboardInterrupt):
         evaluate(mode, *more)
     monkeypatch.undo()
-    for forbidden in (likelihood, point):
-        monkeypatch.setattr(forbidden, "evaluate", killed, raising=False)
+    monkeypatch.setattr(likelihood.Evaluator, "_evaluate", killed)
+    monkeypatch.setattr(point, "evaluate", killed)
     monkeypatch.setattr(sample_eval, "evaluate", killed)
     evaluate(mode, *more)
     (record,) = records(tmp_path / "results")

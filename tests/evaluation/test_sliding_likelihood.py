@@ -43,7 +43,9 @@ def built(name: str) -> Algorithm:
 
 
 @torch.no_grad()
-def test_ar_is_the_exact_likelihood_of_every_token_in_its_window(store: TokenStore) -> None:
+def test_sliding_likelihood_ar_is_the_exact_likelihood_of_every_token_in_its_window(
+    store: TokenStore,
+) -> None:
     algorithm, batch, text = built("ar"), windows(store), store.tokens.tolist()
     reported = algorithm.nll(batch)[algorithm.scored(batch)]
     room = LENGTH - 1
@@ -59,7 +61,7 @@ def test_ar_is_the_exact_likelihood_of_every_token_in_its_window(store: TokenSto
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", DIFFUSION)
-def test_context_is_seen_and_costs_nothing(store: TokenStore, name: str) -> None:
+def test_sliding_likelihood_context_is_seen_and_costs_nothing(store: TokenStore, name: str) -> None:
     algorithm, batch = built(name), windows(store)
     z = algorithm.evaluation_noise(batch).z
     given = ~batch["noised"]
@@ -75,7 +77,7 @@ def test_context_is_seen_and_costs_nothing(store: TokenStore, name: str) -> None
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["mdlm", "udlm"])
-def test_a_perfect_network_reports_the_conditional_entropy(name: str) -> None:
+def test_sliding_likelihood_a_perfect_network_reports_the_conditional_entropy(name: str) -> None:
     """Of the last two of three tokens given the first: exactly where a kept token tells itself from
     noise, else at least that."""
     size = 3

@@ -24,7 +24,7 @@ from modes.train import run as train
 from tests.modes.conftest import TINY
 
 CONFIGS = Path(main.__file__).parent / "configs"
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 TEXT = "\n".join(f"{i} bottles of beer on the wall, take {i % 7} down" for i in range(300))
 
 
@@ -69,7 +69,7 @@ def evaluate(trained: Path, tmp_path: Path) -> Iterator[Any]:
     yield of
 
 
-def test_windows_score_every_token_and_say_so(trained: Path, evaluate: Any) -> None:
+def test_ppl_eval_windows_score_every_token_and_say_so(trained: Path, evaluate: Any) -> None:
     whole = "data.max_eval_blocks=null"
     (plain,) = evaluate(whole)
     _, sliding = sorted(
@@ -84,7 +84,7 @@ def test_windows_score_every_token_and_say_so(trained: Path, evaluate: Any) -> N
         assert sliding["value"] < plain["value"]
 
 
-def test_a_preset_with_changes_names_itself(trained: Path, evaluate: Any) -> None:
+def test_ppl_eval_a_preset_with_changes_names_itself(trained: Path, evaluate: Any) -> None:
     (record,) = evaluate("protocol=duo-lm1b-wrap", "model.length=16", "eval.passes=2")
     assert record["config"]["protocol"]["name"] == "duo-lm1b-wrap"
     assert record["config"]["eval"]["times"] == [0.001, 1.0]
@@ -95,7 +95,7 @@ def test_a_preset_with_changes_names_itself(trained: Path, evaluate: Any) -> Non
     assert record["count"] == blocks * (15 if record["algo"] == "ar" else 16)
 
 
-def test_several_texts_in_one_command(
+def test_ppl_eval_several_texts_in_one_command(
     trained: Path, evaluate: Any, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     """Each is what it is alone; the missing one is named, and the rest goes on."""
@@ -112,7 +112,8 @@ def test_several_texts_in_one_command(
     printed = capsys.readouterr().out
     assert "gone: set aside, data.valid_path=" in printed
     assert "small: set aside, data=small: the valid split has 5 tokens" in printed
-    table = printed[printed.index("corpus") :].splitlines()
+    lines = printed[printed.index("corpus") :].splitlines()
+    table = [line.rstrip() for line in lines if "─" not in line]
     assert [line.split()[0] for line in table] == ["corpus", "one", "two"]
     records, _ = read_records(tmp_path / "results")
     found = {record.fields["data"]["name"]: record.fields for record in records}
@@ -136,7 +137,7 @@ def test_several_texts_in_one_command(
 
 
 @pytest.mark.parametrize(("preset", "data"), [("duo-lm1b", "lm1b"), ("text8-256", "text8")])
-def test_a_published_corpus_from_a_local_folder(
+def test_ppl_eval_a_published_corpus_from_a_local_folder(
     trained: Path,
     evaluate: Any,
     tmp_path: Path,
@@ -177,12 +178,12 @@ def test_a_published_corpus_from_a_local_folder(
         ("protocol=text8-256", r"protocol=text8-256: its model\.length=256, the run was trained"),
     ],
 )
-def test_refusals(evaluate: Any, more: str, message: str) -> None:
+def test_ppl_eval_refusals(evaluate: Any, more: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         evaluate(*more.split())
 
 
-def test_small_shared_texts(trained: Path, evaluate: Any) -> None:
+def test_ppl_eval_small_shared_texts(trained: Path, evaluate: Any) -> None:
     if not SHARED.is_dir():
         pytest.skip("the folder of shared corpora is not beside the repository")
     files = {
@@ -196,7 +197,7 @@ def test_small_shared_texts(trained: Path, evaluate: Any) -> None:
 
 
 @torch.no_grad()
-def test_the_stated_error_is_the_spread_over_seeds(runs: dict[str, Path]) -> None:
+def test_ppl_eval_the_stated_error_is_the_spread_over_seeds(runs: dict[str, Path]) -> None:
     """And four passes have half the error of one."""
     overrides = ["mode=ppl_eval", f"eval.checkpoint_path={runs['mdlm']}/run"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):

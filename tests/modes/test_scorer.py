@@ -24,7 +24,7 @@ def reread(run: Path, samples: list[dict]) -> float:
     return math.exp(-float(log_p.gather(-1, tokens[:, 1:, None]).double().mean()))
 
 
-def test_samples_are_scored_by_an_ar_run(command: Command, tmp_path: Path) -> None:
+def test_ar_scorer_of_samples_is_an_ar_run(command: Command, tmp_path: Path) -> None:
     for algo in ("ar", "mdlm"):
         done = command(
             f"algo={algo}", "trainer.max_steps=6", f"checkpointing.save_dir={tmp_path}/{algo}"

@@ -60,7 +60,7 @@ def by_row(records: list[dict[str, Any]]) -> dict[tuple[str, str, int | None, st
     return found
 
 
-def test_every_sampler_of_every_algorithm_loses_less_in_more_steps(
+def test_oracle_every_sampler_of_every_algorithm_loses_less_in_more_steps(
     examine: Callable[..., list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = by_row(examine(algos=NAMES))
@@ -81,7 +81,7 @@ def test_every_sampler_of_every_algorithm_loses_less_in_more_steps(
     assert not any(one["metrics"]["foreign"] for one in rows.values())
 
 
-def test_a_run_is_taken_apart(
+def test_oracle_a_run_is_taken_apart(
     examine: Callable[..., list[dict[str, Any]]],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -129,14 +129,16 @@ def settings(**changed: Any) -> dict[str, Any]:
         ({"oracle_algos": ["ar"], "eval_checkpoint_path": "x"}, "the run of eval.checkpoint_path"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(changed: dict[str, Any], message: str) -> None:
+def test_oracle_what_makes_no_sense_is_refused_in_one_line(
+    changed: dict[str, Any], message: str
+) -> None:
     check_oracle(settings())
     with pytest.raises(ValueError, match=message):
         check_oracle(settings(**changed))
 
 
 @pytest.mark.parametrize("name", ["euler", "semi_ar", "none"])
-def test_a_sampler_that_no_algorithm_here_has_is_refused(name: str) -> None:
+def test_oracle_a_sampler_that_no_algorithm_here_has_is_refused(name: str) -> None:
     check_samplers([SETTINGS["mdlm"]["algo"]], ["ancestral"])
     with pytest.raises(ValueError, match=f"oracle.samplers={name}: .* ancestral"):
         check_samplers([SETTINGS["mdlm"]["algo"]], ["ancestral", name])
