@@ -15,9 +15,11 @@ from backbones.layers import (
     Norm,
     SelfAttention,
     per_position,
+    zero_,
     zero_linear,
 )
 from backbones.rotary import Rotary, rotary_table
+from diffusion.head import Head
 
 
 class DiT(nn.Module):
@@ -67,7 +69,8 @@ class DiT(nn.Module):
         )
         self.norm = Norm(hidden_size)
         self.modulation = None if causal else zero_linear(cond_dim, 2 * hidden_size)
-        self.head = zero_linear(hidden_size, vocab_size if outputs is None else outputs)
+        self.head = Head(hidden_size, vocab_size if outputs is None else outputs)
+        zero_(self.head)
         if compile:
             for block in self.blocks:
                 block.compile()  # in place: state-dict keys do not change

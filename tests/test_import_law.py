@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "algos": {"backbones", "diffusion", "integral"},
-    "backbones": {"diffusion.chunked"},
+    "backbones": {"diffusion.chunked", "diffusion.head"},
     "data": {"storage"},
     "diffusion": set(),
     "evaluation": {

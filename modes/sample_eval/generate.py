@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from algos.base import Algorithm
 from algos.denoising import DiffusionAlgorithm
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache
 from modes.sample_eval.input_texts import Correction, Text
