@@ -90,8 +90,9 @@ class Predicting(L.LightningModule):
         super().__init__()
         self.algorithm, self.drawing = algorithm, drawing
 
-    def predict_step(self, number: Tensor, batch_idx: int) -> None:
+    def predict_step(self, number: Tensor, batch_idx: int) -> Tensor:
         self.drawing(self.algorithm, int(number))
+        return number  # Lightning warns of none
 
 
 class Looks(L.Callback):
