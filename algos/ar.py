@@ -9,9 +9,10 @@ from torch import Tensor
 from algos.base import FIRST, PLAIN, Algorithm, Batch, Draws
 from algos.facts import FACTS
 from diffusion.bound import next_token_nats
-from diffusion.chunked import Prediction, chunked
+from diffusion.chunked import chunked
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 
 
 class AR(Algorithm):

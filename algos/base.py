@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from algos.facts import Facts
 from backbones.dit import DiT
-from diffusion.chunked import Prediction
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from diffusion.times import DROPOUT, example_seeds
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from algos.base import FIRST, PLAIN, Algorithm, Batch, Draws
-from diffusion.chunked import Prediction, chunked
+from diffusion.chunked import chunked
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from diffusion.schedule import per_position
 from diffusion.times import (

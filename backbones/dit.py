@@ -15,10 +15,12 @@ from backbones.layers import (
     Norm,
     SelfAttention,
     per_position,
+    zero_,
     zero_linear,
 )
 from backbones.rotary import Rotary, rotary_table
 from backbones.settings import Model, check_heads
+from diffusion.head import Head
 from schema.check import check_values
 
 
@@ -72,7 +74,8 @@ class DiT(nn.Module):
         )
         self.norm = Norm(hidden_size)
         self.modulation = None if causal else zero_linear(cond_dim, 2 * hidden_size)
-        self.head = zero_linear(hidden_size, vocab_size if outputs is None else outputs)
+        self.head = Head(hidden_size, vocab_size if outputs is None else outputs)
+        zero_(self.head)
         if compile:
             for block in self.blocks:
                 block.compile()  # in place: state-dict keys do not change

@@ -146,7 +146,10 @@ def per_position(x: Tensor) -> Tensor:
 
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:
     """A Linear whose weight and bias start at zero."""
-    linear = nn.Linear(inputs, outputs)
+    return zero_(nn.Linear(inputs, outputs))
+
+
+def zero_(linear: nn.Linear) -> nn.Linear:
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
     return linear

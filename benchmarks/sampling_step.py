@@ -29,8 +29,8 @@ from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
 from backbones.dit import DiT
 from diffusion.categorical import draw
-from diffusion.chunked import Prediction
 from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from diffusion.schedule import log_linear
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from diffusion import categorical
+from diffusion.head import Affine, Head
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
 Column = Tensor | tuple[Tensor, ...]
@@ -54,10 +54,14 @@ def chunked(
         return tensor if chosen is None else tensor[chosen]
 
     taken = [_each(flat, column) for column in columns]
-    if torch.is_grad_enabled():
-        values = _RowsWithGradient.apply(fn, taken, flat(hidden), head.weight, head.bias)
-    else:
-        values = _rows(fn, head, flat(hidden), taken)
+
+    def values_of(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return _RowsWithGradient.apply(fn, taken, hidden, layer.weight, layer.bias)
+        return _rows(fn, layer, hidden, taken)
+
+    inputs = flat(hidden)
+    values = head(inputs, values_of) if isinstance(head, Head) else values_of(head, inputs)
     if chosen is not None:
         values = values.new_zeros(shape.numel(), *values.shape[1:]).index_put((chosen,), values)
     return values.unflatten(0, shape)
@@ -85,7 +89,9 @@ def _blocks(fn: Callable[..., Any], logits: Tensor, columns: list[Column]) -> It
         yield fn(logits[block], *_cut(columns, block))
 
 
-def _rows(fn: RowFunction, head: nn.Linear, hidden: Tensor, columns: list[Column]) -> Tensor:
+def _rows(
+    fn: RowFunction, head: nn.Linear | Affine, hidden: Tensor, columns: list[Column]
+) -> Tensor:
     """Values (n,) without gradients, from float32 logits whatever the precision of the network."""
     values: list[Tensor] = []
     with torch.autocast(hidden.device.type, enabled=False):
@@ -95,7 +101,7 @@ def _rows(fn: RowFunction, head: nn.Linear, hidden: Tensor, columns: list[Column
     return torch.cat(values)
 
 
-def _outputs(head: nn.Linear, rows: Tensor) -> Tensor:
+def _outputs(head: nn.Linear | Affine, rows: Tensor) -> Tensor:
     """head(rows). For a few rows on a CPU by parts of the vocabulary that stay in the cache: such a
     product is bound by reading the weights, and BLAS reads them once for every three rows."""
     whole = head.weight.shape[0] // FEW_OUTPUTS
@@ -201,48 +207,3 @@ class _RowsWithGradient(torch.autograd.Function):
             for gradient in gradients:
                 gradient.mul_(factors[0])
         return None, None, *gradients
-
-
-class Prediction:
-    """The distribution p of the token at every position of a batch, computed where it is needed
-    from hidden states (B, L, D) and the head; `warper` (see diffusion.logits_warper) bends its
-    logits."""
-
-    def __init__(
-        self,
-        head: nn.Linear,
-        hidden: Tensor,
-        warper: Callable[[Tensor], Tensor] = lambda logits: logits,
-    ):
-        self.head = head
-        self.hidden = hidden
-        self.warper = warper
-
-    @torch.no_grad()
-    def apply(self, fn: RowFunction, *columns: Column, where: Tensor | None = None) -> Tensor:
-        """fn(outputs (n, V), *columns (n, ...)) at the positions where `where` (B, L) is True, 0
-        elsewhere; the outputs as the network makes them."""
-        return chunked(fn, self.head, self.hidden, *columns, rows=where)
-
-    def mass_at(self, z: Tensor, where: Tensor | None = None) -> Tensor:
-        """p(z | .) (B, L) float64, 0 where `where` (B, L) is False."""
-
-        def mass(logits: Tensor, token: Tensor) -> Tensor:
-            logits = self.warper(logits)
-            log_p = logits.gather(-1, token.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-            return log_p.double().exp()
-
-        return self.apply(mass, z, where=where)
-
-    def draw(self, where: Tensor | None = None, among: int | None = None) -> Tensor:
-        """Tokens (B, L) ~ p at the positions where `where` (B, L) is True, 0 elsewhere, everywhere
-        without it; `among` the first so many outputs only."""
-
-        def tokens(logits: Tensor) -> Tensor:
-            return categorical.draw(self.warper(logits[:, :among]))
-
-        return self.apply(tokens, where=where).long()
-
-    def likeliest(self, where: Tensor, among: int | None = None) -> Tensor:
-        """argmax p (B, L) where `where` is True, 0 elsewhere; `among` as in `draw`."""
-        return self.apply(lambda logits: logits[:, :among].argmax(-1), where=where).long()

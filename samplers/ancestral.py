@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 
 # (z (b, L), t (b,), rows (b,)) -> the prediction of the clean tokens of these texts of the batch;

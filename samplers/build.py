@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
-from diffusion.chunked import Prediction
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive

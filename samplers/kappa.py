@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import Clamp, Denoiser, ancestral
 from samplers.grids import plateau_time

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from diffusion.categorical import draw_weighted
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from diffusion.schedule import Mix
 from samplers.ancestral import Clamp, Denoiser

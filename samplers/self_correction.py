@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from diffusion.categorical import draw
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import Denoiser
 from samplers.settings import Sampling

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from algos.base import Algorithm
 from algos.denoising import DiffusionAlgorithm
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache
 from evaluation.samples_file import Correction, Text
@@ -104,8 +104,9 @@ class Predicting(L.LightningModule):
         super().__init__()
         self.algorithm, self.generator = algorithm, generator
 
-    def predict_step(self, number: Tensor, batch_idx: int) -> None:
+    def predict_step(self, number: Tensor, batch_idx: int) -> Tensor:
         self.generator(self.algorithm, int(number))
+        return number  # Lightning warns of none
 
 
 class StopAfterBatch(L.Callback):

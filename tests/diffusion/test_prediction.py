@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from diffusion import chunked as module
-from diffusion.chunked import Prediction
 from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from tests.diffusion import brute_force
 from tests.diffusion.tensor_sizes import LargestTensor
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffusion.chunked import Prediction
 from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from tests.diffusion import brute_force
 from tests.samplers.exact_network import codes
 
