@@ -71,7 +71,7 @@ class Stages:
         run = trained_run.open_run(reads, row.overrides)
         folder = Path(reads["results_dir"])
         records = read_records(folder)[0] if folder.is_dir() else []
-        own = [record for record in records if digest_of(record) == run.digest]
+        own = [one for one in records if one.fields["training"]["checkpoint_digest"] == run.digest]
         missing = self._missing_likelihoods(run, reads, row, own)
         stages = [] if missing is None else [self._ppl_eval(row, missing)]
         if self.is_scored(row):  # a scorer that is not trained yet has scored nothing
@@ -183,11 +183,6 @@ def points(row: Row) -> list[dict[str, Any]]:
         return [options]
     alone = options | {"sweep": None}
     return sweep.points(options["sweep"], alone, lambda point: None)  # checked already
-
-
-def digest_of(record: Record) -> str | None:
-    digest: str | None = record.fields["training"]["checkpoint_digest"]
-    return digest
 
 
 def agrees(record: Record, wanted: dict[str, Any]) -> bool:
