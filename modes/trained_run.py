@@ -96,7 +96,12 @@ def merged(settings: build.Settings, stored: build.Settings, given: set[str]) ->
     command line names one, single keys are as given."""
     result = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
     if "model.length" in given:
-        result["model"] = stored["model"] | {"length": shorter(settings, stored)}
+        asked, trained = settings["model"]["length"], stored["model"]["length"]
+        if asked > trained:
+            raise ValueError(
+                f"model.length={asked}: the run was trained with {trained}, at most that"
+            )
+        result["model"] = stored["model"] | {"length": asked}
     return result | {"data": data_settings(settings, stored, given)}
 
 
@@ -178,13 +183,6 @@ def _check_tokenizer(run: TrainedRun, tokenizer: Tokenizer) -> None:
 def averaged(run: TrainedRun) -> bool:
     """Whether averaged weights are evaluated: where the run has them, unless eval.disable_ema."""
     return "ema" in run.checkpoint and not run.settings["eval"]["disable_ema"]
-
-
-def shorter(settings: build.Settings, stored: build.Settings) -> int:
-    asked, trained = settings["model"]["length"], stored["model"]["length"]
-    if asked > trained:
-        raise ValueError(f"model.length={asked}: the run was trained with {trained}, at most that")
-    return asked
 
 
 def restore(run: TrainedRun, vocab_size: int) -> Algorithm:

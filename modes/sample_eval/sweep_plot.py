@@ -169,7 +169,7 @@ def _chart(rows: Sequence[Row], reference: float | None) -> "altair.LayerChart |
     )
     layers = [edge.encode(**at, order="entropy:Q")]
     layers += [base.mark_rule(opacity=0.5).encode(**channels) for channels in ends]
-    layers += [dots, *_held_out(reference)]
+    layers += [dots, *_held_out(reference, rows)]
     note = f"bars: ± {ERRORS} standard errors" + ("; dashed: the frontier" if scored else "")
     title = alt.TitleParams(f"{y.title} against entropy", subtitle=note, anchor="start")
     return drawn(layers).properties(title=title).interactive()
@@ -194,13 +194,15 @@ def _channels(rows: Sequence[Row], keys: list[str]) -> dict[str, Any]:
     return channels
 
 
-def _held_out(entropy: float | None) -> list["altair.Chart"]:
-    """The entropy of held-out text as a labelled line."""
+def _held_out(entropy: float | None, rows: Sequence[Row]) -> list["altair.Chart"]:
+    """The entropy of held-out text as a line with a label on its inner side."""
     import altair as alt
 
     if entropy is None:
         return []
     base = alt.Chart(alt.Data(values=[{"at": entropy, "name": "held-out text"}])).encode(x="at:Q")
-    label = base.mark_text(align="left", dx=5, dy=-8, y="height", color="#555555")
+    right = entropy > max(row["entropy"] for row in rows)
+    side: dict[str, Any] = {"align": "right", "dx": -5} if right else {"align": "left", "dx": 5}
+    label = base.mark_text(dy=-8, y="height", color="#555555", **side)
     rule = base.mark_rule(color="#555555", strokeDash=[1, 2])
     return [rule, label.encode(text="name:N")]

@@ -6,21 +6,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
-from leaderboard.run_key import flat
+from leaderboard.run_key import NOT_THE_RECIPE, flat
 from modes import build
 from modes.trained_run import differing_data
 from training.checkpoint import DIGESTS, LAST, read_checkpoint
 from training.clock import trained_seconds
 from training.saving import CONFIG, owes_validation
 
-# The settings that may differ when a run goes on: groups, and single keys.
-FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
-FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "tensorboard", "wandb"}
-FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
-FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
-FREE |= {"data.verify"}
-FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
-# Names of text and tokenizer, which are compared by their digests.
+# The settings that may differ when a run goes on, groups and single keys: those that do not change
+# the training, but for what it began with; its length; and names whose content has a digest.
+FREE = NOT_THE_RECIPE - {"seed", "data.stride", "data.valid_split", "training.finetune_path"}
+FREE |= {"trainer", "callbacks", "training.max_seconds"}
 FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
 OWN_NAME = ", or give this text a data.name of its own"  # which names the default folder
 
