@@ -206,7 +206,7 @@ def test_page_answers_who_leads_diffusion(board, algorithm):
 
 
 def test_page_folds_equal_columns_and_draws_bars(made):
-    content = made[1].split('id="charts"')[0]
+    content = made[1].split('id="results"')[0]
     assert re.search(r'<svg class="share".*?<rect width="[\d.]+" height="4"/>', content)
     rows = re.findall(r"<tr data-row.*?</tr>", content, re.DOTALL)
     assert len(rows) == 2 and "baseline" in rows[0] and not re.search(r'<td class="best"', content)
