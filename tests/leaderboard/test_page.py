@@ -200,7 +200,7 @@ def test_page_answers_who_leads_diffusion(board, algorithm):
         "mdlm leads as the only diffusion run on wikitext103: perplexity ≤ 12.000 ± 0.010."
     )
     assert answer(ar, algorithm("duo", 12.01), algorithm("sedd", 15.0)) == (
-        "mdlm and duo share the lead of 3 diffusion runs on wikitext103: perplexity "
+        "mdlm and duo share the lead among 3 diffusion runs on wikitext103: perplexity "
         "≤ 12.000 ± 0.010, at most 1.200x that of AR."
     )
 
