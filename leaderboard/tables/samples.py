@@ -23,17 +23,10 @@ from leaderboard.table import Column, Measure, Row, Table, Value, filled
 
 COLUMNS = (
     Column(
-        "divergence",
-        "divergence",
-        format.measure,
-        "of the n-grams of the samples from those of held-out text; the order of the rows",
-        "nats",
+        "divergence", "divergence", format.measure, "from held-out n-grams; the rows' order", "nats"
     ),
     Column(
-        "gen. ppl",
-        "generative_perplexity",
-        format.measure,
-        "generative perplexity, that of the samples under the scoring model",
+        "gen. ppl", "generative_perplexity", format.measure, "perplexity under the scoring model"
     ),
     Column("entropy", "entropy", format.measure, "of the tokens of a text", "nats"),
     Column("sampler", "sampler", format.words, "with the settings that are not neutral"),
@@ -42,10 +35,7 @@ COLUMNS = (
     Column("distinct-2", "distinct_2", format.measure, "share of bigrams that are distinct"),
     Column("repetition", "repetition", format.measure, "share of tokens that repeat a passage"),
     Column(
-        "two-sample acc.",
-        "told_apart",
-        format.measure,
-        "accuracy of a classifier of samples against held-out text; 0.5 is best",
+        "two-sample acc.", "told_apart", format.measure, "samples against held-out; 0.5 is best"
     ),
     Column("MAUVE", "mauve", format.measure, "overlap with held-out text in an embedding"),
     Column("train overlap", "copied", format.measure, "share of n-grams copied from training text"),
