@@ -137,7 +137,7 @@ def answer(table: Table) -> str:
     leaders = [row.name for row in rows if row.values["rank"] == 1]
     shared = f"{', '.join(leaders[:-1])} and {leaders[-1]} share the lead"
     verb = f"{leaders[0]} leads" if len(leaders) == 1 else shared
-    of = f"of {len(rows)} diffusion runs" if len(rows) > 1 else "as the only diffusion run"
+    of = f"among {len(rows)} diffusion runs" if len(rows) > 1 else "as the only diffusion run"
     text = f"{verb} {of} on {rows[0].records[0].data['name']}: perplexity "
     text += shown(rows[0], columns["perplexity"])
     over = shown(rows[0], columns["over AR"]) if "over AR" in columns else ""

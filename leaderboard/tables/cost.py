@@ -11,18 +11,12 @@ from leaderboard.aggregate import Entry, Runs, mean_metric, mean_trained
 from leaderboard.table import Column, Row, Table, Value, filled
 
 COLUMNS = (
-    Column(
-        "training tokens/s",
-        "training_speed",
-        format.amount,
-        "of one command, beside whatever else ran there",
-        "tokens/s",
-    ),
+    Column("training tokens/s", "training_speed", format.amount, "of one command", "tokens/s"),
     Column(
         "sampling tokens/s",
         "sampling_speed",
         format.amount,
-        "of the newest samples of the same checkpoint on the same machine",
+        "of the newest samples here",
         "tokens/s",
     ),
     Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),

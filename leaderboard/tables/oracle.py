@@ -13,19 +13,10 @@ from leaderboard.tables.samples import sampler_of
 NGRAMS = ("symbols", "pairs", "triples")
 COLUMNS = (
     Column(
-        "lost",
-        "excess_nats_per_symbol",
-        format.measure,
-        "nats per symbol beyond true texts of the language",
-        "nats",
+        "lost", "excess_nats_per_symbol", format.measure, "per symbol beyond true texts", "nats"
     ),
     Column("sampler", "sampler", format.words, "with the settings that are not neutral"),
-    Column(
-        "network",
-        "network",
-        format.words,
-        "the perfect one knows the language: with it all that is lost is the sampler's",
-    ),
+    Column("network", "network", format.words, "perfect: all that is lost is the sampler's"),
     Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),
     Column("seconds", "seconds", format.short, "of the sampling", "s"),
     *(

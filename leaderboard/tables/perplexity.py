@@ -18,28 +18,13 @@ from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, fill
 PAIRED = 1e-6  # nats per token by which sequences may miss the value of their record
 
 COLUMNS = (
-    Column(
-        "perplexity",
-        "perplexity",
-        format.measure,
-        "exp of the negative log-likelihood in nats per token, an upper bound for diffusion",
-    ),
-    Column(
-        "rank",
-        "rank",
-        format.count,
-        "1 + the number of diffusion rows whose perplexity is really lower",
-    ),
+    Column("perplexity", "perplexity", format.measure, "exp of nats per token; diffusion: a bound"),
+    Column("rank", "rank", format.count, "among diffusion; shared where not really different"),
     Column("over AR", "over_ar", format.factor, "perplexity divided by that of AR"),
     Column("bits/byte", "bits_per_byte", format.bound, "bits per byte of the text", "bits"),
     Column("deviation", "perplexity", format.seeds, "standard deviation between n seeds"),
-    Column(
-        "published",
-        "published_perplexity",
-        format.stated,
-        "a paper's number under the same protocol, data and network size",
-    ),
-    Column("off by", "off_published", format.percent, "how far ours is above the published one"),
+    Column("published", "published_perplexity", format.stated, "a paper's, same protocol and size"),
+    Column("off by", "off_published", format.percent, "how far ours is above it"),
     Column("training", "training_time", format.duration, "wall time of the training", "s"),
     Column("tokens", "training_tokens", format.amount, "training tokens"),
     Column("params", "parameters", format.amount, "parameters of the network"),

@@ -23,7 +23,7 @@ COLUMNS = (
         "not comparable",
         "not_comparable",
         format.words,
-        "the first thing that is not the same as in our nearest run, or a doubt about the number",
+        "the first mismatch with our nearest run, or a doubt",
     ),
     Column("steps", "sampling_steps", format.count, "of sampling"),
     Column("last steps", "sampler", format.words, "the sampler by its last steps"),

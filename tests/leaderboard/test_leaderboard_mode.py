@@ -75,6 +75,18 @@ def test_the_files_are_replaced_whole_and_nothing_else_is_left(results, capsys):
     assert not (results[1] / "leaderboard").exists()
 
 
+def test_explain_adds_the_statistics_and_the_columns(results, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    said = []
+    for explain in (False, True):
+        run(*results, explain=explain)
+        text = (results[0] / "leaderboard" / "leaderboard.md").read_text("utf-8")
+        said.append((" ".join(capsys.readouterr().out.split()), text))
+    for short, explained in zip(*said, strict=True):
+        for words in ("over AR: perplexity divided by that of AR.", "two standard errors of the"):
+            assert words in explained and words not in short
+
+
 def test_two_values_of_one_run_are_noted(results, make_fields, algorithm, capsys):
     write_record(results[0], make_fields(**algorithm("mdlm", 14.0)))
     run(*results)

@@ -200,13 +200,13 @@ def test_page_answers_who_leads_diffusion(board, algorithm):
         "mdlm leads as the only diffusion run on wikitext103: perplexity ≤ 12.000 ± 0.010."
     )
     assert answer(ar, algorithm("duo", 12.01), algorithm("sedd", 15.0)) == (
-        "mdlm and duo share the lead of 3 diffusion runs on wikitext103: perplexity "
+        "mdlm and duo share the lead among 3 diffusion runs on wikitext103: perplexity "
         "≤ 12.000 ± 0.010, at most 1.200x that of AR."
     )
 
 
 def test_page_folds_equal_columns_and_draws_bars(made):
-    content = made[1].split('id="charts"')[0]
+    content = made[1].split('id="results"')[0]
     assert re.search(r'<svg class="share".*?<rect width="[\d.]+" height="4"/>', content)
     rows = re.findall(r"<tr data-row.*?</tr>", content, re.DOTALL)
     assert len(rows) == 2 and "baseline" in rows[0] and not re.search(r'<td class="best"', content)

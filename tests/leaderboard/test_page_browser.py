@@ -231,7 +231,7 @@ def test_no_table_overflows(browser: Any, file: Path, width: int) -> None:
 
 def test_first_screen_is_the_answer(opened: Any) -> None:
     said = opened.text_content(".answer")
-    assert said.startswith("mdlm") and "of 2 diffusion runs on stdlib" in said
+    assert said.startswith("mdlm") and "among 2 diffusion runs on stdlib" in said
     rows = table(opened, "stdlib: perplexity").first.locator("tbody tr")
     assert rows.last.bounding_box()["y"] < 900
     assert rows.locator("svg.share").count() == rows.count() == 3
