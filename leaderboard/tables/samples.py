@@ -49,7 +49,7 @@ COLUMNS = (
     ),
     Column("deviation", "generative_perplexity", format.seeds, "of gen. ppl between n seeds"),
 )
-MEASURED = ("divergence", "distinct_2", "repetition")
+MEASURED: tuple[str, ...] = ("divergence", "distinct_2", "repetition")
 MEASURED += ("two_sample_accuracy", "mauve", "train_overlap")
 HELD_OUT = "held-out text"
 NO_BEST = (
