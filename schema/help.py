@@ -34,4 +34,6 @@ def _line(said: str, setting: Setting) -> Iterator[str]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
     return value if isinstance(value, str) else shown(value)

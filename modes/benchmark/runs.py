@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from algos.facts import facts_of
 from modes.checks.combinations import check
 from modes.checks.names import canonical
+from modes.settings import Benchmark
 
 Settings = dict[str, Any]
 Compose = Callable[[list[str]], Settings]
@@ -16,23 +17,11 @@ MARK = "benchmark stage: "  # begins the line in which a row announces its stage
 OF_ROW = ("mode", "algo", "seed", "benchmark")  # the keys that a row sets itself
 UNITS = ("tokens", "steps", "seconds")
 MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
-JOBS = ("print", "slurm")
 JUDGE = "gen_ppl_eval_model_name_or_path"  # of the keys of eval
 MOST_POINTS = 10  # of a learning curve, unless the user says how often to validate
 CURVE_BATCHES = 2  # of each of them
 LENGTHS = ("trainer.max_steps", "experiment")  # the keys that set the length, but for a budget
 VALIDATIONS = ("trainer.val_check_interval", "trainer.limit_val_batches", "experiment")
-
-
-class Options(NamedTuple):
-    """The keys of `benchmark`."""
-
-    algos: list[str]
-    seeds: list[int] | None = None
-    budget: str | None = None
-    judge: bool = True
-    jobs: str | None = None
-    row: int | None = None
 
 
 class Budget(NamedTuple):
@@ -62,19 +51,14 @@ class Row(NamedTuple):
         return self.judge is not None and self.judge.number != self.number
 
 
-def options(settings: Settings) -> Options:
+def options(settings: Settings) -> Benchmark:
     """ValueError naming the key, the value and what is allowed."""
-    chosen = Options(**settings["benchmark"])
-    for key, value in (("algos", chosen.algos), ("seeds", chosen.seeds or [0])):
-        if not isinstance(value, list) or not value or len(set(map(str, value))) < len(value):
+    chosen = Benchmark(**settings["benchmark"])
+    listed: dict[str, list[Any]] = {"algos": chosen.algos, "seeds": chosen.seeds or []}
+    for key, value in listed.items():
+        if len(set(value)) < len(value):
             raise ValueError(f"benchmark.{key}={value}: a list is needed, nothing in it twice")
-    if not all(type(seed) is int and seed >= 0 for seed in chosen.seeds or []):
-        raise ValueError(f"benchmark.seeds={chosen.seeds}: whole numbers from 0 are needed")
-    if type(chosen.judge) is not bool:
-        raise ValueError(f"benchmark.judge={chosen.judge}: true or false")
-    if chosen.jobs is not None and chosen.jobs not in JOBS:
-        raise ValueError(f"benchmark.jobs={chosen.jobs!r}: choose from {', '.join(JOBS)}")
-    if chosen.row is not None and (chosen.jobs is not None or type(chosen.row) is not int):
+    if chosen.row is not None and chosen.jobs is not None:
         raise ValueError(f"benchmark.row={chosen.row}: a number, and no benchmark.jobs beside it")
     budget(chosen.budget)
     return chosen
@@ -124,7 +108,7 @@ def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list
 
 
 def _scorer_number(
-    chosen: Options, settings: Settings, pairs: Sequence[tuple[str, int]]
+    chosen: Benchmark, settings: Settings, pairs: Sequence[tuple[str, int]]
 ) -> int | None:
     """The number of the row whose network scores the samples of all: the first one of algo=ar,
     unless the user names a scoring model, or wants none."""

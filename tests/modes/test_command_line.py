@@ -150,10 +150,9 @@ def test_a_run_that_cannot_be_is_refused(
 ) -> None:
     """In this process, since imports take most of the time of a command."""
     everything = [*arguments, *overrides.split()]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(everything)
-        with pytest.raises((ValueError, OSError)) as caught:
-            train.run(settings, everything, main.compose)
+    configs = initialize_config_dir(str(ROOT / "configs"), version_base="1.3")
+    with configs, pytest.raises((ValueError, OSError)) as caught:
+        train.run(main.compose(everything), everything, main.compose)
     assert BAD_RUNS[overrides] in str(caught.value)
     assert "\n" not in str(caught.value)
     assert main.is_ours(caught.value)

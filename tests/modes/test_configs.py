@@ -27,7 +27,7 @@ from diffusion.logits_warper import NUCLEI
 from diffusion.schedule import ALPHAS
 from evaluation.downstream.loglikelihood import SCORES
 from evaluation.gen_ppl.protocols import PROTOCOLS
-from modes.benchmark.runs import JOBS
+from modes.benchmark.slurm import JOBS
 from modes.build import STRATEGIES
 from modes.checks.combinations import check
 from modes.settings import GROUPS, Settings, defaults
