@@ -16,8 +16,8 @@ from diffusion.schedule import Mix, hybrid
 
 
 class Row(NamedTuple):
-    """What a weighting may depend on, (n,) each: the bound's weight, the kind of z, the time; B / N
-    and the cap."""
+    """The inputs of a weighting, (n,) each: the bound's weight, the kind of z, the time; B / N and
+    the cap."""
 
     bound: Tensor
     masked: Tensor
@@ -93,7 +93,7 @@ class GIDD(DiffusionAlgorithm):
         self.weighting = WEIGHTINGS[weighting]
 
     def training_weight(self, x: Tensor, z: Tensor, mix: Mix, rate: Mix, vocab_size: int) -> Tensor:
-        """What the divergence is weighted by in training, (n,)."""
+        """The weights (n,) of the divergence in training."""
         bound = interpolating_weight(x, z, mix, rate, vocab_size)
         t = mix.mask / (mix.mask + mix.keep)
         return self.weighting(Row(bound, z == vocab_size, z == x, t, self.ratio, self.max_weight))
