@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra import initialize_config_dir
 
 import main
+from modes.sample_eval import run as sample_eval
 from tests.modes.conftest import ROOT, TINY
 
 
@@ -30,7 +31,7 @@ def sample(run: Path, results: Path, *more: str) -> dict:
         settings = main.compose(given)
         main.check_types(settings, given)
         main.check(settings, main.keys_of(given))
-        run.run(settings, given, main.compose)
+        sample_eval.run(settings, given, main.compose)
     newest = max(results.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     record = json.loads(newest.read_text())
     return record | json.loads(Path(record["metrics"]["samples"]).read_text())
