@@ -24,7 +24,7 @@ Rows = NDArray[np.float64]  # (n, 3): index, nats, scored tokens
 
 @dataclass
 class Kept:
-    """What one process has of a pass: the rows of its first batches, and whether those are all."""
+    """The rows of the first batches of a pass on one process, and whether those are all."""
 
     name: str
     rows: list[Rows] = field(default_factory=list)
