@@ -228,7 +228,7 @@ def test_record_has_facts_of_the_training_from_the_algorithm(
         self.rounds = checkpoint["distillation"]
 
     monkeypatch.setattr(Algorithm, "on_load_checkpoint", remember)
-    monkeypatch.setattr(Algorithm, "facts", lambda self: {"rounds": self.rounds})
+    monkeypatch.setattr(Algorithm, "training_facts", lambda self: {"rounds": self.rounds})
     origin = {"algo": "duo", "steps": 9}
     write_run(tmp_path / "run", *arguments, distillation=4, finetuned_from=origin)
     overrides = ["mode=ppl_eval", f"eval.checkpoint_path={tmp_path}/run"]
