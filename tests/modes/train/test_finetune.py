@@ -22,6 +22,7 @@ from tests.modes.test_command_line import without_torch
 from tests.training.contents import resumed_parts
 from training.checkpoint import digest
 from training.ema import EMA
+from training.finetune import read_source
 
 GPT2 = ROOT.parent / "shared" / "tokenizers" / "gpt2"
 
@@ -145,8 +146,7 @@ def test_finetune_compares_tokenizers_by_content(tmp_path: Path) -> None:
     write_run(tmp_path / "source", *small, there, vocab_size=50257)
     finetuned = f"training.finetune_path={tmp_path}/source"
     settings = compose(*small, f"data.tokenizer_name_or_path={tmp_path}/here", finetuned)
-    source = train.first_weights(settings)
-    assert source is not None
+    source = read_source(tmp_path / "source" / "checkpoints" / "last.ckpt", averaged=True)
     tokenizer = make_tokenizer(str(tmp_path / "here"))
     algorithm = build.algorithm(settings, tokenizer.vocab_size)
     assert "took 20 of 20" in train.begin(algorithm, source, settings, tokenizer)[0]
@@ -228,7 +228,7 @@ def test_record_has_facts_of_the_training_from_the_algorithm(
         self.rounds = checkpoint["distillation"]
 
     monkeypatch.setattr(Algorithm, "on_load_checkpoint", remember)
-    monkeypatch.setattr(Algorithm, "facts", lambda self: {"rounds": self.rounds})
+    monkeypatch.setattr(Algorithm, "training_facts", lambda self: {"rounds": self.rounds})
     origin = {"algo": "duo", "steps": 9}
     write_run(tmp_path / "run", *arguments, distillation=4, finetuned_from=origin)
     overrides = ["mode=ppl_eval", f"eval.checkpoint_path={tmp_path}/run"]
