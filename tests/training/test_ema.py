@@ -21,7 +21,7 @@ def test_ema_follows_its_recursion_with_warmup_and_survives_a_restart() -> None:
     net = nn.Linear(1, 1, bias=False)
     nn.init.constant_(net.weight, 0.5)
     expected = 0.5
-    for n, value in enumerate(values):
+    for n, value in enumerate(values, start=1):
         decay = min(0.8, (1 + n) / (10 + n))
         expected = decay * expected + (1 - decay) * value
     ema = EMA(0.8)
@@ -39,6 +39,19 @@ def test_ema_follows_its_recursion_with_warmup_and_survives_a_restart() -> None:
     assert float(net.weight.detach()) == pytest.approx(expected, rel=1e-5)
     again.on_validation_end(None, net)
     assert float(net.weight.detach()) == raw
+
+
+def test_ema_begins_as_in_the_papers_code() -> None:
+    """The decays of their first updates are 2/11, 3/12, 4/13."""
+    ema, net = EMA(0.9999), nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(net.weight)
+    ema.on_fit_start(None, net)
+    expected = 0.0
+    for step, decay in enumerate((2 / 11, 3 / 12, 4 / 13), start=1):
+        nn.init.ones_(net.weight)
+        ema.on_train_batch_end(SimpleNamespace(global_step=step), net, None, None, 0)
+        expected = decay * expected + (1 - decay)
+        assert float(ema.average["weight"]) == pytest.approx(expected, rel=1e-6)
 
 
 def test_ema_refuses_what_is_no_decay_and_a_run_without_average() -> None:
