@@ -15,7 +15,7 @@ from hydra import initialize_config_dir
 from torch import Tensor
 
 import main
-from algos.base import Algorithm, Batch
+from algos.base import FIRST, Algorithm, Batch, Draws
 from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS, Facts
@@ -45,8 +45,8 @@ class Timed(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(masked_bound, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(masked_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(masked_bound, batch, draws)
 
 
 def parted(t: Tensor, share: float) -> Mix:
@@ -73,8 +73,8 @@ class Parted(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(interpolating_bound, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(interpolating_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(interpolating_bound, batch, draws)
 
 
 @dataclass(frozen=True)

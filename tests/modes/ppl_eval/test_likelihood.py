@@ -170,8 +170,8 @@ def test_ppl_eval_a_published_corpus_from_a_local_folder(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("eval.corpora=[]", r"eval\.corpora=\[\]: a list such as"),
-        ("eval.corpora=ptb", r"eval\.corpora=ptb: a list such as"),
+        ("eval.corpora=[]", r"eval\.corpora=\[\]: must be a list of paths, or null"),
+        ("eval.corpora=ptb", r"eval\.corpora='ptb': must be a list of paths, or null"),
         ("eval.corpora=[ptb,ptb]", r"eval\.corpora=\['ptb', 'ptb'\]: ptb is there twice"),
         ("eval.corpora=[ptb] data=lambada", r"data: plays no part with eval\.corpora"),
         ("eval.stride=17", r"eval\.stride=17: from 1 to model\.length=16"),

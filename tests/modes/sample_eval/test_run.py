@@ -192,7 +192,7 @@ REFUSED = {
     "sampling.num_sample_batches=0": "must be at least 1",
     "sampling.p_nucleus=1.5": "above 0 and at most 1",
     "sampling.predictor=analytic": "algo=mdlm can use",
-    "sampling.sweep={temperature:[0.0]}": "sampling.temperature=0",
+    "sampling.sweep={temperature:[0.0]}": "sampling.sweep.temperature=[0.0]",
     "sampling.prompt=a sampling.infill=[...]": "give only one of them",
 }
 
