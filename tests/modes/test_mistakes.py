@@ -6,7 +6,6 @@ import math
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -171,7 +170,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_command_with_a_mistake_is_one_line_within_a_second(
+def test_a_command_with_a_mistake_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "recipes").mkdir()
@@ -181,10 +180,8 @@ def test_a_command_with_a_mistake_is_one_line_within_a_second(
         key, value = case[2]
         line = line_of(tmp_path / "recipes", *case)
         monkeypatch.setattr(sys, "argv", ["main.py", *line])
-        started = time.process_time()
         with pytest.raises(SystemExit) as ended:
             main.command_line()
-        assert time.process_time() - started < 1
         (said,) = capsys.readouterr().err.splitlines()
         assert said.startswith(f"error: {key}="), (key, value, said)
         assert ended.value.code == 2
