@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
+from data.tokenizer_files import first_line
 from hub.weight_files import has_weights
 
 # Never the Python files beside them; the older format only where there is no other.
@@ -62,9 +63,8 @@ def hub_folder(name: str) -> Path:
             "no such file or folder, and no such model or revision on the Hub"
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise OSError(
-            f"{missing}, which cannot be reached ({reason}); `{command}` first"
+            f"{missing}, which cannot be reached ({first_line(error)}); `{command}` first"
         ) from error
     return folder
 

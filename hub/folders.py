@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from data.tokenizer_files import first_line
 from hub.published import (
     Config,
     Published,
@@ -169,10 +170,11 @@ def _trained_gidd(folder: Path) -> Published:
     tokenizer = read_json(folder / MASK_TOKEN) if (folder / MASK_TOKEN).is_file() else {}
     current = tokenizer.get("pad_token") not in (None, tokenizer.get("eos_token"))
     mask = _mask_of_folder(folder)
-    if mask is None and len(weights.get("vocab_embed.embedding", ())) % ROUNDED == 0:
+    table = weights.get("vocab_embed.embedding")
+    if mask is None and table is not None and table.shape[:1].numel() % ROUNDED == 0:
         raise ValueError(f"{MASK_TOKEN}: not there, so which of the rows is the mask is not known")
-    state = Config(read_json(folder / "state.json"), "state.json")
-    steps = state.get("step")
+    state = folder / "state.json"
+    steps = read_json(state).get("step") if state.is_file() else 0
     return Published(
         format=f"GIDD training folder, {'current' if current else '1.0'}",
         algo=_gidd(config, "model.", "1.1" if current else "1.0"),
@@ -203,9 +205,12 @@ def _read_yaml(file: Path) -> Any:
     if file.stat().st_size > MOST_CONFIG_BYTES:
         raise ValueError(f"{file.name}: more than {MOST_CONFIG_BYTES:,} bytes")
     try:
-        return yaml.safe_load(file.read_bytes())
+        content = file.read_bytes()
+        if b"<<" in content:  # small files can make large mappings of it
+            raise ValueError("it merges mappings")
+        return yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name}: not YAML ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{file.name}: not YAML ({first_line(error)})") from error
 
 
 def _tokenizer_of_folder(folder: Path) -> str | None:

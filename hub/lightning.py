@@ -118,13 +118,15 @@ def mask_of(tokenizer: Any) -> int | None:
     mask = special.get("mask_token") if isinstance(special, dict) else state.get("_mask_token")
     if isinstance(mask, Record):  # an AddedToken
         mask = mask.state.get("content") if isinstance(mask.state, dict) else None
+    if not isinstance(mask, str):
+        return None
     for vocabulary in (
         *_of_library(state.get("_tokenizer")),
         state.get("vocab"),
         state.get("_vocab"),
     ):
         number = vocabulary.get(mask) if isinstance(vocabulary, dict) else None
-        if type(number) is int and isinstance(mask, str):
+        if type(number) is int:
             return number
     return None
 

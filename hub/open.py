@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from data.files import expanded
 from hub.cache import hub_folder
 from hub.convert import STATES, convert
 from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
@@ -54,7 +55,7 @@ def open_model(
     """The model of that name; `mask` is the id of its mask where no file says it and it is not the
     last. ValueError or OSError in one line that begins with `key`."""
     try:
-        published = _read(name)
+        published = _read(name, key)
         if mask is not None:
             published = replace(published, mask=mask)
         return _imported(name, published)
@@ -64,8 +65,8 @@ def open_model(
         raise ValueError(f"{key}={name}: {error}") from error
 
 
-def _read(name: str) -> Published:
-    path = Path(name).expanduser()
+def _read(name: str, key: str) -> Published:
+    path = expanded(name, key)
     if path.is_dir():
         return read_folder(path)
     if not path.is_file():

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hub.unpickle import Record
+from hub.unpickle import PLAIN, Record
 
 LARGEST = 2**24  # of any size or count in a configuration
 CONTENTS = ("_content", "_val")  # of OmegaConf's containers, and of its values
@@ -62,7 +62,7 @@ class Config:
 
     def check_mapping(self) -> None:
         if not isinstance(_content(self.values), dict):
-            kind = f"<{self.values.name}>" if isinstance(self.values, Record) else "absent"
+            kind = "absent" if self.values is None else f"<{_kind(self.values)}>"
             raise ValueError(f"{self.source}={kind}: must be a configuration")
 
     def count(self, key: str, default: int | None = None) -> int:
@@ -102,9 +102,13 @@ class Config:
 
     def refusal(self, key: str, allowed: str) -> ValueError:
         value = self.get(key)
-        if isinstance(value, Record):
-            value = f"<{value.name}>"
-        return ValueError(f"{self.source}: {key}={str(value)[:80]}: must be {allowed}")
+        plain = value is None or isinstance(value, PLAIN)
+        shown = str(value)[:80] if plain else f"<{_kind(value)}>"
+        return ValueError(f"{self.source}: {key}={shown}: must be {allowed}")
+
+
+def _kind(value: Any) -> str:
+    return value.name if isinstance(value, Record) else type(value).__name__
 
 
 def _content(value: Any) -> Any:
@@ -127,8 +131,7 @@ def tensors(values: Any, source: str, prefix: str = "") -> dict[str, Tensor]:
     weights = {}
     for key, value in values.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            kind = value.name if isinstance(value, Record) else type(value).__name__
-            raise ValueError(f"{source}: {str(key)[:80]} is a {kind}, not a tensor")
+            raise ValueError(f"{source}: {str(key)[:80]} is a {_kind(value)}, not a tensor")
         weights[key.replace("_orig_mod.", "").removeprefix(prefix)] = value
     return weights
 

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.tokenizer_files import first_line
 from hub.unpickle import Name, load
 from training.checkpoint import DAMAGED
 
+SHOWN = 200  # characters of a reason
 DTYPES = {
     "torch.FloatStorage": torch.float32,
     "torch.DoubleStorage": torch.float64,
@@ -68,7 +70,7 @@ def read_torch_file(file: Path) -> Any:
             partial(_storage, entries, folder.removesuffix("data.pkl")),
         )
     except DAMAGED as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)[:SHOWN]
         raise ValueError(
             f"{file.name}: truncated, changed or not of torch.save ({reason})"
         ) from error
@@ -97,12 +99,13 @@ def _storage(entries: dict[str, Entry], folder: str, identity: Any) -> Storage:
     """Of ("storage", type, key, device, count)."""
     kind, name, key, _, count = identity
     if kind != "storage" or not isinstance(name, Name) or name.name not in DTYPES:
-        raise ValueError(f"a storage of the type {getattr(name, 'name', name)!r}")
-    dtype, entry = DTYPES[name.name], entries.get(f"{folder}data/{key}")
-    if entry is None or not isinstance(count, int):
-        raise ValueError(f"the storage {key!r} is not there")
+        raise ValueError(f"a storage of the type {name.name if isinstance(name, Name) else '?'}")
+    entry = entries.get(f"{folder}data/{key}") if isinstance(key, str) else None
+    if entry is None or type(count) is not int:
+        raise ValueError("a storage that is not there")
+    dtype = DTYPES[name.name]
     if count < 0 or count * dtype.itemsize > entry.size:
-        raise ValueError(f"the storage {key!r} has {entry.size} bytes, not {count} numbers")
+        raise ValueError(f"the storage {key} has {entry.size} bytes, not {count} numbers")
     return Storage(dtype, entry.start, count)
 
 
@@ -111,10 +114,8 @@ def _tensor(
 ) -> Tensor:
     """The tensor on its part of the file; copied only where the file does not align its numbers."""
     numbers = (offset, *size, *stride)
-    if not all(type(number) is int and number >= 0 for number in numbers) or len(size) != len(
-        stride
-    ):
-        raise ValueError(f"a tensor of shape {size}, strides {stride} from {offset}")
+    if len(size) != len(stride) or not all(type(n) is int and 0 <= n < 2**63 for n in numbers):
+        raise ValueError("a tensor whose shape, strides and offset are no counts")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if count and (last >= storage.numbers or count > storage.numbers):

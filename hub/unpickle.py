@@ -19,7 +19,7 @@ class Name:
     name: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # what it holds may be nested without end
 class Record:
     """An object whose class is not known: its name, what it was made of, what was put into it."""
 

@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from data.tokenizer_files import first_line
 from hub.published import tensors
 from hub.torch_file import read_torch_file
 
@@ -27,7 +28,7 @@ def read_json(file: Path, most_bytes: int = MOST_CONFIG_BYTES) -> dict[str, Any]
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name}: not JSON ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{file.name}: not JSON ({first_line(error)})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{file.name}: not a JSON object")
     return content
@@ -74,7 +75,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return load_file(file)
     except (SafetensorError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ValueError(
             f"{file.name}: truncated, changed or not of safetensors ({reason})"
         ) from error
