@@ -69,10 +69,15 @@ def read_lightning(file: Path, content: dict[str, Any]) -> Published:
         corpus=config.text("data.train"),
         steps=steps if type(steps) is int and steps >= 0 else 0,
         global_batch_size=config.count("loader.global_batch_size", 1),
-        parts={"distillation": {"round": -1, "teacher": {}}}
-        if algo["name"] == "duo_distill"
-        else {},
+        parts=parts_of(algo["name"]),
     )
+
+
+def parts_of(algorithm: str) -> Settings:
+    """Entries of a checkpoint of the algorithm beside its weights: a finished distillation has no
+    teacher."""
+    ended = {"distillation": {"round": -1, "teacher": {}}}
+    return ended if algorithm == "duo_distill" else {}
 
 
 def _algorithm(config: Config) -> Settings:

@@ -9,13 +9,17 @@ from data.files import expanded
 from hub.cache import hub_folder
 from hub.convert import STATES, convert
 from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
-from hub.lightning import is_lightning, read_lightning
+from hub.lightning import is_lightning, parts_of, read_lightning
 from hub.published import Published
+from hub.register import models
 from hub.torch_file import read_torch_file
 from training.checkpoint import digest
 
 # Algorithms that are the same in evaluation and sampling: the Hub's files do not say which trained.
 SAME = frozenset({"udlm", "duo", "duo_distill"})
+
+
+DISTILLATION_STEPS = 50_000  # of the released model, in five rounds
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def _read(name: str, key: str) -> Published:
     if not path.is_file():
         if path.exists() or name.startswith((".", "/", "~")):
             raise FileNotFoundError("no such file or folder")
-        return read_folder(hub_folder(name))
+        return _completed(read_folder(hub_folder(name)), name.partition("@")[0])
     if path.parts[-2:] == TRAINED_SEDD.parts:
         return read_sedd_training(path.parent.parent)
     if path.suffix in (".safetensors", ".bin"):
@@ -83,6 +87,31 @@ def _read(name: str, key: str) -> Published:
             "not a checkpoint of Lightning (state_dict and hyper_parameters) or of SEDD"
         )
     return read_lightning(path, content)
+
+
+def _completed(published: Published, repository: str) -> Published:
+    """With the register's tokenizer, mask, corpus and algorithm where the files do not say.
+    ValueError where they are of another model than the register's."""
+    model = models().get(repository)
+    if model is None:
+        return published
+    found = (published.format, published.rows, published.network["length"])
+    if found != (model.format, model.rows, model.length):
+        raise ValueError(
+            f"a {found[0]} of {found[1]} rows and length {found[2]}, where the published model of "
+            f"that name is a {model.format} of {model.rows} and {model.length}"
+        )
+    algo = published.algo
+    if algo["name"] != model.algorithm:  # the files of a distilled model are those of its teacher
+        algo = {"name": model.algorithm, "max_steps": DISTILLATION_STEPS}
+    return replace(
+        published,
+        algo=algo,
+        parts=parts_of(model.algorithm),
+        tokenizer=published.tokenizer or model.tokenizer,
+        mask=model.mask if published.mask is None else published.mask,
+        corpus=published.corpus or model.corpus,
+    )
 
 
 def _imported(name: str, published: Published) -> ImportedModel:

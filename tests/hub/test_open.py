@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hub.open import open_model
+from training.checkpoint import read_checkpoint, weights_of
 
 REFUSED = {
     "pwn.ckpt": "hyper_parameters.config",
@@ -97,3 +99,16 @@ def test_imported_model_says_whether_its_weights_are_averaged(imported: Any) -> 
     assert imported("ckpt/mdlm.ckpt").averaged
     assert imported("hf/mdlm").averaged
     assert not imported("hf/gidd").averaged
+
+
+@pytest.mark.parametrize("name", ["ckpt/mdlm.ckpt", "ckpt/duo_distilled.ckpt", "hf/gidd"])
+def test_imported_checkpoint_is_one_of_this_suite(name: str, imported: Any, tmp_path: Path) -> None:
+    """Saved and read again as a run's, it has the same weights."""
+    checkpoint = imported(name).checkpoint
+    torch.save(checkpoint, tmp_path / "run.ckpt")
+    read = read_checkpoint(tmp_path / "run.ckpt")
+    assert read["config"] == checkpoint["config"]
+    for averaged in (True, False):
+        weights = weights_of(read, averaged)
+        for key, tensor in weights_of(checkpoint, averaged).items():
+            assert torch.equal(weights[key], tensor)
