@@ -9,7 +9,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +24,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modes.checks import keys, messages
-from modes.checks.arguments import (
-    MULTIRUN,
-    expanded,
-    flags_first,
-    overrides_of,
-    own_configs,
-    verbatim,
-)
+from modes.checks import messages
+from modes.checks.arguments import HELP, MULTIRUN, flags_first, overrides_of, own_configs, verbatim
 from modes.checks.combinations import check
 from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
-from modes.checks.groups import choices, is_group, keys_of_runs, schemas, tolerated
+from modes.checks.groups import addable, choices, is_group
 from modes.checks.recipes import hint
-from modes.checks.root import Root
 from modes.checks.sweeps import check_apart
+from modes.settings import Settings, check_nodes, checked, defaults
+from schema.check import UnknownKeys, few, unknown
 
 ROOT = Path(__file__).resolve().parent
 # HYDRA_FULL_ERROR=1 in the user's environment shows tracebacks; worker processes see the one set
@@ -53,28 +47,37 @@ MODES = {
     "sample_eval": "modes.sample_eval.run",
     "downstream": "modes.downstream",
     "oracle": "modes.oracle.run",
-    "audit": "modes.audit.run",
+    "audit": "modes.audit",
     "benchmark": "modes.benchmark.run",
     "leaderboard": "modes.leaderboard",
     "estimate": "modes.estimate",
 }
 
 
-ConfigStore.instance().store(name="root", node=Root)
+for group, name, node in defaults():
+    ConfigStore.instance().store(group=group, name=name, node=node)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as dicts, lists and numbers, interpolations and home folders resolved."""
-    return expanded(OmegaConf.to_container(config, resolve=True, enum_to_str=True))  # type: ignore[arg-type]
+    """The configuration as dicts, lists and numbers, interpolations resolved."""
+    check_nodes(OmegaConf.to_container(config, resolve=False))  # type: ignore[arg-type]
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
-def raw(overrides: ListConfig) -> list[str]:
+def typed(overrides: ListConfig) -> list[str]:
     """The overrides as typed: their interpolations belong to what is composed of them."""
-    return OmegaConf.to_container(overrides, resolve=False)  # type: ignore[return-value]
+    raw: list[str] = OmegaConf.to_container(overrides, resolve=False)  # type: ignore[assignment]
+    return [text.lstrip("+") for text in raw]
+
+
+def composition(overrides: Sequence[str]) -> dict[str, Any]:
+    """What `overrides` compose to, unchecked."""
+    return plain(hydra.compose("config", overrides=[addable(text) for text in overrides]))
 
 
 def compose(overrides: list[str]) -> dict[str, Any]:
-    return plain(hydra.compose("config", overrides=overrides))
+    """The settings of a command with these overrides; ValueError for what they cannot be."""
+    return checked(composition(overrides), overrides)
 
 
 def keys_of(overrides: list[str]) -> dict[str, Any]:
@@ -96,33 +99,12 @@ def check_groups(arguments: list[str]) -> None:
             raise ConfigCompositionException(f"{text}: choose from {choices(group)}")
 
 
-def check_types(
-    config: dict[str, Any], overrides: list[str], chosen: Mapping[str, Any] | None = None
-) -> None:
-    """Refuses keys that the `chosen` files of the groups do not have, and values of another type
-    than theirs, whether the command line says them or a recipe."""
-    if chosen is None:
-        composed = hydra.compose("config", overrides=overrides, return_hydra_config=True)
-        chosen = composed.hydra.runtime.choices
-    defaults = compose(schemas(chosen, config))
-    known = keys_of_runs([text.lstrip("+") for text in overrides])
-    wrong = [
-        keys.no_such_key(key, defaults)
-        for key in keys.unknown(config, defaults)
-        if key not in known
-    ]
-    if wrong:
-        raise ValueError("\n".join(keys.few(wrong)))
-    keys.check_values_of_keys(config, defaults)
-
-
 @hydra.main(version_base="1.3", config_path=str(ROOT / "configs"), config_name="config")
 def main(config: DictConfig) -> None:
-    overrides = raw(HydraConfig.get().overrides.task)
+    overrides = typed(HydraConfig.get().overrides.task)
     try:
-        settings = plain(config)
         chosen = HydraConfig.get().runtime.choices
-        check_types(settings, overrides, chosen)
+        settings = checked(plain(config), overrides)
         check(settings, keys_of(overrides), chosen["algo"])
         if chosen["experiment"] is None and (line := hint(settings)):
             messages.note(line)
@@ -132,14 +114,17 @@ def main(config: DictConfig) -> None:
 
         with StopSignals():
             mode.run(settings, overrides, compose)
-    except HydraException as error:  # a mode composed what cannot be
+    except (HydraException, OmegaConfBaseException) as error:
         if TRACEBACKS:
             raise
-        refuse(explain(error, of_mode=True))
+        refuse(explain(error))
     except (ValueError, OSError, FloatingPointError) as error:
         if TRACEBACKS or not (isinstance(error, OSError) or is_ours(error)):
             raise  # a fault of the program; the system's own complaints speak for themselves
-        refuse(str(error).splitlines())
+        if isinstance(error, UnknownKeys) and config.get("mode") == "benchmark":
+            refuse(messages.of_rows(error))
+        else:
+            refuse(str(error).splitlines())
     finally:
         leave_process_group()
 
@@ -150,67 +135,43 @@ def refuse(lines: Sequence[str]) -> None:
         print(f"error: {line}", file=sys.stderr)
     if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):
         sys.exit(2)
-    task = raw(HydraConfig.get().overrides.task)
-    REFUSED_JOBS.append(shlex.join(text for text in task if text not in sys.argv))
+    task = typed(HydraConfig.get().overrides.task)
+    same = {text.lstrip("+") for text in sys.argv}
+    REFUSED_JOBS.append(shlex.join(text for text in task if text not in same))
 
 
-def explain(error: Exception, of_mode: bool = False) -> list[str]:
-    """A line for an error of composition; for wrong keys of the command line one each. `of_mode`
-    says that a mode composed it."""
-    text, key = str(error), messages.missing_key(str(error))
+def explain(error: Exception) -> list[str]:
+    """A line for an error of composition."""
     if isinstance(error, OverrideParseException):
-        return [messages.of_grammar(error.override, text)]
-    if key and of_mode:
-        return [f"{key}: not every algorithm of benchmark.algos has this key"]
-    wrong = wrong_keys(sys.argv[1:]) if key else []
-    return wrong or [messages.of_composition(text, error.__cause__)]
+        return [messages.of_grammar(error.override, str(error))]
+    return [messages.of_composition(str(error), error.__cause__)]
 
 
-def composed(arguments: list[str], overrides: list[str]) -> dict[str, Any]:
+def composed_alone(arguments: list[str], overrides: Sequence[str]) -> dict[str, Any]:
     """What `overrides` compose to outside of `main`."""
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        return compose([*own_configs(arguments), *overrides])
-
-
-def wrong_keys(arguments: list[str]) -> list[str]:
-    """A line for every key of the command line that the chosen groups do not have."""
-    given = overrides_of(arguments)
-    groups = [text for text in given if is_group(text.partition("=")[0])]
-    try:
-        defaults = composed(arguments, groups)
-    except HydraException as error:  # of a group
-        return [messages.of_composition(str(error), error.__cause__)]
-    wrong = [text.lstrip("+~").partition("=")[0] for text in given]
-    known = keys_of_runs(given)
-    wrong = [
-        key
-        for key in wrong
-        if not is_group(key) and key not in known and not keys.is_known(key, defaults)
-    ]
-    if "mode=benchmark" in given and wrong and all(key.startswith("algo.") for key in wrong):
-        return [f"{key}: not every algorithm of benchmark.algos has this key" for key in wrong]
-    return keys.few(
-        [keys.no_such_key(key, defaults) for key in wrong if not key.startswith("hydra")]
-    )
+        return composition([*own_configs(arguments), *overrides])
 
 
 def prepared(arguments: list[str]) -> list[str]:
     """The command line as Hydra reads it: foreign keys as they are said here, paths quoted, a `+`
-    that is not needed taken away. What is so already stays: processes of a run get it again."""
+    where Hydra needs one. What is so already stays: processes of a run get it again."""
     for text in arguments:
         if text.startswith("="):
             refuse([f"{text}: KEY=VALUE is needed"])
     said = translate(arguments)
-    of_run = keys_of_runs(said.arguments)
-    made = flags_first(verbatim([tolerated(text, of_run) for text in said.arguments]))
+    ours = flags_first(verbatim(said.arguments))
     if said.refused:
-        refuse(keys.few([*said.refused, *wrong_keys(made)]))
-    check_groups(made)
-    check_sweep(made)
+        composed = composed_alone(ours, overrides_of(ours))
+        wrong = [line for _, line in unknown(Settings, composed)]
+        refuse(few([*said.refused, *wrong]))
+    check_groups(ours)
+    check_sweep(ours)
     for line in said.notes:
         messages.note(line)
-    return made
+    given = set(overrides_of(ours))
+    return [addable(text) if text in given else text for text in ours]
 
 
 def check_sweep(arguments: list[str]) -> None:
@@ -228,13 +189,25 @@ def check_sweep(arguments: list[str]) -> None:
         else [one.input_line or ""]
         for one in parsed
     ]
-    check_apart([(job, composed(arguments, list(job))) for job in itertools.product(*values)])
+    check_apart([(job, composed_alone(arguments, job)) for job in itertools.product(*values)])
+
+
+def print_help(arguments: list[str]) -> None:
+    """The keys of the configuration that the other arguments choose."""
+    from modes.checks.usage import usage
+
+    given = overrides_of(arguments)
+    composed = composed_alone(arguments, given)
+    print("\n".join(usage(checked(composed, given))))
 
 
 def command_line() -> None:
     """Runs `main`; a mistake of the user ends in one line on stderr and status 2."""
     try:
         sys.argv[1:] = prepared(sys.argv[1:])
+        if any(flag in sys.argv for flag in HELP):
+            print_help(sys.argv[1:])
+            return
         # Without the first, Hydra prints errors itself, over several lines.
         os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
         main()
@@ -247,7 +220,7 @@ def command_line() -> None:
     except ValueError as error:
         if TRACEBACKS or not is_ours(error):
             raise
-        refuse([str(error)])
+        refuse(str(error).splitlines())
     if REFUSED_JOBS:
         print(f"error: refused of the sweep: {'; '.join(REFUSED_JOBS)}", file=sys.stderr)
         sys.exit(2)

@@ -6,23 +6,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from algos.base import Algorithm, Batch
+from algos.base import FIRST, PLAIN, Algorithm, Batch, Draws
+from algos.facts import FACTS
 from diffusion.bound import next_token_nats
-from diffusion.chunked import Prediction, chunked
+from diffusion.chunked import chunked
 from diffusion.guidance import Guidance
+from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 
 
 class AR(Algorithm):
     """-sum_i log p(x_i | x_<i) on a causal backbone; the first token of a block is given, never
     scored."""
 
+    facts = FACTS["ar"]
     nll_is_bound = False
-    scores_first = False
 
     def objective(self, batch: Batch) -> Tensor:
         return self.nll(batch)
 
-    def nll(self, batch: Batch) -> Tensor:
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
         hidden = self.backbone(batch["tokens"][:, :-1], **self.dropout(batch))
         rows = self.scored(batch)[:, 1:]
         nats = chunked(
@@ -35,6 +38,7 @@ class AR(Algorithm):
         tokens: Tensor,
         fixed: Tensor,
         sampler: Callable[..., Tensor],
+        warper: LogitsWarper = PLAIN,
         guidance: Guidance | None = None,
     ) -> Tensor:
         given = fixed.sum(-1)
@@ -46,7 +50,6 @@ class AR(Algorithm):
         read = self.backbone.decoder(tokens.shape[1])
 
         def step(newest: Tensor) -> Prediction:
-            self.network_evaluations += len(newest)
-            return self.prediction(read(newest)[:, -1:])
+            return self.prediction(read(newest)[:, -1:], warper)
 
         return sampler(step, tokens, given)

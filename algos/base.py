@@ -1,34 +1,50 @@
-"""What every algorithm is to the rest of the suite."""
+"""The interface of every algorithm, and its training step."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 
+from algos.facts import Facts
 from backbones.dit import DiT
-from diffusion.chunked import Prediction
 from diffusion.guidance import Guidance
-from diffusion.shaping import Shaping
+from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
+from diffusion.process import Process
 from diffusion.times import DROPOUT, example_seeds
 
 Batch = dict[str, Tensor]  # tokens (B, L) int64, scored and noised (B, L) bool, index (B,) int64
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+Average = Callable[[], dict[str, Tensor]]
+PLAIN = LogitsWarper()  # changes nothing
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The times and noises of an evaluation: pass `number` of `passes`, whose mean counts; uniform
+    times in the range `times` under the noise of training, or all of time under the closed
+    noise."""
+
+    number: int = 0
+    passes: int = 1
+    times: Sequence[float] | None = None
+
+
+FIRST = Draws()  # what a validation within training sees
 
 
 class Algorithm(L.LightningModule):
     """A network and what is done with it. Concrete algorithms say what is minimised, reported and
     sampled."""
 
+    facts: Facts
     nll_is_bound: bool
-    scores_first = True  # whether the first position of a block is predicted at all
-    outputs_mask = False  # whether the network's outputs are N + 1, the mask among them
-    # What a training step costs beyond one pass over the noised texts: the share of texts that the
-    # network sees once more without noise, and whether another network sees them all.
-    clean_share = 0.0
-    has_teacher = False
+    process: Process | None = None  # None: texts are drawn token by token
+    clean_share = 0.0  # of the texts of a training step the network sees once more without noise
 
     def __init__(
         self,
@@ -37,19 +53,14 @@ class Algorithm(L.LightningModule):
         seed: int = 0,
         optimizer: Optimizer | None = None,
         lr_factor: Callable[[int], float] | None = None,
+        average: Average | None = None,
     ):
+        """`average` returns the averaged weights by name, where training keeps them."""
         super().__init__()
         self.backbone = backbone
         self.vocab_size = vocab_size
         self.seed = seed
-        self.evaluation_pass, self.evaluation_passes = 0, 1  # of so many, whose mean counts
-        # Of uniform times under the noise of training; None: all of time under the closed noise.
-        self.evaluation_range: tuple[float, float] | None = None
-        self.network_evaluations = 0  # counted in texts, each once for every call that has it
-        self.shaping = Shaping()  # of what the network predicts when it samples
-        # The averaged weights by name, where training keeps them.
-        self.average: Callable[[], dict[str, Tensor]] | None = None
-        self.sampling: Callable[[Algorithm, int], Tensor] | None = None
+        self.average = average
         # Of the passes of a step so far: nats, scored tokens, positions.
         self._step_sums: Tensor | None = None
         self._drops = backbone.dropout > 0
@@ -61,8 +72,8 @@ class Algorithm(L.LightningModule):
         """(B, L) what training minimises, in nats where it is a likelihood."""
 
     @abstractmethod
-    def nll(self, batch: Batch) -> Tensor:
-        """(B, L) nats that are reported: exact, or a bound in expectation."""
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        """(B, L) nats that are reported: exact, or a bound in expectation over `draws`."""
 
     @abstractmethod
     def sample(
@@ -70,23 +81,25 @@ class Algorithm(L.LightningModule):
         tokens: Tensor,
         fixed: Tensor,
         sampler: Callable[..., Tensor],
+        warper: LogitsWarper = PLAIN,
         guidance: Guidance | None = None,
     ) -> Tensor:
         """Texts (B, L) that have `tokens` (B, L) where `fixed` (B, L) is True; the rest is drawn,
-        whatever `tokens` holds there. ValueError for what the algorithm cannot keep fixed."""
+        from warped logits, whatever `tokens` holds there. ValueError for what the algorithm cannot
+        keep fixed."""
 
-    def prediction(self, hidden: Tensor) -> Prediction:
-        """What a sampler asks about hidden states (B, L, D)."""
-        return Prediction(self.backbone.head, hidden, self.shaping)
+    def prediction(self, hidden: Tensor, warper: LogitsWarper = PLAIN) -> Prediction:
+        """The distribution of the token at every position, from hidden states (B, L, D)."""
+        return Prediction(self.backbone.head, hidden, warper)
 
     def scored(self, batch: Batch) -> Tensor:
         """(B, L) bool: the positions whose nats count."""
-        if self.scores_first:
+        if not self.facts.causal:
             return batch["scored"]
         return batch["scored"] & (torch.arange(batch["tokens"].shape[1], device=self.device) > 0)
 
-    def facts(self) -> dict[str, Any]:
-        """What a record says of the training beyond the configuration."""
+    def training_facts(self) -> dict[str, Any]:
+        """Fields of a record about the training beyond the configuration."""
         return {}
 
     def dropout(self, batch: Batch) -> dict[str, Tensor]:
@@ -107,11 +120,6 @@ class Algorithm(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         return {"nats": self.nll(batch), "scored": self.scored(batch), "index": batch["index"]}
-
-    def predict_step(self, number: Tensor, batch_idx: int) -> tuple[int, Tensor]:
-        """Draws batch `number` (1,) of the samples, as `sampling` says."""
-        assert self.sampling is not None
-        return int(number), self.sampling(self, int(number)).cpu()
 
     def configure_optimizers(self) -> Any:
         if self._optimizer is None or self._lr_factor is None:

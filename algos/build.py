@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from algos.ar import AR
-from algos.base import Algorithm, Optimizer
+from algos.base import Algorithm, Average, Optimizer
 from algos.d3pm import D3PM
 from algos.duo import DUO
 from algos.duo_distill import DUODistill
@@ -43,25 +43,26 @@ def make_algorithm(
     vocab_size: int,
     optimizer: Optimizer | None = None,
     lr_factor: Callable[[int], float] | None = None,
+    average: Average | None = None,
 ) -> Algorithm:
     """The algorithm with a new network; its weights depend on the seed alone."""
     algo = dict(settings["algo"])
-    name, _, noises = (algo.pop(key) for key in ("name", "predictors", "noises"))
-    algo.pop("corrects", None)  # runs of earlier versions do not say
-    cls = pick(ALGORITHMS, "algo.name", name)
+    cls: type[Algorithm] = pick(ALGORITHMS, "algo.name", algo.pop("name"))
+    facts = cls.facts
     torch.manual_seed(settings["seed"])
     network = {key: value for key, value in settings["model"].items() if key != "name"}
-    outputs = vocab_size + cls.outputs_mask
+    outputs = vocab_size + facts.outputs_mask
     base = {
-        "backbone": DiT(vocab_size=vocab_size, causal=name == "ar", outputs=outputs, **network),
+        "backbone": DiT(vocab_size=vocab_size, causal=facts.causal, outputs=outputs, **network),
         "vocab_size": vocab_size,
         "seed": settings["seed"],
         "optimizer": optimizer,
         "lr_factor": lr_factor,
+        "average": average,
     }
-    if name == "ar":
+    if facts.causal:
         return cls(**base, **algo)
-    if noises:
+    if facts.noise_schedules:
         noise = dict(settings["noise"])
         base["alpha"] = partial(pick(ALPHAS, "noise.name", noise.pop("name")), **noise)
     training = settings["training"]

@@ -7,13 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from algos.base import Batch
+from algos import settings
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm, Noised
+from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.chunked import chunked
 from diffusion.posterior_kl import posterior_kl
 from diffusion.process import Process
-from diffusion.schedule import Alpha, Mix, absorbing, closed
+from diffusion.schedule import Alpha, Mix, absorbing, closed, per_position
+from schema.check import check_values
 
 MASKS, TEXT = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)  # mixtures of nothing else
 
@@ -27,7 +30,7 @@ class D3PM(DiffusionAlgorithm):
     accordingly: the same in expectation, for less. Nothing in it is random, so in an evaluation
     each text has it in one of the passes, weighted with their number: the same mean."""
 
-    outputs_mask = True
+    facts = FACTS["d3pm"]
 
     def __init__(
         self,
@@ -37,10 +40,7 @@ class D3PM(DiffusionAlgorithm):
         reconstruct_one_in: int = 4,
         **diffusion: Any,
     ):
-        if T < 2:
-            raise ValueError(f"algo.T={T}: at least 2 steps of time are needed")
-        if reconstruct_one_in < 1:
-            raise ValueError(f"algo.reconstruct_one_in={reconstruct_one_in}: must be at least 1")
+        check_values(settings.D3PM, "algo", T=T, reconstruct_one_in=reconstruct_one_in)
         processes = by_alpha(absorbing, alpha, vocab_size)
         exact = Process(partial(absorbing, alpha=closed(alpha)), vocab_size, predicts_mask=True)
         processes |= {"process": exact, "training_process": exact}
@@ -51,9 +51,9 @@ class D3PM(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.terms(batch, self.training_noise(batch), self.reconstruct_one_in)
 
-    def nll(self, batch: Batch) -> Tensor:
-        noised = self.evaluation_noise(batch)
-        return self.terms(batch, noised, self.evaluation_passes, self.evaluation_pass)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        noised = self.evaluation_noise(batch, draws)
+        return self.terms(batch, noised, draws.passes, draws.number)
 
     def terms(self, batch: Batch, noised: Noised, one_in: int, turn: int = 0) -> Tensor:
         """(B, L) T times the divergence of one step, which is the sum of all in expectation, plus
@@ -68,12 +68,14 @@ class D3PM(DiffusionAlgorithm):
         columns = (
             torch.cat([x, x[clean]]),
             torch.cat([z, x[clean]]),
-            _followed(now, MASKS, len(clean)),
-            _followed(then, TEXT, len(clean)),
-            F.pad(self.steps * weight, (0, len(clean)), value=one_in).unsqueeze(-1),
+            Mix(*(_followed(*pair, len(clean)) for pair in zip(now, MASKS, strict=True))),
+            Mix(*(_followed(*pair, len(clean)) for pair in zip(then, TEXT, strict=True))),
+            per_position(_followed(self.steps * weight, one_in, len(clean))),
         )
         rows = torch.cat([self.rows(batch, noised), self.scored(batch)[clean]])
-        hidden = self.hidden(columns[1], F.pad(t, (0, len(clean))), **self._dropout(batch, clean))
+        hidden = self.hidden(
+            columns[1], _followed(t, 0.0, len(clean)), **self._dropout(batch, clean)
+        )
         values = chunked(posterior_kl, self.backbone.head, hidden, *columns, rows=rows)
         return values[: len(x)].index_add(0, clean, values[len(x) :])
 
@@ -91,7 +93,6 @@ class D3PM(DiffusionAlgorithm):
         return F.pad(known, (0, 1), value=-torch.inf)
 
 
-def _followed(mix: Mix, level: tuple[float, float, float], count: int) -> Mix:
-    """The mixtures of a batch, each (B, 1), and `count` times another one."""
-    pairs = zip(mix, level, strict=True)
-    return Mix(*(F.pad(part, (0, 0, 0, count), value=one) for part, one in pairs))
+def _followed(values: Tensor, value: float, count: int) -> Tensor:
+    """The values of a batch (B, ...), and `count` texts with `value` behind them."""
+    return torch.cat([values, values.new_full((count, *values.shape[1:]), value)])

@@ -1,4 +1,4 @@
-"""What the diffusion algorithms share: times, noise, a bound over both, samplers."""
+"""Times, noise, a bound over both and sampling, shared by the diffusion algorithms."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from algos.base import Algorithm, Batch
-from diffusion.chunked import Prediction, chunked
+from algos.base import FIRST, PLAIN, Algorithm, Batch, Draws
+from diffusion.chunked import chunked
 from diffusion.guidance import Guidance
+from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from diffusion.process import Process
+from diffusion.schedule import per_position
 from diffusion.times import (
     evaluation_noise,
     evaluation_times,
@@ -22,7 +25,8 @@ from diffusion.times import (
 
 
 class Noised(NamedTuple):
-    """Noisy tokens z (B, L) at times t (B,) of `process`, and what the times weigh, (B,)."""
+    """Noisy tokens z (B, L) at times t of `process`, and the weights of these times, both (B,) or
+    (B, L)."""
 
     process: Process
     t: Tensor
@@ -34,6 +38,7 @@ class DiffusionAlgorithm(Algorithm):
     """Noise, denoise, sample: shared by all algorithms that differ in process and loss only."""
 
     nll_is_bound = True
+    process: Process
 
     def __init__(
         self,
@@ -47,8 +52,9 @@ class DiffusionAlgorithm(Algorithm):
         **base: Any,
     ):
         """`process` covers all of time, from the text to pure noise: it evaluates and samples.
-        Training draws t in [eps_0, 1 - eps_1] of `training_process`. `level` maps t (B,) to the
-        network's input, None for no input. `steps` = T rounds every t up to a multiple of 1 / T."""
+        Training draws t in [eps_0, 1 - eps_1] of `training_process`. `level` maps t to the
+        network's input of its shape, None for no input. `steps` = T rounds every t up to a
+        multiple of 1 / T."""
         super().__init__(**base)
         if min(sampling_eps) < 0 or sum(sampling_eps) >= 1:
             raise ValueError(f"training.sampling_eps={sampling_eps[0]}: from 0 to below 1")
@@ -83,26 +89,26 @@ class DiffusionAlgorithm(Algorithm):
         """(count, B, L) float64 in [0, 1), each a function of (seed, example, position)."""
         return training_noise(batch["index"], batch["tokens"].shape[1], count, self.seed)
 
-    def evaluation_noise(self, batch: Batch) -> Noised:
-        """t and z, both functions of (seed, pass, example) alone: t over all of (0, 1), or of
-        `evaluation_range`."""
+    def evaluation_noise(self, batch: Batch, draws: Draws = FIRST) -> Noised:
+        """t and z, both functions of (seed, pass, example) alone: t over all of (0, 1), or of the
+        range of `draws`."""
         x, index = batch["tokens"], batch["index"]
-        key = self.seed, self.evaluation_pass
-        if self.evaluation_range is None:
+        key = self.seed, draws.number
+        if draws.times is None:
             process, t = self.process, evaluation_times(index, *key)
             weight = evaluation_weight(t)
         else:
-            low, high = self.evaluation_range
+            low, high = draws.times
             process, t = self.training_process, low + (high - low) * evenly_spread(index, *key)
             weight = torch.ones_like(t)
         t, uniform = self.on_grid(t), evaluation_noise(index, x.shape[1], *key)
         z = process.corrupt(x, t, uniform)
         return Noised(process, t, torch.where(batch["noised"], z, x), weight)
 
-    def bound(self, fn: Callable[..., Tensor], batch: Batch) -> Tensor:
+    def bound(self, fn: Callable[..., Tensor], batch: Batch, draws: Draws) -> Tensor:
         """(B, L) values whose expectation is the integral of fn's over t in (0, 1), or their mean
-        over `evaluation_range`."""
-        return self.per_token(fn, batch, self.evaluation_noise(batch))
+        over the range of `draws`."""
+        return self.per_token(fn, batch, self.evaluation_noise(batch, draws))
 
     def per_token(self, fn: Callable[..., Tensor], batch: Batch, noised: Noised) -> Tensor:
         """weight * fn(logits, x, z, mix, rate) at the scored positions (B, L), 0 elsewhere."""
@@ -111,7 +117,7 @@ class DiffusionAlgorithm(Algorithm):
         rows = self.rows(batch, noised)
         columns = (batch["tokens"], noised.z, mix, rate)
         values = chunked(fn, self.backbone.head, hidden, *columns, rows=rows)
-        return values * noised.weight.unsqueeze(-1)
+        return values * per_position(noised.weight)
 
     def rows(self, batch: Batch, noised: Noised) -> Tensor:
         """(B, L) bool: where a noised text costs anything. Without uniform noise an unmasked
@@ -120,13 +126,11 @@ class DiffusionAlgorithm(Algorithm):
         return rows if noised.process.has_noise else rows & (noised.z == noised.process.mask)
 
     def hidden(self, z: Tensor, t: Tensor, **dropout: Tensor) -> Tensor:
-        """One network evaluation: (B, L, D)."""
-        self.network_evaluations += len(z)
+        """One network evaluation: (B, L, D), of z (B, L) at times t (B,) or (B, L)."""
         return self.backbone(z, self.level(t) if self.level else None, **dropout)
 
     def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """What a network would put out (B, L, V) that knew log_p (B, L, N), p(x_l | z without
-        l)."""
+        """Outputs (B, L, V) of a network that knows log_p (B, L, N), p(x_l | z without l)."""
         return log_p
 
     def sample(
@@ -134,6 +138,7 @@ class DiffusionAlgorithm(Algorithm):
         tokens: Tensor,
         fixed: Tensor,
         sampler: Callable[..., Tensor],
+        warper: LogitsWarper = PLAIN,
         guidance: Guidance | None = None,
     ) -> Tensor:
         def clamp(z: Tensor) -> Tensor:
@@ -141,8 +146,9 @@ class DiffusionAlgorithm(Algorithm):
 
         def denoise(z: Tensor, t: Tensor, rows: Tensor | None = None) -> Prediction:
             if guidance is None:
-                return self.prediction(self.hidden(z, t))
-            return self.prediction(guidance.hidden(self.hidden, self.process, z, t, rows))
+                return self.prediction(self.hidden(z, t), warper)
+            hidden = guidance.hidden(self.hidden, self.process, z, t, rows)
+            return self.prediction(hidden, warper)
 
         z = self.process.prior((len(tokens), tokens.shape[1]), device=tokens.device)
         return sampler(denoise, self.process, z, clamp=clamp)

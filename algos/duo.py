@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch
+from algos import settings
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from algos.noise import GaussianTime, by_alpha
 from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
@@ -16,6 +18,7 @@ from diffusion.schedule import Alpha, uniform
 from diffusion.times import GAUSSIANS, example_seeds
 from integral.competitors import competitors, latent, soft_tokens, uniforms_needed
 from integral.soft_embedding import soft_embedding
+from schema.check import check_values
 
 
 class DUO(DiffusionAlgorithm):
@@ -26,6 +29,8 @@ class DUO(DiffusionAlgorithm):
 
     "full" over the whole vocabulary, as first published; "efficient" over the true token and its k
     largest competitors, the rest in expectation (Duo++)."""
+
+    facts = FACTS["duo"]
 
     def __init__(
         self,
@@ -42,16 +47,14 @@ class DUO(DiffusionAlgorithm):
         sampling_eps: float = 1e-3,
         **diffusion: Any,
     ):
-        if curriculum not in CURRICULA:
-            raise ValueError(f"algo.curriculum={curriculum!r}: choose from {sorted(CURRICULA)}")
-        if not 2 <= k < vocab_size:
+        check_values(settings.DUO, "algo", curriculum=curriculum, k=k, tau=tau)
+        share_or_steps = {
+            "curriculum_share": curriculum_share,
+            "curriculum_steps": curriculum_steps,
+        }
+        check_values(settings.DUO, "algo", **share_or_steps)
+        if k >= vocab_size:
             raise ValueError(f"algo.k={k}: at least 2 and below the {vocab_size} tokens")
-        if tau <= 0:
-            raise ValueError(f"algo.tau={tau}: must be positive")
-        if not 0 <= curriculum_share <= 1:
-            raise ValueError(f"algo.curriculum_share={curriculum_share}: from 0 to 1")
-        if curriculum_steps is not None and curriculum_steps < 0:
-            raise ValueError(f"algo.curriculum_steps={curriculum_steps}: at least 0")
         super().__init__(
             sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
         )
@@ -74,8 +77,8 @@ class DUO(DiffusionAlgorithm):
             interpolating_bound, self.backbone.head, hidden, *columns, rows=self.scored(batch)
         )
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(interpolating_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(interpolating_bound, batch, draws)
 
 
 Soft = tuple[Tensor, ...]  # z (B, L) and what the network takes in its place

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch
+from algos import settings
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from algos.noise import GaussianTime, by_alpha
 from backbones.dit import DiT
 from diffusion.bound import interpolating_bound
@@ -16,10 +18,10 @@ from diffusion.chunked import chunked
 from diffusion.divergence import PredictionKL
 from diffusion.schedule import Alpha, uniform
 from integral.competitors import competitors, latent, uniforms_needed
+from schema.check import check_values
 
 DIVERGENCES = {"reverse": False, "forward": True}  # KL(student || teacher), KL(teacher || student)
 ENDS = (0.9987, 0.0062)  # of alpha: what the published gamma from -4 to -1 are for GPT-2
-TEACHERS = ("raw", "averaged")  # the student's weights as they are, or their moving average
 
 
 class DUODistill(DiffusionAlgorithm):
@@ -30,7 +32,7 @@ class DUODistill(DiffusionAlgorithm):
     The teacher is kept in eval mode and out of the modules: it has no gradients, no average and no
     part in the weights of a checkpoint."""
 
-    has_teacher = True
+    facts = FACTS["duo_distill"]
 
     def __init__(
         self,
@@ -46,14 +48,10 @@ class DUODistill(DiffusionAlgorithm):
         sampling_eps: float = 1e-3,
         **diffusion: Any,
     ):
-        if divergence not in DIVERGENCES:
-            raise ValueError(f"algo.divergence={divergence!r}: choose from {sorted(DIVERGENCES)}")
-        if teacher not in TEACHERS:
-            raise ValueError(f"algo.teacher={teacher!r}: choose from {sorted(TEACHERS)}")
-        if not 1 <= rounds <= max_steps:
+        checked = {"divergence": divergence, "teacher": teacher, "rounds": rounds, "grid": grid}
+        check_values(settings.DUODistill, "algo", **checked)
+        if rounds > max_steps:
             raise ValueError(f"algo.rounds={rounds}: from 1 to trainer.max_steps={max_steps}")
-        if grid < 1:
-            raise ValueError(f"algo.grid={grid}: must be at least 1")
         super().__init__(
             sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
         )
@@ -100,10 +98,10 @@ class DUODistill(DiffusionAlgorithm):
         z = torch.where(batch["noised"], latent(path, x, gamma), x)
         return network(z, -self.gaussian.keep(gamma).log(), **self.dropout(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(interpolating_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(interpolating_bound, batch, draws)
 
-    def facts(self) -> dict[str, Any]:
+    def training_facts(self) -> dict[str, Any]:
         """The rounds that training has begun, and where the teacher came from."""
         return {"distillation": {"rounds": self.round + 1, "teacher": self.teacher_is}}
 

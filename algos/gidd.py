@@ -7,22 +7,26 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from algos.base import Batch
+from algos import settings
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from diffusion.bound import Interpolating, interpolating_bound, interpolating_weight
 from diffusion.process import Process
 from diffusion.schedule import Mix, hybrid, hybrid_by_token
+from schema.check import check_values
 
 
 class Row(NamedTuple):
-    """What a weighting may depend on, (n,) each: the bound's weight, the kind of z, the time; B / N
-    and the cap."""
+    """The arguments of a weighting: the bound's weight, whether z is the mask, whether it is x, the
+    time, (n,) each; B = 2 p / (1 - p) at a share p of uniform noise; N; the cap."""
 
     bound: Tensor
     masked: Tensor
     clean: Tensor
     t: Tensor
-    ratio: float
+    odds: float
+    vocab_size: int
     cap: float
 
 
@@ -37,13 +41,14 @@ def clip(row: Row) -> Tensor:
 def dynamic(row: Row) -> Tensor:
     """The bound's ratios mask : noise : clean = 2 : 1 : (B/N) (t / (1-t))^(1/2), without its growth
     at the ends."""
-    clean = row.ratio * (row.t / (1 - row.t)).sqrt()
+    clean = row.odds / row.vocab_size * (row.t / (1 - row.t)).sqrt()
     return torch.where(row.clean, clean, 1.0 + row.masked).clamp_max(row.cap)
 
 
 def dynamic_published(row: Row) -> Tensor:
-    """As in the authors' code, which takes sigmoid(-t) for the log-SNR, with the opposite sign."""
-    clean = row.ratio * (torch.sigmoid(-row.t) / 2).exp()
+    """As in the authors' code, which takes sigmoid(-t) for the log-SNR, with the opposite sign, and
+    divides B by N + 1, the vocabulary with its mask."""
+    clean = row.odds / (row.vocab_size + 1) * (torch.sigmoid(-row.t) / 2).exp()
     return torch.where(row.clean, clean, 1.0 + row.masked).clamp_max(row.cap)
 
 
@@ -81,6 +86,8 @@ class GIDD(DiffusionAlgorithm):
     of the authors' code says how much noise that is: 1.1 as in the paper, 1.0 as in the models that
     they released."""
 
+    facts = FACTS["gidd"]
+
     def __init__(
         self,
         vocab_size: int,
@@ -91,14 +98,8 @@ class GIDD(DiffusionAlgorithm):
         sampling_eps: float = 1e-4,
         **diffusion: Any,
     ):
-        if not 0 <= p_uniform < 1:
-            raise ValueError(f"algo.p_uniform={p_uniform}: must be at least 0 and below 1")
-        if weighting not in WEIGHTINGS:
-            raise ValueError(f"algo.weighting={weighting!r}: choose from {sorted(WEIGHTINGS)}")
-        if max_weight <= 0:
-            raise ValueError(f"algo.max_weight={max_weight}: must be positive")
-        if version not in PROCESSES:
-            raise ValueError(f"algo.version={version!r}: choose from {sorted(PROCESSES)}")
+        checked = {"p_uniform": p_uniform, "weighting": weighting, "max_weight": max_weight}
+        check_values(settings.GIDD, "algo", **checked, version=version)
         process, training_process = PROCESSES[version](p_uniform, vocab_size)
         super().__init__(
             process=process,
@@ -108,19 +109,20 @@ class GIDD(DiffusionAlgorithm):
             vocab_size=vocab_size,
             **diffusion,
         )
-        self.ratio = 2 * p_uniform / (1 - p_uniform) / vocab_size
+        self.odds = 2 * p_uniform / (1 - p_uniform)
         self.max_weight = max_weight
         self.weighting = WEIGHTINGS[weighting]
 
     def training_weight(self, x: Tensor, z: Tensor, mix: Mix, rate: Mix, vocab_size: int) -> Tensor:
-        """What the divergence is weighted by in training, (n,)."""
+        """(n,) weights of the divergence in training."""
         bound = interpolating_weight(x, z, mix, rate, vocab_size)
         t = mix.mask / (mix.mask + mix.keep)
-        return self.weighting(Row(bound, z == vocab_size, z == x, t, self.ratio, self.max_weight))
+        row = Row(bound, z == vocab_size, z == x, t, self.odds, vocab_size, self.max_weight)
+        return self.weighting(row)
 
     def objective(self, batch: Batch) -> Tensor:
         loss = Interpolating(self.training_weight)
         return self.per_token(loss, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(interpolating_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(interpolating_bound, batch, draws)

@@ -5,11 +5,14 @@ from typing import Any
 
 from torch import Tensor
 
-from algos.base import Batch
+from algos import settings
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.bound import masked_bound, masked_nats
 from diffusion.schedule import Alpha, absorbing
+from schema.check import check_values
 
 # the bound, and the cross-entropy without its weight
 LOSSES: dict[str, Callable[..., Tensor]] = {"bound": masked_bound, "low_var": masked_nats}
@@ -17,6 +20,8 @@ LOSSES: dict[str, Callable[..., Tensor]] = {"bound": masked_bound, "low_var": ma
 
 class MDLM(DiffusionAlgorithm):
     """-log p(x) <= E_t E_z [ -alpha'/(1 - alpha) sum over masked positions of -log p(x_l | z) ]."""
+
+    facts = FACTS["mdlm"]
 
     def __init__(
         self,
@@ -27,9 +32,7 @@ class MDLM(DiffusionAlgorithm):
         time_conditioning: bool = False,
         **diffusion: Any,
     ):
-        if loss_type not in LOSSES:
-            raise ValueError(f"algo.loss_type={loss_type!r}: choose from {sorted(LOSSES)}")
-
+        check_values(settings.MDLM, "algo", loss_type=loss_type)
         super().__init__(
             sampling_eps=(sampling_eps, 0.0),
             **by_alpha(absorbing, alpha, vocab_size, time_conditioning),
@@ -40,5 +43,5 @@ class MDLM(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(self.loss, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(masked_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(masked_bound, batch, draws)

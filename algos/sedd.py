@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algos.base import Batch
+from algos.base import FIRST, Batch, Draws
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.process import Process
 from diffusion.schedule import Alpha, absorbing, started, uniform
@@ -19,6 +20,8 @@ class SEDD(DiffusionAlgorithm):
     """Absorbing noise; the scores are scaled by sigma: s_y = (alpha / (1 - alpha)) exp(output_y) /
     N."""
 
+    facts = FACTS["sedd"]
+
     def __init__(self, alpha: Alpha, vocab_size: int, sampling_eps: float = 1e-3, **diffusion: Any):
         super().__init__(
             sampling_eps=(sampling_eps, 0.0), **by_alpha(absorbing, alpha, vocab_size), **diffusion
@@ -27,8 +30,8 @@ class SEDD(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(masked_score_entropy, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(masked_score_entropy, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(masked_score_entropy, batch, draws)
 
     def ideal_outputs(self, log_p: Tensor, z: Tensor, t: Tensor) -> Tensor:
         return log_p + math.log(self.vocab_size)
@@ -41,6 +44,8 @@ class SEDDUniform(DiffusionAlgorithm):
     differ from one there would cost infinitely much on the way to alpha = 0. The reported bound has
     the rest, KL(q_1(. | x) || uniform)."""
 
+    facts = FACTS["sedd_uniform"]
+
     def __init__(self, alpha: Alpha, vocab_size: int, sampling_eps: float = 1e-3, **diffusion: Any):
         processes = by_alpha(uniform, alpha, vocab_size)
         processes["process"] = Process(partial(uniform, alpha=started(alpha)), vocab_size)
@@ -49,8 +54,10 @@ class SEDDUniform(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(uniform_score_entropy, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(uniform_score_entropy, batch) + self.scored(batch) * self.prior_nats()
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return (
+            self.bound(uniform_score_entropy, batch, draws) + self.scored(batch) * self.prior_nats()
+        )
 
     def prior_nats(self) -> float:
         """KL(q_1(. | x) || uniform) of one token, in nats."""

@@ -4,30 +4,64 @@ import functools
 import importlib.util
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import flex_attention as flex_module
 
-Attend = Callable[[Tensor, Tensor, Tensor, bool], Tensor]
+
+@dataclass(frozen=True)
+class Pattern:
+    """Which keys a query sees: those of its own block of `block` positions and of the blocks before
+    it; without blocks all."""
+
+    block: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.block is not None and self.block < 1:
+            raise ValueError(f"a block of {self.block} positions: at least 1 is needed")
+
+    def seen(self, query: Tensor, key: Tensor) -> Tensor:
+        """Bool: whether the queries at positions `query` see the keys at positions `key`."""
+        if self.block is None:
+            return torch.ones_like(query + key, dtype=torch.bool)
+        return key // self.block <= query // self.block
+
+
+FULL, CAUSAL = Pattern(), Pattern(1)
+# (q, k, v, pattern, positions of the keys (Lk,) or None for 0 to Lk - 1)
+Attend = Callable[[Tensor, Tensor, Tensor, Pattern, Tensor | None], Tensor]
 INSTALL_FLASH = "pip install flash-attn --no-build-isolation"
 
 
-def sdpa(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+def sdpa(
+    q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, positions: Tensor | None = None
+) -> Tensor:
     """torch's own attention; q (B, H, Lq, d), k and v (B, H, Lk, d), out (B, H, Lq, d)."""
     queries, keys = q.shape[2], k.shape[2]
-    if not causal or queries == 1:
+    in_order = pattern == CAUSAL and positions is None
+    if pattern == FULL or (in_order and queries == 1):
         return F.scaled_dot_product_attention(q, k, v)
-    if queries == keys:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
     # torch's is_causal pairs the first query with the first key; here the last ones are a pair.
-    seen = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+    if in_order and queries == keys:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    here = torch.arange(keys, device=q.device) if positions is None else positions
+    seen = pattern.seen(here[-queries:].unsqueeze(-1), here)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
 
 
-def flash(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
-    """flash-attn 2 on half-precision CUDA tensors, shapes as in `sdpa`; ValueError on any other."""
+def flash(
+    q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, positions: Tensor | None = None
+) -> Tensor:
+    """flash-attn 2 on half-precision CUDA tensors, shapes as in `sdpa`; ValueError on any other,
+    and for blocks and positions, which it does not know."""
+    if pattern not in (FULL, CAUSAL) or (pattern == CAUSAL and positions is not None):
+        raise ValueError(
+            "model.attention='flash' is full, or causal in the order of the tokens; use 'sdpa' or "
+            "'flex' for other patterns"
+        )
     if not q.is_cuda:
         raise ValueError(f"model.attention='flash' needs a CUDA device, not {q.device}: use 'sdpa'")
     if q.dtype not in (torch.bfloat16, torch.float16):
@@ -38,13 +72,18 @@ def flash(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     from flash_attn import flash_attn_func
 
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, L, H, d)
-    return flash_attn_func(q, k, v, causal=causal).transpose(1, 2)
+    return flash_attn_func(q, k, v, causal=pattern == CAUSAL).transpose(1, 2)
 
 
-def flex(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+def flex(
+    q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, positions: Tensor | None = None
+) -> Tensor:
     """FlexAttention, shapes as in `sdpa`: compiled on a GPU, eager and forward only on a CPU."""
-    queries, keys = q.shape[2], k.shape[2]
-    mask = _causal_blocks(queries, keys, q.device) if causal and queries > 1 else None
+    queries, keys, mask = q.shape[2], k.shape[2], None
+    if positions is not None and pattern != FULL:
+        mask = _blocks(pattern, queries, positions)
+    elif pattern != FULL and (pattern != CAUSAL or queries > 1):
+        mask = _blocks_in_order(pattern, queries, keys, q.device)
     if q.device.type != "cpu":
         return _compiled_flex()(q, k, v, block_mask=mask)
     if q.requires_grad:
@@ -61,20 +100,26 @@ def _compiled_flex() -> Callable[..., Tensor]:
 
 
 @functools.lru_cache(maxsize=16)
-def _causal_blocks(queries: int, keys: int, device: torch.device) -> flex_module.BlockMask:
-    def seen(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return query + (keys - queries) >= key
+def _blocks_in_order(
+    pattern: Pattern, queries: int, keys: int, device: torch.device
+) -> flex_module.BlockMask:
+    return _blocks(pattern, queries, torch.arange(keys, device=device))
 
-    return flex_module.create_block_mask(seen, None, None, queries, keys, device=device)
+
+def _blocks(pattern: Pattern, queries: int, positions: Tensor) -> flex_module.BlockMask:
+    keys = len(positions)
+
+    def seen(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return pattern.seen(positions[query + (keys - queries)], positions[key])
+
+    return flex_module.create_block_mask(seen, None, None, queries, keys, positions.device)
 
 
 ATTENTION: dict[str, Attend] = {"sdpa": sdpa, "flash": flash, "flex": flex}
 
 
 def pick_attention(name: str) -> Attend:
-    """The backend `name`; ValueError if it is unknown or needs a package that is not installed."""
-    if name not in ATTENTION:
-        raise ValueError(f"model.attention={name!r}: choose from {sorted(ATTENTION)}")
+    """The backend `name`; ValueError if it needs a package that is not installed."""
     if name == "flash" and importlib.util.find_spec("flash_attn") is None:
         raise ValueError(
             f"model.attention='flash': flash-attn is not installed ({INSTALL_FLASH}); "

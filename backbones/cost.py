@@ -1,4 +1,4 @@
-"""What a network costs, from its sizes alone: parameters, operations, bytes of a training step."""
+"""The cost of a network, from its sizes alone: parameters, operations, bytes of a training step."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Sizes(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a training step does with a text: how many texts the network sees for it, through the
+    """The work of a training step on a text: how many texts the network sees for it, through the
     head for how many times its positions, and whether a teacher sees it too."""
 
     texts: float = 1.0

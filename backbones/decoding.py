@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.attention import sdpa
+from backbones.attention import CAUSAL, sdpa
 from backbones.layers import EPSILON, Block
 from backbones.rotary import rotary_table
 
@@ -75,7 +75,7 @@ class Decoder:
                 torch.mm(_normed(x, own.norm_attention), own.qkv, out=qkv)
                 pairs.mul_(turns)
                 new.copy_(kv)
-                mixed = sdpa(q, keys, values, causal=True)  # (B, H, L, d)
+                mixed = sdpa(q, keys, values, CAUSAL)  # (B, H, L, d)
                 x.addmm_(mixed.transpose(1, 2).reshape(x.shape), own.out)
                 inner = torch.addmm(own.up_bias, _normed(x, own.norm_mlp), own.up)
                 x.addmm_(F.gelu(inner, approximate="tanh"), own.down).add_(own.down_bias)

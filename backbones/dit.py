@@ -7,15 +7,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from backbones.attention import pick_attention
+from backbones.attention import CAUSAL, FULL, Pattern, pick_attention
 from backbones.decoding import Decoder
-from backbones.layers import Block, LevelEmbedding, Norm, SelfAttention, zero_linear
+from backbones.layers import (
+    Block,
+    LevelEmbedding,
+    Norm,
+    SelfAttention,
+    per_position,
+    zero_,
+    zero_linear,
+)
 from backbones.rotary import Rotary, rotary_table
+from backbones.settings import Model, check_heads
+from diffusion.head import Head
+from schema.check import check_values
 
 
 class DiT(nn.Module):
     """Tokens (B, L) to hidden states (B, L, D); `head` turns those into `outputs` logits.
 
+    A causal network takes no noise level; `pattern` is what the attention of another one sees.
     Parameters stay float32; under bf16 autocast the matrix products are bf16, while the residual
     stream, norms, rotation and level embedding stay float32. Raises ValueError on sizes that do
     not fit together and on an attention backend that is unknown or not installed.
@@ -35,9 +47,13 @@ class DiT(nn.Module):
         attention: str = "sdpa",
         activation_checkpointing: bool = False,
         compile: bool = False,
+        pattern: Pattern = FULL,
     ) -> None:
         super().__init__()
-        _check_sizes(hidden_size, length, n_blocks, n_heads, cond_dim, dropout)
+        sizes = {"hidden_size": hidden_size, "n_blocks": n_blocks, "n_heads": n_heads}
+        sizes |= {"length": length, "cond_dim": cond_dim}
+        check_values(Model, "model", **sizes, dropout=dropout, attention=attention)
+        check_heads(hidden_size, n_heads)
         attend = pick_attention(attention)
         self.length = length
         self.head_width = hidden_size // n_heads
@@ -51,14 +67,15 @@ class DiT(nn.Module):
             Block(
                 hidden_size,
                 dropout,
-                SelfAttention(hidden_size, n_heads, causal, attend),
+                SelfAttention(hidden_size, n_heads, CAUSAL if causal else pattern, attend),
                 None if causal else cond_dim,
             )
             for _ in range(n_blocks)
         )
         self.norm = Norm(hidden_size)
         self.modulation = None if causal else zero_linear(cond_dim, 2 * hidden_size)
-        self.head = zero_linear(hidden_size, vocab_size if outputs is None else outputs)
+        self.head = Head(hidden_size, vocab_size if outputs is None else outputs)
+        zero_(self.head)
         if compile:
             for block in self.blocks:
                 block.compile()  # in place: state-dict keys do not change
@@ -69,22 +86,24 @@ class DiT(nn.Module):
         level: Tensor | None = None,
         weights: Tensor | None = None,
         dropout_seeds: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, L, D) of tokens (B, L), of soft tokens (B, L, K) with weights, or of
         embeddings (B, L, D) that the caller has mixed.
 
-        level (B,) is the noise level, None feeds zeros. `dropout_seeds` (B,) makes dropout a
+        level (B,) or (B, L) is the noise level, None feeds zeros; positions (L,) are those of the
+        tokens in the text, None for 0 to L - 1. `dropout_seeds` (B,) makes dropout a
         function of each text's seed, whatever the batch; without them it is torch's generator's.
         """
-        self._check_inputs(tokens, level, weights)
+        self._check_inputs(tokens, level, weights, positions)
         x = self._embed(tokens, weights)
         cos, sin = rotary_table(self.length, self.head_width, x.device)
-        here = slice(x.shape[1])
+        here = slice(x.shape[1]) if positions is None else positions
         condition = self._condition(level, x.device)
-        x = self._run_blocks(x, (cos[here], sin[here]), condition, dropout_seeds)
+        x = self._run_blocks(x, (cos[here], sin[here]), condition, dropout_seeds, positions)
         if self.modulation is None or condition is None:
             return self.norm(x)
-        shift, scale = self.modulation(condition).unsqueeze(1).chunk(2, dim=-1)
+        shift, scale = per_position(self.modulation(condition)).chunk(2, dim=-1)
         return self.norm(x, shift, scale)
 
     def decoder(self, length: int) -> Decoder:
@@ -112,50 +131,41 @@ class DiT(nn.Module):
         return self.level(torch.zeros(1, device=device) if level is None else level)
 
     def _run_blocks(
-        self, x: Tensor, rotary: Rotary, condition: Tensor | None, seeds: Tensor | None
+        self,
+        x: Tensor,
+        rotary: Rotary,
+        condition: Tensor | None,
+        seeds: Tensor | None,
+        positions: Tensor | None,
     ) -> Tensor:
         recompute = self.activation_checkpointing and torch.is_grad_enabled()
         for number, block in enumerate(self.blocks):
             own = None if seeds is None else seeds + number
+            arguments = (x, rotary, condition, own, positions)
             if recompute:
-                x = checkpoint(block, x, rotary, condition, own, use_reentrant=False)
+                x = checkpoint(block, *arguments, use_reentrant=False)
             else:
-                x = block(x, rotary, condition, own)
+                x = block(*arguments)
         return x
 
-    def _check_inputs(self, tokens: Tensor, level: Tensor | None, weights: Tensor | None) -> None:
+    def _check_inputs(
+        self,
+        tokens: Tensor,
+        level: Tensor | None,
+        weights: Tensor | None,
+        positions: Tensor | None,
+    ) -> None:
         kind = tokens.dim(), weights is None, tokens.is_floating_point()
         if kind not in ((2, True, False), (3, False, False), (3, True, True)):
             raise ValueError(
                 f"tokens of shape {tuple(tokens.shape)}: give (B, L), (B, L, K) with weights, or "
                 "embeddings (B, L, D)"
             )
-        if tokens.shape[1] > self.length:
-            count = tokens.shape[1]
+        count = tokens.shape[1] if positions is None else int(positions.max()) + 1
+        if count > self.length:
             raise ValueError(f"model.length={self.length}: too short for {count} tokens")
         if level is not None and self.causal:
             raise ValueError("a causal network takes no noise level")
-        if level is not None and level.shape != tokens.shape[:1]:
-            raise ValueError(f"level of shape {tuple(level.shape)}: give ({tokens.shape[0]},)")
-
-
-def _check_sizes(
-    hidden_size: int, length: int, n_blocks: int, n_heads: int, cond_dim: int, dropout: float
-) -> None:
-    sizes = {
-        "hidden_size": hidden_size,
-        "length": length,
-        "n_blocks": n_blocks,
-        "n_heads": n_heads,
-        "cond_dim": cond_dim,
-    }
-    for key, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"model.{key}={value}: give an integer above zero")
-    if hidden_size % n_heads or (hidden_size // n_heads) % 2:
-        raise ValueError(
-            f"model.n_heads={n_heads}: model.hidden_size={hidden_size} must be "
-            "an even multiple of it"
-        )
-    if not 0 <= dropout < 1:
-        raise ValueError(f"model.dropout={dropout}: give a number from 0 to below 1")
+        if level is not None and level.shape not in (tokens.shape[:1], tokens.shape[:2]):
+            shapes = f"({tokens.shape[0]},) or {tuple(tokens.shape[:2])}"
+            raise ValueError(f"level of shape {tuple(level.shape)}: give {shapes}")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.attention import Attend
+from backbones.attention import Attend, Pattern
 from backbones.rotary import Rotary, turn
 
 EPSILON = 1e-5
@@ -24,7 +24,7 @@ class Norm(nn.Module):
     def forward(
         self, x: Tensor, shift: Tensor | None = None, scale: Tensor | None = None
     ) -> Tensor:
-        """x (B, L, D); shift and scale (B, 1, D), both or neither."""
+        """x (B, L, D); shift and scale broadcast to it, both or neither."""
         weight = self.weight.float()
         if shift is None or scale is None:
             return F.layer_norm(x.float(), weight.shape, weight, eps=EPSILON).to(x.dtype)
@@ -43,11 +43,11 @@ class LevelEmbedding(nn.Module):
         )
 
     def forward(self, level: Tensor) -> Tensor:
-        """(B,) -> (B, cond_dim)."""
+        """(B,) or (B, L) -> (..., cond_dim)."""
         half = WAVES // 2
         index = torch.arange(half, dtype=torch.float32, device=level.device)
-        angles = level.float().unsqueeze(1) * torch.exp(index * (-math.log(PERIOD) / half))
-        waves = torch.cat([angles.cos(), angles.sin()], dim=1)  # (B, 256)
+        angles = level.float().unsqueeze(-1) * torch.exp(index * (-math.log(PERIOD) / half))
+        waves = torch.cat([angles.cos(), angles.sin()], dim=-1)  # (..., 256)
         # A few kiloflops per sequence: half precision would only blur the noise level.
         with torch.autocast(level.device.type, enabled=False):
             return F.silu(self.mlp(waves.to(next(self.mlp.parameters()).dtype)))
@@ -56,22 +56,22 @@ class LevelEmbedding(nn.Module):
 class SelfAttention(nn.Module):
     """Multi-head attention with rotated queries and keys; no biases, no norms inside."""
 
-    def __init__(self, hidden_size: int, n_heads: int, causal: bool, attend: Attend) -> None:
+    def __init__(self, hidden_size: int, n_heads: int, pattern: Pattern, attend: Attend) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.causal = causal
+        self.pattern = pattern
         self.attend = attend
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
         self.out = nn.Linear(hidden_size, hidden_size, bias=False)
 
-    def forward(self, x: Tensor, rotary: Rotary) -> Tensor:
-        """(B, L, D) -> (B, L, D)."""
+    def forward(self, x: Tensor, rotary: Rotary, positions: Tensor | None = None) -> Tensor:
+        """(B, L, D) -> (B, L, D), at positions (L,); None for 0 to L - 1."""
         batch, length, _ = x.shape
         qkv = self.qkv(x).view(batch, length, 3 * self.n_heads, -1)
         both, v = qkv.split((2 * self.n_heads, self.n_heads), dim=2)  # (B, L, 2 H, d), (B, L, H, d)
         q, k = turn(both, rotary).chunk(2, dim=2)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, L, d)
-        mixed = self.attend(q, k, v, self.causal)
+        mixed = self.attend(q, k, v, self.pattern, positions)
         return self.out(mixed.transpose(1, 2).flatten(2))  # (B, L, D)
 
 
@@ -103,19 +103,23 @@ class Block(nn.Module):
         rotary: Rotary,
         condition: Tensor | None,
         seeds: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
-        """x (B, L, D), condition (B, cond_dim) or (1, cond_dim) for all, None without levels.
+        """x (B, L, D), condition (B, cond_dim), (1, cond_dim) for all, or (B, L, cond_dim), None
+        without levels; positions (L,) as in `SelfAttention`.
 
         In training dropout is drawn from generators with one of `seeds` (B,) int64 for each
         text, from torch's own without them."""
         dropping = seeds is not None and self.training and self.dropout > 0
         dropped = self._dropped(x, seeds) if dropping else None
         if self.modulation is None or condition is None:
-            x = x + self._drop(self.attention(self.norm_attention(x), rotary), dropped, 0)
+            x = x + self._drop(
+                self.attention(self.norm_attention(x), rotary, positions), dropped, 0
+            )
             return x + self._drop(self.mlp(self.norm_mlp(x)), dropped, 1)
-        parts = self.modulation(condition).unsqueeze(1).chunk(6, dim=-1)  # six of (B, 1, D)
+        parts = per_position(self.modulation(condition)).chunk(6, dim=-1)  # six of (B, 1, D)
         shift, scale, gate = parts[:3]
-        branch = self.attention(self.norm_attention(x, shift, scale), rotary)
+        branch = self.attention(self.norm_attention(x, shift, scale), rotary, positions)
         x = torch.addcmul(x, gate.to(x.dtype), self._drop(branch, dropped, 0))
         shift, scale, gate = parts[3:]
         branch = self.mlp(self.norm_mlp(x, shift, scale))
@@ -135,9 +139,17 @@ class Block(nn.Module):
         return branch.masked_fill(dropped[:, which], 0.0) / (1 - self.dropout)
 
 
+def per_position(x: Tensor) -> Tensor:
+    """(B, D) as (B, 1, D), which broadcasts over positions; (B, L, D) as it is."""
+    return x.unsqueeze(1) if x.dim() == 2 else x
+
+
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:
     """A Linear whose weight and bias start at zero."""
-    linear = nn.Linear(inputs, outputs)
+    return zero_(nn.Linear(inputs, outputs))
+
+
+def zero_(linear: nn.Linear) -> nn.Linear:
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
     return linear

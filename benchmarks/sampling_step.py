@@ -29,11 +29,12 @@ from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
 from backbones.dit import DiT
 from diffusion.categorical import draw
-from diffusion.chunked import Prediction
+from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from diffusion.schedule import log_linear
-from diffusion.shaping import Shaping
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive
+from samplers.build import Counter
 from samplers.first_hitting import first_hitting
 from samplers.grids import uniform_grid
 from samplers.kappa import profile, psi
@@ -42,7 +43,7 @@ from samplers.score import analytic, euler
 from training.memory import keep_freed_memory
 
 VOCABULARY, BATCH, LENGTH, STEP = 50257, 4, 128, 1 / 128
-NUCLEUS = Shaping(top_p=0.9)
+NUCLEUS = LogitsWarper(top_p=0.9)
 remdm = partial(psi, profile=profile("psi-rescale"))
 
 
@@ -52,18 +53,18 @@ class Case(NamedTuple):
     algo: str
     sampler: Callable[..., Tensor]
     step: float = STEP
-    shaping: Shaping = Shaping()
+    warper: LogitsWarper = LogitsWarper()
     limit: float | None = None
 
 
 CASES = {
     "mdlm": Case("mdlm", ancestral, limit=0.6),
     "mdlm, hit": Case("mdlm", ancestral, step=1e-12, limit=0.05),
-    "mdlm, top-p": Case("mdlm", ancestral, shaping=NUCLEUS, limit=0.6),
+    "mdlm, top-p": Case("mdlm", ancestral, warper=NUCLEUS, limit=0.6),
     "mdlm, psi": Case("mdlm", remdm, limit=0.6),
     "mdlm, gumbel32": Case("mdlm", gumbel32),
     "udlm": Case("udlm", ancestral, limit=1.5),
-    "udlm, top-p": Case("udlm", ancestral, shaping=NUCLEUS),
+    "udlm, top-p": Case("udlm", ancestral, warper=NUCLEUS),
     "udlm, psi": Case("udlm", remdm, limit=1.5),
     "udlm, gumbel32": Case("udlm", gumbel32),
     "gidd": Case("gidd", ancestral, limit=1.5),
@@ -91,7 +92,7 @@ class Clock:
 def algorithm(name: str, length: int = LENGTH) -> Any:
     """With random weights, a head of its own scale among them, as after training."""
     torch.manual_seed(0)
-    net = DiT(VOCABULARY, 256, length, n_blocks=8, n_heads=8, causal=name == "ar")
+    net = DiT(VOCABULARY, 256, length, n_blocks=8, n_heads=8, causal=ALGORITHMS[name].facts.causal)
     torch.nn.init.normal_(net.head.weight, std=0.05)
     extra: dict[str, Any] = {} if name == "ar" else {"global_batch_size": BATCH}
     if name not in ("ar", "gidd"):
@@ -106,7 +107,7 @@ def step_function(case: Case, model: DiffusionAlgorithm, clock: Clock) -> Callab
     z, grid = model.process.corrupt(x, half), torch.tensor([0.5, 0.5 - case.step]).double()
 
     def denoise(z: Tensor, t: Tensor, rows: Tensor) -> Prediction:
-        return Prediction(model.backbone.head, clock(z, t), case.shaping)
+        return Prediction(model.backbone.head, clock(z, t), case.warper)
 
     return lambda: case.sampler(denoise, model.process, z, grid)
 
@@ -204,9 +205,10 @@ def report_evaluations() -> None:
     runs |= {f"ancestral, {n}": partial(ancestral, grid=uniform_grid(n)) for n in (64, 256, 1024)}
     print(f"\n{'mdlm, whole texts':20} {'evaluations':>12} {'seconds':>8}")
     for name, sampler in runs.items():
-        model.network_evaluations = 0
-        seconds = timed(partial(model.sample, blank, blank.bool(), sampler))
-        print(f"{name:20} {model.network_evaluations / BATCH:12.1f} {seconds:8.2f}")
+        counter = Counter()
+        loop = counter.of(sampler, 1)
+        seconds = timed(partial(model.sample, blank, blank.bool(), loop))
+        print(f"{name:20} {counter.texts / BATCH:12.1f} {seconds:8.2f}")
 
 
 def main() -> None:

@@ -54,14 +54,14 @@ def step_function(case: str, batch_size: int, checkpointing: bool) -> Callable[[
     torch.manual_seed(0)
     name, options = CASES[case]
     cls = ALGORITHMS[name]
-    outputs = VOCABULARY + cls.outputs_mask
+    outputs = VOCABULARY + cls.facts.outputs_mask
     net = DiT(
         VOCABULARY,
         256,
         LENGTH,
         n_blocks=8,
         n_heads=8,
-        causal=name == "ar",
+        causal=cls.facts.causal,
         outputs=outputs,
         activation_checkpointing=checkpointing,
     )

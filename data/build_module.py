@@ -40,7 +40,7 @@ def build_data(
 
 def _make_corpus(corpus: str, arguments: dict[str, Any]) -> Corpus:
     if corpus not in CORPORA:
-        raise ValueError(f"data.corpus={corpus!r}: choose from {sorted(CORPORA)}")
+        raise ValueError(f"data.corpus={corpus!r}: choose from {', '.join(sorted(CORPORA))}")
     allowed = inspect.signature(CORPORA[corpus]).parameters
     for key in arguments:
         if key not in allowed:

@@ -12,6 +12,8 @@ import numpy as np
 from data.files import Found, digest_of, read_documents, search
 from data.formats import Document, cut_out, length_of, parts_of
 from data.markov import MarkovLanguage
+from data.settings import Markov, Stdlib, Text
+from schema.check import check_values
 
 SPLITS = ("train", "valid")
 
@@ -58,7 +60,7 @@ class StdlibCorpus:
     skipped = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test"})
 
     def __init__(self, valid_fraction: float) -> None:
-        _check_fraction(valid_fraction)
+        check_values(Stdlib, "data", valid_fraction=valid_fraction)
         self.valid_fraction = valid_fraction
 
     def _texts(self) -> Iterator[str]:
@@ -111,9 +113,7 @@ class TextCorpus:
     ) -> None:
         if path is None:
             raise ValueError("data.path=null: name a file or a folder (txt, jsonl or parquet)")
-        if valid_split not in ("tail", "hash"):
-            raise ValueError(f"data.valid_split={valid_split!r}: choose from ['hash', 'tail']")
-        _check_fraction(valid_fraction)
+        check_values(Text, "data", valid_split=valid_split, valid_fraction=valid_fraction)
         self.path, self.valid_path, self.text_key = path, valid_path, text_key
         self.valid_split, self.valid_fraction = valid_split, valid_fraction
 
@@ -208,9 +208,7 @@ class MarkovCorpus:
         train_tokens: int,
         valid_tokens: int,
     ) -> None:
-        for key, value in {"train_tokens": train_tokens, "valid_tokens": valid_tokens}.items():
-            if value < 1:
-                raise ValueError(f"data.{key}={value}: must be positive")
+        check_values(Markov, "data", train_tokens=train_tokens, valid_tokens=valid_tokens)
         self.language = MarkovLanguage(states, order, language_seed, concentration)
         self.tokens = {"train": train_tokens, "valid": valid_tokens}
         self.seed = language_seed
@@ -234,11 +232,6 @@ class MarkovCorpus:
     def size_hint(self, split: str) -> int | None:
         """Unknown; drawing the chain takes longer than encoding it."""
         return None
-
-
-def _check_fraction(fraction: float) -> None:
-    if not 0 < fraction < 1:
-        raise ValueError(f"data.valid_fraction={fraction}: must lie between 0 and 1")
 
 
 def _is_held_out(text: Document, fraction: float) -> bool:

@@ -9,6 +9,8 @@ from data.detokenize import DETOKENIZERS
 from data.files import Found, digest_of, expanded
 from data.formats import holds_text
 from data.saved_dataset import is_saved, load_saved
+from data.settings import Hub
+from schema.check import check_values
 
 SHOWN = 200  # characters of what the library says
 _DATA_SUFFIXES = {".parquet", ".jsonl", ".json", ".txt", ".csv", ".arrow", ".gz", ".xz", ".zst"}
@@ -36,10 +38,7 @@ class HubCorpus:
     ) -> None:
         if path is None:
             raise ValueError("data.path=null: name a dataset of the Hub (USER/NAME) or a folder")
-        if detokenizer is not None and detokenizer not in DETOKENIZERS:
-            raise ValueError(
-                f"data.detokenizer={detokenizer!r}: choose from {sorted(DETOKENIZERS)} or null"
-            )
+        check_values(Hub, "data", detokenizer=detokenizer)
         self.path, self.config, self.revision = path, config, revision
         self.files = dict(files or {})
         self.expressions = {"train": train_split, "valid": valid_split}

@@ -1,15 +1,15 @@
-"""What texts are given to a sampler: a prefix, texts with gaps, or a file of tasks."""
+"""Texts with given and missing tokens for a sampler: prompts, gaps, files of tasks."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.given import encode_given
-from data.prompts import GIVEN, Gap, check_tasks_early, parts_of, place, read_lines
+from data.prompts import GIVEN, Gap, check_tasks_early, label, parts_of, read_lines
 from data.tokenizers import Tokenizer
 
 
-class Task(NamedTuple):
+class InfillTask(NamedTuple):
     """A text of which some tokens are given: those where `fixed` is true stay, the others hold the
     mask id and are drawn. `name` is the id of its line in a file of tasks."""
 
@@ -21,11 +21,11 @@ class Task(NamedTuple):
 def read_tasks(
     options: dict[str, Any],
     tokenizer: Tokenizer,
-    begins: list[int],
+    start: list[int],
     longest: int,
     prefixes_only: bool,
-) -> list[Task]:
-    """The tasks of sampling.prompt, sampling.infill or the file sampling.tasks; `begins` stands in
+) -> list[InfillTask]:
+    """The tasks of sampling.prompt, sampling.infill or the file sampling.tasks; `start` stands in
     front of each and counts in sampling.length, which is `longest` where it is null.
 
     ValueError in one line for what cannot be drawn so."""
@@ -37,36 +37,36 @@ def read_tasks(
         lines = read_lines(Path(str(options["tasks"])))
     else:
         (key,) = given
-        lines = [(place(key, options[key]), {key: options[key]})]
+        lines = [(label(key, options[key]), {key: options[key]})]
     default = options["length"] or longest
-    made = []
+    tasks = []
     for where, line in lines:
         length = line.get("length", default)
         if length > longest:
             raise ValueError(f"{where}: length={length}: at most {longest} tokens can be drawn")
-        task = _of_line(line, tokenizer, begins, length, where)
+        task = _of_line(line, tokenizer, start, length, where)
         _check_task(task, prefixes_only, where)
-        made.append(task)
-    return made
+        tasks.append(task)
+    return tasks
 
 
 def _of_line(
-    line: dict[str, Any], tokenizer: Tokenizer, begins: list[int], length: int, where: str
-) -> Task:
+    line: dict[str, Any], tokenizer: Tokenizer, start: list[int], length: int, where: str
+) -> InfillTask:
     if "tokens" in line:
-        ids = _with_rest(_checked(line["tokens"], tokenizer, where), begins, line.get("length"))
+        ids = _with_rest(_checked(line["tokens"], tokenizer, where), start, line.get("length"))
         if len(ids) > length:
-            raise ValueError(f"{where}: {_count(len(ids), begins)}, at most {length} are allowed")
+            raise ValueError(f"{where}: {_count(len(ids), start)}, at most {length} are allowed")
     else:
-        ids = _spread(_parts(line, where), tokenizer, begins, length, where)
+        ids = _spread(_parts(line, where), tokenizer, start, length, where)
         if len(ids) != line.get("length", len(ids)):
             raise ValueError(
-                f"{where}: every gap says its tokens, which makes {_count(len(ids), begins)}, "
+                f"{where}: every gap says its tokens, which makes {_count(len(ids), start)}, "
                 f"not length={length}"
             )
     mask = tokenizer.vocab_size
     tokens = [mask if i is None else i for i in ids]
-    return Task(tokens, [i is not None for i in ids], line.get("id"))
+    return InfillTask(tokens, [i is not None for i in ids], line.get("id"))
 
 
 def _parts(line: dict[str, Any], where: str) -> list[str | Gap]:
@@ -76,27 +76,26 @@ def _parts(line: dict[str, Any], where: str) -> list[str | Gap]:
 
 
 def _spread(
-    parts: Sequence[str | Gap], tokenizer: Tokenizer, begins: list[int], length: int, where: str
+    parts: Sequence[str | Gap], tokenizer: Tokenizer, start: list[int], length: int, where: str
 ) -> list[int | None]:
-    """Token ids, None in the gaps. Each text is encoded for its own place; the gaps without a
-    number share what is left of `length`; where that is not even, the first ones take one token
-    more."""
-    known = [
+    """Token ids, None in the gaps. Each text is encoded for its own position; the gaps without a
+    number share the rest of `length`, the first ones with one token more where that is not even."""
+    encoded = [
         part.tokens if isinstance(part, Gap) else _encode(part, tokenizer, where, number == 0)
         for number, part in enumerate(parts)
     ]
-    used = len(begins) + sum(
-        part if isinstance(part, int) else len(part) for part in known if part is not None
+    used = len(start) + sum(
+        part if isinstance(part, int) else len(part) for part in encoded if part is not None
     )
-    plain = known.count(None)
-    if used + plain > length:
-        rest = f" and {plain} or more to draw" if plain else ""
+    shares = encoded.count(None)
+    if used + shares > length:
+        rest = f" and {shares} or more to draw" if shares else ""
         raise ValueError(
-            f"{where}: {_count(used, begins)}{rest}, at most {length} are allowed in all"
+            f"{where}: {_count(used, start)}{rest}, at most {length} are allowed in all"
         )
-    share, more = divmod(length - used, plain) if plain else (0, 0)
-    ids: list[int | None] = [*begins]
-    for part in known:
+    share, more = divmod(length - used, shares) if shares else (0, 0)
+    ids: list[int | None] = [*start]
+    for part in encoded:
         if isinstance(part, list):
             ids += part
             continue
@@ -105,16 +104,17 @@ def _spread(
     return ids
 
 
-def _encode(text: str, tokenizer: Tokenizer, where: str, begins: bool) -> list[int]:
-    """Ids of a text; ValueError where a character has none of its own."""
+def _encode(text: str, tokenizer: Tokenizer, where: str, first: bool) -> list[int]:
+    """Ids of a text, the `first` of its line or not; ValueError where a character has none of its
+    own."""
     try:
-        ids = encode_given(text, tokenizer, begins)
+        ids = encode_given(text, tokenizer, first)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     # Text never makes a special token, except the one that stands for what is not known.
     if tokenizer.decode(ids) != tokenizer.decode(ids, special=True):
-        odd = next((one for one in text if _unknown(one, tokenizer)), text)
-        raise ValueError(f"{where}: no token of {tokenizer.name!r} stands for {odd!r}")
+        unknown = next((letter for letter in text if _unknown(letter, tokenizer)), text)
+        raise ValueError(f"{where}: no token of {tokenizer.name!r} stands for {unknown!r}")
     return ids
 
 
@@ -133,13 +133,13 @@ def _checked(ids: list[int | None], tokenizer: Tokenizer, where: str) -> list[in
     return ids
 
 
-def _with_rest(ids: list[int | None], begins: list[int], length: int | None) -> list[int | None]:
-    """`begins` in front where it is not there already, gaps up to the length that a line says."""
-    ids = ids if ids[: len(begins)] == begins else [*begins, *ids]
+def _with_rest(ids: list[int | None], start: list[int], length: int | None) -> list[int | None]:
+    """`start` in front where it is not there already, gaps up to the length that a line says."""
+    ids = ids if ids[: len(start)] == start else [*start, *ids]
     return ids + [None] * ((length or 0) - len(ids))
 
 
-def _check_task(task: Task, prefixes_only: bool, where: str) -> None:
+def _check_task(task: InfillTask, prefixes_only: bool, where: str) -> None:
     fixed = task.fixed
     if all(fixed):
         raise ValueError(f"{where}: every token is given, there is nothing to draw")
@@ -151,5 +151,5 @@ def _check_task(task: Task, prefixes_only: bool, where: str) -> None:
         raise ValueError(f"{where}: algo=ar needs a token to begin with")
 
 
-def _count(tokens: int, begins: list[int]) -> str:
-    return f"{tokens} tokens{' with BOS' if begins else ''}"
+def _count(tokens: int, start: list[int]) -> str:
+    return f"{tokens} tokens{' with BOS' if start else ''}"

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from data.settings import Markov
+from schema.check import check_values
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -28,8 +31,7 @@ class MarkovLanguage:
                 f"data.states={states}, data.order={order}: needs at least 2 states, order 1 or "
                 f"more and states^(order+1) <= {_LARGEST_TABLE}"
             )
-        if not concentration > 0:
-            raise ValueError(f"data.concentration={concentration}: must be positive")
+        check_values(Markov, "data", concentration=concentration)
         self.states, self.order = states, order
         rng = np.random.default_rng([seed, states, order])
         self.transition: Array = rng.dirichlet([concentration] * states, size=states**order)

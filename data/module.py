@@ -8,20 +8,22 @@ import lightning as L
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
+from data import settings
 from data.build import build_or_open
 from data.corpora import Corpus
 from data.loaders import Loader
 from data.markov import MarkovLanguage
 from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
 from data.overlap import refuse_same_documents, refuse_same_files
-from data.packing import CROPS, Blocks, Framer, PadBlocks, SlidingBlocks, WrapBlocks
+from data.packing import Blocks, Framer, PadBlocks, SlidingBlocks, WrapBlocks
 from data.places import cache_folder
 from data.report import unsaid
-from data.store import VERIFY, TokenStore
+from data.settings import Data
+from data.store import TokenStore
 from data.tokenizers import Tokenizer
 from data.views import EvalView, TrainView
+from schema.check import check_values
 
-PACKINGS = ("pad", "wrap")
 # Evaluation never depends on the seed of a run.
 _EVAL_SEED = 0
 
@@ -58,23 +60,11 @@ class TokenDataModule(L.LightningDataModule):
         blocks, or that share of them, whatever the number of devices; None for all of them. 0
         is the trainer's: no validation."""
         super().__init__()
-        if packing not in PACKINGS:
-            raise ValueError(f"data.packing={packing!r}: choose from {list(PACKINGS)}")
-        if crop not in CROPS:
-            raise ValueError(f"data.crop={crop!r}: choose from {list(CROPS)}")
-        if verify not in VERIFY:
-            raise ValueError(f"data.verify={verify!r}: choose from {list(VERIFY)}")
+        check_values(Data, "data", packing=packing, crop=crop, verify=verify, num_proc=num_proc)
+        check_values(Data, "data", max_eval_blocks=max_eval_blocks)
+        loader = {"eval_batch_size": eval_batch_size, "num_workers": num_workers}
+        check_values(settings.Loader, "loader", **loader)
         accumulation(global_batch_size, batch_size, world_size=1)
-        for key, value, least in (
-            ("loader.eval_batch_size", eval_batch_size, 1),
-            ("loader.num_workers", num_workers, 0),
-            ("data.num_proc", num_proc, 1),
-            ("data.max_eval_blocks", 1 if max_eval_blocks is None else max_eval_blocks, 1),
-            ("seed", seed, 0),
-            ("trainer.limit_val_batches", limit_val_batches or 0, 0),
-        ):
-            if value < least:
-                raise ValueError(f"{key}={value}: must be {least} or more")
         self.name, self.corpus, self.tokenizer = name, corpus, tokenizer
         self.length, self.packing, self.framing = length, packing, framing
         self.insert_eos, self.drop_last, self.crop = insert_eos, drop_last, crop

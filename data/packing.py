@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.order import Index
+from data.settings import Data
 from data.store import TokenStore
 from data.tokenizers import Tokenizer
+from schema.check import check_values
 
 # Not tensors: loader processes need no torch, and tensors would travel through shared memory.
 Arrays = dict[str, NDArray[Any]]
@@ -28,8 +30,6 @@ class Frame(NamedTuple):
 # MDLM and DUO protocol, whose two frame ids count as text (AR cannot score position 0).
 FRAMINGS = {"bos": Frame(1, 0), "bos-eos": Frame(1, 1), "none": Frame(0, 0)}
 
-CROPS = ("random", "start")
-
 
 class Blocks(Protocol):
     """A finite set of blocks of one length."""
@@ -45,8 +45,7 @@ class Framer:
     """Puts text into blocks: [BOS] text [EOS] PAD ..."""
 
     def __init__(self, length: int, framing: str, tokenizer: Tokenizer) -> None:
-        if framing not in FRAMINGS:
-            raise ValueError(f"data.framing={framing!r}: choose from {sorted(FRAMINGS)}")
+        check_values(Data, "data", framing=framing)
         self.head, self.tail = FRAMINGS[framing]
         self.length, self.framing = length, framing
         self.room = length - self.head - self.tail

@@ -21,7 +21,7 @@ class Gap(NamedTuple):
 
 
 def check_tasks_early(options: dict[str, Any]) -> None:
-    """What the strings alone forbid in sampling.prompt, sampling.infill or the file sampling.tasks.
+    """Checks the strings of sampling.prompt, sampling.infill or the file sampling.tasks.
 
     ValueError or FileNotFoundError in one line; none of the three is fine."""
     given = [key for key in GIVEN if options[key] is not None]
@@ -31,13 +31,13 @@ def check_tasks_early(options: dict[str, Any]) -> None:
     if given == ["tasks"]:
         read_lines(Path(str(options["tasks"])))
     for key in set(given) & {"prompt", "infill"}:
-        check_text(options[key], place(key, options[key]))
+        check_text(options[key], label(key, options[key]))
     if given == ["infill"]:
-        parts_of(options["infill"], place("infill", options["infill"]))
+        parts_of(options["infill"], label("infill", options["infill"]))
 
 
-def place(key: str, text: Any) -> str:
-    """How a message names a text of the command line."""
+def label(key: str, text: Any) -> str:
+    """The name of a text of the command line in a message."""
     cut = isinstance(text, str) and len(text) > _SHOWN
     return f"sampling.{key}={text[:_SHOWN] + '...' if cut else text!r}"
 
@@ -79,13 +79,13 @@ def read_lines(file: Path) -> list[tuple[str, dict[str, Any]]]:
     key = f"sampling.tasks={file}"
     if not file.is_file():
         raise FileNotFoundError(f"{key}: there is no such file")
-    found = []
+    rows = []
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         if line.strip():
-            found.append((f"{key} line {number}", _line(line, f"{key} line {number}")))
-    if not found:
+            rows.append((f"{key} line {number}", _line(line, f"{key} line {number}")))
+    if not rows:
         raise ValueError(f"{key}: there is no task in it; a JSON object per line is needed")
-    return found
+    return rows
 
 
 def _line(line: bytes, where: str) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from data.checksums import are_sums, damage
 
 FORMAT = 2  # 1 had no checksums
 TOKENS, OFFSETS, META = "tokens.bin", "offsets.bin", "meta.json"
-VERIFY = ("sample", "full")
 _COUNTS = ("documents", "tokens", "text_tokens", "text_bytes")
 _META_BYTES = 1 << 28  # far above that of a trillion tokens
 

@@ -74,8 +74,8 @@ def interpolating_divergence(logits: Tensor, x: Tensor, z: Tensor, mix: Mix) -> 
 
 
 class Known(NamedTuple):
-    """What the divergence takes from the noise alone, (n,) each and float64 but for the token: z,
-    with any token for the mask, whose probability plays no part."""
+    """The part of the divergence that the noise alone decides, (n,) each and float64 but for the
+    token: z, with any token for the mask, whose probability plays no part."""
 
     token: Tensor
     odds: Tensor  # keep / n; 0 without noise, where the sum has no weight

@@ -2,15 +2,30 @@
 ever built."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from diffusion import categorical
+from diffusion.head import Affine, Head
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
 Column = Tensor | tuple[Tensor, ...]
+
+
+@runtime_checkable
+class WithGradient(Protocol):
+    """A row function that brings its gradient along, which spares autograd the vocabulary."""
+
+    with_gradient: Callable[..., tuple[Tensor, Tensor]]  # (logits, *columns): see diffusion.bound
+
+
+@runtime_checkable
+class Prepared(WithGradient, Protocol):
+    """One whose gradient takes other columns, made for all rows at once."""
+
+    prepare: Callable[..., tuple[Column, ...]]  # (V, *columns)
+
 
 # float32 logits held at once: on a CPU few enough to stay near the caches, on a GPU enough to fill
 # it
@@ -29,9 +44,8 @@ def chunked(
     Columns are (B, L, ...) or (B, 1) tensors, or named tuples of them, and get no gradient; without
     gradients fn may return several numbers a row. Gradients reach `hidden` (B, L, D) and the head;
     they are computed with the values, in one pass, when every row's value enters the loss with the
-    same factor, and by a second pass over the head otherwise. A function with a method
-    `with_gradient` (see diffusion.bound) spares autograd the vocabulary; where it has `prepare`
-    too, that method makes the columns of this one."""
+    same factor, and by a second pass over the head otherwise. A function may be
+    `WithGradient` or `Prepared`."""
     shape = hidden.shape[:2]
     chosen = None if rows is None else rows.flatten().nonzero().squeeze(-1)
 
@@ -40,10 +54,14 @@ def chunked(
         return tensor if chosen is None else tensor[chosen]
 
     taken = [_each(flat, column) for column in columns]
-    if torch.is_grad_enabled():
-        values = _RowsWithGradient.apply(fn, taken, flat(hidden), head.weight, head.bias)
-    else:
-        values = _rows(fn, head, flat(hidden), taken)
+
+    def values_of(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return _RowsWithGradient.apply(fn, taken, hidden, layer.weight, layer.bias)
+        return _rows(fn, layer, hidden, taken)
+
+    inputs = flat(hidden)
+    values = head(inputs, values_of) if isinstance(head, Head) else values_of(head, inputs)
     if chosen is not None:
         values = values.new_zeros(shape.numel(), *values.shape[1:]).index_put((chosen,), values)
     return values.unflatten(0, shape)
@@ -71,7 +89,9 @@ def _blocks(fn: Callable[..., Any], logits: Tensor, columns: list[Column]) -> It
         yield fn(logits[block], *_cut(columns, block))
 
 
-def _rows(fn: RowFunction, head: nn.Linear, hidden: Tensor, columns: list[Column]) -> Tensor:
+def _rows(
+    fn: RowFunction, head: nn.Linear | Affine, hidden: Tensor, columns: list[Column]
+) -> Tensor:
     """Values (n,) without gradients, from float32 logits whatever the precision of the network."""
     values: list[Tensor] = []
     with torch.autocast(hidden.device.type, enabled=False):
@@ -81,7 +101,7 @@ def _rows(fn: RowFunction, head: nn.Linear, hidden: Tensor, columns: list[Column
     return torch.cat(values)
 
 
-def _outputs(head: nn.Linear, rows: Tensor) -> Tensor:
+def _outputs(head: nn.Linear | Affine, rows: Tensor) -> Tensor:
     """head(rows). For a few rows on a CPU by parts of the vocabulary that stay in the cache: such a
     product is bound by reading the weights, and BLAS reads them once for every three rows."""
     whole = head.weight.shape[0] // FEW_OUTPUTS
@@ -104,7 +124,7 @@ def _with_gradient(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Values (n,), a scale (n,) and an array (n, V), whose product is the gradient of each value to
     its own logits."""
-    if not hasattr(fn, "with_gradient"):
+    if not isinstance(fn, WithGradient):
         logits.requires_grad_()
         with torch.enable_grad():
             value = fn(logits, *columns)
@@ -124,7 +144,7 @@ def _gradients(
     """Values (n,), and the gradients of their sum, weighted by `factors` (n,), to hidden, weight
     and bias; the products in `dtype`, everything else in the weight's."""
     hidden, weight, bias = inputs
-    if hasattr(fn, "prepare"):
+    if isinstance(fn, Prepared):
         columns = list(fn.prepare(len(weight), *columns))
     low_weight, low_bias = weight.to(dtype), bias.to(dtype)
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
@@ -187,47 +207,3 @@ class _RowsWithGradient(torch.autograd.Function):
             for gradient in gradients:
                 gradient.mul_(factors[0])
         return None, None, *gradients
-
-
-class Prediction:
-    """What the network says about every position of a batch, answered lazily: hidden states (B, L,
-    D) and the head; `shaping` (see diffusion.shaping) bends the logits of p."""
-
-    def __init__(
-        self,
-        head: nn.Linear,
-        hidden: Tensor,
-        shaping: Callable[[Tensor], Tensor] = lambda logits: logits,
-    ):
-        self.head = head
-        self.hidden = hidden
-        self.shaping = shaping
-
-    @torch.no_grad()
-    def ask(self, fn: RowFunction, *columns: Column, where: Tensor | None = None) -> Tensor:
-        """fn(outputs (n, V), *columns (n, ...)) at the positions where `where` (B, L) is True, 0
-        elsewhere; the outputs as the network makes them."""
-        return chunked(fn, self.head, self.hidden, *columns, rows=where)
-
-    def mass_at(self, z: Tensor, where: Tensor | None = None) -> Tensor:
-        """p(z | .) (B, L) float64, 0 where `where` (B, L) is False."""
-
-        def mass(logits: Tensor, token: Tensor) -> Tensor:
-            logits = self.shaping(logits)
-            log_p = logits.gather(-1, token.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-            return log_p.double().exp()
-
-        return self.ask(mass, z, where=where)
-
-    def draw(self, where: Tensor | None = None, among: int | None = None) -> Tensor:
-        """Tokens (B, L) ~ p at the positions where `where` (B, L) is True, 0 elsewhere, everywhere
-        without it; `among` the first so many outputs only."""
-
-        def tokens(logits: Tensor) -> Tensor:
-            return categorical.draw(self.shaping(logits[:, :among]))
-
-        return self.ask(tokens, where=where).long()
-
-    def likeliest(self, where: Tensor, among: int | None = None) -> Tensor:
-        """argmax p (B, L) where `where` is True, 0 elsewhere; `among` as in `draw`."""
-        return self.ask(lambda logits: logits[:, :among].argmax(-1), where=where).long()

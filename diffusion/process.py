@@ -21,7 +21,8 @@ class Process:
         self.has_noise = bool(middle.noise > 0)
 
     def mix(self, t: Tensor) -> tuple[Mix, Mix]:
-        """The mixture at times t (B,) and its time derivative, each (B, 1) float64."""
+        """The mixture at times t (B,) or (B, L) and its time derivative, float64; each broadcasts
+        to (B, L)."""
         t = t.double().contiguous()  # jvp takes no expanded view
         value, rate, *_ = torch.func.jvp(self.schedule, (t,), (torch.ones_like(t),))
         return value, rate
@@ -33,7 +34,8 @@ class Process:
     def noise(
         self, shape: tuple[int, int], t: Tensor, uniform: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Which positions (B, L) stay what they are at times t (B,), and what stands at the others.
+        """Which positions (B, L) stay what they are at times t (B,) or (B, L), and what stands at
+        the others.
 
         `uniform` (2, B, L) float64 in [0, 1) replaces the global generator."""
         mix = self.schedule(t.double())
@@ -46,7 +48,7 @@ class Process:
         return coin < mix.keep, torch.where(coin < mix.keep + mix.mask, self.mask, token)
 
     def corrupt(self, x: Tensor, t: Tensor, uniform: Tensor | None = None) -> Tensor:
-        """z ~ q_t(. | x) for x (B, L) at times t (B,)."""
+        """z ~ q_t(. | x) for x (B, L) at times t (B,) or (B, L)."""
         kept, other = self.noise((x.shape[0], x.shape[1]), t, uniform)
         return torch.where(kept, x, other)
 
@@ -58,19 +60,19 @@ class Process:
         masked = uniform[0] * (mix.mask + mix.noise) < mix.mask
         return torch.where(masked, self.mask, (uniform[1] * self.vocab_size).long())
 
-    def asks(self, z: Tensor) -> Tensor:
+    def needs_prediction(self, z: Tensor) -> Tensor:
         """(B, L) bool: where the chance to jump depends on the mass p(z | z) of the prediction."""
         masked = z == self.mask
         return (~masked & self.has_noise) | (masked & self.predicts_mask)
 
     def jump(self, z: Tensor, at_input: Tensor | float, t: Tensor, s: Tensor) -> Tensor:
-        """rho (B, L) of q(z_s | z_t, p) = (1 - rho) [z_s = z_t] + rho q_s(z_s | p), float64, for s
-        < t.
+        """rho (B, L) of q(z_s | z_t, p) = (1 - rho) [z_s = z_t] + rho q_s(z_s | p), float64, for
+        times s < t, (B,) or (B, L) each.
 
         rho = (b_t - keep_t / keep_s b_s)(z) / (keep_t p(z) + b_t(z)); at_input is the prediction's
-        p(z | z), which plays no part where `asks` is False."""
+        p(z | z), which plays no part where `needs_prediction` is False."""
         now, then = self.schedule(t.double()), self.schedule(s.double())
         b = self.at(z, now)
         gained = b - now.keep / then.keep * self.at(z, then)
-        total = b + torch.where(self.asks(z), now.keep * at_input, 0.0)
+        total = b + torch.where(self.needs_prediction(z), now.keep * at_input, 0.0)
         return torch.where(gained > 0, gained / total, 0.0)

@@ -11,15 +11,21 @@ Alpha = Callable[[Tensor], Tensor]
 
 
 class Mix(NamedTuple):
-    """q_t(z | x) = keep [z = x] + mask [z = MASK] + noise / N [z is a token]; each (B, 1) float64,
-    summing to one."""
+    """q_t(z | x) = keep [z = x] + mask [z = MASK] + noise / N [z is a token]; each broadcasts to
+    (B, L), float64, and they sum to one."""
 
     keep: Tensor
     mask: Tensor
     noise: Tensor
 
 
-Schedule = Callable[[Tensor], Mix]
+Schedule = Callable[[Tensor], Mix]  # of times (B,), or (B, L), one for each position
+
+
+def per_position(t: Tensor) -> Tensor:
+    """Times or weights (B,) of texts as (B, 1), which broadcasts over positions; (B, L) as they
+    are."""
+    return t.unsqueeze(-1) if t.dim() == 1 else t
 
 
 def log_linear(t: Tensor, eps: float = 1e-3) -> Tensor:
@@ -59,21 +65,21 @@ def started(alpha: Alpha) -> Alpha:
 
 
 def absorbing(t: Tensor, alpha: Alpha = log_linear) -> Mix:
-    """keep = alpha(t), the rest is masked; t (B,) in [0, 1]."""
-    keep = alpha(t.unsqueeze(-1))
+    """keep = alpha(t), the rest is masked; t (B,) or (B, L) in [0, 1]."""
+    keep = alpha(per_position(t))
     return Mix(keep, 1 - keep, torch.zeros_like(keep))
 
 
 def uniform(t: Tensor, alpha: Alpha = log_linear) -> Mix:
-    """keep = alpha(t), the rest is a uniform token; t (B,) in [0, 1]."""
-    keep = alpha(t.unsqueeze(-1))
+    """keep = alpha(t), the rest is a uniform token; t (B,) or (B, L) in [0, 1]."""
+    keep = alpha(per_position(t))
     return Mix(keep, torch.zeros_like(keep), 1 - keep)
 
 
 def hybrid(t: Tensor, p_uniform: float, gamma: float = 1.0) -> Mix:
     """GIDD: ((1 - t), t, c) / (1 + c) with c = B (t (1 - t))^(gamma/2), B = 2^gamma p_u / (1 -
-    p_u); t (B,)."""
-    t = t.unsqueeze(-1)
+    p_u); t (B,) or (B, L)."""
+    t = per_position(t)
     if p_uniform == 0:  # c is zero, but its derivative at the ends would be 0 times infinity
         return Mix(1 - t, t, torch.zeros_like(t))
     c = 2**gamma * p_uniform / (1 - p_uniform) * (t * (1 - t)) ** (gamma / 2)

@@ -1,5 +1,5 @@
-"""What an evaluation that was stopped has done already: its finished batches, and after them the
-record that it wrote, until the whole command is done."""
+"""Finished batches of an evaluation, kept on disk until its command is done, and after them the
+record that it wrote."""
 
 import hashlib
 import json
@@ -20,25 +20,25 @@ DIGEST = hashlib.sha256(b"").digest_size
 
 
 def mark_of(key: Any) -> str:
-    """16 hexadecimal digits of everything that `key` says."""
+    """16 hexadecimal digits of the digest of `key`."""
     text = json.dumps(key, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def code() -> str | None:
     """The commit of the code, whatever files of it were edited since."""
-    found = commit()
-    return found and found.removesuffix("-dirty")
+    stated = commit()
+    return stated and stated.removesuffix("-dirty")
 
 
 class BatchCache:
-    """A folder in `folder` for one `key`, all that the batches depend on; `setting` is what the
-    configuration says of where that is, `command` the digest of the command, and `alone` whether
-    the command writes this record only: if not, what is kept is for this command."""
+    """A folder in `folder` for one `key`, all that the batches depend on. `setting` is the setting
+    of that folder in messages, `command` the digest of the command; unless the command writes this
+    record `alone`, its batches are for the same command only."""
 
     def __init__(self, folder: Path, key: Any, setting: str, command: str, alone: bool = True):
-        own = [key, code(), None if alone else command]
-        self.folder = folder / f"unfinished-{mark_of(own)}"
+        mark = mark_of([key, code(), None if alone else command])
+        self.folder = folder / f"unfinished-{mark}"
         self.setting = setting
         self.command = command
         self.alone = alone
@@ -58,18 +58,17 @@ class BatchCache:
 
     def read(self, pattern: str) -> dict[str, bytes]:
         """Content by name of the files that are whole; the others are named and left out."""
-        found = {}
+        whole = {}
         for file in sorted(self.folder.glob(pattern)):
-            content = file.read_bytes()
-            mark, content = content[:DIGEST], content[DIGEST:]
-            if hashlib.sha256(content).digest() == mark:
-                found[file.name] = content
+            content = _content(file)
+            if content is not None:
+                whole[file.name] = content
             elif is_first_process():
                 print(f"{file}: damaged, made again", file=sys.stderr)
-        return found
+        return whole
 
     def record(self, folder: Path, fields: dict[str, Any]) -> Path:
-        """Writes the record of the batches and forgets them. A command that is stopped meanwhile
+        """Writes the record of the batches and removes them. A command that is stopped meanwhile
         finds it, and writes no second one."""
         plain = {name: record_schema.plain(value, name) for name, value in fields.items()}
         self._note({"fields": plain, "results_dir": str(folder)})
@@ -92,32 +91,35 @@ class BatchCache:
         if not is_first_process():
             return self.folder / RECORD
         folder, fields = Path(note["results_dir"]), note["fields"]
-        found = _of_fields(folder, fields) or write_record(folder, fields)
-        self._note({"path": str(found.resolve())})
-        return found
+        path = _of_fields(folder, fields) or write_record(folder, fields)
+        self._note({"path": str(path.resolve())})
+        return path
 
     def clear(self) -> None:
-        """Forgets everything, when nothing more can be gone on with."""
+        """Removes everything, once the command is done."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
 
-    def _note(self, said: dict[str, Any]) -> None:
-        own = {"command": self.command, "alone": self.alone}
-        self.write(RECORD, json.dumps(said | own).encode())
+    def _note(self, note: dict[str, Any]) -> None:
+        whole = note | {"command": self.command, "alone": self.alone}
+        self.write(RECORD, json.dumps(whole).encode())
+
+
+def _content(file: Path) -> bytes | None:
+    """The content of a file behind its digest; None where it is not whole or not there."""
+    content = file.read_bytes() if file.is_file() else b""
+    stated, content = content[:DIGEST], content[DIGEST:]
+    return content if hashlib.sha256(content).digest() == stated else None
 
 
 def read_note(folder: Path) -> dict[str, Any]:
-    """What a folder of batches says of their record, nothing where there is none."""
-    content = (folder / RECORD).read_bytes() if (folder / RECORD).is_file() else b""
-    mark, text = content[:DIGEST], content[DIGEST:]
-    if not text or hashlib.sha256(text).digest() != mark:
-        return {}
-    note: dict[str, Any] = json.loads(text)
+    """The note on the record of a folder of batches, empty where there is none."""
+    note: dict[str, Any] = json.loads(_content(folder / RECORD) or b"{}")
     return note
 
 
 def clear_recorded(folder: Path) -> None:
-    """Removes what commands left that were killed between their only record and the end."""
+    """Removes the folders of commands that were killed between their only record and the end."""
     for left in folder.glob("unfinished-*"):
         note = read_note(left)
         if not note.get("alone") or not Path(note.get("path", "")).is_file():
@@ -130,12 +132,11 @@ def clear_recorded(folder: Path) -> None:
 
 
 def _of_fields(folder: Path, fields: dict[str, Any]) -> Path | None:
-    """The record with these fields."""
+    """The path of the record with these fields, None for none."""
     records = read_records(folder)[0] if folder.is_dir() else []
-    for one in records:
-        if all(one.fields.get(name) == value for name, value in fields.items()):
-            return one.path
-    return None
+    return next(
+        (record.path for record in records if fields.items() <= record.fields.items()), None
+    )
 
 
 def _lock(folder: Path) -> Path:

@@ -1,5 +1,6 @@
-"""How far a number would move with other texts: its standard error and a 95 % interval."""
+"""Standard errors and 95 % intervals of numbers of a set of texts, over other such sets."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 RESAMPLES = 1000
 TAILS = (2.5, 97.5)
+NORMAL = 1.96  # standard errors, half of a 95 % interval
+SURE = 2  # standard errors from which on a difference counts
 
 
 class Interval(NamedTuple):
@@ -21,7 +24,7 @@ class Interval(NamedTuple):
     high: float | None
 
     def fields(self, name: str) -> dict[str, Any]:
-        """What a record says: `name`, `name`_stderr and `name`_ci."""
+        """The fields of a record: `name`, `name`_stderr and `name`_ci."""
         ends = None if self.low is None else [self.low, self.high]
         return {name: self.value, f"{name}_stderr": self.stderr, f"{name}_ci": ends}
 
@@ -29,7 +32,7 @@ class Interval(NamedTuple):
 def bootstrap(
     columns: Values, statistic: Callable[[Values], Values], seed: int, resamples: int = RESAMPLES
 ) -> Interval:
-    """statistic(sums (..., k)) of the sums of `columns` (S, k) over texts, with the spread and the
+    """statistic(sums (..., k)) of the sums of `columns` (S, k) over texts, with its deviation and
     percentiles over sets of S texts that are drawn from them with replacement."""
     texts = len(columns)
     value = float(statistic(columns.sum(0)))
@@ -42,8 +45,13 @@ def bootstrap(
     return Interval(value, float(drawn.std(ddof=1)), float(low), float(high))
 
 
+def standard_error(values: Values) -> float:
+    """Of the mean of two or more independent values (S,)."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values))
+
+
 def mean(values: Values, seed: int) -> Interval:
-    """The mean of one number a text (S,)."""
+    """The mean over texts of one number each (S,)."""
     return bootstrap(np.stack([values, np.ones_like(values)], 1), ratio, seed)
 
 
@@ -60,4 +68,4 @@ def jackknife(value: float, without: Values) -> Interval:
     if texts < 2:
         return Interval(value, None, None, None)
     stderr = float(np.sqrt((texts - 1) * without.var()))
-    return Interval(value, stderr, value - 1.96 * stderr, value + 1.96 * stderr)
+    return Interval(value, stderr, value - NORMAL * stderr, value + NORMAL * stderr)

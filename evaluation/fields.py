@@ -1,4 +1,4 @@
-"""The fields of a record, each with what it may be."""
+"""The fields of a record, each with its rule."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ def optional(rules: Mapping[str, Rule]) -> dict[str, Rule]:
     return {name: Optional(rule) for name, rule in rules.items()}
 
 
-# What the tables and charts read of how something was measured; the rest is any plain data.
+# Settings of a measurement that tables and charts read; the rest is any plain data.
 HOW = optional(
     {
         "length": LENGTH,
@@ -80,8 +80,13 @@ METRICS: dict[str, Rule] = {
     ),
     **dict.fromkeys(
         (
-            *("distinct_1", "distinct_2", "distinct_3", "repetition", "told_apart", "mauve"),
-            *("copied", "foreign", "self_accuracy_before", "self_accuracy_after"),
+            *("distinct_1", "distinct_2", "distinct_3", "repetition", "mauve", "foreign"),
+            *(
+                "two_sample_accuracy",
+                "train_overlap",
+                "self_accuracy_before",
+                "self_accuracy_after",
+            ),
         ),
         SHARE,
     ),
@@ -91,7 +96,7 @@ METRICS: dict[str, Rule] = {
     ),
     **dict.fromkeys(("curve", "sequences_file", "samples", "answers"), PATH),
     "gen_ppl": POSITIVE,
-    "gen_ppl_judge": Group(known=optional({"judge": PATH, "judge_digest": TEXT}).get),
+    "gen_ppl_scorer": Group(known=optional({"scorer": PATH, "scorer_digest": TEXT}).get),
     "quality_protocol": Group(known=optional({"name": NAME}).get),
     "task_metrics": Each(Row((number(), Optional(FROM_0)))),
     "log_likelihoods": Each(Optional(FROM_0)),
@@ -101,7 +106,7 @@ INTERVAL = Row((number(), number()))
 
 
 def metrics(name: str) -> Rule | None:
-    """Of what stands beside the value: known by its name, or by what it is of another one."""
+    """The rule of a metric beside the value, by its name or by the ending of its name."""
     if name.endswith("_stderr"):
         return Optional(FROM_0)
     if name.endswith("_ci"):

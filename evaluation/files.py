@@ -18,9 +18,9 @@ KINDS: dict[str, Callable[[int], bool]] = {
 
 
 def read_whole(file: Path, most: int) -> bytes:
-    """Its bytes, at most `most`; OSError where they cannot be read, ValueError, without the name,
-    for anything but a plain file of that size. Nothing else is opened, since that may wait for
-    ever."""
+    """The bytes of a file, at most `most`; OSError where they cannot be read, ValueError, without
+    the name, for anything but a plain file of that size. Nothing else is opened, since that may
+    wait for ever."""
     _plain(file.stat(), most)
     # The file may be another one by now: a pipe would be opened at once, and seen below.
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
@@ -32,7 +32,7 @@ def read_whole(file: Path, most: int) -> bytes:
 
 
 def read_named(file: Path, most: int) -> bytes:
-    """The same of a file whose name ends in the beginning of its digest; ValueError where its
+    """The bytes of a file whose name ends in the beginning of its digest; ValueError where its
     contents have another one."""
     content = read_whole(file, most)
     stated, mark = file.stem.rpartition("-")[2], hashlib.sha256(content).hexdigest()
@@ -42,17 +42,17 @@ def read_named(file: Path, most: int) -> bytes:
 
 
 def why(error: Exception, file: object) -> str:
-    """What is wrong with a file, in one line."""
+    """The fault of a file in one line."""
     if isinstance(error, OSError):
         return one_line(f"{file}: {error.strerror}")
     return one_line(f"{file}: {error}")
 
 
-def _plain(found: os.stat_result, most: int) -> None:
-    kind = next((words for words, holds in KINDS.items() if holds(found.st_mode)), None)
+def _plain(status: os.stat_result, most: int) -> None:
+    kind = next((words for words, holds in KINDS.items() if holds(status.st_mode)), None)
     if kind is not None:
         raise ValueError(f"{kind}, not a file")
-    if found.st_size > most:
+    if status.st_size > most:
         raise ValueError(_too_large(most))
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from algos.base import Algorithm
+from algos.base import FIRST, Algorithm, Draws
 from data.module import TokenDataModule
 from evaluation.batch_cache import BatchCache
 from evaluation.perplexity import Pass, in_order, sequence_rows
@@ -24,7 +24,7 @@ Rows = NDArray[np.float64]  # (n, 3): index, nats, scored tokens
 
 @dataclass
 class Kept:
-    """What one process has of a pass: the rows of its first batches, and whether those are all."""
+    """The rows of the first batches of a pass on one process, and whether those are all."""
 
     name: str
     rows: list[Rows] = field(default_factory=list)
@@ -57,16 +57,17 @@ class PassReader(L.LightningModule):
         self.common = 0  # batches that every process has
         self.passes: list[Kept] = []  # of this process, not on disk yet
         self.ready = 0  # passes
+        self.draws = FIRST
         self._last = time.monotonic()
 
-    def read(self, trainer: L.Trainer, data: TokenDataModule, number: int) -> Pass:
-        """Pass `number`, on every process that of all."""
+    def read(self, trainer: L.Trainer, data: TokenDataModule, draws: Draws) -> Pass:
+        """The pass of `draws`, on every process that of all."""
+        self.draws, number = draws, draws.number
         world = trainer.world_size
         kept = [self._kept(number, rank) for rank in range(world)]
         if not all(one.whole for one in kept):
             own = kept[trainer.global_rank]
             self.passes.append(own)
-            self.algorithm.evaluation_pass = number
             trainer.validate(self, data, verbose=False)
             own.whole, own.written = True, False
             kept = _of_all(own, world)
@@ -82,8 +83,8 @@ class PassReader(L.LightningModule):
         own = self.passes[-1]
         if batch_idx < len(own.rows):
             return
-        found = self.algorithm.validation_step(batch, batch_idx)
-        rows = sequence_rows(found["index"], found["nats"], found["scored"])
+        nats = self.algorithm.nll(batch, self.draws)
+        rows = sequence_rows(batch["index"], nats, self.algorithm.scored(batch))
         own.rows.append(rows.cpu().numpy())
         own.written = False
 

@@ -1,58 +1,194 @@
-"""Small files beside the records, named by their content: what a record says of them cannot change
-under it."""
+"""Files beside the records, named by their digest so that no one of them changes under a record:
+the learning curve of a run, and the nats of every sequence of an evaluation. Written and read here.
 
+Only what writes them imports torch and Lightning, of which a reader needs neither."""
+
+import csv
 import hashlib
 import io
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from evaluation.perplexity import Pass
+from evaluation.files import read_named, why
+from evaluation.records import Record
 from storage import write_atomic
-from training.curve import CURVE, as_csv, read_curve
 
-CURVES, SEQUENCES = "curves", "sequences"
+if TYPE_CHECKING:
+    from evaluation.perplexity import Pass
+
+Floats = NDArray[np.float64]
+LARGEST_CURVE, LARGEST_SEQUENCES = 64 * 2**20, 2**30  # bytes
+FARTHEST = 1e100  # from zero, of a value in a drawing; a NaN is beyond it
+COLUMNS = ("step", "tokens", "seconds", "nats_per_token")
+MOST_NATS = 1e12  # of a sequence
+DTYPES = (np.dtype(np.int64), np.dtype(np.float64))
 
 
-def curve_file(run: Path | None, step: int, folder: Path) -> str | None:
+class Curve(NamedTuple):
+    """Validation loss in nats per token after so many steps, tokens and seconds of training."""
+
+    step: list[float]
+    tokens: list[float]
+    seconds: list[float]
+    nats: list[float]
+
+    def thinned(self, most: int) -> "Curve":
+        """At most about `most` points at equal distances, the last one always among them."""
+        stride = -(-len(self.step) // max(most, 1))
+        return Curve(*(column[::-1][::stride][::-1] for column in self))
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """(S,) each: the index of a sequence, its total nats as a mean over passes, the variance of
+    that mean (0 where it is exact, NaN for a single pass), its scored tokens."""
+
+    index: Floats
+    nats: Floats
+    variance: Floats
+    tokens: Floats
+
+    @property
+    def digest(self) -> str:
+        """Of the scored tokens: equal for records that can be paired."""
+        return hashlib.sha256(self.index.tobytes() + self.tokens.tobytes()).hexdigest()
+
+
+NAMES = [field.name for field in fields(Sequences)]
+
+
+def write_curve(run: Path | None, step: int, folder: Path) -> str | None:
     """The learning curve of the run directory `run` up to `step`, as a file in `folder`; None where
     there is none, as beside a checkpoint that lies alone."""
+    from training.curve import CURVE, as_csv, read_curve
+
     points = [] if run is None else read_curve(run / CURVE)
-    until = [one for one in points if one.step <= step]
-    return attach(folder, CURVES, ".csv", as_csv(until).encode()) if until else None
+    until = [point for point in points if point.step <= step]
+    return _attach(folder, "curves", ".csv", as_csv(until).encode()) if until else None
 
 
-def sequences_file(passes: Sequence[Pass], exact: bool, folder: Path) -> str:
-    """What each of S sequences costs, for comparisons on the same text, as a file in `folder`.
+def read_attached_curve(file: Path) -> Curve:
+    """The points of `file`, whose name is its digest, that can be drawn.
 
-    Arrays (S,): index int64; nats float64, the mean over passes; variance float64 of that mean, 0
-    where it is exact and NaN for a single pass; tokens int64, those scored."""
+    ValueError where it is missing, was edited or is no curve."""
+    try:
+        content = read_named(file, LARGEST_CURVE).decode("utf-8", "replace")
+        points = _points(list(csv.reader(content.splitlines())))
+    except (OSError, csv.Error, ValueError) as error:
+        raise ValueError(why(error, file)) from error
+    drawn = [point for point in points if all(abs(value) <= FARTHEST for value in point)]
+    columns = zip(*drawn, strict=True) if drawn else ((), (), (), ())
+    return Curve(*map(list, columns))
+
+
+def _points(rows: list[list[str]]) -> list[list[float]]:
+    header = rows[0] if rows else []
+    if not set(COLUMNS) <= set(header):
+        raise ValueError(f"a curve has the columns {','.join(COLUMNS)}")
+    columns = [header.index(name) for name in COLUMNS]
+    try:
+        return [[float(row[column]) for column in columns] for row in rows[1:]]
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"a row is not of numbers ({error})") from error
+
+
+def write_sequences(passes: Sequence["Pass"], exact: bool, folder: Path) -> str:
+    """The `Sequences` of the passes as a file in `folder`, index and tokens in int64."""
+    import torch
+
     index, _, tokens = (part.detach().cpu().reshape(-1) for part in passes[0])
-    nats = torch.stack([one[1].detach().cpu().double().reshape(-1) for one in passes])  # (P, S)
+    nats = torch.stack(
+        [part.detach().cpu().double().reshape(-1) for _, part, _ in passes]
+    )  # (P, S)
     variance = torch.full_like(nats[0], 0.0 if exact else torch.nan)
     if len(passes) > 1:
         variance = nats.var(0) / len(passes)
     columns = {"index": index, "nats": nats.mean(0), "variance": variance, "tokens": tokens}
-    arrays = {name: column.numpy() for name, column in columns.items()}
-    return attach(folder, SEQUENCES, ".npz", as_npz(arrays))
-
-
-def as_npz(arrays: dict[str, NDArray]) -> bytes:
-    """As np.savez, but without the time of writing: the same arrays are the same bytes."""
+    # As np.savez, but without the time of writing: equal arrays are equal bytes.
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        for name, array in arrays.items():
-            one = io.BytesIO()
-            np.save(one, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), one.getvalue())
-    return content.getvalue()
+        for name, column in columns.items():
+            entry = io.BytesIO()
+            np.save(entry, column.numpy(), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue())
+    return _attach(folder, "sequences", ".npz", content.getvalue())
 
 
-def attach(folder: Path, kind: str, suffix: str, content: bytes) -> str:
+def read_sequences(record: Record) -> Sequences | None:
+    """None where the record names no file.
+
+    ValueError where it is missing, and where its contents are not those that its name, which is
+    their digest, and the record promise."""
+    name = record.fields["metrics"].get("sequences_file")
+    if name is None:
+        return None
+    file = record.path.parent / name
+    try:
+        sequences = _arrays(read_named(file, LARGEST_SEQUENCES))
+        _check(sequences, record.fields["count"])
+    except (OSError, ValueError) as error:
+        raise ValueError(why(error, file)) from error
+    return sequences
+
+
+def _arrays(content: bytes) -> Sequences:
+    """Of a .npz file without compression, so that it cannot hold more than it is long."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            columns = [_column(archive, name) for name in NAMES]
+    except (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"not the arrays of a likelihood ({error})") from error
+    if len({len(column) for column in columns}) != 1:
+        raise ValueError(f"{', '.join(NAMES)} are not of one length")
+    return Sequences(*columns)
+
+
+def _column(archive: zipfile.ZipFile, name: str) -> Floats:
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    stream = io.BytesIO(archive.read(entry))
+    try:
+        np.lib.format.read_magic(stream)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} is no array ({error})") from error
+    body = stream.read()
+    size = dtype.itemsize
+    if dtype not in DTYPES or len(body) % size or shape != (len(body) // size,):
+        raise ValueError(f"{name} is no column of numbers")
+    return np.frombuffer(body, dtype).astype(np.float64)
+
+
+def _check(sequences: Sequences, tokens: int) -> None:
+    """ValueError for numbers that cannot be compared."""
+    if not (np.abs(sequences.nats) <= MOST_NATS).all():
+        raise ValueError("nats that are not finite")
+    variance = sequences.variance
+    if ((variance < 0) | (variance > MOST_NATS**2)).any():  # not known is a NaN
+        raise ValueError("variances below 0 or not finite")
+    if not ((sequences.tokens >= 0) & (sequences.tokens <= tokens)).all():
+        raise ValueError("numbers of tokens below 0 or above the record's")
+    if int(sequences.tokens.sum()) != tokens:
+        raise ValueError(f"its tokens are not the {tokens} of the record")
+
+
+def mean_over_runs(runs: Sequence[Sequences]) -> Sequences | None:
+    """The mean of runs that scored the same tokens; None for none, and where they did not."""
+    if not runs or len({run.digest for run in runs}) > 1:
+        return None
+    nats = np.mean([run.nats for run in runs], axis=0)
+    variance = np.sum([run.variance for run in runs], axis=0) / len(runs) ** 2
+    return Sequences(runs[0].index, nats, variance, runs[0].tokens)
+
+
+def _attach(folder: Path, kind: str, suffix: str, content: bytes) -> str:
     """Writes `content` below `folder` unless it is there; its path relative to `folder`."""
     name = f"{kind}/{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     file = folder / name

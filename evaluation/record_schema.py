@@ -1,4 +1,4 @@
-"""What a record must say, its canonical bytes and its digest."""
+"""The schema of a record, its canonical bytes and its digest."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluation import fields as known
 from evaluation.rules import faithful
-from evaluation.words import brief
+from evaluation.words import brief, one_line
 
 SCHEMA = 2
 ADDED = ("schema", "protocol_digest", "digest")
@@ -27,7 +27,7 @@ def plain(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return {_text(str(key)): plain(inner, f"{name}.{key}") for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(inner, f"{name}.{place}") for place, inner in enumerate(value)]
+        return [plain(inner, f"{name}.{index}") for index, inner in enumerate(value)]
     if isinstance(value, str | Path):
         return _text(str(value))
     if isinstance(value, float) and not math.isfinite(value):
@@ -42,8 +42,11 @@ def _text(words: str) -> str:
 
 
 def check(fields: dict[str, Any]) -> None:
-    """ValueError, naming the field, unless every field is there and can be shown."""
+    """ValueError, naming the field, unless exactly the fields of a record are there and each can be
+    shown."""
     faithful(fields, "")
+    for name in fields.keys() - known.RECORD.needed.keys() - {*ADDED}:
+        raise ValueError(f"{one_line(name)[:80]}: a record has no such field")
     known.RECORD.check(fields, "")
     rule = known.VALUES.get(fields["metric"].partition(",")[0])
     if rule is not None:
@@ -52,15 +55,15 @@ def check(fields: dict[str, Any]) -> None:
 
 
 def moment(fields: dict[str, Any]) -> datetime:
-    """When the record was made; ValueError unless `created` is an ISO time in UTC."""
+    """The time of creation; ValueError unless `created` is an ISO time in UTC."""
     try:
-        made = datetime.fromisoformat(fields["created"])
+        time = datetime.fromisoformat(fields["created"])
     except ValueError:
-        made = None
-    if made is None or made.utcoffset() != timedelta(0):
+        time = None
+    if time is None or time.utcoffset() != timedelta(0):
         created = f"created={brief(fields['created'])}"
         raise ValueError(f"{created}: a UTC time such as 2026-01-31T12:00:00+00:00 is required")
-    return made
+    return time
 
 
 def canonical(value: Any) -> str:

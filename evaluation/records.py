@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,56 @@ LARGEST = 16 * 2**20  # bytes of a record
 
 @dataclass(frozen=True)
 class Record:
-    """The verified fields of one file, and where it lies."""
+    """The verified contents of the file at `path`; `evaluation/fields.py` says what each may be."""
 
-    fields: dict[str, Any]
+    metric: str
+    value: float
+    stderr: float | None
+    count: int
+    kind: str
+    algo: str
+    protocol: dict[str, Any]
+    network: dict[str, Any]
+    data: dict[str, Any]
+    training: dict[str, Any]
+    sampler: dict[str, Any] | None
+    seed: int
+    commit: str | None
+    hardware: dict[str, Any]
+    wall_time_s: float
+    peak_memory_bytes: int
+    config: dict[str, Any]
+    created: str
+    metrics: dict[str, Any]
+    schema: int
+    protocol_digest: str
+    digest: str
     path: Path
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The contents by name, as the file has them."""
+        return {name: value for name, value in vars(self).items() if name != "path"}
+
+    @property
+    def time(self) -> datetime:
+        return datetime.fromisoformat(self.created)
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The digest of the checkpoint that was evaluated."""
+        digest: str | None = self.training["checkpoint_digest"]
+        return digest
+
+    @property
+    def length(self) -> int | None:
+        """The sequence length in tokens."""
+        return self.protocol.get("length")
+
+    @property
+    def steps(self) -> int | None:
+        """The sampling steps."""
+        return (self.sampler or {}).get("steps")
 
 
 def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
@@ -67,14 +114,14 @@ def read_records(*directories: Path | str) -> tuple[list[Record], list[str]]:
     for directory in map(Path, directories):
         for path in _json_files(directory):
             try:
-                records.append(Record(_read(path), path))
+                records.append(Record(**_read(path), path=path))
             except (OSError, ValueError) as error:
                 problems.append(why(error, path))
     return records, problems
 
 
 def _json_files(directory: Path) -> list[Path]:
-    """By name; OSError where they cannot be listed."""
+    """The .json files of a directory by name; OSError where they cannot be listed."""
     if not directory.is_dir():
         raise ValueError(
             f"results_dir={directory}: there is no such directory; run python main.py "
@@ -96,8 +143,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def hardware(device: "torch.device") -> dict[str, Any]:
-    """What the numbers were computed on: processor, threads, the GPUs that took part where
-    `device` is one, versions."""
+    """Processor, threads, the GPUs that took part where `device` is one, and versions."""
     import torch
 
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -140,8 +186,6 @@ def _file_name(record: dict[str, Any]) -> str:
 
 
 def _verified(content: bytes) -> dict[str, Any]:
-    if not content:
-        raise ValueError("empty: a command of an earlier version was killed; it can be deleted")
     try:
         text = content.decode("utf-8")
         fields = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
@@ -165,11 +209,11 @@ def _verified(content: bytes) -> dict[str, Any]:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A dict; ValueError for a key that is there twice, of which readers take one or the other."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        (twice, _), *_ = (Counter(key for key, _ in pairs) - Counter(found.keys())).items()
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        (twice, _), *_ = (Counter(key for key, _ in pairs) - Counter(content.keys())).items()
         raise ValueError(f"the key {brief(twice)} is there twice")
-    return found
+    return content
 
 
 def _no_number(constant: str) -> None:
@@ -177,7 +221,7 @@ def _no_number(constant: str) -> None:
 
 
 def _age(stated: Any) -> str:
-    """What to do with a record of another schema."""
+    """The reason why a record of another schema is not read, and the remedy."""
     reads = f"this version reads {record_schema.SCHEMA}"
     if not isinstance(stated, int) or isinstance(stated, bool):
         return reads

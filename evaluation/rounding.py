@@ -19,13 +19,13 @@ def with_error(value: float, stderr: float | None, decimals: int = 3, sign: str 
         inner = with_error(value / 10.0**power, stderr / 10.0**power, decimals)
         return f"{sign}({inner})e{power}" if "±" in inner else f"{sign}{inner}e{power}"
     places = places_of(stderr, decimals)
-    said = fixed(stderr, places)
-    return sign + (f"{fixed(value, places)} ± {said}" if float(said) else fixed(value, decimals))
+    error = fixed(stderr, places)
+    return sign + (f"{fixed(value, places)} ± {error}" if float(error) else fixed(value, decimals))
 
 
 def places_of(stderr: float | None, decimals: int) -> int:
-    """After the point, negative before it: how many places of a number have a meaning; `decimals`
-    where its error is not known or 0."""
+    """The number of decimals of a value that its error leaves meaning to, negative before the
+    point; `decimals` where the error is not known or 0."""
     if not stderr or not math.isfinite(stderr):
         return decimals
     rounded = float(f"{stderr:.{FIGURES - 1}e}")  # 0.0996 is 0.10
@@ -41,7 +41,7 @@ def fixed(value: float, places: int) -> str:
 
 
 def figures(value: float) -> str:
-    """To two figures, without a power of ten for all but the largest and smallest numbers."""
+    """`value` to two figures, with a power of ten for the largest and smallest numbers alone."""
     if not value or not math.isfinite(value):
         return f"{value:g}"
     places = places_of(abs(value), 0)

@@ -1,4 +1,4 @@
-"""What a value of a record may be; the error of one that may not names its field."""
+"""Rules for the values of a record; an error names the field."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Leaf:
-    """A value that `holds`, which `words` say."""
+    """A value for which `holds` is true; `words` describe such values."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -37,7 +37,7 @@ def _no_rule(key: str) -> None:
 
 @dataclass(frozen=True)
 class Group:
-    """A dict that has the `needed` keys; `known` says the rule of any other one, None for none."""
+    """A dict that has the `needed` keys; `known` gives the rule of any other key, None for none."""
 
     needed: Mapping[str, Rule] = field(default_factory=dict)
     known: Callable[[str], Rule | None] = _no_rule
@@ -57,7 +57,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Optional:
-    """What `rule` says, or null."""
+    """A value that obeys `rule`, or null."""
 
     rule: Rule
 
@@ -88,12 +88,12 @@ class Row:
         if not isinstance(value, list) or len(value) != len(self.rules):
             words = f"a list of {len(self.rules)} is required"
             raise ValueError(f"{one_line(name)}={brief(value)}: {words}")
-        for place, (rule, inner) in enumerate(zip(self.rules, value, strict=True)):
-            rule.check(inner, f"{name}.{place}")
+        for index, (rule, inner) in enumerate(zip(self.rules, value, strict=True)):
+            rule.check(inner, f"{name}.{index}")
 
 
 def number(low: float = -LARGEST, high: float = LARGEST) -> Leaf:
-    """A finite one from `low` to `high`."""
+    """A finite number from `low` to `high`."""
 
     def holds(value: Any) -> bool:
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -144,8 +144,8 @@ def faithful(value: Any, name: str, depth: int = 0) -> None:
             faithful(key, f"a key of {name or 'the record'}", depth + 1)
             faithful(inner, f"{name}.{key}" if name else key, depth + 1)
     elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            faithful(inner, f"{name}.{place}", depth + 1)
+        for index, inner in enumerate(value):
+            faithful(inner, f"{name}.{index}", depth + 1)
     elif isinstance(value, str) and SURROGATE.search(value):
         raise ValueError(f"{one_line(name)}={brief(value)}: half a character (a lone surrogate)")
     elif isinstance(value, float) and not math.isfinite(value):

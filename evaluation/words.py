@@ -19,7 +19,7 @@ def printable(words: object) -> str:
 
 
 def one_line(words: object) -> str:
-    """The same without tabs and ends of lines."""
+    """`words` as `printable` has them, without tabs and ends of lines."""
     return " ".join(printable(words).split())
 
 
@@ -27,8 +27,8 @@ def brief(value: object) -> str:
     """The beginning of a value as Python writes it."""
     if isinstance(value, int) and abs(value) >= 10**LONGEST:
         return "a whole number of more than 60 digits"
-    said = repr(value[: LONGEST + 1] if isinstance(value, str) else value)
-    return one_line(said if len(said) <= LONGEST else f"{said[:LONGEST]}...")
+    text = repr(value[: LONGEST + 1] if isinstance(value, str) else value)
+    return one_line(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
 
 
 def _picture(found: re.Match[str]) -> str:

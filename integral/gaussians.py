@@ -16,7 +16,7 @@ CUTOFF = 17.0
 
 
 class Rows(NamedTuple):
-    """What is to be drawn: tokens x (n,), and mu and s / tau (n,) float32."""
+    """The parameters of a draw: tokens x (n,), and mu and s / tau (n,) float32."""
 
     x: Tensor
     mu: Tensor

@@ -38,7 +38,7 @@ def soft_embedding(
 
 
 def _chunks(seeds: list[int], x: Tensor, width: int) -> list[list[Run]]:
-    """What is drawn together, in rows of `width` normals."""
+    """A group that is drawn together, in rows of `width` normals."""
     device, length = x.device.type, x.shape[1]
     limit = max(1, CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"]) // (4 * width))
     together = min(limit, GROUP // width + 1) if device == "cpu" else limit

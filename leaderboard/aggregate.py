@@ -5,21 +5,22 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from evaluation import record_schema
 from evaluation.records import Record
 from leaderboard import labels
-from leaderboard.run_key import Settings, chosen, recipe
+from leaderboard.run_key import Settings, changed, run_key
 from leaderboard.table import Measure
 
 Defaults = Mapping[str, Settings]  # of each algorithm, by dotted key
-# Other machines round and sum in another order; what differs by more is another result.
+# Other machines round and sum in another order; values that differ by more are other results.
 SAME = 1e-4
 
 
 class Entry(NamedTuple):
-    """What becomes a row: the newest record of each run, in order of time."""
+    """The records of a row: the newest one of each run, oldest first."""
 
     name: str
     records: list[Record]
@@ -27,7 +28,8 @@ class Entry(NamedTuple):
 
 
 class Runs:
-    """All records of one command, with what tells their recipes and their claims apart."""
+    """Groups records by recipe and finds those that contradict each other; `defaults` are the
+    settings of each algorithm in the configuration."""
 
     def __init__(self, defaults: Defaults) -> None:
         self.defaults = defaults
@@ -35,38 +37,33 @@ class Runs:
     def entries(
         self, records: Sequence[Record], more: Callable[[Record], Any] = lambda record: None
     ) -> list[Entry]:
-        """Of the comparable `records` of one table; `more` is what tells rows apart beside the
-        recipe, as a sampler does."""
-        groups: dict[str, list[Record]] = defaultdict(list)
-        for record in by_time(records):
-            groups[record_schema.digest([self.recipe(record), more(record)])].append(record)
-        firsts = [group[0].fields for group in groups.values()]
-        usual = [self.usual(fields) for fields in firsts]
-        settings = [(f["algo"], chosen(f, d)) for f, d in zip(firsts, usual, strict=True)]
-        names = labels.names(settings, usual)
-        found = zip(names, groups.values(), strict=True)
-        return [entry for name, group in found for entry in self._split(name, group)]
+        """The entries of one table of comparable `records`; `more` is part of a row's identity
+        beside the recipe, as a sampler is."""
+        groups = grouped(records, lambda record: [self.recipe(record), more(record)])
+        firsts = [group[0] for group in groups]
+        settings = [(record.algo, self.changed(record)) for record in firsts]
+        names = labels.names(settings, [self.usual(record) for record in firsts])
+        named = zip(names, groups, strict=True)
+        return [entry for name, group in named for entry in self._split(name, group)]
 
     def conflicts(self, records: Sequence[Record]) -> list[list[Record]]:
         """The records that claim the same run, protocol, text and seed, and differ in value."""
-        claims: dict[str, list[Record]] = defaultdict(list)
-        for record in by_time(records):
-            claims[self._claim(record)].append(record)
-        distinct = (self._distinct(group) for group in claims.values())
-        return [group for group in distinct if len(group) > 1]
+        claims = map(self._distinct, grouped(records, self._claim))
+        return [group for group in claims if len(group) > 1]
 
     def recipe(self, record: Record) -> str:
-        return recipe(record.fields, self.usual(record.fields))
+        return run_key(record, self.usual(record))
 
-    def usual(self, fields: Settings) -> Settings:
-        return self.defaults.get(fields["algo"], {})
+    def changed(self, record: Record) -> dict[str, Any]:
+        """The settings of a record that are not its algorithm's defaults."""
+        return changed(record.config, self.usual(record))
+
+    def usual(self, record: Record) -> Settings:
+        return self.defaults.get(record.algo, {})
 
     def _split(self, name: str, group: list[Record]) -> list[Entry]:
-        """`group` has one recipe: its runs together, but for those that contradict themselves."""
-        claims: dict[str, list[Record]] = defaultdict(list)
-        for record in group:
-            claims[self._claim(record)].append(record)
-        distinct = [self._distinct(claim) for claim in claims.values()]
+        """The entries of records with one recipe: one for all but those in conflict."""
+        distinct = [self._distinct(claim) for claim in grouped(group, self._claim)]
         agreed = [claim[0] for claim in distinct if len(claim) == 1]
         entries = [Entry(name, by_time(agreed), False)] if agreed else []
         for claim in distinct:
@@ -75,54 +72,57 @@ class Runs:
                 entries += [Entry(several, [record], True) for record in claim]
         return entries
 
-    def _claim(self, record: Record) -> str:
-        """What two records with the same one say that they measured."""
-        fields = record.fields
-        checkpoint = fields["training"]["checkpoint_digest"]
-        return record_schema.digest(
-            {
-                "metric": [fields["metric"], fields["count"]],
-                "run": checkpoint or self.recipe(record),
-                "network": fields["network"]["name"],
-                "algo": fields["algo"],
-                "protocol": fields["protocol_digest"],
-                "data": [fields["data"]["name"], fields["data"]["digest"]],
-                "seed": fields["seed"],
-            }
-        )
+    def _claim(self, record: Record) -> dict[str, Any]:
+        """The identity of a measurement: records with equal ones should agree in value."""
+        return {
+            "metric": [record.metric, record.count],
+            "run": record.checkpoint or self.recipe(record),
+            "network": record.network["name"],
+            "algo": record.algo,
+            "protocol": record.protocol_digest,
+            "data": [record.data["name"], record.data["digest"]],
+            "seed": record.seed,
+        }
 
     @staticmethod
     def _distinct(claim: list[Record]) -> list[Record]:
-        """The newest record of every value, in order of time; `claim` is in order of time."""
+        """The newest record of every value, oldest first; `claim` is oldest first."""
         newest: list[Record] = []
         for record in reversed(claim):
-            value = record.fields["value"]
-            if not any(math.isclose(value, one.fields["value"], rel_tol=SAME) for one in newest):
+            if not any(math.isclose(record.value, one.value, rel_tol=SAME) for one in newest):
                 newest.append(record)
         return newest[::-1]
 
 
 def by_time(records: Iterable[Record]) -> list[Record]:
-    """Oldest first."""
-    return sorted(records, key=lambda record: record_schema.moment(record.fields))
+    """Records, oldest first."""
+    return sorted(records, key=attrgetter("time"))
 
 
-def pool(runs: Sequence[Record]) -> Measure:
-    """Mean over runs of their value; its error is the larger of what the runs state and how they
-    differ."""
-    pairs = [(run.fields["value"], run.fields["stderr"]) for run in runs]
-    bound = any(run.fields["kind"] == "upper bound" for run in runs)
-    return pooled(pairs, is_bound=bound)
+def grouped(records: Iterable[Record], key: Callable[[Record], Any]) -> list[list[Record]]:
+    """Records with equal keys, oldest first; those whose key is None are left out."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in by_time(records):
+        if (shared := key(record)) is not None:
+            groups[record_schema.digest(shared)].append(record)
+    return list(groups.values())
 
 
-def pool_also(runs: Iterable[Record], name: str) -> Measure | None:
-    """The same of what the records say beside their value under `name`; None where none does."""
-    said = [run.fields["metrics"] for run in runs if run.fields["metrics"].get(name) is not None]
-    return pooled([(one[name], one.get(f"{name}_stderr")) for one in said]) if said else None
+def pool_values(runs: Sequence[Record]) -> Measure:
+    """The mean of the runs' values; its standard error is the larger of what the runs state and how
+    they differ."""
+    bound = any(run.kind == "upper bound" for run in runs)
+    return pooled([(run.value, run.stderr) for run in runs], is_bound=bound)
+
+
+def pool_metric(runs: Iterable[Record], name: str) -> Measure | None:
+    """The mean of the metric `name` over the runs that have it, None where none has."""
+    metrics = [run.metrics for run in runs if run.metrics.get(name) is not None]
+    return pooled([(m[name], m.get(f"{name}_stderr")) for m in metrics]) if metrics else None
 
 
 def pooled(pairs: Sequence[tuple[float, float | None]], is_bound: bool = False) -> Measure:
-    """Of values with their standard errors, one of each run."""
+    """The mean of values with their standard errors, one pair for each run."""
     values = [float(value) for value, _ in pairs]
     errors = [error for _, error in pairs if error is not None]
     stated = math.hypot(*errors) / len(values) if len(errors) == len(values) else None
@@ -135,12 +135,12 @@ def pooled(pairs: Sequence[tuple[float, float | None]], is_bound: bool = False) 
 
 def mean_trained(runs: Sequence[Record], name: str) -> int | None:
     """The mean of the steps or tokens of training, which only runs given seconds differ in."""
-    known = [run.fields["training"][name] for run in runs]
-    return None if None in known else round(statistics.fmean(known))
+    values = [run.training[name] for run in runs]
+    return None if None in values else round(statistics.fmean(values))
 
 
-def mean_also(runs: Iterable[Record], name: str) -> float | None:
-    """The mean of what the records say beside their value; None where none does."""
-    values = [run.fields["metrics"].get(name) for run in runs]
-    known = [float(value) for value in values if value is not None]
-    return statistics.fmean(known) if known else None
+def mean_metric(runs: Iterable[Record], name: str) -> float | None:
+    """The mean of the metric `name` without an error, None where no run has it."""
+    values = [run.metrics.get(name) for run in runs]
+    numbers = [float(value) for value in values if value is not None]
+    return statistics.fmean(numbers) if numbers else None

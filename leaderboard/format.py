@@ -13,15 +13,26 @@ def measure(value: Measure) -> str:
 
 
 def seeds(value: Measure) -> str:
-    """The deviation between runs and how many they are; nothing of one."""
+    """The standard deviation between runs and their number; empty for one run."""
     return "" if value.deviation is None else f"{figures(value.deviation)}, n = {value.n}"
 
 
 def bound(value: Measure) -> str:
-    """The mean alone, to at most three places that its error leaves meaning to, with the sign of a
-    bound."""
-    said = rounded(value.mean, min(places_of(value.stderr, 3), 3))
-    return f"{'≤ ' if value.is_bound else ''}{said}"
+    """The mean alone, to at most three decimals that its error leaves meaning to, with the sign of
+    a bound."""
+    mean = rounded(value.mean, min(places_of(value.stderr, 3), 3))
+    return f"{'≤ ' if value.is_bound else ''}{mean}"
+
+
+def stated(value: Measure | float) -> str:
+    """A number of a paper with the digits that it has there."""
+    if isinstance(value, Measure):
+        return f"{'≤ ' if value.is_bound else ''}{value.mean:g}"
+    return f"{value:g}"
+
+
+def factor(value: Measure) -> str:
+    return f"{bound(value)}x"
 
 
 def fixed(value: float) -> str:
@@ -34,6 +45,11 @@ def words(value: object) -> str:
 
 def count(value: int) -> str:
     return f"{value:,}"
+
+
+def evaluations(value: float) -> str:
+    """A mean number of network evaluations."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def amount(value: float) -> str:

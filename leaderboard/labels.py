@@ -1,112 +1,100 @@
-"""Protocols and configurations in words."""
+"""Names of protocols, configurations and samplers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluation import record_schema
+from evaluation.records import Record
 from evaluation.words import one_line
 
 SHOWN_SETTINGS = 3
 LONGEST = 200  # characters of a setting
-# Of a sampler: its name, what has a column, and what is said only where it differs.
-NOT_LISTED = ("predictor", "length", "steps", "network_evaluations", "judge", "quality", "tasks")
+# Keys of a sampler that have a column of their own, or are named only where they differ.
+NOT_LISTED = ("predictor", "length", "steps", "network_evaluations", "scorer", "quality", "tasks")
 
 
-def title(fields: dict[str, Any]) -> str:
-    """The text, the length and the tokenizer that a record's perplexity was measured with."""
-    settings = {**fields["data"], **fields["protocol"]}
-    parts = [f"{fields['data']['name']}: perplexity"]
-    if "length" in settings:
-        parts.append(f"length {_words(settings['length'])}")
-    if "tokenizer" in settings:
-        parts.append(f"tokenizer {_words(settings['tokenizer'])}")
-    return ", ".join(parts)
+def title(record: Record) -> str:
+    """The text, length and tokenizer of a perplexity."""
+    settings = {**record.data, **record.protocol}
+    parts = [f"{key} {_text(settings[key])}" for key in ("length", "tokenizer") if key in settings]
+    return ", ".join([f"{record.data['name']}: perplexity", *parts])
 
 
-def caption(fields: dict[str, Any]) -> str:
-    """What else a record's protocol fixes."""
-    rest = {k: v for k, v in fields["protocol"].items() if k not in ("length", "tokenizer")}
+def caption(record: Record) -> str:
+    """The rest of a record's protocol."""
+    rest = {k: v for k, v in record.protocol.items() if k not in ("length", "tokenizer")}
     settings = ", ".join(_setting(key, value) for key, value in rest.items())
-    return f"Protocol {fields['protocol_digest']}: {settings}."
+    return f"Protocol {record.protocol_digest}: {settings}."
 
 
 def names(
     rows: Sequence[tuple[str, dict[str, Any]]], usual: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """For every (algorithm, settings by dotted key): the algorithm, with what tells its rows
-    apart; `usual` are the settings where a row does not say them."""
-    full = [{**defaults, **own} for (_, own), defaults in zip(rows, usual, strict=True)]
-    named = []
-    for number, (algo, _) in enumerate(rows):
-        rivals = [place for place, (rival, _) in enumerate(rows) if rival == algo]
-        keys = sorted({key for rival in rivals for key in rows[rival][1]})
-        own = full[number]
-        apart = [key for key in keys if any(own.get(key) != full[r].get(key) for r in rivals)]
-        shown = [f"{one_line(key)}={_words(own.get(key))}" for key in apart[:SHOWN_SETTINGS]]
-        shown += ["..."] if len(apart) > SHOWN_SETTINGS else []
-        named.append(f"{algo} ({', '.join(shown)})" if shown else algo)
-    return named
+    """For every (algorithm, settings by dotted key): the algorithm, with the settings in which its
+    rows differ; `usual` are the settings that a row does not list."""
+    full = [{**defaults, **listed} for (_, listed), defaults in zip(rows, usual, strict=True)]
+    labels = []
+    for settings, (algo, _) in zip(full, rows, strict=True):
+        rivals = [index for index, (rival, _) in enumerate(rows) if rival == algo]
+        keys = sorted({key for index in rivals for key in rows[index][1]})
+        differ = [k for k in keys if any(settings.get(k) != full[i].get(k) for i in rivals)]
+        shown = [f"{one_line(k)}={_text(settings.get(k))}" for k in differ[:SHOWN_SETTINGS]]
+        shown += ["..."] if len(differ) > SHOWN_SETTINGS else []
+        labels.append(f"{algo} ({', '.join(shown)})" if shown else algo)
+    return labels
 
 
-def sampler(fields: dict[str, Any], length: int | None) -> str:
-    """The sampler of a sample record, with every setting that is not neutral (1 or none).
+def sampler(record: Record, length: int | None = None) -> str:
+    """The sampler of a record of samples with every setting that is not neutral (1 or none), but
+    not its steps; with its length where it is not `length`."""
+    settings = record.sampler or {}
+    listed = {k: v for k, v in settings.items() if k not in NOT_LISTED and v not in (None, 1)}
+    if length is not None and settings.get("length", length) != length:
+        listed["length"] = settings["length"]
+    parts = [_setting(key, value) for key, value in listed.items()]
+    return ", ".join([_text(settings.get("predictor", "not known")), *parts])
 
-    The length is said where it is not the `length` of the likelihood beside it.
-    """
-    settings = fields["sampler"] or {}
-    said = {k: v for k, v in settings.items() if k not in NOT_LISTED and v not in (None, 1)}
-    if settings.get("length", length) != length:
-        said["length"] = settings["length"]
-    parts = [_setting(key, value) for key, value in said.items()]
-    return ", ".join([_words(settings.get("predictor", "not known")), *parts])
+
+def sampler_and_steps(record: Record, length: int | None = None) -> str:
+    steps = "" if record.steps is None else f", {record.steps} steps"
+    return sampler(record, length) + steps
 
 
 def _setting(key: str, value: Any) -> str:
-    words = one_line(key.replace("_", " "))
+    name = one_line(key.replace("_", " "))
     if isinstance(value, bool):
-        return words if value else f"no {words}"
-    if key.endswith("digest"):
-        return f"{words} {_words(value)[:12]}"
-    return f"{words} {_words(value)}"
+        return name if value else f"no {name}"
+    return f"{name} {_text(value)[:12] if key.endswith('digest') else _text(value)}"
 
 
-def _words(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, list):
-        return _cut(" to ".join(map(_words, value)))
-    said = value.get("name", record_schema.canonical(value)) if isinstance(value, dict) else value
-    return "none" if said is None else _cut(str(said))
+        return _cut(" to ".join(map(_text, value)))
+    if isinstance(value, dict):
+        value = value.get("name", record_schema.canonical(value))
+    return "none" if value is None else _cut(str(value))
 
 
-def _cut(words: str) -> str:
-    return one_line(words if len(words) <= LONGEST else f"{words[:LONGEST]}...")
+def _cut(text: str) -> str:
+    return one_line(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
 
 
 def conflicts(entries: Iterable[Any]) -> str:
-    """A sentence for the entries of runs that contradict themselves; nothing without any."""
-    files = [entry.records[0].path.name for entry in entries if entry.conflict]
-    if not files:
+    """A sentence where some entries are in conflict; empty without any."""
+    if not any(entry.conflict for entry in entries):
         return ""
-    return (
-        f" Conflict: records of the same run, protocol, text and seed differ in value: "
-        f"{', '.join(files)}; none of them is compared, and no row is bold."
-    )
+    return " Conflict: records of one run differ in value; they are not compared, no row is bold."
 
 
-def drawn(fields: dict[str, Any], length: int | None) -> str:
-    """The sampler with its number of steps."""
-    steps = (fields["sampler"] or {}).get("steps")
-    return sampler(fields, length) + ("" if steps is None else f", {steps} steps")
-
-
-def language(fields: dict[str, Any]) -> str:
-    """A language of an oracle record."""
+def language(record: Record) -> str:
+    """The language of an oracle record."""
     keys = ("states", "order", "concentration", "language_seed")
-    said = [_setting(key, fields["protocol"][key]) for key in keys if key in fields["protocol"]]
-    return f"The language: {', '.join(said)}."
+    parts = [_setting(key, record.protocol[key]) for key in keys if key in record.protocol]
+    return f"The language: {', '.join(parts)}."
 
 
 def machine(hardware: Mapping[str, Any]) -> str:
-    """What computed."""
+    """The GPUs, or else the processor and its threads."""
     if hardware.get("gpu"):
         return f"{hardware.get('gpus', 1)} x {hardware['gpu']}"
     threads = hardware.get("threads", "?")

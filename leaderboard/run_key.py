@@ -1,19 +1,21 @@
-"""What repeated runs have in common: their recipe, whatever version of the suite wrote it down."""
+"""The key that repetitions of a run share: its recipe without the seed."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from evaluation import record_schema
+from evaluation.records import Record
 
 Settings = Mapping[str, Any]
 
-# What says where and how a run was made or measured, not what was trained: groups, single keys.
+# Groups and keys for where and how a run was made or measured, which do not change the training.
 NOT_THE_RECIPE = {
     "benchmark",
     "checkpointing",
     "estimate",
     "eval",
     "hydra",
+    "leaderboard",
     "mode",
     "oracle",
     "protocol",
@@ -23,9 +25,6 @@ NOT_THE_RECIPE = {
     "strategy",
     "tensorboard",
     "wandb",
-    "algo.corrects",
-    "algo.noises",
-    "algo.predictors",
     "data.cache_dir",
     "data.max_eval_blocks",
     "data.num_proc",
@@ -44,36 +43,36 @@ NOT_THE_RECIPE = {
     "trainer.log_every_n_steps",
     "trainer.num_nodes",
     "trainer.val_check_interval",
-    "training.finetune_path",  # what lies there is in training.finetuned_from
+    "training.finetune_path",  # training.finetuned_from has its contents
 }
 
 
-def chosen(fields: Settings, defaults: Settings) -> dict[str, Any]:
-    """The settings, by dotted key, that differ from `defaults`, today's for the algorithm.
+def changed(config: Settings, defaults: Settings) -> dict[str, Any]:
+    """The settings of a run, by dotted key, that differ from `defaults`, the algorithm's today.
 
-    A key that a record does not say had its default, since no version could set it; one that the
-    defaults do not have counts as null. So records of before and after a new key agree.
+    A key that the run does not have counts as its default, one that the defaults do not have as
+    null, so that a new key of the configuration does not split a recipe.
     """
-    said = _part_of_recipe(flat(fields["config"]))
     usual = _part_of_recipe(defaults)
-    return {key: value for key, value in said.items() if value != usual.get(key)}
+    settings = _part_of_recipe(flat(config)).items()
+    return {key: value for key, value in settings if value != usual.get(key)}
 
 
-def recipe(fields: Settings, defaults: Settings) -> str:
-    """A digest that is the same for runs that differ by their seed alone.
+def run_key(record: Record, defaults: Settings) -> str:
+    """A digest that is equal for runs that differ by their seed alone.
 
     Where training was given seconds, the steps and tokens that it came to are a result."""
-    training, network = fields["training"], fields["network"]
-    timed = fields["config"].get("training", {}).get("max_seconds") is not None
+    training, network = record.training, record.network
+    timed = record.config.get("training", {}).get("max_seconds") is not None
     origin = training.get("finetuned_from") or {}
     return record_schema.digest(
         {
-            "algo": fields["algo"],
-            "kind": fields["kind"],
+            "algo": record.algo,
+            "kind": record.kind,
             "network": [network["name"], network["parameters"]],
             "budget": None if timed else [training["steps"], training["tokens"]],
             "from": {key: origin.get(key) for key in ("algo", "steps", "weights")},
-            "config": chosen(fields, defaults),
+            "config": changed(record.config, defaults),
         }
     )
 

@@ -1,4 +1,4 @@
-"""Which differences between the rows of a table are real.
+"""Significance of the differences between the rows of a table.
 
 Three things vary. The noise of a bound: its standard error says how far the difference could be off
 on *this* text. The text: how far it would move with as much *new* text of the same kind. Training:
@@ -7,23 +7,36 @@ those that are known.
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtr
 
-from leaderboard.sequences import Sequences
+from evaluation.bootstrap import SURE
+from evaluation.record_files import Sequences
 from leaderboard.table import Measure
 
-ERRORS = 2  # standard errors that a real difference exceeds
+Pair = tuple[int, int]  # of rows, the earlier one first
 LEVEL = 0.05  # of at least one false claim in a table, by Holm's procedure
+LISTED, MOST = 2, 6  # pairs in a sentence, in the statistics behind it
+RULE = "Real: more than two standard errors of the difference"
+HOLM = ", and by Holm's procedure over all {n} a chance below 5 % that any such claim is false"
+PAIRED = (
+    "Differences are taken sequence by sequence over the same {n:,} sequences; their error is that "
+    "of new text of this kind, the noise included"
+)
+UNPAIRED = (
+    "Errors are those of the numbers themselves, here; what new text would change is in them only "
+    "where rows are paired"
+)
 
 
 class Side(NamedTuple):
-    """A row in a comparison: its number with the standard error of each run's own noise, and what
-    it says of each sequence, where it is the same for all its runs."""
+    """A row in a comparison: its mean with the standard error of its noise, the deviation between
+    its n runs, and the nats of each sequence where all runs scored the same ones."""
 
     value: float
     noise: float | None
@@ -43,7 +56,7 @@ class Difference(NamedTuple):
 
     @property
     def stderr(self) -> float | None:
-        """The largest that is known; None without any."""
+        """The largest known error."""
         known = [error for error in (self.noise, self.text, self.seeds) if error is not None]
         return max(known) if known else None
 
@@ -53,16 +66,24 @@ class Difference(NamedTuple):
         Student's where the seeds decide. 1 where no error is known."""
         if self.stderr is None or not self.gap:
             return 1.0
-        if self.seeds is not None:
-            by_seed = _tail(self.gap, self.seeds, self.df)
-            others = [error for error in (self.noise, self.text) if error is not None]
-            return max([by_seed, *(_tail(self.gap, error, math.inf) for error in others)])
-        return _tail(self.gap, self.stderr, math.inf)
+        errors = ((self.noise, math.inf), (self.text, math.inf), (self.seeds, self.df))
+        return max(_tail(self.gap, error, df) for error, df in errors if error is not None)
+
+
+class Verdict(NamedTuple):
+    """The differences between rows in a sentence, the statistics behind it, the rank of each row
+    (None where it is not ranked), and the first ranked row where it is really better than every
+    other one. Rows share the rank of the first one that they do not really differ from."""
+
+    sentence: str
+    detail: str
+    ranks: list[int | None]
+    best: int | None
 
 
 def side(measure: Measure) -> Side:
-    """Of a number alone. The error of a mean over several runs is theirs and that of their spread,
-    whichever is larger, so it passes for their noise."""
+    """The side of a mean without sequences. Its error is the larger of the runs' own and that of
+    their spread, and counts as their noise."""
     return Side(measure.mean, measure.stderr, measure.deviation, measure.n)
 
 
@@ -94,45 +115,42 @@ def difference(one: Side, other: Side) -> Difference:
     return Difference(gap, noise, text, seeds, df)
 
 
-def told_apart(sides: Sequence[Side], new_text: bool = True) -> dict[tuple[int, int], bool]:
+def significant_pairs(sides: Sequence[Side], new_text: bool = True) -> dict[Pair, bool]:
     """For every pair of rows, the earlier one first, whether their difference is real: above two
     standard errors and, as one of all the pairs, at Holm's level. Without `new_text` the error of
     new text is left out: then it is a difference on this very text."""
     pairs = list(combinations(range(len(sides)), 2))
-    found = {pair: difference(sides[pair[0]], sides[pair[1]]) for pair in pairs}
+    differences = [difference(sides[first], sides[second]) for first, second in pairs]
     if not new_text:
-        found = {pair: one._replace(text=None) for pair, one in found.items()}
-    real = _holm([one.p for one in found.values()])
-    return {
-        pair: told and abs(one.gap) > ERRORS * (one.stderr or 0.0)
-        for (pair, one), told in zip(found.items(), real, strict=True)
-    }
+        differences = [one._replace(text=None) for one in differences]
+    rejected = _holm([one.p for one in differences])
+    real = [abs(one.gap) > SURE * (one.stderr or 0.0) for one in differences]
+    return {pair: a and b for pair, a, b in zip(pairs, rejected, real, strict=True)}
 
 
 def losing(losses: Sequence[Measure]) -> list[bool]:
-    """Which of the numbers are really above zero: beyond two standard errors and, as one of all of
-    them, at Holm's level."""
+    """For each number whether it is really above zero: beyond two standard errors and, as one of
+    all of them, at Holm's level."""
     tails = [_tail(one.mean, one.stderr, math.inf) if one.stderr else 1.0 for one in losses]
     return [
-        told and one.mean > ERRORS * (one.stderr or 0.0)
-        for one, told in zip(losses, _holm(tails), strict=True)
+        rejected and one.mean > SURE * (one.stderr or 0.0)
+        for one, rejected in zip(losses, _holm(tails), strict=True)
     ]
 
 
 def _holm(tails: Sequence[float]) -> list[bool]:
-    """Which of several probabilities are so small that one false claim among all of them has a
-    chance below LEVEL."""
-    told = [False] * len(tails)
-    for place, which in enumerate(sorted(range(len(tails)), key=tails.__getitem__)):
-        if tails[which] > LEVEL / (len(tails) - place):
+    """For each p-value whether Holm's procedure rejects its hypothesis, so that one false rejection
+    among all of them has a chance below LEVEL."""
+    rejected = [False] * len(tails)
+    for rank, index in enumerate(sorted(range(len(tails)), key=tails.__getitem__)):
+        if tails[index] > LEVEL / (len(tails) - rank):
             break
-        told[which] = True
-    return told
+        rejected[index] = True
+    return rejected
 
 
 def _seeds(one: Side, other: Side) -> tuple[float | None, float]:
-    """The standard error over seeds and its degrees of freedom; a row with one seed is given the
-    deviation of the other. None where both have one."""
+    """The standard error over seeds and its degrees of freedom, None where both have one seed."""
     parts = [(side.deviation, side.n) for side in (one, other) if side.deviation is not None]
     if not parts:
         return None, math.inf
@@ -154,3 +172,79 @@ def _tail(gap: float, error: float, df: float) -> float:
     if math.isinf(df):
         return math.erfc(size / math.sqrt(2))
     return float(2 * stdtr(np.float64(df), -size))
+
+
+def verdict(names: Sequence[str], sides: Sequence[Side], baseline: Collection[int] = ()) -> Verdict:
+    """The verdict on rows in order, best first; those of `baseline` are compared, not ranked."""
+    real = significant_pairs(sides)
+    ranked = [row for row in range(len(sides)) if row not in baseline]
+    ranks: list[int | None] = [None] * len(sides)
+    leader = 0
+    for rank, row in enumerate(ranked):
+        leader = rank if real.get((ranked[leader], row), False) else leader
+        ranks[row] = leader + 1
+    leads = len(ranked) > 1 and all(real[ranked[0], row] for row in ranked[1:])
+    best = ranked[0] if leads else None
+    if len(sides) < 2:
+        return Verdict("One row: there is no difference to judge.", "", ranks, best)
+    labels, here = numbered(names), significant_pairs(sides, new_text=False)
+    doubted = [pair for pair, is_real in real.items() if not is_real]
+    only_here = [pair for pair in doubted if here[pair]]
+    detail = []
+    if LISTED < len(doubted) < len(real):
+        detail.append(f"Not real: {_pairs(labels, doubted)}.")
+    if only_here:
+        pairs = _pairs(labels, only_here)
+        detail.append(f"Real on this very text but not surely on new text: {pairs}.")
+    detail += [f"{RULE}{HOLM.format(n=len(real)) if len(real) > 1 else ''}.", _errors(sides)]
+    sentence = f"{_differences(labels, doubted, len(real))} ({_design(sides)})."
+    return Verdict(sentence, " ".join(detail), ranks, best)
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names, with the number of the row where two are alike."""
+    counts = Counter(names)
+    rows = enumerate(names, 1)
+    return [f"{name} (row {row})" if counts[name] > 1 else name for row, name in rows]
+
+
+def _differences(labels: Sequence[str], doubted: list[Pair], count: int) -> str:
+    if count == 1:
+        return f"The difference is {'not ' if doubted else ''}real"
+    if not doubted:
+        return f"All {count} differences are real"
+    if len(doubted) == count:
+        return f"None of the {count} differences is real"
+    verb = "is" if count - len(doubted) == 1 else "are"
+    pairs = f", not {_pairs(labels, doubted)}" if len(doubted) <= LISTED else ""
+    return f"{count - len(doubted)} of {count} differences {verb} real{pairs}"
+
+
+def _pairs(labels: Sequence[str], pairs: list[Pair]) -> str:
+    shown = [f"{labels[first]} and {labels[second]}" for first, second in pairs[:MOST]]
+    return "; ".join([*shown, *([f"{len(pairs) - MOST} more"] if len(pairs) > MOST else [])])
+
+
+def _paired(sides: Sequence[Side]) -> Sequences | None:
+    """The sequences that all rows scored, as the first row scored them."""
+    sequences = sides[0].sequences
+    digests = {side.sequences.digest if side.sequences else "" for side in sides}
+    return sequences if len(digests) == 1 else None
+
+
+def _design(sides: Sequence[Side]) -> str:
+    paired, seeds = _paired(sides), sorted({side.n for side in sides})
+    pairing = "unpaired" if paired is None else f"paired, {len(paired.tokens):,} sequences"
+    if len(seeds) > 1:
+        return f"{pairing}; {seeds[0]} to {seeds[-1]} seeds"
+    return f"{pairing}; {'one seed' if seeds == [1] else f'{seeds[0]} seeds'} each"
+
+
+def _errors(sides: Sequence[Side]) -> str:
+    """The question that the errors answer."""
+    paired, one_seed = _paired(sides), [side.n == 1 for side in sides]
+    text = UNPAIRED if paired is None else PAIRED.format(n=len(paired.tokens))
+    if all(one_seed):
+        return f"{text}. One seed each: what another training run would change is not in them."
+    lent = "; a row of one seed is given the deviation of the other" if any(one_seed) else ""
+    return f"{text}, or that between seeds where that is larger still{lent}."

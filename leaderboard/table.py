@@ -1,4 +1,4 @@
-"""What a table is, whatever it shows: every way to print one reads this and nothing else."""
+"""Tables as data, which every output prints."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,12 +7,14 @@ from typing import Any
 from evaluation.records import Record
 
 FIRST = "algorithm"  # the header of the column of names
+BASELINE = "ar"  # the algorithm that the diffusion algorithms are compared with
+SIGNS = {"≤": "≤ upper bound", "±": "± standard error"}
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A number over n runs: its mean, the standard error, and the deviation between them where
-    n > 1. None is not known."""
+    """A mean over n runs, its standard error, and the standard deviation between the runs where
+    n > 1; None where unknown."""
 
     mean: float
     stderr: float | None
@@ -26,11 +28,13 @@ Value = Measure | float | int | str | None
 
 @dataclass(frozen=True)
 class Column:
-    """`name` heads what is read, `key` with `unit` the raw numbers; `show` makes a value text."""
+    """`name` is the header, `about` its explanation, `key` with `unit` the header of the raw
+    numbers; `show` formats a value."""
 
     name: str
     key: str
     show: Callable[[Any], str]
+    about: str = ""
     unit: str = ""
 
 
@@ -47,10 +51,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Comparable rows, best first.
+    """Comparable rows, best first, most telling column first.
 
-    `sentence` says which differences are real. `first_stands_out`: the first row's lead over every
-    other is, so that a reader may take it for the best; its first value is bold.
+    `caption` is the protocol that the rows share, `sentence` the verdict on their differences,
+    `detail` the statistics behind it; `best` the row that is better than every other one of
+    diffusion, None where none is.
     """
 
     kind: str
@@ -59,30 +64,42 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     sentence: str = ""
-    first_stands_out: bool = False
+    detail: str = ""
+    best: int | None = None
 
     def headers(self) -> list[str]:
-        """Those of `cells`."""
+        """The headers of `cells`."""
         return [FIRST, *(column.name for column in self.columns)]
 
     def cells(self) -> list[list[str]]:
         """The text of every row, its name first."""
         return [[row.name, *(shown(row, column) for column in self.columns)] for row in self.rows]
 
+    def note(self) -> str:
+        """The verdict and the signs in the cells, short."""
+        text = "".join(cell for line in self.cells() for cell in line[1:])
+        signs = ", ".join(words for sign, words in SIGNS.items() if sign in text)
+        return f"{self.sentence} {f'{signs}.' if signs else ''}".strip()
+
+    def explanation(self) -> str:
+        """The statistics, the protocol and the meaning of each column."""
+        columns = [f"{column.name}: {column.about}." for column in self.columns if column.about]
+        return " ".join(filter(None, [self.detail, self.caption, *columns]))
+
 
 def shown(row: Row, column: Column) -> str:
-    """The text of a value, empty where it is not known."""
+    """The text of a value, empty where it is unknown."""
     value = row.values.get(column.key)
     return "" if value is None else column.show(value)
 
 
 def number(value: Value) -> float | None:
-    """What a column is sorted by; None for words and for what is not known."""
+    """The sort key of a value, None for words and for an unknown one."""
     if isinstance(value, Measure):
         return value.mean
     return value if isinstance(value, int | float) else None
 
 
 def filled(columns: tuple[Column, ...], rows: list[Row]) -> tuple[Column, ...]:
-    """The columns that some row has something for."""
+    """The columns in which some row has a value."""
     return tuple(column for column in columns if any(shown(row, column) for row in rows))

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from algos.base import Algorithm
+from algos.base import Algorithm, Average
 from algos.build import make_algorithm, pick
 from data.build_module import build_data
 from data.module import TokenDataModule
@@ -81,7 +81,7 @@ def data(settings: Settings, devices: int) -> TokenDataModule:
     )
 
 
-def algorithm(settings: Settings, vocab_size: int) -> Algorithm:
+def algorithm(settings: Settings, vocab_size: int, average: Average | None = None) -> Algorithm:
     """The algorithm with a new network, its optimizer and its schedule of learning rates."""
     schedule = dict(settings["lr_scheduler"])
     factor = pick(SCHEDULES, "lr_scheduler.name", schedule.pop("name"))
@@ -90,6 +90,7 @@ def algorithm(settings: Settings, vocab_size: int) -> Algorithm:
         vocab_size,
         optimizer=partial(adamw, **settings["optim"]),
         lr_factor=factor(max_steps=settings["trainer"]["max_steps"], **schedule),
+        average=average,
     )
 
 

@@ -9,30 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from algos.base import Algorithm
+from algos.facts import facts_of
 from evaluation import record_schema
-from evaluation.downstream.generation import Writer, sampling_keys
-from evaluation.downstream.loglikelihood import Scorer
-from evaluation.downstream.metrics import Metric, digest, metrics_of, number, write_answers
+from evaluation.downstream.generation import Generator, sampling_keys
+from evaluation.downstream.loglikelihood import LogLikelihoods
+from evaluation.downstream.metrics import Metric, digest, metrics_of, write_answers
 from evaluation.downstream.paired import Precision, precision
 from evaluation.downstream.tasks import VERSION, check_tasks, load_tasks
 from evaluation.records import write_record
-from evaluation.rounding import with_error
+from evaluation.rounding import figures, with_error
+from leaderboard.export.terminal import print_table
 from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.samplers import check_sampling
 from modes.sample_eval.requests import beginning
-from modes.sample_eval.run import able
 from modes.trained_run import TrainedRun
-from samplers.build import Way, way
+from samplers.build import SamplerConfig, sampler_config
 
 if TYPE_CHECKING:
     from evaluation.downstream.lm_eval_adapter import Adapter
 
+HEADERS = ("task", "metric", "value", "log p ±", "lead ±", "unpaired ±", "undecided")
 LEGEND = (
     "± one standard error: of a value over questions; of log-likelihoods and of the lead of the "
     "likeliest answer over passes, in nats. Undecided: leads within two of their errors."
@@ -40,13 +39,13 @@ LEGEND = (
 
 
 class Result(NamedTuple):
-    """Of one task: the main metric comes first; `known` of its log-likelihoods, None where there
-    are none."""
+    """The metrics of one task, the main one first, its answers, and the precision of its
+    log-likelihoods, None where there are none."""
 
     task: Any
     metrics: list[Metric]
     samples: list[dict[str, Any]]
-    known: Precision | None
+    precision: Precision | None
 
     @property
     def name(self) -> str:
@@ -68,17 +67,17 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     run = trained_run.open_run(settings, overrides)
     trained_run.check_output(run)
     trainer = build.trainer(run.settings, [], fitting=False)
-    adapter = open_model(run, compose, trainer)
+    adapter = open_model(run, trainer)
     results = evaluate(adapter, tasks, options["limit"], trainer)
-    algorithm = adapter.scorer.algorithm
-    Console().print(table(results, algorithm))
-    for one in results:
-        answers = written(trained_run.output_directory(run), one, adapter)
+    algorithm = adapter.log_likelihoods.algorithm
+    show(results, algorithm.nll_is_bound)
+    for result in results:
+        answers = written(trained_run.output_directory(run), result, adapter)
         fields = trained_run.provenance(run, algorithm, started, algorithm.device)
-        fields |= fields_of(one, algorithm) | {
+        fields |= fields_of(result, algorithm) | {
             "seed": settings["seed"],
-            "protocol": protocol(run, one, adapter, trainer),
-            "sampler": drawn_how(adapter, one),
+            "protocol": protocol(run, result, adapter, trainer),
+            "sampler": drawn_how(adapter, result),
         }
         fields["metrics"] |= {"answers": str(answers), "truncated": adapter.truncated()}
         print(f"answers: {answers}\nrecord: {write_record(settings['results_dir'], fields)}")
@@ -105,7 +104,7 @@ def check_score(score: str, tasks: dict[str, Any]) -> None:
             )
 
 
-def open_model(run: TrainedRun, compose: Callable[..., Any], trainer: L.Trainer) -> "Adapter":
+def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
     """The run as lm-eval takes a model, on the trainer's device."""
     from evaluation.downstream.lm_eval_adapter import Adapter  # it imports lm-eval
 
@@ -113,25 +112,27 @@ def open_model(run: TrainedRun, compose: Callable[..., Any], trainer: L.Trainer)
     size, seed = settings["loader"]["eval_batch_size"], settings["seed"]
     tokenizer = trained_run.open_tokenizer(run)
     begin, length = beginning(settings, tokenizer), settings["model"]["length"]
-    algo = able(settings["algo"], compose)
+    default = facts_of(settings["algo"]["name"]).samplers[0]
 
-    def draws(keys: dict[str, Any]) -> Way:
+    def draws(keys: dict[str, Any]) -> SamplerConfig:
         chosen = settings["sampling"] | keys
-        check_sampling(algo, chosen)
-        return way(chosen, algo, length, len(begin))
+        check_sampling(settings["algo"], chosen)
+        return sampler_config(chosen, default, length, len(begin))
 
     algorithm = trained_run.restore(run, tokenizer.vocab_size).to(trainer.strategy.root_device)
     score = options["downstream_score"]
-    scorer = Scorer(algorithm, length, tokenizer.eos, options["passes"], size, score)
-    writer = Writer(algorithm, tokenizer, begin, draws, size, seed)
-    return Adapter(scorer, writer, tokenizer, begin)
+    log_likelihoods = LogLikelihoods(
+        algorithm, length, tokenizer.eos, options["passes"], size, score
+    )
+    generator = Generator(algorithm, tokenizer, begin, draws, size, seed)
+    return Adapter(log_likelihoods, generator, tokenizer, begin)
 
 
 def evaluate(
     adapter: "Adapter", tasks: dict[str, Any], limit: int | None, trainer: L.Trainer
 ) -> list[Result]:
-    """What lm-eval makes of the model's answers; its bootstrap is left out, `metrics_of` has errors
-    in closed form."""
+    """The model on every task, by lm-eval; its bootstrap is left out, `metrics_of` has errors in
+    closed form."""
     from lm_eval.evaluator import evaluate as harness
 
     from evaluation.downstream.trust import rendering
@@ -141,15 +142,15 @@ def evaluate(
     results = []
     for name, task in tasks.items():
         samples, measured = found["samples"][name], adapter.measured.get(name)
-        known = precision(measured.values()) if measured else None
+        errors = precision(measured.values()) if measured else None
         metrics = metrics_of(task, found["results"][name], samples)
-        results.append(Result(task, metrics, samples, known))
+        results.append(Result(task, metrics, samples, errors))
     return results
 
 
 def fields_of(result: Result, algorithm: Algorithm) -> dict[str, Any]:
-    """What a record says of the numbers."""
-    main, known = result.metrics[0], result.known
+    """The fields of a record with the numbers."""
+    main, errors = result.metrics[0], result.precision
     return {
         "metric": main.name,
         "value": main.value,
@@ -158,8 +159,10 @@ def fields_of(result: Result, algorithm: Algorithm) -> dict[str, Any]:
         "kind": kind_of(result, algorithm),
         "data": {"name": result.name, "digest": digest(result.samples)},
         "metrics": {
-            "task_metrics": {one.name: [one.value, one.stderr] for one in result.metrics},
-            "log_likelihoods": None if known is None else asdict(known),
+            "task_metrics": {
+                metric.name: [metric.value, metric.stderr] for metric in result.metrics
+            },
+            "log_likelihoods": None if errors is None else asdict(errors),
         },
     }
 
@@ -187,7 +190,7 @@ def protocol(
 ) -> dict[str, Any]:
     """Everything that changes the number, beyond the run and the questions."""
     options, task = run.settings["eval"], result.task
-    said = {
+    common = {
         "harness": f"lm-eval {VERSION}",
         "task": result.name,
         "version": task.VERSION,
@@ -201,8 +204,8 @@ def protocol(
         "precision": str(trainer.precision),
     }
     if result.writes:
-        return said | {"sampler": drawn_how(adapter, result)}
-    return said | adapter.scorer.protocol()
+        return common | {"sampler": drawn_how(adapter, result)}
+    return common | adapter.log_likelihoods.protocol()
 
 
 def drawn_how(adapter: "Adapter", result: Result) -> dict[str, Any] | None:
@@ -210,26 +213,19 @@ def drawn_how(adapter: "Adapter", result: Result) -> dict[str, Any] | None:
     if not result.writes:
         return None
     wanted = result.task.get_config("generation_kwargs")
-    return adapter.writer.draws(sampling_keys(wanted)).protocol()
+    return adapter.generator.draws(sampling_keys(wanted)).protocol()
 
 
-def table(results: list[Result], algorithm: Algorithm) -> Table:
-    """Metrics by task, and what the passes leave unknown."""
-    made = Table(
-        box=box.SIMPLE, caption=LEGEND if algorithm.nll_is_bound else None, padding=(0, 1, 0, 0)
-    )
-    made.add_column("task", overflow="fold")
-    made.add_column("metric")
-    for header in ("value", "log p ±", "lead ±", "unpaired ±", "undecided"):
-        made.add_column(header, justify="right", no_wrap=True)
-    for one in results:
-        known = [""] * 4
-        if one.known is not None and algorithm.nll_is_bound:
-            known = [number(value) for value in asdict(one.known).values()]
-        for place, metric in enumerate(one.metrics):
-            bound = algorithm.nll_is_bound and metric.is_perplexity
-            value = with_error(metric.value, metric.stderr, 4, "<= " if bound else "")
-            made.add_row(
-                "" if place else one.name, metric.name, value, *(known if not place else [])
+def show(results: list[Result], bound: bool) -> None:
+    """Prints the metrics of each task, with the errors that the passes of a bound leave."""
+    rows = []
+    for result in results:
+        values = asdict(result.precision).values() if bound and result.precision is not None else ()
+        errors = ["" if value is None else figures(value) for value in values] or [""] * 4
+        for i, metric in enumerate(result.metrics):
+            sign = "<= " if bound and metric.is_perplexity else ""
+            value = with_error(metric.value, metric.stderr, 4, sign)
+            rows.append(
+                ["" if i else result.name, metric.name, value, *([""] * 4 if i else errors)]
             )
-    return made
+    print_table(HEADERS, rows, caption=LEGEND if bound else "", words=2)

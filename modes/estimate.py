@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from algos.base import Algorithm
-from algos.build import ALGORITHMS, pick
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import facts_of
 from backbones.cost import (
     Parts,
     Sizes,
@@ -113,12 +113,12 @@ def table(parts: Parts | dict[str, int], unit: float, name: str) -> list[str]:
 
 def step_of(settings: Settings) -> Step:
     """The training step of a configuration; ValueError for a precision without an estimate."""
-    model, algo = settings["model"], settings["algo"]["name"]
+    model, facts = settings["model"], facts_of(settings["algo"]["name"])
     size = vocabulary(settings["data"])
     sizes = Sizes(
         vocab_size=size,
-        outputs=size + pick(ALGORITHMS, "algo.name", algo).outputs_mask,
-        causal=algo == "ar",
+        outputs=size + facts.outputs_mask,
+        causal=facts.causal,
         **{key: model[key] for key in Sizes._fields if key in model},
     )
     named, cpu = precision(settings), settings["trainer"]["accelerator"] == "cpu"
@@ -154,7 +154,7 @@ def work_of(settings: Settings, size: int) -> Work:
     small["model"] |= LEAST
     algorithm = build.algorithm(small, size)
     again = algorithm.clean_share
-    return Work(1 + again, head=scored(algorithm) + again, teacher=algorithm.has_teacher)
+    return Work(1 + again, head=scored(algorithm) + again, teacher=algorithm.facts.has_teacher)
 
 
 def scored(algorithm: Algorithm) -> float:

@@ -1,4 +1,4 @@
-"""Held-out text, cut as the texts of a run are: what samples are held against."""
+"""Texts of a split, cut as the texts of a run are: the reference of samples."""
 
 from typing import NamedTuple
 
@@ -17,9 +17,17 @@ class HeldOut(NamedTuple):
 
 
 def held_out(data: TokenDataModule) -> HeldOut:
-    """Blocks of the validation text."""
-    blocks = data.blocks("valid")
-    count = min(MOST, len(blocks))
-    batch = blocks.batch(np.arange(count) * len(blocks) // count, np.zeros(count, dtype=np.int64))
+    """At most MOST blocks of the validation text."""
+    return HeldOut(spaced_texts(data, "valid", MOST), data.store("valid").sha256)
+
+
+def spaced_texts(data: TokenDataModule, split: str, most: int) -> list[list[int]]:
+    """The full ones among at most `most` blocks of a split, at equal distances."""
+    blocks = data.blocks(split)
+    count = min(most, len(blocks))
+    batch = blocks.batch(
+        np.arange(count, dtype=np.int64) * len(blocks) // count, np.zeros(count, dtype=np.int64)
+    )
     whole = batch["noised"][:, 1:].all(-1)  # not the last one, where it is filled up
-    return HeldOut(batch["tokens"][whole].tolist(), data.store("valid").sha256)
+    rows: list[list[int]] = batch["tokens"][whole].tolist()
+    return rows

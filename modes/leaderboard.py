@@ -18,20 +18,16 @@ from leaderboard.published.results import published
 from leaderboard.run_key import flat
 from leaderboard.table import Table
 from leaderboard.tables import build
+from leaderboard.tables.published import ALONE, BESIDE
 from storage import write_atomic
 
 FOLDER = "leaderboard"  # in the first results_dir, and the name of the files there
 LINES = 3  # of a kind, on the screen
 ALGOS = Path(__file__).resolve().parents[1] / "configs" / "algo"
-WRITERS: dict[str, Callable[[Sequence[Table]], str]] = {
-    "md": markdown,
-    "csv": csv_text,
-    "tex": latex,
-}
 
 
 def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., Any]) -> None:
-    where = folders(settings["results_dir"])
+    where, explain = folders(settings["results_dir"]), settings["leaderboard"]["explain"]
     records, problems = read_records(*where)
     say("set aside", problems)
     defaults = usual(records, compose)
@@ -43,14 +39,15 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     except ValueError as error:
         raise ValueError(f"results_dir={','.join(map(str, where))}: {error}") from error
     console = Console()
-    for drawn in terminal.render([one for one in tables if one.kind != "published"], console.width):
+    ours = [table for table in tables if table.kind not in (BESIDE, ALONE)]
+    for drawn in terminal.render(ours, console.width, explain):
         console.print(drawn)
         console.print()
-    for one in tables:
-        if one.kind == "published":
-            print(f"{one.title}: {one.sentence}")
+    for table in tables:
+        if table.kind == BESIDE:
+            print(f"{table.title}: {table.sentence}")
     try:
-        files, more = write(where[0] / FOLDER, tables, records, [*problems, *doubts])
+        files, more = write(where[0] / FOLDER, tables, records, [*problems, *doubts], explain)
     except OSError as error:
         reason = f"cannot write {error.filename}: {error.strerror}"
         raise OSError(f"results_dir={where[0]}: {reason}") from error
@@ -82,20 +79,30 @@ def folders(given: str | list[str]) -> list[Path]:
 
 
 def usual(records: Sequence[Record], compose: Callable[..., Any]) -> Defaults:
-    """Today's settings of the algorithms among `records`, by dotted key."""
-    known = {file.stem for file in ALGOS.glob("*.yaml")}
-    algos = sorted({record.fields["algo"] for record in records} & known)
+    """The settings of the algorithms among `records` in today's configuration, by dotted key."""
+    configured = {file.stem for file in ALGOS.glob("*.yaml")}
+    algos = sorted({record.algo for record in records} & configured)
     return {algo: flat(compose([f"algo={algo}"])) for algo in algos}
 
 
 def write(
-    folder: Path, tables: Sequence[Table], records: Sequence[Record], problems: Sequence[str]
+    folder: Path,
+    tables: Sequence[Table],
+    records: Sequence[Record],
+    problems: Sequence[str],
+    explain: bool,
 ) -> tuple[list[Path], list[str]]:
-    """Every form of the tables as a file in `folder`, and why some files beside records are not in
-    them; OSError where one cannot be written."""
-    files = {ending: folder / f"{FOLDER}.{ending}" for ending in WRITERS}
+    """Every form of the tables as a file in `folder`, and the reasons why some files beside records
+    are not in them; OSError where one cannot be written. The page alone has all published ones."""
+    listed = [table for table in tables if table.kind != ALONE]
+    contents = {
+        "md": markdown(listed, explain),
+        "csv": csv_text(listed),
+        "tex": latex(listed, explain),
+    }
+    files = {ending: folder / f"{FOLDER}.{ending}" for ending in contents}
     for ending, file in files.items():
-        write_atomic(file, WRITERS[ending](tables))
+        write_atomic(file, contents[ending])
     from leaderboard.html.page import write_page  # it imports the drawing library
 
     page, more = write_page(folder, tables, records, published(), problems)

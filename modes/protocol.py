@@ -1,65 +1,56 @@
-"""Named protocols of likelihood: what a file of configs/protocol says, put over the settings."""
+"""Named protocols of likelihood: the keys of a file of configs/protocol, put over the settings."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
 
+from algos.facts import facts_of
 from data.module import TokenDataModule
 from modes import build, trained_run
 from modes.trained_run import TrainedRun
 
-# What the default protocol does. A record says them where they differ: so its digest stays that of
-# earlier versions, which knew nothing else.
+# Of the default protocol; a record names them where they differ.
 PASSES, PRECISION = 4, "32-true"
-# Of a named protocol, what may be another without making another quantity of it.
+# Keys of a named protocol that may differ without making another quantity of it.
 FREE = ("eval.passes", "trainer.precision")
 
 
 def applied(settings: build.Settings, preset: Mapping[str, Any], given: set[str]) -> build.Settings:
     """`settings` with the keys of `preset`, but for those that are `given` on the command line.
 
-    ValueError for a length above that of the run, and for what no evaluation can be."""
-    said = {group: keys for group, keys in preset.items() if isinstance(keys, Mapping)}
-    length, most = said.get("model", {}).get("length"), settings["model"]["length"]
+    ValueError for a length above that of the run, and for impossible settings."""
+    groups = {group: keys for group, keys in preset.items() if isinstance(keys, Mapping)}
+    length, most = groups.get("model", {}).get("length"), settings["model"]["length"]
     if length is not None and length > most and "model.length" not in given:
         raise ValueError(
             f"protocol={preset['name']}: its model.length={length}, the run was trained with "
             f"{most}, at most that; model.length={most} makes another protocol of it"
         )
-    own = dict(settings)
-    for group, keys in said.items():
+    result = dict(settings)
+    for group, keys in groups.items():
         new = {key: value for key, value in keys.items() if f"{group}.{key}" not in given}
-        own[group] = settings[group] | new
-    data = own["data"]
-    split = preset.get("split")
+        result[group] = settings[group] | new
+    data, split = result["data"], preset.get("split")
     if split is not None and data.get("corpus") == "hub" and "data.valid_split" not in given:
-        own["data"] = data | {"valid_split": split}  # of other corpora what they hold out
-    own["data"] = own["data"] | {"stride": own["eval"]["stride"]}
-    _check(own)
-    return own
+        data = data | {"valid_split": split}  # other corpora have their own held-out text
+    result["data"] = data | {"stride": result["eval"]["stride"]}
+    _check(result)
+    return result
 
 
 def _check(settings: build.Settings) -> None:
-    if settings["algo"]["name"] == "ar" and settings["data"]["framing"] == "none":
+    if facts_of(settings["algo"]["name"]).causal and settings["data"]["framing"] == "none":
         raise ValueError(
             "data.framing=none: algo=ar predicts nothing without a BOS before it; choose "
             "data.framing=bos or bos-eos"
-        )
-    times = settings["eval"]["times"]
-    if times is not None and not (
-        isinstance(times, list) and len(times) == 2 and 0 < times[0] < times[1] <= 1
-    ):
-        raise ValueError(
-            f"eval.times={times}: null, or two times such as [0.001,1], the first above 0 and "
-            f"below the second, which is at most 1"
         )
 
 
 def fields(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
     """The `protocol` of a record: everything that changes its number but the run itself."""
-    chosen, changed = run.settings["eval"], changes(run.settings)
-    times, batch, passes = chosen["times"], chosen["batch_mean"], chosen["passes"]
+    evaluation, changed = run.settings["eval"], changes(run.settings)
+    times, batch, passes = (evaluation[key] for key in ("times", "batch_mean", "passes"))
     return (
         data.protocol()
         | {"weights": "averaged" if trained_run.averaged(run) else "raw"}
@@ -74,12 +65,12 @@ def fields(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[s
 def changes(settings: build.Settings) -> list[str]:
     """The keys of the named protocol that the command line has other values for."""
     preset = settings["protocol"]
-    said = {
+    pairs = {
         f"{group}.{key}": (value, settings[group].get(key))
         for group, keys in preset.items()
         if isinstance(keys, Mapping)
         for key, value in keys.items()
     }
-    if "split" in preset and settings["data"].get("corpus") == "hub":
-        said["data.valid_split"] = preset["split"], settings["data"]["valid_split"]
-    return sorted(key for key, (value, own) in said.items() if value != own and key not in FREE)
+    if preset["split"] is not None and settings["data"].get("corpus") == "hub":
+        pairs["data.valid_split"] = preset["split"], settings["data"]["valid_split"]
+    return sorted(key for key, (stated, has) in pairs.items() if stated != has and key not in FREE)

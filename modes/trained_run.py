@@ -1,4 +1,4 @@
-"""A trained run, rebuilt from its checkpoint for evaluation, and what a record says of it."""
+"""A trained run, rebuilt from its checkpoint for evaluation, and its provenance in a record."""
 
 import time
 from datetime import UTC, datetime
@@ -49,8 +49,8 @@ class TrainedRun(NamedTuple):
 def open_run(
     settings: build.Settings, overrides: list[str], key: str = "eval.checkpoint_path"
 ) -> TrainedRun:
-    """Reads eval.checkpoint_path, which `key` says where it came from; refuses an algo or model on
-    the command line that is not the run's."""
+    """The run at eval.checkpoint_path, whose setting is called `key` in messages; ValueError for an
+    algo or model on the command line that is not the run's."""
     path = Path(settings["eval"]["checkpoint_path"])
     checkpoint, file = read_checkpoint(path, key), checkpoint_file(path)
     mark = digest(file)
@@ -68,36 +68,41 @@ def open_run(
 def run_directory(file: Path) -> Path | None:
     """The run directory that a checkpoint file is a part of; None for one that lies alone."""
     run = file.parent.parent
-    own = file.name in (LAST, BEST) or (run / "config.json").is_file()
-    return run if file.parent.name == "checkpoints" and own else None
+    known = file.name in (LAST, BEST) or (run / "config.json").is_file()
+    return run if file.parent.name == "checkpoints" and known else None
 
 
-def output_directory(saved: TrainedRun) -> Path:
-    """Where samples and answers go: eval.output_dir, the run directory, or a folder beside a
+def output_directory(run: TrainedRun) -> Path:
+    """The folder of samples and answers: eval.output_dir, the run directory, or a folder beside a
     checkpoint that lies alone, of its name."""
-    chosen = saved.settings["eval"]["output_dir"]
-    if chosen is not None:
-        return Path(chosen)
-    return run_directory(saved.file) or saved.file.with_name(f"{saved.file.stem}-output")
+    directory = run.settings["eval"]["output_dir"]
+    if directory is not None:
+        return Path(directory)
+    return run_directory(run.file) or run.file.with_name(f"{run.file.stem}-output")
 
 
-def check_output(saved: TrainedRun) -> None:
+def check_output(run: TrainedRun) -> None:
     """OSError where samples and answers cannot be written."""
-    check_writable(output_directory(saved), "eval.output_dir")
+    check_writable(output_directory(run), "eval.output_dir")
 
 
 def keys_of(overrides: list[str]) -> set[str]:
-    """What the command line says something about."""
+    """The keys on the command line."""
     return {text.lstrip("+~").partition("=")[0] for text in overrides}
 
 
 def merged(settings: build.Settings, stored: build.Settings, given: set[str]) -> build.Settings:
-    """The settings of an evaluation: what made the run is its own, the text too unless the command
-    line names one, single keys are as given."""
-    own = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
+    """The settings of an evaluation: those that made the run are `stored`, the text too unless the
+    command line names one, single keys are as given."""
+    result = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
     if "model.length" in given:
-        own["model"] = stored["model"] | {"length": shorter(settings, stored)}
-    return own | {"data": data_settings(settings, stored, given)}
+        asked, trained = settings["model"]["length"], stored["model"]["length"]
+        if asked > trained:
+            raise ValueError(
+                f"model.length={asked}: the run was trained with {trained}, at most that"
+            )
+        result["model"] = stored["model"] | {"length": asked}
+    return result | {"data": data_settings(settings, stored, given)}
 
 
 def data_settings(
@@ -105,14 +110,14 @@ def data_settings(
 ) -> dict[str, Any]:
     """The text of the run, or the one that data=... names, with single data keys as given; always
     the run's tokenizer."""
-    chosen = dict(settings["data"] if "data" in given else stored["data"])
+    data = dict(settings["data"] if "data" in given else stored["data"])
     for key in given:
         group, _, name = key.partition(".")
         if group == "data" and name:
-            chosen[name] = settings["data"].get(name)
+            data[name] = settings["data"].get(name)
     if "data.tokenizer_name_or_path" not in given:
-        chosen["tokenizer_name_or_path"] = tokenizer_name(stored["data"])
-    return chosen
+        data["tokenizer_name_or_path"] = tokenizer_name(stored["data"])
+    return data
 
 
 def tokenizer_name(data: dict[str, Any]) -> str:
@@ -121,7 +126,7 @@ def tokenizer_name(data: dict[str, Any]) -> str:
 
 
 def data_digests(data: TokenDataModule) -> dict[str, Any]:
-    """What a run read, by content: each split of its corpus, and the tokenizer."""
+    """The digests of the data of a run: each split of its corpus, and the tokenizer."""
     return {"corpus": dict(data.corpus_digests), "tokenizer": data.tokenizer.digest}
 
 
@@ -136,74 +141,67 @@ def differing_data(stored: dict[str, Any], data: TokenDataModule) -> str | None:
     return None
 
 
-def open_tokenizer(saved: TrainedRun) -> Tokenizer:
-    """The run's tokenizer; ValueError where what has its name is another one by now."""
-    tokenizer = make_tokenizer(tokenizer_name(saved.settings["data"]))
-    _check_tokenizer(saved, tokenizer)
+def open_tokenizer(run: TrainedRun) -> Tokenizer:
+    """The run's tokenizer; ValueError where the one of its name has another content by now."""
+    tokenizer = make_tokenizer(tokenizer_name(run.settings["data"]))
+    _check_tokenizer(run, tokenizer)
     return tokenizer
 
 
-def open_data(saved: TrainedRun) -> TokenDataModule:
+def open_data(run: TrainedRun) -> TokenDataModule:
     """The text to evaluate on, under the run's tokenizer; ValueError where either has the run's
     name for it, and another content. Each rank takes its share of the blocks itself."""
     try:
-        data = build.data(saved.settings, devices=1)
-        text = data.corpus.digest("valid") if saved.own_text else None
+        data = build.data(run.settings, devices=1)
+        text = data.corpus.digest("valid") if run.own_text else None
     except FileNotFoundError as error:
-        if not saved.own_text:
+        if not run.own_text:
             raise
         raise FileNotFoundError(
-            f"{error}; it is the text of the run {saved.file}: if that moved, give data.path"
+            f"{error}; it is the text of the run {run.file}: if that moved, give data.path"
         ) from error
-    _check_tokenizer(saved, data.tokenizer)
-    stored = saved.checkpoint.get(DIGESTS)
+    _check_tokenizer(run, data.tokenizer)
+    stored = run.checkpoint.get(DIGESTS)
     if text is not None and stored and text != stored["corpus"].get("valid"):
         raise ValueError(
-            f"data={data.name}: not the text that the run {saved.file} was validated on, though "
+            f"data={data.name}: not the text that the run {run.file} was validated on, though "
             f"its configuration names it: the content differs; data=... or data.path=... evaluates "
             f"on another text"
         )
     return data
 
 
-def _check_tokenizer(saved: TrainedRun, tokenizer: Tokenizer) -> None:
-    stored = saved.checkpoint.get(DIGESTS)
+def _check_tokenizer(run: TrainedRun, tokenizer: Tokenizer) -> None:
+    stored = run.checkpoint.get(DIGESTS)
     if stored and stored["tokenizer"] != tokenizer.digest:
         raise ValueError(
             f"data.tokenizer_name_or_path={tokenizer.name}: not the tokenizer that the run "
-            f"{saved.file} was trained with: the content differs"
+            f"{run.file} was trained with: the content differs"
         )
 
 
-def averaged(saved: TrainedRun) -> bool:
+def averaged(run: TrainedRun) -> bool:
     """Whether averaged weights are evaluated: where the run has them, unless eval.disable_ema."""
-    return "ema" in saved.checkpoint and not saved.settings["eval"]["disable_ema"]
+    return "ema" in run.checkpoint and not run.settings["eval"]["disable_ema"]
 
 
-def shorter(settings: build.Settings, stored: build.Settings) -> int:
-    asked, trained = settings["model"]["length"], stored["model"]["length"]
-    if asked > trained:
-        raise ValueError(f"model.length={asked}: the run was trained with {trained}, at most that")
-    return asked
-
-
-def restore(saved: TrainedRun, vocab_size: int) -> Algorithm:
+def restore(run: TrainedRun, vocab_size: int) -> Algorithm:
     """The algorithm with the checkpoint's weights: averaged ones unless eval.disable_ema."""
-    algorithm = build.algorithm(saved.settings, vocab_size)
+    algorithm = build.algorithm(run.settings, vocab_size)
     try:
-        load_weights(algorithm, saved.checkpoint, averaged(saved))
+        load_weights(algorithm, run.checkpoint, averaged(run))
     except ValueError as error:
-        raise ValueError(f"eval.checkpoint_path={saved.file}: {error}") from error
-    algorithm.on_load_checkpoint(saved.checkpoint)  # as Lightning does where it restores a run
+        raise ValueError(f"eval.checkpoint_path={run.file}: {error}") from error
+    algorithm.on_load_checkpoint(run.checkpoint)  # as Lightning does where it restores a run
     return algorithm.eval()
 
 
 def provenance(
-    saved: TrainedRun, algorithm: Algorithm, started: float, device: torch.device
+    run: TrainedRun, algorithm: Algorithm, started: float, device: torch.device
 ) -> dict[str, Any]:
-    """The fields of a record that do not depend on what was measured; `started` is
+    """The fields of a record that do not depend on the measured value; `started` is
     time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""
-    settings, stored = saved.settings, saved.checkpoint["config"]
+    settings, stored = run.settings, run.checkpoint["config"]
     head = algorithm.backbone.head
     parameters = sum(p.numel() for p in algorithm.parameters())
     return {
@@ -216,20 +214,37 @@ def provenance(
         },
         "training": {
             "corpus": stored["data"]["name"],
-            "steps": saved.checkpoint["global_step"],
-            "tokens": tokens_seen(saved.checkpoint),
+            "steps": run.checkpoint["global_step"],
+            "tokens": tokens_seen(run.checkpoint),
             "seed": stored["seed"],
-            "averaged_weights": averaged(saved),
-            "checkpoint_digest": saved.digest,
-            "checkpoint": str(saved.file),
-            "finetuned_from": saved.checkpoint.get("finetuned_from"),
+            "averaged_weights": averaged(run),
+            "checkpoint_digest": run.digest,
+            "checkpoint": str(run.file),
+            "finetuned_from": run.checkpoint.get("finetuned_from"),
         }
-        | algorithm.facts(),
+        | algorithm.training_facts(),
         "seed": stored["seed"],
+        "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
+    } | _circumstances(started, device)
+
+
+def untrained(
+    algo: str, network: str, settings: build.Settings, started: float, device: torch.device
+) -> dict[str, Any]:
+    """The same fields of a network that nobody trained."""
+    return {
+        "algo": algo,
+        "network": {"name": network, "parameters": 0},
+        "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
+        "config": settings,
+    } | _circumstances(started, device)
+
+
+def _circumstances(started: float, device: torch.device) -> dict[str, Any]:
+    return {
         "commit": records.commit(),
         "hardware": records.hardware(device),
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),
-        "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -7,15 +7,17 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 
-# (z (b, L), t (b,), rows (b,)) -> what the network says of the clean tokens of these texts of the
-# batch; without rows of all of them
+# (z (b, L), t (b,), rows (b,)) -> the prediction of the clean tokens of these texts of the batch;
+# without rows of all of them
 Denoiser = Callable[..., Prediction]
 Clamp = Callable[[Tensor], Tensor]  # puts the given tokens back in their places
 # (process, z (B, L), t (B,), s (B,)) -> the chance (B, 1) or (B, L) of a posterior step
 Kappa = Callable[[Process, Tensor, Tensor, Tensor], Tensor]
+# (rows (b,), where (b, L) something was drawn, tokens (b, L), the prediction of these texts)
+Watch = Callable[[Tensor, Tensor, Tensor, Prediction], None]
 
 
 @torch.no_grad()
@@ -25,23 +27,30 @@ def ancestral(
     z: Tensor,
     grid: Tensor,
     kappa: Kappa | None = None,
+    watch: Watch | None = None,
     clamp: Clamp | None = None,
 ) -> Tensor:
     """z_s ~ q(z_s | z_t, p(. | z_t)) along a decreasing grid of times; z (B, L) is a draw from the
     prior.
 
     With `kappa` a position takes that step with the chance kappa only; else it goes all the way
-    back, to x ~ q(x | z_t, p), and is noised to level s anew (Psi-samplers, arXiv 2602.21185). A
-    method `kappa.watch` hears of every draw."""
+    back, to x ~ q(x | z_t, p), and is noised to level s anew (Psi-samplers, arXiv 2602.21185).
+    `watch` hears of every draw."""
     clamp = clamp or (lambda tokens: tokens)
     z = clamp(z)
     for t, s in pairwise(grid.to(z.device)):
-        z = clamp(_step(denoise, process, z, t.expand(len(z)), s.expand(len(z)), kappa))
+        z = clamp(_step(denoise, process, z, t.expand(len(z)), s.expand(len(z)), kappa, watch))
     return z
 
 
 def _step(
-    denoise: Denoiser, process: Process, z: Tensor, t: Tensor, s: Tensor, kappa: Kappa | None
+    denoise: Denoiser,
+    process: Process,
+    z: Tensor,
+    t: Tensor,
+    s: Tensor,
+    kappa: Kappa | None,
+    watch: Watch | None,
 ) -> Tensor:
     """From times t (B,) to s (B,).
 
@@ -63,7 +72,7 @@ def _step(
             rho = torch.where(anew, process.jump(z, mass, t, torch.zeros_like(s)), rho)
         return coin < rho
 
-    asked = process.asks(z)
+    asked = process.needs_prediction(z)
     if last:
         asked &= z != process.mask
     jumps = jump(0.0)  # right where the network has no say
@@ -77,8 +86,8 @@ def _step(
         drawn = (jumps & kept)[rows]
         tokens = prediction.draw(drawn, process.vocab_size if last else None)
         other[rows] = torch.where(drawn, tokens, other[rows])
-        if kappa is not None and hasattr(kappa, "watch"):
-            kappa.watch(rows, drawn, tokens, prediction)
+        if watch is not None:
+            watch(rows, drawn, tokens, prediction)
     # What does not jump stays; where it is noised anew, only if that keeps it.
     stays = ~jumps if anew is None else ~jumps & (kept | ~anew)
     return torch.where(stays, z, other)

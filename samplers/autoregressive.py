@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 
 # The newest tokens (B, n), the earlier ones remembered -> (B, 1), what follows the last of them.
 Step = Callable[[Tensor], Prediction]

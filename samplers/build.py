@@ -1,16 +1,20 @@
-"""How texts are drawn: from the keys of `sampling` to a loop, and to what a record says of it."""
+"""From the keys of `sampling` to a sampler with its own arguments bound, and to the fields of a
+record that describe it."""
 
 from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
 from diffusion.guidance import Guidance
+from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from diffusion.process import Process
-from diffusion.shaping import Shaping
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive
+from samplers.facts import FACTS, SamplerFacts
 from samplers.first_hitting import first_hitting
 from samplers.greedy import TAILS
 from samplers.grids import GRIDS
@@ -30,140 +34,189 @@ SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "euler": euler,
     "ar": autoregressive,
 }
-Options = dict[str, Any]
+T = TypeVar("T")
 LAST = 1e-5  # the time of the last look where the loop does not end with a draw, as published
 OF_KAPPA = ("kappa", "eta", "kappa_high", "kappa_low", "high_frac", "middle_frac", "plateau")
-# What a sampler does unless it is told otherwise; a record names only what differs.
-DEFAULTS = {
-    "min_p": 0.0,
-    "top_k": None,
-    "p_nucleus": 1.0,
-    "nucleus": "keep-crossing",
-    "draws": "exact",
-    "noise_removal": "ancestral",
-    "grid": "uniform",
-    "guidance": 0.0,
-}
 
 
 class Model(Protocol):
-    """What texts are drawn from: an algorithm, which has a `process` unless it draws token by
-    token."""
+    """An algorithm as samplers see it; without a `process` it draws token by token."""
 
-    shaping: Shaping
+    process: Process | None
 
     def sample(
         self,
         tokens: Tensor,
         fixed: Tensor,
         sampler: Callable[..., Tensor],
-        guidance: Guidance | None = None,
+        warper: LogitsWarper,
+        guidance: Guidance | None,
     ) -> Tensor: ...
 
 
-class Way(NamedTuple):
-    """One way to draw: `predictor` is the loop, `inner` the one that semi_ar calls for a window of
-    `window` tokens, of which `opening` begin every text."""
+class Samples(NamedTuple):
+    """Texts (B, L), and the network evaluations for them: texts, each once for every call that
+    has it."""
 
-    options: Options
+    tokens: Tensor
+    network_evaluations: int
+
+
+class Sampler(NamedTuple):
+    """A loop with its own arguments bound, and the grid of times that it follows, if any."""
+
+    loop: Callable[..., Tensor]
+    grid: Tensor | None
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """The keys of `sampling` that decide how texts are drawn, checked against each other: `inner`
+    is the loop, another one than `predictor` where that draws windows of `window` tokens, of which
+    `opening` begin every text. A field with a default is named in a record only where it differs.
+    """
+
     predictor: str
     inner: str
     window: int
     opening: int
+    steps: int
+    temperature: float
+    stride: int
+    profile: Profile | None
+    min_p: float = 0.0
+    top_k: int | None = None
+    p_nucleus: float = 1.0
+    nucleus: str = "keep-crossing"
+    draws: str = "exact"
+    noise_removal: str = "ancestral"
+    grid: str = "uniform"
+    guidance: float = 0.0
 
-    def __call__(
-        self, algorithm: Model, tokens: Tensor, fixed: Tensor, trace: Trace | None = None
-    ) -> Tensor:
-        """Texts (B, L) that keep `tokens` (B, L) where `fixed` (B, L)."""
-        algorithm.shaping = shaping(self.options)
-        if self.predictor != "semi_ar":
-            return self._drawn(algorithm, tokens, fixed, trace)
-        draw = partial(self._drawn, algorithm)
-        return semi_ar(draw, tokens, fixed, self.window, self.options["stride"], self.opening)
+    @property
+    def facts(self) -> SamplerFacts:
+        return FACTS[self.predictor]
 
-    def _drawn(
-        self, algorithm: Model, tokens: Tensor, fixed: Tensor, trace: Trace | None = None
-    ) -> Tensor:
-        process = getattr(algorithm, "process", None)
-        sampler = (
-            SAMPLERS[self.inner] if process is None else loop(self.inner, self.options, process)
-        )
-        if trace is not None:
-            sampler = trace.of(sampler, fixed)
-        return algorithm.sample(tokens, fixed, sampler, self._guidance(fixed))
+    def warper(self) -> LogitsWarper:
+        return LogitsWarper(self.temperature, self.min_p, self.top_k, self.p_nucleus, self.nucleus)
+
+    def draw(
+        self, model: Model, tokens: Tensor, fixed: Tensor, trace: Trace | None = None
+    ) -> Samples:
+        """Texts that keep `tokens` (B, L) where `fixed` (B, L); `trace` is told of their states."""
+        sampler, counter = build_sampler(self, model.process), Counter()
+        warper = self.warper()
+
+        def window(tokens: Tensor, fixed: Tensor) -> Tensor:
+            guidance = self._guidance(fixed)
+            loop = counter.of(sampler.loop, 1 if guidance is None else 2)
+            if trace is not None:
+                loop = trace.of(loop, sampler.grid, fixed)
+            return model.sample(tokens, fixed, loop, warper, guidance)
+
+        if self.facts.longer_than_network:
+            texts = semi_ar(window, tokens, fixed, self.window, self.stride, self.opening)
+        else:
+            texts = window(tokens, fixed)
+        return Samples(texts, counter.texts)
 
     def _guidance(self, fixed: Tensor) -> Guidance | None:
-        if not self.options["guidance"]:
+        if not self.guidance:
             return None
         prompt = fixed.clone()
         prompt[:, : self.opening] = False
-        return Guidance(self.options["guidance"], prompt)
+        return Guidance(self.guidance, prompt)
 
     def calls(self, lengths: list[int]) -> int:
         """The most network calls for a batch of texts of one of these lengths."""
-        options, longest = self.options, max(lengths)
-        if self.inner in ("ar", "first_hitting"):
-            return longest - (self.inner == "ar")
-        once = options["steps"] + (options["noise_removal"] in ("greedy", "greedy-posterior"))
-        if self.predictor != "semi_ar":
+        longest, inner = max(lengths), FACTS[self.inner]
+        if not inner.has_grid:
+            return longest - inner.left_to_right
+        once = self.steps + (self.noise_removal in ("greedy", "greedy-posterior"))
+        if not self.facts.longer_than_network:
             return once
-        return once * (1 + -(-max(longest - self.window, 0) // options["stride"]))
+        return once * (1 + -(-max(longest - self.window, 0) // self.stride))
 
     def protocol(self) -> dict[str, Any]:
-        """What a record says of it."""
-        options, stepwise = self.options, self.inner not in ("ar", "first_hitting")
-        said = {"predictor": self.predictor, "temperature": options["temperature"]}
-        said |= {"steps": options["steps"] if stepwise else None}
-        said |= {key: options[key] for key in DEFAULTS if options[key] != DEFAULTS[key]}
-        if self.predictor == "semi_ar":
-            said |= {"stride": options["stride"]}
-        if self.predictor == "psi":
-            said |= {key: value for key, value in kappa(options)._asdict().items() if value}
-        return said
+        """The fields of a record that describe the sampler."""
+        record: dict[str, Any] = {"predictor": self.predictor, "temperature": self.temperature}
+        record |= {"steps": self.steps if FACTS[self.inner].has_grid else None}
+        record |= {
+            key: getattr(self, key)
+            for key, usual in DEFAULTS.items()
+            if getattr(self, key) != usual
+        }
+        if self.facts.longer_than_network:
+            record |= {"stride": self.stride}
+        if self.profile is not None:
+            record |= {key: value for key, value in self.profile._asdict().items() if value}
+        return record
 
 
-def way(options: Options, algo: dict[str, Any], window: int, opening: int) -> Way:
-    """The way that `options` name, or the algorithm's own first one."""
-    own = algo["predictors"][0]
-    predictor = options["predictor"] or own
-    if predictor == "psi":
-        kappa(options)  # refuses what makes no sense before anything is loaded
-    if predictor == "semi_ar":
-        options = options | {"stride": options["stride"] or window // 2}
-        check_stride(options["stride"], window, opening)
-    return Way(options, predictor, own if predictor == "semi_ar" else predictor, window, opening)
+DEFAULTS = {
+    field.name: field.default for field in fields(SamplerConfig) if field.default is not MISSING
+}
 
 
-def shaping(options: Options) -> Shaping:
-    return Shaping(
+class Counter:
+    """Network evaluations of loops, in texts."""
+
+    def __init__(self) -> None:
+        self.texts = 0
+
+    def of(self, loop: Callable[..., T], each: int) -> Callable[..., T]:
+        """The loop, whose denoiser shows every text to the network `each` times."""
+
+        def counted(denoise: Callable[..., Prediction], *rest: Any, **options: Any) -> T:
+            def counting(z: Tensor, *more: Tensor) -> Prediction:
+                self.texts += each * len(z)
+                return denoise(z, *more)
+
+            return loop(counting, *rest, **options)
+
+        return counted
+
+
+def sampler_config(
+    options: dict[str, Any], default: str, window: int, opening: int
+) -> SamplerConfig:
+    """The sampler that `options`, the keys of `sampling`, name, or the `default` one of the
+    algorithm; ValueError for what makes no sense, before anything is loaded."""
+    predictor = options["predictor"] or default
+    facts, stride = FACTS[predictor], options["stride"] or window // 2
+    if facts.longer_than_network:
+        check_stride(stride, window, opening)
+    own = {key.removeprefix("kappa_"): options[key] for key in OF_KAPPA}
+    return SamplerConfig(
+        predictor=predictor,
+        inner=default if facts.longer_than_network else predictor,
+        window=window,
+        opening=opening,
+        steps=options["steps"],
         temperature=options["temperature"],
-        min_p=options["min_p"],
-        top_k=options["top_k"],
-        top_p=options["p_nucleus"],
-        nucleus=options["nucleus"],
+        stride=stride,
+        profile=profile(**own) if facts.has_profile else None,
+        **{key: options[key] for key in DEFAULTS},
     )
 
 
-def kappa(options: Options) -> Profile:
-    """The profile of predictor=psi."""
-    given = {key.removeprefix("kappa_"): options[key] for key in OF_KAPPA}
-    return profile(**given)
-
-
-def loop(predictor: str, options: Options, process: Process) -> Callable[..., Tensor]:
-    """The sampling loop of a diffusion algorithm with its own options bound."""
-    chosen, tail = SAMPLERS[predictor], options["noise_removal"]
-    if predictor == "first_hitting":
-        return chosen  # it has its own clock
-    if options["draws"] != "exact":
-        chosen = gumbel32
-    make_grid = GRIDS[options["grid"]]
-    if predictor == "psi":
-        made = kappa(options)
-        chosen = partial(chosen, profile=made)
-        if made.plateau is not None:
-            own = {key: getattr(made, key) for key in ("plateau", "high_frac", "middle_frac")}
+def build_sampler(config: SamplerConfig, process: Process | None) -> Sampler:
+    """The loop of a configuration for an algorithm with this process."""
+    loop = SAMPLERS[config.inner]
+    if process is None or not FACTS[config.inner].has_grid:
+        return Sampler(loop, None)  # one token after another
+    if config.draws != "exact":
+        loop = gumbel32
+    make_grid = GRIDS[config.grid]
+    if config.profile is not None:
+        loop = partial(loop, profile=config.profile)
+        if config.profile.plateau is not None:
+            parts = ("plateau", "high_frac", "middle_frac")
+            own = {key: getattr(config.profile, key) for key in parts}
             make_grid = partial(GRIDS["linear-constant-linear"], process=process, **own)
-    if tail == "ancestral":
-        return partial(chosen, grid=make_grid(options["steps"]))
-    return partial(TAILS[tail], grid=make_grid(options["steps"], LAST), sampler=chosen)
+    if config.noise_removal == "ancestral":
+        grid = make_grid(config.steps)
+        return Sampler(partial(loop, grid=grid), grid)
+    grid = make_grid(config.steps, LAST)
+    tail = TAILS[config.noise_removal]
+    return Sampler(partial(tail, grid=grid, sampler=loop), grid)

@@ -87,10 +87,10 @@ def _ended(
     prediction = denoise(text, t, rows)
 
     def best(outputs: Tensor, token: Tensor, more: Tensor) -> Tensor:
-        log_p = prediction.shaping(outputs[:, : process.vocab_size]).double()
+        log_p = prediction.warper(outputs[:, : process.vocab_size]).double()
         present = token.clamp_max(process.vocab_size - 1).unsqueeze(-1)
         return log_p.scatter_add(-1, present, more.unsqueeze(-1)).argmax(-1)
 
-    tokens = prediction.ask(best, text, favour[rows], where=where[rows]).long()
+    tokens = prediction.apply(best, text, favour[rows], where=where[rows]).long()
     z = z.index_put((rows,), torch.where(where[rows], tokens, text))
     return clamp(z) if clamp else z

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from diffusion.process import Process
+from samplers.settings import Sampling
+from schema.check import check_values
 
 HALVINGS = 60  # of the unit interval of times: beyond float64
 
 
 def uniform_grid(steps: int, end: float = 0.0) -> Tensor:
     """(steps + 1,) times from 1 to `end`, evenly spaced, float64."""
-    if steps < 1:
-        raise ValueError(f"sampling.steps={steps}: at least 1 step is needed")
+    check_values(Sampling, "sampling", steps=steps)
     return torch.linspace(1, end, steps + 1, dtype=torch.float64)
 
 

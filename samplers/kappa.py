@@ -9,15 +9,18 @@ near 0 the largest sigma of ReMDM, min(1, (1 - alpha_s) / alpha_t), lies a littl
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import Clamp, Denoiser, ancestral
 from samplers.grids import plateau_time
+from samplers.settings import Sampling
+from schema.check import check_values
 
 NEAR = 1e-9  # of a time: grids meet the borders between parts up to rounding
 
@@ -102,8 +105,7 @@ def profile(
     """A preset or a rule by its name; what else is given takes the place of the preset's.
 
     ValueError for what is unknown, out of range, or would play no part."""
-    if kappa not in PRESETS and kappa not in RULES:
-        raise ValueError(f"sampling.kappa={kappa!r}: choose from {', '.join([*PRESETS, *RULES])}")
+    check_values(Sampling, "sampling", kappa=kappa, eta=eta, kappa_high=high, kappa_low=low)
     given: dict[str, Any] = {"eta": eta, "high": high, "low": low, "plateau": plateau}
     given |= {"high_frac": high_frac, "middle_frac": middle_frac}
     given = {key: value for key, value in given.items() if value is not None}
@@ -114,8 +116,6 @@ def profile(
 
 def _check(name: str, made: Profile) -> None:
     for key, rule in (("kappa_high", made.high), ("kappa_low", made.low)):
-        if rule is not None and rule not in RULES:
-            raise ValueError(f"sampling.{key}={rule!r}: choose from {', '.join(RULES)}")
         if rule is not None and made.kappa == CONFIDENCE:
             raise ValueError(f"sampling.{key}={rule}: sampling.kappa={name} covers all of time")
     if min(made.high_frac, made.middle_frac) < 0 or made.high_frac + made.middle_frac > 1 + NEAR:
@@ -178,5 +178,8 @@ def psi(
     clamp: Clamp | None = None,
 ) -> Tensor:
     """Texts by a profile of kappa; one with a plateau goes with its `plateau_grid`."""
-    kappa = Confidence(z) if profile.kappa == CONFIDENCE else Parts(profile, process)
-    return ancestral(denoise, process, z, grid, kappa=kappa, clamp=clamp)
+    run = partial(ancestral, denoise, process, z, grid, clamp=clamp)
+    if profile.kappa != CONFIDENCE:
+        return run(kappa=Parts(profile, process))
+    kappa = Confidence(z)
+    return run(kappa=kappa, watch=kappa.watch)

@@ -44,9 +44,9 @@ def gumbel32(
             break
         text, now, then = z[rows], t.expand(len(rows)), s.expand(len(rows))
         prediction = denoise(text, now, rows)
-        row = partial(_row, process=process, shaping=prediction.shaping, last=bool(s == 0))
+        row = partial(_row, process=process, warper=prediction.warper, last=bool(s == 0))
         columns = (text, now.unsqueeze(-1), then.unsqueeze(-1))
-        drawn = prediction.ask(row, *columns, where=where[rows]).long()
+        drawn = prediction.apply(row, *columns, where=where[rows]).long()
         z = z.index_put((rows,), torch.where(where[rows], drawn, text))
         z = z if clamp is None else clamp(z)
     return z
@@ -58,13 +58,13 @@ def _row(
     t: Tensor,
     s: Tensor,
     process: Process,
-    shaping: Callable[[Tensor], Tensor],
+    warper: Callable[[Tensor], Tensor],
     last: bool,
 ) -> Tensor:
     """A draw (n,) from the posterior of z (n,) at times t (n,) to s (n,), whole in float32; at the
     last step among the tokens."""
     size, token = process.vocab_size, z.unsqueeze(-1)
-    p = shaping(outputs[:, :size] if last else outputs).float().softmax(-1)
+    p = warper(outputs[:, :size] if last else outputs).float().softmax(-1)
     p = F.pad(p, (0, size + 1 - p.shape[-1]))
     rho = process.jump(token, p.gather(-1, token), t, s).float()
     then = Mix(*(part.float() for part in process.schedule(s)))

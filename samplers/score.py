@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from diffusion.categorical import draw_weighted
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from diffusion.schedule import Mix
 from samplers.ancestral import Clamp, Denoiser
@@ -125,13 +125,13 @@ def score_steps(
 
 def _moved(prediction: Prediction, z: Tensor, step: Step, rule: Rule) -> Tensor:
     """Every position (b, L): whether it leaves, and only then where to."""
-    chance = prediction.ask(rule.leaving, z, *step)
+    chance = prediction.apply(rule.leaving, z, *step)
     leaves = torch.rand(z.shape, dtype=torch.float64, device=z.device) < chance
 
     def elsewhere(*row: Tensor) -> Tensor:
         return draw_weighted(rule.moving(*row))
 
-    return torch.where(leaves, prediction.ask(elsewhere, z, *step, where=leaves).long(), z)
+    return torch.where(leaves, prediction.apply(elsewhere, z, *step, where=leaves).long(), z)
 
 
 def _unmasked(
@@ -139,7 +139,7 @@ def _unmasked(
 ) -> Tensor:
     """Masks (b, L) by their chance to be gone; without a rule all of them."""
     if rule is not None:
-        chance = rule.unmasking(prediction.ask(_mass, where=masked), *step)
+        chance = rule.unmasking(prediction.apply(_mass, where=masked), *step)
         masked = masked & (torch.rand(z.shape, dtype=torch.float64, device=z.device) < chance)
     return torch.where(masked, prediction.draw(masked), z)
 

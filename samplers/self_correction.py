@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from diffusion.categorical import draw
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import Denoiser
+from samplers.settings import Sampling
+from schema.check import check_values
 
 
 class Corrected(NamedTuple):
@@ -46,7 +48,11 @@ def self_correct(
     says nothing of the next, and is a step like others. It also ends when its self-accuracy has not
     risen for more than `patience` steps, and after `steps`; then it costs nothing more. The state
     after the last step is looked at too: up to steps + 1 network calls."""
-    _check(steps, temperature, tokens, patience)
+    checked = {"temperature": temperature, "tokens": tokens, "patience": patience}
+    check_values(Sampling, "sampling", self_correction=steps)
+    check_values(
+        Sampling, "sampling", **{f"self_correction_{key}": checked[key] for key in checked}
+    )
     free = ~fixed
     state, best = z.clone(), z.clone()
     # A text without free positions has nothing wrong.
@@ -72,24 +78,12 @@ def self_correct(
     return Corrected(best, before, accuracy, made)
 
 
-def _check(steps: int, temperature: float, tokens: int, patience: int) -> None:
-    """ValueError, as for every setting that a sampler is given."""
-    if steps < 0:
-        raise ValueError(f"sampling.self_correction={steps}: must be at least 0")
-    if not temperature > 0:
-        raise ValueError(f"sampling.self_correction_temperature={temperature}: must be positive")
-    if tokens < 1:
-        raise ValueError(f"sampling.self_correction_tokens={tokens}: must be at least 1")
-    if patience < 1:
-        raise ValueError(f"sampling.self_correction_patience={patience}: must be at least 1")
-
-
 def _ask(
     prediction: Prediction, where: Tensor, size: int, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The likeliest token, a draw and its log-odds, (B, L) each, from one pass over the head."""
     row = partial(_row, size=size, temperature=temperature)
-    likeliest, drawn, odds = prediction.ask(row, where=where).unbind(-1)
+    likeliest, drawn, odds = prediction.apply(row, where=where).unbind(-1)
     return likeliest.long(), drawn.long(), odds
 
 

@@ -1,4 +1,4 @@
-"""What the first texts of a batch looked like after every step of their sampling."""
+"""The states of the first texts of a batch after every step of their sampling."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -32,15 +32,17 @@ class Trace:
         each = zip(zip(*self.states, strict=True), self.fixed, strict=True)
         return [Trajectory(states, self.times, fixed) for states, fixed in each]
 
-    def of(self, sampler: Callable[..., Tensor], fixed: Tensor) -> Callable[..., Tensor]:
-        """The sampler, watched; for texts in which `fixed` (B, L) is given."""
+    def of(
+        self, loop: Callable[..., Tensor], grid: Tensor | None, fixed: Tensor
+    ) -> Callable[..., Tensor]:
+        """The loop, which follows `grid` if any, watched; for texts in which `fixed` (B, L) is
+        given."""
         self.fixed = fixed[: self.count].tolist()
-        grid = getattr(sampler, "keywords", {}).get("grid")
 
         def watched(*arguments: Any, **options: Any) -> Tensor:
             if "clamp" in options:
                 options["clamp"] = self._watching(options["clamp"])
-            z = sampler(*arguments, **options)
+            z = loop(*arguments, **options)
             if "clamp" not in options:
                 self._left_to_right(z, fixed)
             times: list[float | None] = [] if grid is None else grid.tolist()
@@ -61,7 +63,7 @@ class Trace:
         return clamped
 
     def _left_to_right(self, z: Tensor, fixed: Tensor) -> None:
-        """What a text that was drawn from left to right looked like, token by token."""
+        """The states of texts that were drawn from left to right, token by token."""
         z, places = z[: self.count], torch.arange(z.shape[1], device=z.device)
         for end in range(int(fixed[: self.count].sum(-1).min()), z.shape[1] + 1):
             shown = fixed[: self.count] | (places < end)

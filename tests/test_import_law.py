@@ -8,16 +8,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
-    "algos": {"backbones", "diffusion", "integral"},
-    "backbones": {"diffusion.chunked"},
-    "data": {"storage"},
-    "diffusion": set(),
+    "algos": {"backbones", "diffusion", "integral", "schema"},
+    "backbones": {"diffusion.chunked", "diffusion.head", "schema"},
+    "data": {"schema", "storage"},
+    "diffusion": {"schema"},
     "evaluation": {
         "algos.base",
         "algos.denoising",
         "data",
         "diffusion",
         "samplers",
+        "schema",
         "storage",
         "training.curve",
         "training.signals",
@@ -41,16 +42,19 @@ ROOMS = {
         "evaluation",
         "leaderboard",
         "samplers",
+        "schema",
         "storage",
         "training",
     },
-    "samplers": {"diffusion"},
+    "samplers": {"diffusion", "schema"},
+    "schema": set(),
     "storage": set(),
-    "training": {"storage"},
+    "training": {"schema", "storage"},
 }
 # The standard library alone, so that what they refuse is refused within a second.
-LIGHT = ("data.prompts",)
-NO_LIGHTNING = {"backbones", "diffusion", "integral", "samplers", "storage"}
+LIGHT = ("algos.facts", "data.prompts", "samplers.facts", "schema")
+LIGHT += (*(f"{room}.settings" for room in ROOMS),)
+NO_LIGHTNING = {"backbones", "diffusion", "integral", "samplers", "schema", "storage"}
 ONLY_IN_MAIN = {"hydra", "omegaconf"}
 
 
@@ -105,7 +109,10 @@ def test_what_a_refusal_needs_is_light() -> None:
     heavy = {"torch", "lightning", "transformers", "datasets", "numpy", *ROOMS} - {"modes"}
     checks = [str(file.relative_to(ROOT)) for file in files("modes/checks")]
     assert "modes/checks/combinations.py" in checks
-    for file in ("main.py", "modes/__init__.py", *checks):
+    light = [str(file.relative_to(ROOT)) for file in ROOT.glob("*/settings.py")]
+    light += [str(file.relative_to(ROOT)) for file in files("schema")]
+    assert "modes/settings.py" in light and "schema/check.py" in light
+    for file in ("main.py", "modes/__init__.py", *checks, *light):
         names = {
             name
             for node in ast.parse((ROOT / file).read_text()).body

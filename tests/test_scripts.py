@@ -73,7 +73,6 @@ def accepted(overrides: list[str]) -> dict:
     that."""
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         settings = main.compose(overrides)
-        main.check_types(settings, overrides)
         check(settings | {"mode": "benchmark"}, main.keys_of(overrides))
         if not settings["training"]["finetune_path"]:
             check(settings, main.keys_of(overrides))

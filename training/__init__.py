@@ -1,2 +1,1 @@
-"""What a run needs besides the algorithm: optimisation, averaged weights, checkpoints, a progress
-bar."""
+"""Optimisation, averaged weights, checkpoints and progress of a run."""

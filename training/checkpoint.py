@@ -1,5 +1,4 @@
-"""Checkpoints that are whole or absent, never unpickle code, and say plainly what is wrong with
-them."""
+"""Checkpoints: written whole or not at all, read without unpickling code, damage named."""
 
 import hashlib
 import pickle
@@ -18,9 +17,9 @@ from storage import replacing
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 DIGESTS = "data_digests"  # of a checkpoint: corpus by split, tokenizer
-VALIDATION = "validation"  # of a checkpoint: the last step that had one due, and that had one
+VALIDATION = "validation"  # of a checkpoint: the last step with one due, the last with one done
 
-# What torch and its unpickler raise for files that are damaged.
+# The errors of torch and its unpickler for damaged files.
 DAMAGED = (
     OSError,  # offsets that lie before the file
     zipfile.BadZipFile,
@@ -95,7 +94,7 @@ def _missing(checkpoint: dict[str, Any], resumes: bool) -> str | None:
                 return above + name
             if kind in (dict, list) and not parts[name]:
                 return above + name
-    if resumes and not all(_has_state(one) for one in checkpoint["optimizer_states"]):
+    if resumes and not all(map(_has_state, checkpoint["optimizer_states"])):
         return "optimizer_states"
     ema = checkpoint.get("ema", {"weights": {}, "updates": 0})
     if not isinstance(ema, dict) or not isinstance(ema.get("updates"), int):
@@ -174,5 +173,5 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 def free_bytes(folder: Path) -> int:
     """Of the file system that has, or would have, `folder`."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free
+    above = (folder, *folder.absolute().parents)
+    return shutil.disk_usage(next(path for path in above if path.exists())).free

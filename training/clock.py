@@ -6,6 +6,9 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
+from schema.check import check_values
+from training.settings import Training
+
 SECONDS = "clock_seconds"  # of a checkpoint
 
 
@@ -17,8 +20,7 @@ class Clock(L.Callback):
     processes at the same step."""
 
     def __init__(self, limit: float | None = None):
-        if limit is not None and not limit > 0:
-            raise ValueError(f"training.max_seconds={limit}: must be positive")
+        check_values(Training, "training", max_seconds=limit)
         self.limit = limit
         self.spent = 0.0
         self.since: float | None = None
@@ -64,6 +66,6 @@ class Clock(L.Callback):
 
 
 def trained_seconds(checkpoint: dict[str, Any]) -> float | None:
-    """Of the run so far; a checkpoint of an earlier version knows the wall time alone, or None."""
-    seconds: float | None = checkpoint.get(SECONDS, checkpoint.get("train_seconds"))
+    """The seconds of training so far; None of a checkpoint that has none."""
+    seconds: float | None = checkpoint.get(SECONDS)
     return seconds

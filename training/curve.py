@@ -34,7 +34,9 @@ class Curve(L.Callback):
         self.points: list[Point] = []
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.points = [one for one in read_curve(self.file) if one.step <= trainer.global_step]
+        self.points = [
+            point for point in read_curve(self.file) if point.step <= trainer.global_step
+        ]
         if self.file.exists():
             self._write(trainer)
 
@@ -43,7 +45,8 @@ class Curve(L.Callback):
             return
         step, nats = trainer.global_step, float(trainer.callback_metrics["val/nll"])
         seconds = round(self.seconds(), 3)
-        self.points = [one for one in self.points if one.step != step]  # of a start that was killed
+        # A start that was killed may have left a point of this step.
+        self.points = [point for point in self.points if point.step != step]
         self.points.append(Point(step, step * self.tokens_per_step, seconds, nats))
         self._write(trainer)
 
@@ -62,7 +65,7 @@ def as_csv(points: Sequence[Point]) -> str:
 
 
 def read_curve(file: Path) -> list[Point]:
-    """The points of a curve.csv, none where there is no file; ValueError for what is no curve."""
+    """The points of a curve.csv, none where there is no file; ValueError for another file."""
     if not file.exists():
         return []
     with file.open(newline="", encoding="utf-8") as stream:

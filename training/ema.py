@@ -12,8 +12,8 @@ class EMA(L.Callback):
     """average <- d average + (1 - d) weights after every optimizer step, d = min(decay, (1 + n) /
     (10 + n)).
 
-    n counts the updates so far, as in the papers' code. Validation sees the average; the checkpoint
-    has both."""
+    n counts the updates with this one, as in the papers' code: d = 2/11, 3/12, ... Validation sees
+    the average; the checkpoint has both."""
 
     def __init__(self, decay: float):
         if not 0 < decay < 1:
@@ -31,10 +31,10 @@ class EMA(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         if trainer.global_step == self.updates:  # still accumulating gradients
             return
+        self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         weights = [parameter.detach() for parameter in pl_module.parameters()]
         torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
-        self.updates += 1
 
     def _exchange(self, pl_module: L.LightningModule) -> None:
         for name, parameter in pl_module.named_parameters():

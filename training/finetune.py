@@ -16,8 +16,8 @@ Shape = tuple[int, ...]
 
 
 class Source(NamedTuple):
-    """The weights to begin with, the configuration that they were trained under, what a checkpoint
-    of the new run says of them, and the digest of their tokenizer, None where theirs does not."""
+    """The weights to begin with, the configuration that they were trained under, their provenance
+    for checkpoints of the new run, and the digest of their tokenizer, None where it has none."""
 
     weights: dict[str, Tensor]
     config: dict[str, Any]
@@ -58,23 +58,23 @@ class Fit(NamedTuple):
         for name in self.here.keys() & self.there.keys() - set(self.taken):
             names.setdefault((self.there[name], self.here[name]), []).append(name)
         return sorted(
-            f"{one} is {there} there, {here} here"
+            f"{name} is {there} there, {here} here"
             for (there, here), alike in names.items()
-            for one in numbered(alike)
+            for name in numbered(alike)
         )
 
     @property
     def missing(self) -> list[str]:
-        """What only the network has, whole modules by their own name."""
+        """Weights of the network alone, whole modules by their own name."""
         return briefly(self.here.keys() - self.there.keys(), self.here)
 
     @property
     def unused(self) -> list[str]:
-        """What only the checkpoint has, whole modules by their own name."""
+        """Weights of the checkpoint alone, whole modules by their own name."""
         return briefly(self.there.keys() - self.here.keys(), self.there)
 
     def report(self) -> list[str]:
-        """What was taken, in one line, and a line for each kind of what was not."""
+        """A line on the weights that were taken, and one for each kind of the others."""
         count, total = len(self.taken), len(self.here)
         part = _amount(sum(math.prod(self.here[name]) for name in self.taken))
         whole = _amount(sum(math.prod(shape) for shape in self.here.values()))
@@ -89,11 +89,11 @@ class Fit(NamedTuple):
 
 
 def take(module: nn.Module, source: Source) -> Fit:
-    """Copies into `module` what has the same name and shape in `source`, leaves the rest alone.
+    """Copies into `module` the weights of `source` that have the same name and shape there.
 
     ValueError, with the module untouched, where not one weight of any of its blocks fits."""
-    own = module.state_dict()
-    fit = Fit(shapes(own), shapes(source.weights))
+    weights = module.state_dict()
+    fit = Fit(shapes(weights), shapes(source.weights))
     if not any("blocks" in name.split(".") for name in fit.taken):
         reasons, more = fit.differing[:SHOWN_SHAPES], len(fit.differing) - SHOWN_SHAPES
         reasons += [f"and {more} more"] if more > 0 else []
@@ -103,7 +103,7 @@ def take(module: nn.Module, source: Source) -> Fit:
             f"{'; '.join(reasons) or missing}"
         )
     for name in fit.taken:
-        own[name].copy_(source.weights[name])
+        weights[name].copy_(source.weights[name])
     return fit
 
 
@@ -112,12 +112,12 @@ def shapes(weights: dict[str, Tensor]) -> dict[str, Shape]:
 
 
 def briefly(names: Collection[str], among: Iterable[str]) -> list[str]:
-    """`names` in order, a module in place of its weights where all it has in `among` are there."""
+    """Sorted `names`, a module for its weights where all that it has in `among` are in them."""
     others = set(among) - set(names)
-    inside = {other[: place + 1] for other in others for place in _dots(other)}
+    inside = {other[: dot + 1] for other in others for dot in _dots(other)}
     short = set()
     for name in names:
-        starts = (name[:place] for place in _dots(name) if name[: place + 1] not in inside)
+        starts = (name[:dot] for dot in _dots(name) if name[: dot + 1] not in inside)
         short.add(next(starts, name))
     return numbered(short)
 

@@ -1,4 +1,4 @@
-"""How a process gets its memory, and how much it took."""
+"""Memory of a process: how it is allocated, and its peak."""
 
 import ctypes
 import gc
@@ -39,8 +39,8 @@ def peak_memory_bytes() -> int:
 
 
 def forget_peak() -> None:
-    """Gives back what is free and counts the peak from here, where the system can: what another
-    part of the same process took is then none of the next one's."""
+    """Gives free memory back and restarts the count of the peak, where the system can: the peak of
+    one part of a process is then none of the next one's."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
@@ -68,7 +68,7 @@ class PeakMemory(L.Callback):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self.before = checkpoint.get(PEAK, 0)  # older ones do not say
+        self.before = checkpoint.get(PEAK, 0)
 
 
 def _of_libc(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""One bar for a run, one for an evaluation: what is done, how fast, how long it will take."""
+"""The progress bar of a training or an evaluation: steps, loss, speed, time left."""
 
 from typing import Any
 

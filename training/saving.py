@@ -1,7 +1,6 @@
-"""The callback that owns the checkpoints of a run: what is saved, when, and what a restart owes."""
+"""The callback that owns the checkpoints of a run: their content and their moments."""
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,8 +11,10 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 
+from schema.check import check_values
 from storage import write_atomic
 from training.checkpoint import BEST, DIGESTS, LAST, VALIDATION
+from training.settings import Checkpointing
 from training.signals import StopSignals
 
 CONFIG = "config.json"
@@ -39,8 +40,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         finetuned_from: dict[str, Any] | None = None,
         finished: bool = False,
     ):
-        if every_n_steps < 1:
-            raise ValueError(f"checkpointing.every_n_steps={every_n_steps}: must be at least 1")
+        check_values(Checkpointing, "checkpointing", every_n_steps=every_n_steps)
         self.directory = directory
         self.every_n_steps = every_n_steps
         self.config = config
@@ -52,24 +52,18 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self.unsettled = self.stop = False  # of the last step: whether to look at it, to end there
         self.due = self.validated = 0
         self.best = float("inf")
-        self.started = time.monotonic()
         self._training = ExitStack()  # while signals wait for the end of a step
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "seconds": self.seconds()}
+        return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
-        self.started = time.monotonic() - state_dict["seconds"]
-
-    def seconds(self) -> float:
-        """Wall time of the run, over all its starts."""
-        return time.monotonic() - self.started
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint |= {"config": self.config, "train_seconds": self.seconds()}
+        checkpoint["config"] = self.config
         checkpoint["finetuned_from"] = self.finetuned_from
         checkpoint[DIGESTS] = self.data_digests()
         checkpoint[VALIDATION] = {"due": self.due, "done": self.validated}
@@ -139,7 +133,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self._training.__exit__(type(exception), exception, exception.__traceback__)
 
     def _settle(self, trainer: L.Trainer) -> None:
-        """What is to be done between two steps, once."""
+        """Saves and stops between two steps, once, where either is due."""
         if not self.unsettled:
             return
         self.unsettled = False

@@ -1,5 +1,5 @@
-"""Signals that ask a program to stop: the work ends where it can go on later, one line says what
-was kept, and the exit status is 128 + the signal."""
+"""Signals that ask a program to stop: the work ends where it can go on later, with one line about
+what was kept and the exit status 128 + the signal."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-# What people and job systems send: Ctrl-C, the end of a job, a while before its time limit.
+# The signals of people and job systems: Ctrl-C, the end of a job, a while before its time limit.
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 NOTHING = "nothing was kept; the same command begins again"
 # A wrapper such as timeout may send the same signal to the process and to its group.
@@ -42,7 +42,7 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # no other may have handlers
-            self._handlers = {one: signal.signal(one, self._receive) for one in STOPPING}
+            self._handlers = {n: signal.signal(n, self._receive) for n in STOPPING}
         return self
 
     def __exit__(

@@ -25,7 +25,7 @@ def run_id(directory: Path) -> str:
     if not file.exists():
         with suppress(FileExistsError):  # another process was first
             new_file(file, secrets.token_hex(4))
-    known = file.read_text(encoding="utf-8", errors="replace").strip()
-    if not ID.fullmatch(known):
-        raise ValueError(f"{file}: {known[:40]!r} is no id of a W&B run; remove the file")
-    return known
+    stored = file.read_text(encoding="utf-8", errors="replace").strip()
+    if not ID.fullmatch(stored):
+        raise ValueError(f"{file}: {stored[:40]!r} is no id of a W&B run; remove the file")
+    return stored

@@ -1,4 +1,4 @@
-"""Texts that a run writes for a task, from a prompt to a stop."""
+"""Texts that a run generates for a task, from a prompt to a stop."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,15 +9,15 @@ from tqdm import tqdm
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer
 from diffusion.times import seed_of
-from samplers.build import Way
+from samplers.build import SamplerConfig
 
 MOST_TOKENS = 256  # of a task that does not say, as in the stock adapter
 KNOWN = ("until", "max_gen_toks", "do_sample", "temperature", "top_k", "top_p")
 
-Request = tuple[str, dict[str, Any]]  # a prompt, and what the task says of its continuation
+Request = tuple[str, dict[str, Any]]  # a prompt and its generation_kwargs
 
 
-class Writer:
+class Generator:
     """Continues prompts by the run's own sampler, several at a time; `draws` makes it for the
     sampling keys that a task sets.
 
@@ -29,7 +29,7 @@ class Writer:
         algorithm: Algorithm,
         tokenizer: Tokenizer,
         begin: list[int],
-        draws: Callable[[dict[str, Any]], Way],
+        draws: Callable[[dict[str, Any]], SamplerConfig],
         batch_size: int,
         seed: int,
     ):
@@ -85,17 +85,17 @@ class Writer:
         return whole[-room:]
 
     def draw(self, prompts: list[list[int]], wanted: dict[str, Any]) -> list[list[int]]:
-        """What follows each prompt, before it is cut."""
+        """The tokens behind each prompt, before they are cut."""
         most, device = _most(wanted), self.algorithm.device
         width = max(map(len, prompts)) + most
         given = torch.tensor([len(prompt) for prompt in prompts], device=device)
         fixed = torch.arange(width, device=device) < given.unsqueeze(-1)
         filled = [prompt + [self.tokenizer.pad] * (width - len(prompt)) for prompt in prompts]
         tokens = torch.tensor(filled, device=device)
-        made = self.draws(sampling_keys(wanted))(self.algorithm, tokens, fixed).tolist()
-        return [
-            row[len(prompt) : len(prompt) + most] for prompt, row in zip(prompts, made, strict=True)
-        ]
+        sampler = self.draws(sampling_keys(wanted))
+        rows = sampler.draw(self.algorithm, tokens, fixed).tokens.tolist()
+        starts = map(len, prompts)
+        return [row[start : start + most] for start, row in zip(starts, rows, strict=True)]
 
     def cut(self, tokens: list[int], wanted: dict[str, Any]) -> str:
         """The text before the first stop: the tokenizer's end of a text, or one of `until`."""
@@ -107,8 +107,8 @@ class Writer:
 
 
 def sampling_keys(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The keys of `sampling` for do_sample and its like, read as the stock adapter does: what is
-    not to be sampled (temperature 0, the default) is the likeliest token of each prediction."""
+    """The keys of `sampling` for generation_kwargs, read as the stock adapter does: what is not to
+    be sampled (temperature 0, the default) is the likeliest token of each prediction."""
     temperature = float(wanted.get("temperature") or 0.0)
     if not wanted.get("do_sample", temperature > 0) or wanted.get("temperature") == 0:
         return {"temperature": 1.0, "top_k": 1, "p_nucleus": 1.0, "min_p": 0.0}

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import torch
 from lm_eval.api.instance import Instance
@@ -10,22 +11,29 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from torch import Tensor
 
 from data.tokenizers import Tokenizer
-from evaluation.downstream.generation import Writer
-from evaluation.downstream.loglikelihood import Answer, Pair, Scorer
+from evaluation.downstream.generation import Generator
+from evaluation.downstream.loglikelihood import Answer, LogLikelihoods, Pair
 
+T = TypeVar("T")
 LATER = 2**20  # more questions than a task has: how far the windows of one text lie apart
 
 
 class Adapter(LM):
-    """Log-likelihoods by `scorer`, texts by `writer`; every text begins with `begin`.
+    """Answers of `log_likelihoods` and texts of `generator`; every text begins with `begin`.
 
     `measured` has the passes of all answers, by task and question. Choices of a question are
     measured on the same times and noise, which its number in the task alone decides."""
 
-    def __init__(self, scorer: Scorer, writer: Writer, tokenizer: Tokenizer, begin: list[int]):
+    def __init__(
+        self,
+        log_likelihoods: LogLikelihoods,
+        generator: Generator,
+        tokenizer: Tokenizer,
+        begin: list[int],
+    ):
         super().__init__()
-        self.scorer = scorer
-        self.writer = writer
+        self.log_likelihoods = log_likelihoods
+        self.generator = generator
         self.tokenizer = tokenizer
         self.begin = begin
         self.measured: dict[str | None, dict[int, list[Tensor]]] = defaultdict(
@@ -37,13 +45,11 @@ class Adapter(LM):
     ) -> list[tuple[float, bool]]:
         """log p(continuation | context) in nats of each request, and whether it is the likeliest
         token by token."""
-        pairs = self.pairs([request.args for request in requests], map(question, requests))
-        answers = self.scorer(pairs, disable_tqdm)
+        encoded = self.pairs([request.args for request in requests], map(question, requests))
+        answers = self.log_likelihoods(encoded, disable_tqdm)
         self.keep(requests, [answer.passes for answer in answers])
-        found = [(float(answer.passes.mean()), answer.greedy) for answer in answers]
-        for request, one in zip(requests, found, strict=True):
-            self.cache_hook.add_partial("loglikelihood", request.args, one)
-        return found
+        results = [(float(answer.passes.mean()), answer.greedy) for answer in answers]
+        return self.cached("loglikelihood", requests, results)
 
     def loglikelihood_rolling(
         self, requests: list[Instance], disable_tqdm: bool = False
@@ -56,24 +62,26 @@ class Adapter(LM):
             for number, (tokens, request) in enumerate(zip(encoded, requests, strict=True))
             for pair in self.windows(tokens, question(request))
         ]
-        answers = self.scorer([pair for _, pair in windows], disable_tqdm)
+        answers = self.log_likelihoods([pair for _, pair in windows], disable_tqdm)
         parts: list[list[Answer]] = [[] for _ in requests]
         for (number, _), answer in zip(windows, answers, strict=True):
             parts[number].append(answer)
-        nothing = torch.zeros(self.scorer.passes, dtype=torch.float64)
+        nothing = torch.zeros(self.log_likelihoods.passes, dtype=torch.float64)
         totals = [sum((answer.passes for answer in part), start=nothing) for part in parts]
         self.keep(requests, totals)
-        found = [float(total.mean()) for total in totals]
-        for request, one in zip(requests, found, strict=True):
-            self.cache_hook.add_partial("loglikelihood_rolling", request.args, one)
-        return found
+        sums = [float(total.mean()) for total in totals]
+        return self.cached("loglikelihood_rolling", requests, sums)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """What the run writes behind each prompt, to the first stop."""
-        texts = self.writer([request.args for request in requests], disable_tqdm)
-        for request, text in zip(requests, texts, strict=True):
-            self.cache_hook.add_partial("generate_until", request.args, text)
-        return texts
+        """The text that the run generates behind each prompt, to the first stop."""
+        texts = self.generator([request.args for request in requests], disable_tqdm)
+        return self.cached("generate_until", requests, texts)
+
+    def cached(self, kind: str, requests: Sequence[Instance], answers: list[T]) -> list[T]:
+        """The answers, told to lm-eval's cache."""
+        for request, answer in zip(requests, answers, strict=True):
+            self.cache_hook.add_partial(kind, request.args, answer)
+        return answers
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [ids.tolist() for ids in self.tokenizer.encode_batch(texts)]
@@ -84,26 +92,30 @@ class Adapter(LM):
         contexts = self.encode([context.rstrip() for context, _ in texts])
         wholes = self.encode([context + continuation for context, continuation in texts])
         return [
-            Pair(self.begin + given, rest, number)
-            for (given, rest), number in zip(map(divided, contexts, wholes), questions, strict=True)
+            Pair(self.begin + context, rest, number)
+            for (context, rest), number in zip(
+                map(divided, contexts, wholes), questions, strict=True
+            )
         ]
 
     def windows(self, tokens: list[int], number: int) -> list[Pair]:
         """The text number `number` in pieces; its later ones have noise of their own."""
         first = self.begin[0] if self.begin else 0  # in the place of what stands before the text
-        cut = get_rolling_token_windows(tokens, first, self.scorer.longest - 1, context_len=1)
+        cut = get_rolling_token_windows(
+            tokens, first, self.log_likelihoods.longest - 1, context_len=1
+        )
         return [
-            Pair(context if place else self.begin, piece, number + place * LATER)
-            for place, (context, piece) in enumerate(map(make_disjoint_window, cut))
+            Pair(context if i else self.begin, piece, number + i * LATER)
+            for i, (context, piece) in enumerate(map(make_disjoint_window, cut))
         ]
 
     def truncated(self) -> int:
         """The texts whose beginning was left out, since they are too long for the run."""
-        return self.scorer.truncated + self.writer.truncated
+        return self.log_likelihoods.truncated + self.generator.truncated
 
     def keep(self, requests: Sequence[Instance], passes: Sequence[Tensor]) -> None:
-        for request, one in zip(requests, passes, strict=True):
-            self.measured[request.task_name][question(request)].append(one)
+        for request, values in zip(requests, passes, strict=True):
+            self.measured[request.task_name][question(request)].append(values)
 
 
 def question(request: Instance) -> int:
@@ -118,6 +130,6 @@ def divided(context: list[int], whole: list[int]) -> tuple[list[int], list[int]]
     here they are scored with it."""
     if len(whole) > len(context):
         return context, whole[len(context) :]
-    same = [one == other for one, other in zip(context, whole, strict=False)]
+    same = [a == b for a, b in zip(context, whole, strict=False)]
     shared = [*same, False].index(False)
     return whole[:shared], whole[shared:]

@@ -48,8 +48,8 @@ class Answer(NamedTuple):
     greedy: bool
 
 
-class Scorer:
-    """Answers pairs of a context and a continuation, several texts of the network at a time.
+class LogLikelihoods:
+    """Log-likelihoods of continuations given contexts, several texts of the network at a time.
 
     score=continuation: log p(continuation | context). score=full: mean log-likelihood of a token of
     context, continuation and EOS, all of it noised, as DUO's published evaluation ranks choices.
@@ -70,7 +70,7 @@ class Scorer:
             raise ValueError(f"eval.passes={passes}: at least 2 are needed for a standard error")
         self.algorithm = algorithm
         # A causal network does not read the last token of a text.
-        self.longest = length if algorithm.scores_first else length + 1
+        self.longest = length + algorithm.facts.causal
         self.eos = eos
         self.passes = passes if algorithm.nll_is_bound else 1
         self.batch_size = batch_size
@@ -85,13 +85,12 @@ class Scorer:
         else:
             nats, hits = self.exact(rows, quiet)
         if self.score == "full":
-            nats = [
-                one / (len(row.tokens) - row.start) for one, row in zip(nats, rows, strict=True)
-            ]
-        return [Answer(-one, hit) for one, hit in zip(nats, hits, strict=True)]
+            lengths = [len(row.tokens) - row.start for row in rows]
+            nats = [total / length for total, length in zip(nats, lengths, strict=True)]
+        return [Answer(-total, hit) for total, hit in zip(nats, hits, strict=True)]
 
     def protocol(self) -> dict[str, Any]:
-        """What decides a log-likelihood, beyond the network and the text."""
+        """The settings that a log-likelihood depends on, beyond the network and the text."""
         bound = self.algorithm.nll_is_bound
         return {
             "score": self.score,
@@ -115,7 +114,7 @@ class Scorer:
         tokens = text[-self.longest :]
         last = len(tokens) - full
         first = max(last - len(continuation), 0)
-        start = int(not self.algorithm.scores_first) if full else first
+        start = int(self.algorithm.facts.causal) if full else first
         return Row(tokens, start, first, last, pair.question)
 
     def exact(self, rows: list[Row], quiet: bool) -> tuple[list[Tensor], list[bool]]:
@@ -134,11 +133,11 @@ class Scorer:
             scored = _between([(row.start, len(row.tokens)) for row in batch], width, device)
             answer = _between([(row.first, row.last) for row in batch], width, device)
             hidden, where = network(tokens[:, :-1]), (scored | answer)[:, 1:]
-            found = chunked(_nats_and_hits, network.head, hidden, tokens[:, 1:], rows=where)
-            total = torch.where(scored[:, 1:], found[..., 0], 0.0).sum(1).cpu()
-            missed = (answer[:, 1:] & (found[..., 1] == 0)).any(1).tolist()
-            for place, number in enumerate(numbers):
-                nats[number], hits[number] = total[place : place + 1], not missed[place]
+            scores = chunked(_nats_and_hits, network.head, hidden, tokens[:, 1:], rows=where)
+            total = torch.where(scored[:, 1:], scores[..., 0], 0.0).sum(1).cpu()
+            missed = (answer[:, 1:] & (scores[..., 1] == 0)).any(1).tolist()
+            for i, number in enumerate(numbers):
+                nats[number], hits[number] = total[i : i + 1], not missed[i]
         return nats, hits
 
     def bounds(
@@ -150,15 +149,15 @@ class Scorer:
         nats = torch.zeros(len(jobs), dtype=torch.float64)
         groups = by_length([rows[number].tokens for number in jobs], self.batch_size)
         for group in _progress(groups, quiet):
-            chosen = [rows[jobs[job]] for job in group]
-            spans = [(row.start, len(row.tokens)) for row in chosen]
-            batch = self.batch(chosen, spans, [job % self.passes for job in group])
+            texts = [rows[jobs[job]] for job in group]
+            spans = [(row.start, len(row.tokens)) for row in texts]
+            batch = self.batch(texts, spans, [job % self.passes for job in group])
             values = algorithm.nll(batch).double()
             nats[group] = torch.where(batch["scored"], values, 0.0).sum(1).cpu()
         hits = [False] * len(rows)
         for group in by_length([row.tokens for row in rows], self.batch_size):
-            chosen = [rows[number] for number in group]
-            batch = self.batch(chosen, [(row.first, row.last) for row in chosen], [0] * len(group))
+            texts = [rows[number] for number in group]
+            batch = self.batch(texts, [(row.first, row.last) for row in texts], [0] * len(group))
             for number, missed in zip(group, _misses(algorithm, batch), strict=True):
                 hits[number] = not missed
         return list(nats.reshape(len(rows), self.passes)), hits
@@ -168,7 +167,7 @@ class Scorer:
         spread evenly over (0, 1): a question has one for each of its passes."""
         device, number = self.algorithm.device, self.passes
         where = _between(spans, len(rows[0].tokens), device)
-        index = [row.question * number + one for row, one in zip(rows, passes, strict=True)]
+        index = [row.question * number + p for row, p in zip(rows, passes, strict=True)]
         return {
             "tokens": torch.tensor([row.tokens for row in rows], device=device),
             "scored": where,
@@ -189,8 +188,8 @@ def _nats_and_hits(logits: Tensor, token: Tensor) -> Tensor:
 
 def _between(spans: list[tuple[int, int]], width: int, device: torch.device) -> Tensor:
     """(B, width) bool: the positions from each span's start to before its end."""
-    place, ends = torch.arange(width, device=device), torch.tensor(spans, device=device)
-    return (ends[:, :1] <= place) & (place < ends[:, 1:])
+    position, ends = torch.arange(width, device=device), torch.tensor(spans, device=device)
+    return (ends[:, :1] <= position) & (position < ends[:, 1:])
 
 
 def _misses(algorithm: DiffusionAlgorithm, batch: Batch) -> list[bool]:
@@ -205,8 +204,8 @@ def _misses(algorithm: DiffusionAlgorithm, batch: Batch) -> list[bool]:
     anything = (uniform[1] * algorithm.vocab_size).long()
     z = torch.where(where, algorithm.process.corrupt(anything, end, uniform), tokens)
     t = _time_of(algorithm.process, where.double().mean(1))
-    found = algorithm.prediction(algorithm.hidden(z, t)).likeliest(where, algorithm.vocab_size)
-    return (where & (found != tokens)).any(1).tolist()
+    likeliest = algorithm.prediction(algorithm.hidden(z, t)).likeliest(where, algorithm.vocab_size)
+    return (where & (likeliest != tokens)).any(1).tolist()
 
 
 def _time_of(process: Process, noise: Tensor) -> Tensor:

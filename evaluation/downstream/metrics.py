@@ -1,4 +1,4 @@
-"""What lm-eval found on a task: its metrics with standard errors, and every answer in a file."""
+"""Metrics of a task with their standard errors, and every answer in a file."""
 
 import hashlib
 import json
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from evaluation.downstream.paired import estimate, lead
-from evaluation.rounding import figures
 from storage import write_atomic
 
 MAIN = ("acc", "exact_match", "perplexity", "word_perplexity")
@@ -38,30 +37,30 @@ class Metric(NamedTuple):
 def metrics_of(task: Any, found: dict[str, Any], samples: list[dict[str, Any]]) -> list[Metric]:
     """The metrics `found` of a task, the main one first; `samples` has their values by question.
 
-    The filter of a metric, which picks the answer out of a text, is said where there is one."""
+    Names have the filter, which picks the answer out of a text, where there is one."""
     metrics = []
     for key, value in found.items():
-        name, _, chosen = key.partition(",")
-        if not chosen or name.endswith("_stderr") or not isinstance(value, int | float):
+        name, _, filter_name = key.partition(",")
+        if not filter_name or name.endswith("_stderr") or not isinstance(value, int | float):
             continue
-        each = [one[name] for one in samples if one["filter"] == chosen]
+        each = [sample[name] for sample in samples if sample["filter"] == filter_name]
         made_by = task.aggregation()[name].__name__
         error = ERRORS[made_by](value, _error(each)) if made_by in ERRORS and each[1:] else None
-        metrics.append(Metric(name if chosen == "none" else key, float(value), error))
+        metrics.append(Metric(name if filter_name == "none" else key, float(value), error))
     names = [metric.name.partition(",")[0] for metric in metrics]
     first = next((names.index(name) for name in MAIN if name in names), 0)
     return [metrics[first], *metrics[:first], *metrics[first + 1 :]]
 
 
 def _error(values: Sequence[float]) -> float:
-    """Of the mean."""
+    """Standard error of the mean."""
     return stdev(map(float, values)) / math.sqrt(len(values))
 
 
 def digest(samples: list[dict[str, Any]]) -> str:
-    """Of the questions and what was asked about them, in their order."""
-    said = [[one["doc_id"], one["doc_hash"], one["prompt_hash"]] for one in samples]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    """Digest of the questions and their prompts, in their order."""
+    keys = [[sample["doc_id"], sample["doc_hash"], sample["prompt_hash"]] for sample in samples]
+    return hashlib.sha256(json.dumps(keys).encode()).hexdigest()
 
 
 def write_answers(
@@ -69,7 +68,7 @@ def write_answers(
 ) -> Path:
     """A jsonl file, one line a question: log-likelihoods with their standard errors and the lead of
     the likeliest answer, or what was written."""
-    lines = [json.dumps(_answer(one, measured), ensure_ascii=False) for one in samples]
+    lines = [json.dumps(_answer(sample, measured), ensure_ascii=False) for sample in samples]
     content = "".join(f"{line}\n" for line in lines)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     mark = hashlib.sha256(content.encode()).hexdigest()[:8]
@@ -85,12 +84,8 @@ def _answer(sample: dict[str, Any], measured: dict[int, list[Tensor]]) -> dict[s
     answers = measured.get(sample["doc_id"])
     if answers is None:
         return line | {"written": sample["resps"]}
-    line["log_likelihoods"] = [list(estimate(one)) for one in answers]
+    line["log_likelihoods"] = [list(estimate(passes)) for passes in answers]
     if len(answers) > 1:
         ahead = lead(answers)
         line |= {"lead": ahead.value, "lead_stderr": ahead.stderr}
     return line
-
-
-def number(value: float | None) -> str:
-    return "" if value is None else figures(value)

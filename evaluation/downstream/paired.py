@@ -1,5 +1,5 @@
-"""Log-likelihoods of several answers to one question, measured on the same noise: what is known of
-each, and of their differences."""
+"""Log-likelihoods of several answers to one question, measured on the same noise: errors of each,
+and of their differences."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from evaluation.bootstrap import SURE
 
 
 class Estimate(NamedTuple):
@@ -28,7 +30,7 @@ class Lead(NamedTuple):
     @property
     def decided(self) -> bool:
         """Whether the lead exceeds two of its standard errors."""
-        return self.value > 2 * self.stderr
+        return self.value > SURE * self.stderr
 
 
 def estimate(passes: Tensor) -> Estimate:
@@ -51,8 +53,8 @@ def lead(answers: Sequence[Tensor]) -> Lead:
 
 @dataclass(frozen=True)
 class Precision:
-    """What the passes leave unknown of a task: root mean squares of standard errors in nats, of
-    one log-likelihood and of a lead; the share of questions whose lead is not decided.
+    """Errors of a task from its passes: root mean squares of standard errors in nats, of one
+    log-likelihood and of a lead; the share of questions whose lead is not decided.
 
     None where no question has two answers."""
 
@@ -64,18 +66,18 @@ class Precision:
 
 def precision(questions: Iterable[Sequence[Tensor]]) -> Precision:
     """Over questions, each the passes (P,) of its answers; ValueError where there is none."""
-    asked = [list(answers) for answers in questions]
-    if not asked:
+    every = [list(answers) for answers in questions]
+    if not every:
         raise ValueError("no question was asked")
-    leads = [lead(answers) for answers in asked if len(answers) > 1]
-    errors = [estimate(one).stderr for answers in asked for one in answers]
+    leads = [lead(answers) for answers in every if len(answers) > 1]
+    errors = [estimate(passes).stderr for answers in every for passes in answers]
     if not leads:
         return Precision(_root_mean_square(errors), None, None, None)
     return Precision(
         log_likelihood_stderr=_root_mean_square(errors),
-        lead_stderr=_root_mean_square([one.stderr for one in leads]),
-        lead_stderr_unpaired=_root_mean_square([one.unpaired for one in leads]),
-        undecided=sum(not one.decided for one in leads) / len(leads),
+        lead_stderr=_root_mean_square([ahead.stderr for ahead in leads]),
+        lead_stderr_unpaired=_root_mean_square([ahead.unpaired for ahead in leads]),
+        undecided=sum(not ahead.decided for ahead in leads) / len(leads),
     )
 
 

@@ -38,10 +38,10 @@ def check_tasks(options: dict[str, Any]) -> None:
     installed = importlib.metadata.version("lm_eval")
     if installed != VERSION:  # records say the version, and tasks differ from one to the next
         raise ValueError(f"mode=downstream: lm-eval {installed} is installed; {remedy}")
-    asked = options["tasks"]
-    if not isinstance(asked, list) or not asked or not all(isinstance(one, str) for one in asked):
+    names = options["tasks"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise ValueError(
-            f"eval.tasks={asked}: a list of lm-eval's tasks is needed, such as [arc_easy,hellaswag]"
+            f"eval.tasks={names}: a list of lm-eval's tasks is needed, such as [arc_easy,hellaswag]"
         )
     if options["limit"] is not None and options["limit"] < 1:
         raise ValueError(f"eval.limit={options['limit']}: must be at least 1 question a task")
@@ -58,26 +58,26 @@ def load_tasks(
     read and for files that ask for code, OSError for a path that is not there."""
     from evaluation.downstream.trust import render_in_sandbox
 
-    place = None if path is None else Path(path).expanduser()
-    if place is not None and not place.exists():
+    location = None if path is None else Path(path).expanduser()
+    if location is not None and not location.exists():
         raise FileNotFoundError(f"eval.tasks_path={path}: there is no such file or folder")
-    folder = place if place is not None and place.is_dir() else None
+    folder = location if location is not None and location.is_dir() else None
     render_in_sandbox(trusted)
     manager = _manager([name for name in names if name != LAST_WORD], folder, trusted)
-    found: dict[str, Any] = {}
+    tasks: dict[str, Any] = {}
     for name in names:
         if name == LAST_WORD:
-            found[name] = last_word_task(path, folder is not None)
+            tasks[name] = last_word_task(path, folder is not None)
         else:
-            found |= _loaded(manager, name)
-    for name, task in found.items():
+            tasks |= _loaded(manager, name)
+    for name, task in tasks.items():
         _check_task(name, task)
-        own = task.get_config("num_fewshot")
-        if fewshot is not None and own != 0:  # a task that says 0 makes no sense with others
-            own = fewshot
-        task.set_config(key="num_fewshot", value=own or 0)
+        examples = task.get_config("num_fewshot")
+        if fewshot is not None and examples != 0:  # a task of 0 makes no sense with others
+            examples = fewshot
+        task.set_config(key="num_fewshot", value=examples or 0)
         task.set_fewshot_seed(seed=FEWSHOT_SEED)
-    return found
+    return tasks
 
 
 def _manager(names: list[str], folder: Path | None, trusted: bool) -> Any:
@@ -89,7 +89,7 @@ def _manager(names: list[str], folder: Path | None, trusted: bool) -> Any:
     # Its own tasks take it a quarter of a minute to list.
     manager = TaskManager(include_path=folder, include_defaults=False)
     groups = [{"task": (entry.cfg or {}).get("task")} for entry in manager.task_index.values()]
-    grouped = [one for one in groups if isinstance(one["task"], list)]
+    grouped = [group for group in groups if isinstance(group["task"], list)]
     if not {*names, *_members(grouped)} <= set(manager.all_tasks):
         manager = TaskManager(include_path=folder)
     for name in names:
@@ -102,15 +102,15 @@ def _manager(names: list[str], folder: Path | None, trusted: bool) -> Any:
     return manager
 
 
-def _members(said: Any) -> Iterator[str]:
+def _members(group: Any) -> Iterator[str]:
     """The names of a group's tasks, which may be lm-eval's own."""
-    for one in said if isinstance(said, list) else []:
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, dict) and isinstance(one.get("task"), str):
-            yield one["task"]
-        elif isinstance(one, dict):
-            yield from _members(one.get("task"))
+    for member in group if isinstance(group, list) else []:
+        if isinstance(member, str):
+            yield member
+        elif isinstance(member, dict) and isinstance(member.get("task"), str):
+            yield member["task"]
+        elif isinstance(member, dict):
+            yield from _members(member.get("task"))
 
 
 def _check_task(name: str, task: Any) -> None:
@@ -166,7 +166,7 @@ def _loaded(manager: Any, name: str) -> dict[str, Any]:
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
             raise ValueError(f"eval.tasks={name}: it cannot be read ({_line(error)})") from error
         except (TypeError, LookupError, AttributeError, SyntaxError, YAMLError) as error:
-            # What lm-eval runs into where a file lacks a key, or has one of another type.
+            # Raised by lm-eval where a file lacks a key, or has one of another type.
             what = f"{type(error).__name__}: {_line(error)}"
             raise ValueError(f"eval.tasks={name}: lm-eval makes no task of it ({what})") from error
 

@@ -22,7 +22,7 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 REMEDY = "eval.trust_tasks=true allows all that a folder says"
 PACKAGE = Path(lm_eval.tasks.__file__).resolve().parent
-# What lm-eval reads with; two readers could take one file for two things.
+# lm-eval's own reader; two readers could take one file for two things.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 STANDARD = re.compile(
     r"tag:yaml\.org,2002:"
@@ -46,7 +46,7 @@ READING = {
     "trust_remote_code",  # lm-eval drops it
     "verification_mode",
 }
-PLACE = re.compile(r"(?!.*::)((https?|hf)://|(?![a-z0-9+.-]+:/)).*", re.IGNORECASE | re.DOTALL)
+DATA_PATH = re.compile(r"(?!.*::)((https?|hf)://|(?![a-z0-9+.-]+:/)).*", re.IGNORECASE | re.DOTALL)
 # Of a task of lm-eval's own within a group of the folder: its functions read nothing but its data.
 ADJUSTED = {"task", "task_alias", "tag", "num_fewshot", "description", "metadata", "repeats"}
 PLAIN = str, bytes, int, float, list, tuple, dict, set, date, time, timedelta, jinja2.Undefined
@@ -55,7 +55,7 @@ _TEMPLATES = lm_eval.utils.env
 
 
 class Refused(ValueError):
-    """What a file may not say without being trusted, with the file and the key."""
+    """Content that needs trust, with the file and the key."""
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -115,9 +115,9 @@ class PlainFactory(TaskFactory):
         if entry.yaml_path is None or not _of_folder(entry):
             return super()._load_full_config(entry, overrides)
         check_tags(entry.yaml_path, set())
-        said = load_yaml(entry.yaml_path, resolve_func=False)
-        check_values(said, entry.yaml_path)
-        plain = Entry(entry.name, entry.kind, None, said, entry.tags)
+        content = load_yaml(entry.yaml_path, resolve_func=False)
+        check_values(content, entry.yaml_path)
+        plain = Entry(entry.name, entry.kind, None, content, entry.tags)
         return super()._load_full_config(plain, overrides)
 
 
@@ -158,8 +158,8 @@ def _tags(node: Any, key: str, seen: set[int]) -> Iterator[tuple[str, str]]:
     if not STANDARD.fullmatch(node.tag):
         yield key or "the whole", node.tag.replace("tag:yaml.org,2002:", "!!")
     if isinstance(node, yaml.SequenceNode):
-        for one in node.value:
-            yield from _tags(one, key, seen)
+        for child in node.value:
+            yield from _tags(child, key, seen)
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             below = f"{key}.{name.value}" if key else str(name.value)
@@ -170,27 +170,29 @@ def _tags(node: Any, key: str, seen: set[int]) -> Iterator[tuple[str, str]]:
 def _includes(root: Any) -> list[str]:
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     nodes = [value for name, value in pairs if name.value == "include"]
-    listed = [one for node in nodes for one in getattr(node, "value", []) if node.id == "sequence"]
-    return [one.value for one in [*nodes, *listed] if one.id == "scalar"]
+    listed = [
+        item for node in nodes for item in getattr(node, "value", []) if node.id == "sequence"
+    ]
+    return [node.value for node in [*nodes, *listed] if node.id == "scalar"]
 
 
-def check_values(said: Any, file: Path) -> None:
+def check_values(content: Any, file: Path) -> None:
     """ValueError that names the file and the key, for plain values that lm-eval makes code of."""
-    for key, value in _pairs(said, set()):
+    for key, value in _pairs(content, set()):
         reason = _refused(key, value)
         if reason is not None:
             raise Refused(f"{file}: {key}: {reason}; {REMEDY}")
 
 
-def _pairs(said: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Every key of every mapping in it, with its value."""
-    if not isinstance(said, dict | list) or id(said) in seen:
+def _pairs(content: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Every key of every mapping in the content, with its value."""
+    if not isinstance(content, dict | list) or id(content) in seen:
         return
-    seen.add(id(said))
-    if isinstance(said, dict):
-        yield from said.items()
-    for one in said.values() if isinstance(said, dict) else said:
-        yield from _pairs(one, seen)
+    seen.add(id(content))
+    if isinstance(content, dict):
+        yield from content.items()
+    for inner in content.values() if isinstance(content, dict) else content:
+        yield from _pairs(inner, seen)
 
 
 def _refused(key: str, value: Any) -> str | None:
@@ -203,7 +205,7 @@ def _refused(key: str, value: Any) -> str | None:
         more = sorted(map(str, set(value) - READING))
         return f"{more[0]}: only {', '.join(sorted(READING))} are read" if more else None
     if key in ("data_files", "data_dir"):
-        far = [place for place in _texts(value) if not PLACE.fullmatch(place)]
+        far = [path for path in _texts(value) if not DATA_PATH.fullmatch(path)]
         return f"{far[0]!r} is neither a path nor an https or hf address" if far else None
     if key == "metric_list":
         return _refused_metric(value)
@@ -215,12 +217,12 @@ def _refused_data(path: Any) -> str | None:
         return None
     if not isinstance(path, str) or path.endswith(".py") or Path(path).expanduser().exists():
         return f"{path!r} may hold more than data; name {', '.join(sorted(READERS))} and data_files"
-    return None if PLACE.fullmatch(path) else f"{path!r} is no name of a data set"
+    return None if DATA_PATH.fullmatch(path) else f"{path!r} is no name of a data set"
 
 
 def _refused_metric(listed: Any) -> str | None:
-    for one in listed if isinstance(listed, list) else [listed]:
-        name = one.get("metric") if isinstance(one, dict) else one
+    for metric in listed if isinstance(listed, list) else [listed]:
+        name = metric.get("metric") if isinstance(metric, dict) else metric
         if name not in registry.metric_registry:
             return f"{name!r} is none of lm-eval's own metrics, it would be fetched as code"
     return None
@@ -230,7 +232,7 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
-        return [text for one in value for text in _texts(one)]
+        return [text for inner in value for text in _texts(inner)]
     return [str(value)]
 
 

@@ -1,4 +1,4 @@
-"""A causal Hugging Face model as the judge of samples: from a folder or by its Hub name."""
+"""A causal Hugging Face model as the scorer of samples: from a folder or by its Hub name."""
 
 import re
 from collections.abc import Iterator
@@ -16,9 +16,8 @@ from torch import Tensor
 from data.pretrained import load_pretrained
 from data.tokenizer_files import from_library
 from data.tokenizers import Tokenizer
-from evaluation.gen_ppl.scorer import Judge
+from evaluation.gen_ppl.scorer import KEY, Scorer
 
-KEY = "eval.gen_ppl_eval_model_name_or_path"
 LOGITS_BYTES = 2**28  # float32 logits of the texts that it reads together
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -28,7 +27,7 @@ TOKENIZER_FILES = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
-# What transformers and the readers below it raise of files that are damaged or say nonsense.
+# Raised by transformers and the libraries below it for damaged files and nonsense in them.
 FAULTS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError),
     *(EOFError, ImportError, UnpicklingError, SafetensorError, StrictDataclassError),
@@ -37,28 +36,30 @@ LINE = 200  # letters of a library's message that are shown
 WINDOWS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len")
 
 
-def pretrained(name: str, tokenizer: Tokenizer) -> Judge:
-    """The judge in a folder, in the local Hub cache or on the Hub, in float32. ValueError in one
+def pretrained(name: str, tokenizer: Tokenizer) -> Scorer:
+    """The scorer in a folder, in the local Hub cache or on the Hub, in float32. ValueError in one
     line without a tokenizer, without its weights, or where a token sees those after it. No code
     that it names is run, and no pickle."""
-    own = _tokenizer(name)
+    vocabulary = _tokenizer(name)
     network = _network(name)
     config = network.config
     limit = next((getattr(config, key) for key in WINDOWS if getattr(config, key, None)), None)
     if limit is None:
         raise ValueError(f"{KEY}={name}: its config.json does not say how long a text it reads")
     width = config.get_text_config().vocab_size
-    if own.vocab_size > width:
+    if vocabulary.vocab_size > width:
         raise ValueError(
-            f"{KEY}={name}: its tokenizer has {own.vocab_size} tokens, its network knows {width}"
+            f"{KEY}={name}: its tokenizer has {vocabulary.vocab_size} tokens, its network knows "
+            f"{width}"
         )
     _check_causal(network, name, min(limit, 4))
-    end = _first(own.eos_token_id, own.bos_token_id, own.pad_token_id)
-    if end is None:
+    ends = (vocabulary.eos_token_id, vocabulary.bos_token_id, vocabulary.pad_token_id)
+    eos = next((token for token in ends if token is not None), None)
+    if eos is None:
         raise ValueError(f"{KEY}={name}: its tokenizer has no token that ends a text")
 
     def encode(text: str, whole: bool) -> list[int]:
-        return own(text, add_special_tokens=whole, verbose=False)["input_ids"]
+        return vocabulary(text, add_special_tokens=whole, verbose=False)["input_ids"]
 
     def nats(ids: Tensor) -> Tensor:
         ids = ids.to(network.device)
@@ -68,20 +69,20 @@ def pretrained(name: str, tokenizer: Tokenizer) -> Judge:
     def hidden(ids: Tensor) -> Tensor:
         return _read(network, ids.to(network.device), output_hidden_states=True).hidden_states[-1]
 
-    return Judge(
+    return Scorer(
         network=network,
         nats=nats,
         hidden=hidden,
         encode=encode,
         window=limit,
         texts_at_once=lambda length: max(1, LOGITS_BYTES // (4 * width * length)),
-        bos=own.bos_token_id,
-        eos=end,
-        pads_left=own.padding_side == "left",
-        digest=tokenizer.digest if _same(name, own, tokenizer) else None,
-        evidence={
-            "judge": name,
-            "judge_digest": getattr(config, "_commit_hash", None),
+        bos=vocabulary.bos_token_id,
+        eos=eos,
+        pads_left=vocabulary.padding_side == "left",
+        digest=tokenizer.digest if _same(name, vocabulary, tokenizer) else None,
+        provenance={
+            "scorer": name,
+            "scorer_digest": getattr(config, "_commit_hash", None),
             "algo": type(network).__name__,
             "window": limit,
             "tokenizer": name,
@@ -113,7 +114,7 @@ def _network(name: str) -> Any:
     with _reading(f"{KEY}={name}: it cannot be loaded"):
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if getattr(config, "quantization_config", None) is not None:
-            raise ValueError("its weights are quantized, a judge reads in float32")
+            raise ValueError("its weights are quantized, a scorer reads in float32")
         # None: transformers' own choice, in the place of a kernel of the Hub that a file may name.
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name,
@@ -125,24 +126,24 @@ def _network(name: str) -> Any:
             ignore_mismatched_sizes=True,  # they are refused below, by name
             output_loading_info=True,
         )
-    network, found = loaded
-    _check_weights(network, name, found)
+    network, report = loaded
+    _check_weights(network, name, report)
     return network.eval()
 
 
-def _check_weights(network: Any, name: str, found: dict[str, Any]) -> None:
+def _check_weights(network: Any, name: str, report: dict[str, Any]) -> None:
     """ValueError where a weight was not in the files, was there in another size, or is one of
     further layers than the network has: transformers makes new ones, and says so in passing."""
-    if missing := sorted(found["missing_keys"]):
+    if missing := sorted(report["missing_keys"]):
         raise ValueError(f"{KEY}={name}: {len(missing)} of its weights are missing, {missing[0]}")
-    if other := sorted(found["mismatched_keys"]):
+    if other := sorted(report["mismatched_keys"]):
         weight, there, wanted = other[0]
         raise ValueError(
             f"{KEY}={name}: {len(other)} of its weights have other sizes than its config.json "
             f"says, {weight} {tuple(there)} for {tuple(wanted)}"
         )
     known = [re.sub(r"\d+", "#", weight) for weight, _ in network.named_parameters()]
-    for weight in sorted(found["unexpected_keys"]):
+    for weight in sorted(report["unexpected_keys"]):
         if any(one.endswith(re.sub(r"\d+", "#", weight)) for one in known):
             raise ValueError(
                 f"{KEY}={name}: its files have more layers than its config.json says, {weight}"
@@ -151,7 +152,8 @@ def _check_weights(network: Any, name: str, found: dict[str, Any]) -> None:
 
 @contextmanager
 def _reading(what: str) -> Iterator[None]:
-    """Makes what a library raises of bad files a ValueError in one line that begins with `what`."""
+    """Turns a library's exceptions for bad files into a ValueError in one line that begins with
+    `what`."""
     try:
         yield
     except FAULTS as error:
@@ -160,7 +162,7 @@ def _reading(what: str) -> Iterator[None]:
 
 @torch.no_grad()
 def _check_causal(network: Any, name: str, length: int) -> None:
-    """What it says of the first tokens is the same whatever the last one is."""
+    """ValueError unless the logits of the first tokens are the same whatever the last one is."""
     ids = torch.zeros(2, length, dtype=torch.long, device=network.device)
     ids[1, -1] = 1
     logits = _read(network, ids).logits[:, :-1]
@@ -170,9 +172,12 @@ def _check_causal(network: Any, name: str, length: int) -> None:
         raise ValueError(f"{KEY}={name}: not autoregressive, its tokens see those that come later")
 
 
-def _same(name: str, own: Any, tokenizer: Tokenizer) -> bool:
-    """Whether ids of the samples are ids of the judge."""
-    if own.mask_token_id is not None or getattr(own, "backend_tokenizer", None) is None:
+def _same(name: str, vocabulary: Any, tokenizer: Tokenizer) -> bool:
+    """Whether ids of the samples are ids of the scorer."""
+    if (
+        vocabulary.mask_token_id is not None
+        or getattr(vocabulary, "backend_tokenizer", None) is None
+    ):
         return False  # ours has another place for the mask
     try:
         return load_pretrained(name).digest == tokenizer.digest
@@ -180,15 +185,11 @@ def _same(name: str, own: Any, tokenizer: Tokenizer) -> bool:
         return False  # no tokenizer that samples could have
 
 
-def _first(*ids: int | None) -> int | None:
-    return next((i for i in ids if i is not None), None)
-
-
 def _line(error: Exception) -> str:
-    """The first line of what it says, behind its name where that alone tells what it is about."""
+    """The first line of its message, behind its name where that alone tells what it is about."""
     if isinstance(error, UnpicklingError):
         return "its files hold more than weights, and nothing else is unpickled"
-    said = (str(error).strip().splitlines() or [""])[0][:LINE]
-    if isinstance(error, OSError | ValueError) and said:
-        return said
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    message = (str(error).strip().splitlines() or [""])[0][:LINE]
+    if isinstance(error, OSError | ValueError) and message:
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -8,27 +8,27 @@ KEY = "eval.quality_protocol"
 
 @dataclass(frozen=True)
 class Protocol:
-    """How texts become what a judge reads, which of its nats count, and how they are averaged."""
+    """How texts become what a scorer reads, which of its nats count, and how they are averaged."""
 
-    # "ids": as they were drawn; "text": decoded and encoded again by the judge; "ids, else text":
-    # as drawn where the judge reads the same tokens.
+    # "ids": as they were drawn; "text": decoded and encoded again by the scorer; "ids, else text":
+    # as drawn where the scorer reads the same tokens.
     read: Literal["ids", "text", "ids, else text"]
     special_tokens: Literal["kept", "skipped"]  # in the decoded text
     longest: int | None  # tokens that are kept, the rest is cut off; None: all
-    # Texts longer than the judge can read: in parts, with half of it as context, or not at all.
+    # Texts longer than the scorer can read: in parts, with half of it as context, or not at all.
     windows: Literal["sliding", "one"]
-    bos: Literal["prepended", "as encoded"]  # the judge's, where the text does not begin with it
+    bos: Literal["prepended", "as encoded"]  # the scorer's, where the text does not begin with it
     # "all": every token with one before it; "first eos": without the EOS after the first one.
     scored: Literal["all", "first eos"]
     given: Literal["context", "scored"]  # what the samples were given to begin with
     # A short text of a group is followed by padding, whose first token the published masks count.
     padding: Literal["none", "first label"]
-    group: int | None  # texts that are judged together; None: all
+    group: int | None  # texts that are scored together; None: all
     drop_incomplete: bool  # a last group with fewer texts
     average: Literal["tokens", "texts"]  # exp of the mean over tokens; or mean of exp over texts
     entropy: Literal["drawn tokens", "all tokens"]  # of each text, in nats, mean over texts
-    features: Literal["mean", "last"]  # positions of the judge's last layer, for MAUVE
-    published: str = "none: this suite's own"  # judge and number of samples
+    features: Literal["mean", "last"]  # positions of the scorer's last layer, for MAUVE
+    published: str = "none: this suite's own"  # scorer and number of samples
 
 
 MDLM = Protocol(

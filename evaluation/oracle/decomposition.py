@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from algos.base import Algorithm, Batch
+from algos.base import Algorithm, Batch, Draws
 from data.markov import MarkovLanguage
 
 TEXTS = 2  # what a stream of random numbers is for
@@ -67,8 +67,7 @@ def nats(algorithm: Algorithm, tokens: Tensor, start: int, number: int) -> Tenso
     inner[:, 0] = False
     index = torch.arange(start, start + len(tokens))
     batch: Batch = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
-    algorithm.evaluation_pass = number
-    return algorithm.nll(batch).double().sum(1) / (tokens.shape[1] - 1)
+    return algorithm.nll(batch, Draws(number)).double().sum(1) / (tokens.shape[1] - 1)
 
 
 def mean(values: Tensor) -> Part:

@@ -1,4 +1,4 @@
-"""What the oracle track asks of a language whose law is known."""
+"""A language whose law is known, as mode=oracle needs it."""
 
 from typing import Protocol
 

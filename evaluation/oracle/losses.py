@@ -1,5 +1,5 @@
-"""What generated texts of a known language lose: distances to the truth beyond those that as many
-true texts show, with standard errors."""
+"""Losses of generated texts of a known language: distances to the truth beyond those of as many
+true texts, with standard errors."""
 
 import math
 from typing import NamedTuple
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from evaluation.bootstrap import standard_error
 from evaluation.oracle.language import Ids, Language, text_entropy
 from evaluation.oracle.ngrams import NEVER, distances
 
@@ -42,15 +43,15 @@ def sizes(language: Language, count: int, length: int) -> list[int]:
 
 
 def floor(language: Language, count: int, length: int, rng: np.random.Generator) -> Floor:
-    """What sampling alone does to the distances: a table of n-grams counted in few texts differs
-    from the truth, however they were drawn."""
-    found: dict[str, list[float]] = {}
+    """The distances of true texts: a table of n-grams counted in few texts differs from the truth,
+    however they were drawn."""
+    values: dict[str, list[float]] = {}
     for _ in range(TRUE_SETS):
         texts = language.texts(count, length, rng)
-        for name, one in distances(texts, language, sizes(language, count, length)).items():
-            found.setdefault(name, []).append(one.value)
-    means = {name: float(np.mean(values)) for name, values in found.items()}
-    deviations = {name: float(np.std(values, ddof=1)) for name, values in found.items()}
+        for name, distance in distances(texts, language, sizes(language, count, length)).items():
+            values.setdefault(name, []).append(distance.value)
+    means = {name: float(np.mean(each)) for name, each in values.items()}
+    deviations = {name: float(np.std(each, ddof=1)) for name, each in values.items()}
     return Floor(count, length, means, deviations)
 
 
@@ -65,12 +66,12 @@ def losses(texts: Ids, language: Language, true: Floor) -> dict[str, Loss]:
     count, length = texts.shape
     if (count, length) != (true.texts, true.length):
         raise ValueError(f"texts {texts.shape}: the floor is of {true.texts, true.length}")
-    found = {NATS: excess_nats(texts, language)}
+    by_name = {NATS: excess_nats(texts, language)}
     for name, (value, stderr) in distances(texts, language, sizes(language, *texts.shape)).items():
         noise = true.deviation[name]
         error = math.hypot(max(stderr, noise), noise / math.sqrt(TRUE_SETS))
-        found[name] = Loss(value, value - true.mean[name], error)
-    return found
+        by_name[name] = Loss(value, value - true.mean[name], error)
+    return by_name
 
 
 def excess_nats(texts: Ids, language: Language) -> Loss:
@@ -79,9 +80,8 @@ def excess_nats(texts: Ids, language: Language) -> Loss:
     symbol costs nothing here, `foreign` counts it; what cannot follow costs 700 nats."""
     length = texts.shape[1]
     nats = language.nll(torch.from_numpy(texts)).clamp_max(NEVER).sum(1).numpy() / length
-    stderr = float(nats.std(ddof=1)) / math.sqrt(len(texts))
     mean = float(nats.mean())
-    return Loss(mean, mean - text_entropy(language, length) / length, stderr)
+    return Loss(mean, mean - text_entropy(language, length) / length, standard_error(nats))
 
 
 def foreign(texts: Ids, language: Language) -> float:

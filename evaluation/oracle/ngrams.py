@@ -1,6 +1,5 @@
-"""How far the n-grams of generated texts are from those of a language that is known exactly."""
+"""Distances of the n-grams of generated texts from those of a language that is known exactly."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluation.bootstrap import standard_error
+from evaluation.ngrams import joined
 from evaluation.oracle.language import Array, Ids, Language
 
 NEVER = 700.0  # nats of a symbol that cannot follow: less than what a float64 can say
@@ -27,9 +28,7 @@ def grams(texts: Ids, n: int, language: Language) -> Grams:
     windows = np.lib.stride_tricks.sliding_window_view(texts, n, axis=1)
     numbers = windows[..., 0]
     for step in range(1, n):
-        pairs = numbers * (texts.max() + 1) + windows[..., step]
-        # Numbers are renewed after each symbol, so that they fit for any n.
-        numbers = np.unique(pairs, return_inverse=True)[1].reshape(pairs.shape)
+        numbers = joined(numbers, windows[..., step])
     _, first, numbers = np.unique(numbers, return_index=True, return_inverse=True)
     different = windows.reshape(-1, n)[first]
     possible = np.all(different < language.states, axis=1)
@@ -50,18 +49,18 @@ def distances(texts: Ids, language: Language, sizes: Sequence[int]) -> dict[str,
     each n of `sizes`, and the mean over places of the total variation of the symbols there.
 
     KL leaves out n-grams with tokens that are no symbols, whose cost would be infinite."""
-    found: dict[str, Distance] = {}
+    by_name: dict[str, Distance] = {}
     for n in sizes:
         numbers, q, possible = grams(texts, n, language)
         p = np.bincount(numbers.ravel(), minlength=len(q)) / numbers.size
         missed = max(0.0, 1 - float(q.sum()))
-        found[f"tv_{n}"] = _estimate(
+        by_name[f"tv_{n}"] = _estimate(
             (np.abs(p - q).sum() + missed) / 2, np.sign(p - q)[numbers] / 2
         )
         nats = np.log(p) - np.log(np.maximum(q, np.finfo(float).tiny))
         nats = np.where(possible, nats, 0.0)
-        found[f"kl_{n}"] = _estimate((p * nats).sum(), nats[numbers])
-    return found | {"tv_places": _places(texts, language.tables[0][0])}
+        by_name[f"kl_{n}"] = _estimate((p * nats).sum(), nats[numbers])
+    return by_name | {"tv_places": _places(texts, language.tables[0][0])}
 
 
 def _places(texts: Ids, law: Array) -> Distance:
@@ -74,6 +73,5 @@ def _places(texts: Ids, law: Array) -> Distance:
 
 
 def _estimate(value: float, adds: Array) -> Distance:
-    """With what each place (S, W) adds."""
-    each = adds.mean(1)
-    return Distance(float(value), float(each.std(ddof=1)) / math.sqrt(len(each)))
+    """With the part of each place (S, W)."""
+    return Distance(float(value), standard_error(adds.mean(1)))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.bootstrap import Interval
+from evaluation.bootstrap import NORMAL, Interval
 
 HALVES = 10
 LEAST = 40  # texts a side: MAUVE takes a tenth of them as clusters, fewer say nothing
@@ -36,7 +36,7 @@ def mauve(made: NDArray[np.float32], reference: NDArray[np.float32], seed: int) 
         half = generator.permutation(count)[: count // 2]
         halves.append(_score(made[half], reference[half], seed))
     stderr = float(np.std(halves, ddof=1))
-    low, high = max(0.0, value - 1.96 * stderr), min(1.0, value + 1.96 * stderr)
+    low, high = max(0.0, value - NORMAL * stderr), min(1.0, value + NORMAL * stderr)
     return Interval(value, stderr, low, high)
 
 

@@ -5,28 +5,21 @@ on held-out text give the reference that generated text is held against.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-Ids = NDArray[np.int64]
+from evaluation.ngrams import Ids, joined
+
 Sequences = Tensor | np.ndarray | Sequence[Tensor | np.ndarray | Sequence[int]]
 
 REPEATED_GRAM = 4
 
 
-class Estimate(NamedTuple):
-    """A mean over sequences with its standard error, None where there is one sequence."""
-
-    mean: float
-    stderr: float | None
-
-
-def unigram_entropy(sequences: Sequences) -> Estimate:
+def unigram_entropy(sequences: Sequences) -> float:
     """Mean over sequences of their `entropies`. ValueError for an empty set."""
-    return _mean(entropies(sequences))
+    return float(entropies(sequences).mean())
 
 
 def entropies(sequences: Sequences) -> NDArray[np.float64]:
@@ -66,11 +59,6 @@ def distinct_without(sequences: Sequences, n: int) -> NDArray[np.float64]:
     return (len(np.unique(gram)) - lost) / left
 
 
-def repetition(sequences: Sequences) -> Estimate:
-    """Mean over sequences of their `repeated_shares`. ValueError as there."""
-    return _mean(repeated_shares(sequences))
-
-
 def repeated_shares(sequences: Sequences) -> NDArray[np.float64]:
     """The share of 4-grams that occurred earlier in the same sequence, of each one.
 
@@ -101,10 +89,7 @@ def _flatten(sequences: Sequences) -> tuple[Ids, Ids]:
 
 
 def _grams(ids: Ids, lengths: Ids, n: int) -> tuple[Ids, Ids]:
-    """Owner (G,) and dense number (G,) of every n-gram of ids (T,); equal n-grams share one.
-
-    Numbers are renewed after each added token, so they stay below T and a product of two fits.
-    """
+    """Owner (G,) and dense number (G,) of every n-gram of ids (T,); equal n-grams share one."""
     if n < 1:
         raise ValueError(f"n={n}: an n-gram has at least 1 token")
     if lengths.max() < n:
@@ -113,8 +98,7 @@ def _grams(ids: Ids, lengths: Ids, n: int) -> tuple[Ids, Ids]:
     start = np.flatnonzero(left >= n)
     gram = ids[start]
     for step in range(1, n):
-        pair = gram * (ids.max() + 1) + ids[start + step]
-        gram = np.unique(pair, return_inverse=True)[1]
+        gram = joined(gram, ids[start + step])
     return _owners(lengths)[start], gram
 
 
@@ -128,9 +112,3 @@ def _counts(owner: Ids, gram: Ids) -> tuple[Ids, Ids]:
     width = gram.max(initial=0) + 1
     key, count = np.unique(owner * width + gram, return_counts=True)
     return key // width, count
-
-
-def _mean(values: NDArray[np.float64]) -> Estimate:
-    several = len(values) > 1
-    stderr = float(values.std(ddof=1) / np.sqrt(len(values))) if several else None
-    return Estimate(float(values.mean()), stderr)

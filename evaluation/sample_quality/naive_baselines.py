@@ -1,11 +1,11 @@
-"""Generators without any understanding, which no metric of quality may prefer to real text."""
+"""Trivial baselines: generators that no metric of quality may prefer to real text."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ids = NDArray[np.int64]
+from evaluation.ngrams import Ids
+
 Rows = list[list[int]]
 PHRASE = 8  # tokens
 
@@ -75,9 +75,9 @@ def one_text(like: Rows) -> Rows:
 
 
 def phrases(like: Rows, begins: int) -> Rows:
-    """A few tokens of each text over and over."""
-    made = []
+    """The first few tokens of each text over and over."""
+    texts = []
     for row in like:
         phrase = row[begins : begins + PHRASE]
-        made.append((row[:begins] + phrase * len(row))[: len(row)])
-    return made
+        texts.append((row[:begins] + phrase * len(row))[: len(row)])
+    return texts

@@ -1,4 +1,4 @@
-"""How well n-gram models tell generated from held-out text: a distance without a download.
+"""Divergence of generated from held-out text as n-gram models see it: no download needed.
 
 Both sets get a model of up to ORDER tokens,
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.bootstrap import Interval, bootstrap, mean, ratio
+from evaluation.ngrams import Ids, joined
 
 ORDER = 6
 PRIORS = (0.25, 1.0, 4.0, 16.0, 64.0)  # a, for each order
@@ -28,16 +29,15 @@ OWN = (0.0, 1.0, 4.0, 16.0)  # b
 FITTED_ON = 20_000  # tokens of a set
 LEAST = 4  # pairs
 
-Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
 class Distance(NamedTuple):
-    """Nats per token, and the share of pairs that are told apart: 0 and 1/2 for equal
-    distributions."""
+    """Nats per token, and the share of pairs (one generated, one held-out text) that the models
+    assign rightly: 0 and 1/2 for equal distributions."""
 
     divergence: Interval
-    told_apart: Interval
+    two_sample_accuracy: Interval
 
 
 class Counts(NamedTuple):
@@ -51,12 +51,12 @@ class Counts(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """All texts in one row (T,): ids from 0 up, text, pair, place in the text, which set."""
+    """All texts in one row (T,): ids from 0 up, text, pair, position in the text, which set."""
 
     ids: Ids
     text: Ids
     pair: Ids
-    place: Ids
+    position: Ids
     held_out: NDArray[np.bool_]
 
 
@@ -70,29 +70,28 @@ def distance(
         return None
     tokens = _tokens([(a[: len(b)], b[: len(a)]) for a, b in pairs])
     orders = [_counts(tokens, order) for order in range(1, ORDER + 1)]
-    size = int(tokens.ids.max()) + 2  # one more, for what neither has
+    size = int(tokens.ids.max()) + 2  # and one for a token that neither has
     # Each half of the pairs is scored with what was fitted on the other: fitting favours nobody.
     score = np.zeros(len(tokens.ids))
     for half in (0, 1):
         fitting, scored = tokens.pair % 2 != half, tokens.pair % 2 == half
         logs = []
         for side in (0, 1):
-            mine = np.flatnonzero(fitting & (tokens.held_out == side))[:FITTED_ON]
-            best = _fitted(orders, mine, side, size)
-            logs.append(_log_p(orders, np.flatnonzero(scored), side, size, *best))
+            at = np.flatnonzero(fitting & (tokens.held_out == side))[:FITTED_ON]
+            weights = _fitted(orders, at, side, size)
+            logs.append(_log_p(orders, np.flatnonzero(scored), side, size, *weights))
         sign = np.where(tokens.held_out[scored], 1.0, -1.0)
         score[scored] = sign * (logs[1] - logs[0])
     count = len(pairs)
     totals = np.bincount(tokens.pair, weights=score, minlength=count).astype(np.float64)
     lengths = np.bincount(tokens.pair, minlength=count).astype(np.float64)
-    apart = np.where(
-        np.abs(totals) > 1e-9, (totals > 0).astype(np.float64), 0.5
-    )  # equal texts: a coin
+    right = np.where(np.abs(totals) > 1e-9, totals > 0, 0.5)  # equal texts: a coin
     wide = _widened(totals, totals.sum() / lengths.sum() * lengths)
-    told = mean(_widened(apart, np.full(count, apart.mean())), seed)
+    accuracy = mean(_widened(right, np.full(count, right.mean())), seed)
     # Widening takes a share beyond its ends.
-    told = told._replace(low=max(told.low or 0.0, 0.0), high=min(told.high or 1.0, 1.0))
-    return Distance(bootstrap(np.stack([wide, lengths], 1), ratio, seed), told)
+    low, high = max(accuracy.low or 0.0, 0.0), min(accuracy.high or 1.0, 1.0)
+    divergence = bootstrap(np.stack([wide, lengths], 1), ratio, seed)
+    return Distance(divergence, accuracy._replace(low=low, high=high))
 
 
 def _widened(values: Floats, centre: Floats) -> Floats:
@@ -106,38 +105,33 @@ def _tokens(pairs: Sequence[tuple[list[int], list[int]]]) -> Tokens:
     texts = [text for pair in pairs for text in pair]
     lengths = np.array([len(text) for text in texts])
     text = np.repeat(np.arange(len(texts)), lengths)
-    place = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+    position = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
     ids = np.unique(np.concatenate(texts), return_inverse=True)[1]
-    return Tokens(ids, text, text // 2, place, text % 2 == 1)
+    return Tokens(ids, text, text // 2, position, text % 2 == 1)
 
 
 def _counts(tokens: Tokens, order: int) -> Counts:
     """Counts of the n-grams that end at each token; 0 where its text has not begun n tokens ago."""
-    whole = tokens.place >= order - 1
+    whole = tokens.position >= order - 1
     context = np.zeros(len(tokens.ids), dtype=np.int64)
     for back in range(order - 1, 0, -1):
-        context = _joined(context, np.roll(tokens.ids, back))
-    gram = _joined(context, tokens.ids)
-    found = [_occurrences(tokens, one, whole) for one in (gram, context)]
-    return Counts(found[0][0], found[1][0], found[0][1], found[1][1])
-
-
-def _joined(left: Ids, right: Ids) -> Ids:
-    """One number for each different pair, below their count: a product of two then fits."""
-    return np.unique(left * (right.max(initial=0) + 1) + right, return_inverse=True)[1]
+        context = joined(context, np.roll(tokens.ids, back))
+    in_sets, in_text = _occurrences(tokens, joined(context, tokens.ids), whole)
+    context_in_sets, context_in_text = _occurrences(tokens, context, whole)
+    return Counts(in_sets, context_in_sets, in_text, context_in_text)
 
 
 def _occurrences(tokens: Tokens, key: Ids, whole: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """For each token: how often its key is in either set, without the pair of the token (2, T);
     and how often before it in its own text (T,)."""
     at = np.flatnonzero(whole)
-    in_pair = _joined(tokens.pair[at], key[at])
+    in_pair = joined(tokens.pair[at], key[at])
     sets = np.zeros((2, len(key)))
     for side in (0, 1):
-        mine = (tokens.held_out[at] == side).astype(np.float64)
-        everywhere = np.bincount(key[at], weights=mine)[key[at]]
-        sets[side, at] = everywhere - np.bincount(in_pair, weights=mine)[in_pair]
-    in_text = _joined(tokens.text[at], key[at])
+        in_set = (tokens.held_out[at] == side).astype(np.float64)
+        everywhere = np.bincount(key[at], weights=in_set)[key[at]]
+        sets[side, at] = everywhere - np.bincount(in_pair, weights=in_set)[in_pair]
+    in_text = joined(tokens.text[at], key[at])
     order = np.argsort(in_text, kind="stable")
     first = np.flatnonzero(np.diff(in_text[order], prepend=-1))
     run = np.arange(len(at)) - np.repeat(first, np.diff(first, append=len(at)))
@@ -167,15 +161,15 @@ def _fitted(
 ) -> tuple[tuple[float, ...], float]:
     """The priors, one order after another, and the weight of the text itself that make the tokens
     `at` of the set likeliest."""
-    best, found = -np.inf, ((1.0,) * len(orders), 1.0)
+    best, weights = -np.inf, ((1.0,) * len(orders), 1.0)
     for own in OWN:
         p, priors = np.full(len(at), 1 / size), []
         for counts in orders:
-            tried = [_step(counts, at, side, prior, own, p) for prior in PRIORS]
-            place = int(np.argmax([np.log(one).sum() for one in tried]))
-            p = tried[place]
-            priors.append(PRIORS[place])
+            by_prior = [_step(counts, at, side, prior, own, p) for prior in PRIORS]
+            likeliest = int(np.argmax([np.log(each).sum() for each in by_prior]))
+            p = by_prior[likeliest]
+            priors.append(PRIORS[likeliest])
         likelihood = float(np.log(p).sum())
         if likelihood > best:
-            best, found = likelihood, (tuple(priors), own)
-    return found
+            best, weights = likelihood, (tuple(priors), own)
+    return weights

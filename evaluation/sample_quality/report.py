@@ -10,36 +10,36 @@ from data.tokenizers import Tokenizer
 from evaluation.bootstrap import Interval, jackknife, mean
 from evaluation.gen_ppl.inputs import as_ids, passages, unreadable
 from evaluation.gen_ppl.protocols import Protocol
-from evaluation.gen_ppl.scorer import Judge, Passage, features, perplexity, text_nats
+from evaluation.gen_ppl.scorer import Passage, Scorer, features, perplexity, text_nats
 from evaluation.sample_quality import mauve
 from evaluation.sample_quality.metrics import (
+    REPEATED_GRAM,
     distinct_n,
     distinct_without,
     entropies,
     repeated_shares,
 )
 from evaluation.sample_quality.ngram_divergence import distance
-from evaluation.sample_quality.train_overlap import Copies
+from evaluation.sample_quality.train_overlap import TrainOverlap
 
 Rows = list[list[int]]
 Masks = Sequence[list[bool]]
 GRAMS = {"distinct_1": 1, "distinct_2": 2, "distinct_3": 3}
-REPEATED = 4  # tokens that repetition needs
 
 
-class Held(NamedTuple):
-    """Held-out texts, and the n-grams of the training text where copies are looked for."""
+class Reference(NamedTuple):
+    """Held-out texts, and the n-grams of the training text where overlap with it is measured."""
 
     rows: Rows
-    copies: Copies | None = None
+    training: TrainOverlap | None = None
 
 
 class Texts(NamedTuple):
-    """Texts, which of their tokens were given, and what the judge reads of them."""
+    """Texts, which of their tokens were given, and the same as the scorer reads them."""
 
     rows: Rows
     fixed: Masks
-    read: list[Passage] | None
+    passages: list[Passage] | None
 
     def drawn(self) -> Rows:
         return drawn(self.rows, self.fixed)
@@ -48,8 +48,8 @@ class Texts(NamedTuple):
 def quality(
     rows: Rows,
     fixed: Masks,
-    held: Held | None,
-    judge: Judge | None,
+    held_out: Reference | None,
+    scorer: Scorer | None,
     tokenizer: Tokenizer,
     protocol: Protocol,
     seed: int,
@@ -59,32 +59,34 @@ def quality(
     reference_`name`."""
 
     def texts(rows: Rows, fixed: Masks) -> Texts:
-        read = None if judge is None else passages(rows, fixed, tokenizer, judge, protocol)
+        read = None if scorer is None else passages(rows, fixed, tokenizer, scorer, protocol)
         return Texts(rows, fixed, read)
 
-    own = texts(rows, fixed)
-    found: dict[str, Any] = {"quality_protocol": asdict(protocol)}
-    for name, one in numbers(own, judge, protocol, seed).items():
-        found |= one.fields(name)
-    if judge is not None and own.read is not None:
-        found |= _judged(own.read, judge, tokenizer, protocol)
-    if held is None:
-        return found | {"divergence_absent": "there is no held-out text to compare with"}
-    other = texts(*beside(held.rows, rows, fixed, seed))
-    for name, one in numbers(other, judge, protocol, seed).items():
-        found[f"reference_{name}"] = one.value
-    found |= _distances(own, other, seed) | _mauve(own, other, judge, protocol, seed)
-    if held.copies is not None:
-        found |= mean(held.copies.shares(own.drawn()), seed).fields("copied")
-        found["copied_n"] = held.copies.n
-    return found
+    samples = texts(rows, fixed)
+    metrics: dict[str, Any] = {"quality_protocol": asdict(protocol)}
+    for name, interval in _intervals(samples, scorer, protocol, seed).items():
+        metrics |= interval.fields(name)
+    if scorer is not None and samples.passages is not None:
+        metrics |= _gen_ppl_facts(samples.passages, scorer, tokenizer, protocol)
+    if held_out is None:
+        return metrics | {"divergence_absent": "there is no held-out text to compare with"}
+    reference = texts(*beside(held_out.rows, rows, fixed, seed))
+    for name, interval in _intervals(reference, scorer, protocol, seed).items():
+        metrics[f"reference_{name}"] = interval.value
+    metrics |= _distances(samples, reference, seed)
+    metrics |= _mauve(samples, reference, scorer, protocol, seed)
+    if held_out.training is not None:
+        shares = held_out.training.shares(samples.drawn())
+        metrics |= mean(shares, seed).fields("train_overlap")
+        metrics["train_overlap_n"] = held_out.training.n
+    return metrics
 
 
 def drawn(rows: Rows, fixed: Masks) -> Rows:
     """The tokens that were not given."""
     return [
-        [token for token, given in zip(row, known, strict=True) if not given]
-        for row, known in zip(rows, fixed, strict=True)
+        [token for token, given in zip(row, mask, strict=True) if not given]
+        for row, mask in zip(rows, fixed, strict=True)
     ]
 
 
@@ -92,64 +94,70 @@ def beside(reference: Rows, rows: Rows, fixed: Masks, seed: int) -> tuple[Rows, 
     """Held-out texts in random order, at most as many as `rows`, each with the length and the
     given positions of its partner; shorter where the held-out text is."""
     order = np.random.default_rng(seed).permutation(len(reference))[: len(rows)]
-    others = [reference[i][: len(row)] for i, row in zip(order, rows, strict=False)]
-    return others, [known[: len(one)] for one, known in zip(others, fixed, strict=False)]
+    partners = [reference[i][: len(row)] for i, row in zip(order, rows, strict=False)]
+    return partners, [mask[: len(row)] for row, mask in zip(partners, fixed, strict=False)]
 
 
-def numbers(
-    texts: Texts, judge: Judge | None, protocol: Protocol, seed: int
+def _intervals(
+    texts: Texts, scorer: Scorer | None, protocol: Protocol, seed: int
 ) -> dict[str, Interval]:
-    """What is said of a set of texts alone."""
+    """The numbers of one set of texts by name; without those that it has nothing for."""
     tokens = texts.drawn()
     counted = tokens if protocol.entropy == "drawn tokens" else texts.rows
-    found = {"entropy": mean(entropies(counted), seed)}
+    intervals = {"entropy": mean(entropies(counted), seed)}
+    longest = max(map(len, tokens))
     for name, n in GRAMS.items():
-        having = sum(len(row) >= n for row in tokens)
-        if having:
-            without = distinct_without(tokens, n) if having > 1 else np.empty(0)
-            found[name] = jackknife(distinct_n(tokens, n), without)
-    if max(map(len, tokens)) >= REPEATED:
-        found["repetition"] = mean(repeated_shares(tokens), seed)
-    if judge is not None and texts.read and unreadable(texts.read, judge, protocol) is None:
-        found["gen_ppl"] = perplexity(text_nats(judge, texts.read), protocol.average, seed)
-    return found
+        if longest >= n:
+            several = sum(len(row) >= n for row in tokens) > 1
+            without = distinct_without(tokens, n) if several else np.empty(0)
+            intervals[name] = jackknife(distinct_n(tokens, n), without)
+    if longest >= REPEATED_GRAM:
+        intervals["repetition"] = mean(repeated_shares(tokens), seed)
+    if scorer is not None and texts.passages and not unreadable(texts.passages, scorer, protocol):
+        totals = text_nats(scorer, texts.passages)
+        intervals["gen_ppl"] = perplexity(totals, protocol.average, seed)
+    return intervals
 
 
-def _judged(
-    read: list[Passage], judge: Judge, tokenizer: Tokenizer, protocol: Protocol
+def _gen_ppl_facts(
+    texts: list[Passage], scorer: Scorer, tokenizer: Tokenizer, protocol: Protocol
 ) -> dict[str, Any]:
-    reason = unreadable(read, judge, protocol)
+    reason = unreadable(texts, scorer, protocol)
     if reason is not None:
         return {"gen_ppl_absent": reason}
-    tokens = [int(one.scored.sum()) for one in read]
+    tokens = [int(text.scored.sum()) for text in texts]
     return {
         "gen_ppl_tokens": sum(tokens),
         "gen_ppl_texts": sum(count > 0 for count in tokens),
-        "gen_ppl_judge": judge.evidence,
-        "gen_ppl_read": "ids" if as_ids(judge, tokenizer, protocol) else "text",
+        "gen_ppl_scorer": scorer.provenance,
+        "gen_ppl_read": "ids" if as_ids(scorer, tokenizer, protocol) else "text",
     }
 
 
-def _distances(own: Texts, other: Texts, seed: int) -> dict[str, Any]:
-    found = distance(own.drawn(), other.drawn(), seed)
-    if found is None:
-        few = f"{len(own.rows)} texts and {len(other.rows)} held-out ones are too few"
+def _distances(samples: Texts, reference: Texts, seed: int) -> dict[str, Any]:
+    distances = distance(samples.drawn(), reference.drawn(), seed)
+    if distances is None:
+        few = f"{len(samples.rows)} texts and {len(reference.rows)} held-out ones are too few"
         return {"divergence_absent": few}
-    return found.divergence.fields("divergence") | found.told_apart.fields("told_apart")
+    fields = distances.divergence.fields("divergence")
+    return fields | distances.two_sample_accuracy.fields("two_sample_accuracy")
 
 
 def _mauve(
-    own: Texts, other: Texts, judge: Judge | None, protocol: Protocol, seed: int
+    samples: Texts, reference: Texts, scorer: Scorer | None, protocol: Protocol, seed: int
 ) -> dict[str, Any]:
-    if judge is None or own.read is None or other.read is None:
-        return {"mauve_absent": "no judge, whose last layer would be its features"}
+    if scorer is None or samples.passages is None or reference.passages is None:
+        return {"mauve_absent": "no scorer, whose last layer would be its features"}
     # A text of one token has no features: there is nothing before or behind it.
-    read = [[one for one in side if len(one.ids) > 1] for side in (own.read, other.read)]
-    reason = mauve.missing(min(map(len, read)))
+    sides = [
+        [text for text in texts if len(text.ids) > 1]
+        for texts in (samples.passages, reference.passages)
+    ]
+    reason = mauve.missing(min(map(len, sides)))
     if reason is not None:
         return {"mauve_absent": reason}
-    made, real = (features(judge, side, protocol.features) for side in read)
-    place = "mean over all positions" if protocol.features == "mean" else "last position"
+    made, real = (features(scorer, side, protocol.features) for side in sides)
+    pooling = "mean over all positions" if protocol.features == "mean" else "last position"
     return mauve.mauve(made, real, seed).fields("mauve") | {
-        "mauve_features": f"last layer of {judge.evidence['judge']}, {place}"
+        "mauve_features": f"last layer of {scorer.provenance['scorer']}, {pooling}"
     }

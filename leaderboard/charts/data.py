@@ -1,15 +1,16 @@
-"""What the charts show: records as rows of plain data, each with the group it may be compared in
-and the address of its record."""
+"""The data of the charts: records as rows of plain data, each with the group of rows that it may be
+compared with and the address of its record."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluation import record_schema
+from evaluation.record_files import read_attached_curve
 from evaluation.records import Record
+from evaluation.rounding import with_error
 from evaluation.words import one_line
 from leaderboard import labels
-from leaderboard.curves import read_curve
 
 Point = dict[str, Any]
 ERRORS = 2  # standard errors that a bar shows
@@ -19,14 +20,14 @@ MARKS = 6  # on each
 
 
 class Naming(NamedTuple):
-    """How a record is called in a chart, and where a click on it leads."""
+    """The name of a record in a chart and the address that a click on it opens."""
 
     series: Callable[[Record], str]
     href: Callable[[Record], str]
 
 
 class Groups:
-    """Names of what may be compared: one for each key, told apart where two would read alike."""
+    """Names of groups of comparable rows: one for each key, numbered where two would be equal."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -40,50 +41,50 @@ class Groups:
 
 
 def sampled(records: Sequence[Record], naming: Naming) -> list[Point]:
-    """Samples with a generative perplexity and an entropy, by corpus, length, judge, protocol."""
+    """Samples with a generative perplexity and an entropy, grouped by corpus, length, scoring
+    model and protocol."""
     groups, points = Groups(), []
     for record in records:
-        metrics = record.fields["metrics"]
-        if record.fields["metric"] == "samples" and metrics.get("gen_ppl") is not None:
+        metrics = record.metrics
+        if record.metric == "samples" and metrics.get("gen_ppl") is not None:
             point = _about(record, naming) | _cost(record)
-            point |= {"group": groups.name(*_judged(record)), "gen_ppl": metrics["gen_ppl"]}
+            point |= {"group": groups.name(*_scored(record)), "gen_ppl": metrics["gen_ppl"]}
             point |= _bar("gen_ppl", metrics["gen_ppl"], metrics.get("gen_ppl_stderr"))
-            entropy, error = record.fields["value"], record.fields["stderr"]
-            points.append(point | {"entropy": entropy} | _bar("entropy", entropy, error))
+            point |= {"entropy": record.value} | _bar("entropy", record.value, record.stderr)
+            points.append(point)
     return points
 
 
 def quality(records: Sequence[Record], naming: Naming) -> list[Point]:
-    """Every measure of samples that costs can be held against: one row for each."""
+    """One row for every measure of samples, beside their cost."""
     groups, points = Groups(), []
     for record in records:
         for measure, value, error, (words, key) in _measures(record):
             point = _about(record, naming) | _cost(record) | {"measure": measure, "value": value}
             point["group"] = groups.name(f"{measure}: {words}", [measure, key])
-            machine = labels.machine(record.fields["hardware"])
-            point["timed"] = groups.name(
-                f"{measure}: {words}, on {machine}", [measure, key, machine]
-            )
+            machine = labels.machine(record.hardware)
+            timed = f"{measure}: {words}, on {machine}"
+            point["timed"] = groups.name(timed, [measure, key, machine])
             points.append(point | _bar("value", value, error))
     return points
 
 
 def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list[str]]:
     """One row for each learning curve, its points as lists; and why some cannot be shown."""
-    found, problems, groups = [], [], Groups()
+    drawn, problems, groups = [], [], Groups()
     for file, record in _curve_files(records).items():
         try:
-            curve = read_curve(file)
+            curve = read_attached_curve(file)
         except ValueError as error:
             problems.append(one_line(f"{record.path}: its learning curve is not drawn: {error}"))
             continue
         if curve.step:
-            found.append((record, curve))
-    most = max(LEAST_POINTS, MOST_POINTS // max(len(found), 1))
+            drawn.append((record, curve))
+    most = max(LEAST_POINTS, MOST_POINTS // max(len(drawn), 1))
     points = []
-    for record, curve in found:
-        words, key = _trained_on(record.fields)
-        machine = labels.machine(record.fields["hardware"])
+    for record, curve in drawn:
+        words, key = _trained_on(record)
+        machine = labels.machine(record.hardware)
         thin = curve.thinned(most)
         point = _about(record, naming) | thin._asdict() | {"marked": _marked(len(thin.step))}
         point["group"] = groups.name(words, key)
@@ -92,109 +93,97 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
     return points, problems
 
 
-def sampler_words(fields: Mapping[str, Any]) -> str:
-    """The sampler of a record without its steps and without who judges, which stand beside it."""
-    settings = {k: v for k, v in (fields["sampler"] or {}).items() if k not in ("judge", "quality")}
-    return labels.sampler({"sampler": settings}, settings.get("length"))
-
-
 def _marked(count: int) -> list[bool]:
-    """Which of `count` points of a line get a mark: some at equal distances, and the last."""
-    return [(count - 1 - place) % -(-count // MARKS) == 0 for place in range(count)]
+    """For each of `count` points of a line whether it has a mark: MARKS at equal distances, and the
+    last."""
+    return [(count - 1 - point) % -(-count // MARKS) == 0 for point in range(count)]
 
 
 def _about(record: Record, naming: Naming) -> Point:
-    fields = record.fields
     return {
         "series": naming.series(record),
-        "algo": fields["algo"],
-        "corpus": fields["data"]["name"],
-        "seed": fields["seed"],
-        "network": fields["network"]["name"],
+        "algo": record.algo,
+        "corpus": record.data["name"],
+        "seed": record.seed,
+        "network": record.network["name"],
         "href": naming.href(record),
     }
 
 
 def _cost(record: Record) -> Point:
-    """What a text cost, and what draws the line through points: all but the number of steps."""
-    fields, metrics = record.fields, record.fields["metrics"]
-    seconds = metrics.get("seconds")
-    settings = {k: v for k, v in (fields["sampler"] or {}).items() if k != "steps"}
+    """The cost of a text, and the key of the line through points: all but the number of steps."""
+    seconds = record.metrics.get("seconds")
+    settings = record.sampler or {}
+    line = {k: v for k, v in settings.items() if k not in ("steps", "network_evaluations")}
+    run = [record.algo, record.seed, record.checkpoint, record.network["name"]]
     return {
-        "sampler": sampler_words(fields),
-        "evaluations": metrics.get("network_evaluations"),
-        "seconds": seconds / fields["count"] if seconds is not None and fields["count"] else None,
-        "steps": (fields["sampler"] or {}).get("steps"),
-        "line": record_schema.digest(
-            [
-                fields["algo"],
-                fields["seed"],
-                fields["training"]["checkpoint_digest"],
-                fields["network"]["name"],
-                {k: v for k, v in settings.items() if k != "network_evaluations"},
-            ]
-        )[:12],
+        "sampler": labels.sampler(record),
+        "evaluations": record.metrics.get("network_evaluations"),
+        "seconds": seconds / record.count if seconds is not None else None,
+        "steps": record.steps,
+        "line": record_schema.digest([*run, line])[:12],
     }
 
 
 def _bar(name: str, value: float, stderr: float | None) -> Point:
-    """The ends of an error bar, above zero for a value that is: a log axis needs it."""
+    """The ends of an error bar, above zero for a value that is: a log axis needs it; and the value
+    with its error as text."""
     reach = ERRORS * (stderr or 0.0)
     low = value - reach
     return {
         f"{name}_low": max(low, value / 10) if value > 0 else low,
         f"{name}_high": value + reach,
-        f"{name}_stderr": stderr,
+        f"{name}_text": with_error(value, stderr),
     }
 
 
 def _measures(record: Record) -> list[tuple[str, float, float | None, tuple[str, Any]]]:
-    """Name, value, standard error and group of what a record says of texts."""
-    fields, metrics = record.fields, record.fields["metrics"]
-    if fields["metric"] == "oracle":
-        words, key = f"{fields['data']['name']}", [fields["data"]["digest"], fields["count"]]
-        return [("nats beyond the truth", fields["value"], fields["stderr"], (words, key))]
-    if fields["metric"] != "samples":
+    """Name, value, standard error and group of the measures of a record of samples."""
+    metrics = record.metrics
+    if record.metric == "oracle":
+        about = record.data["name"], [record.data["digest"], record.count]
+        return [("nats beyond the truth", record.value, record.stderr, about)]
+    if record.metric != "samples":
         return []
-    found = []
+    measures = []
     if metrics.get("gen_ppl") is not None:
         error = metrics.get("gen_ppl_stderr")
-        found.append(("generative perplexity", metrics["gen_ppl"], error, _judged(record)))
+        measures.append(("generative perplexity", metrics["gen_ppl"], error, _scored(record)))
     if metrics.get("divergence") is not None:
-        words, key = _drawn_for(fields)
-        group = f"{words}, {fields['count']:,} texts", [key, fields["count"]]
+        words, key = _drawn_for(record)
+        group = f"{words}, {record.count:,} texts", [key, record.count]
         error = metrics.get("divergence_stderr")
-        found.append(("divergence from held-out text", metrics["divergence"], error, group))
-    return found
+        measures.append(("divergence from held-out text", metrics["divergence"], error, group))
+    return measures
 
 
-def _judged(record: Record) -> tuple[str, Any]:
-    """What generative perplexities must share, in words and as a key."""
-    metrics = record.fields["metrics"]
-    words, key = _drawn_for(record.fields)
-    judge, protocol = metrics.get("gen_ppl_judge") or {}, metrics.get("quality_protocol") or {}
-    name, digest = one_line(judge.get("judge", "a judge")), str(judge.get("judge_digest", ""))[:6]
-    said = f"{words}, judged by {name} {digest}".rstrip()
-    named = protocol.get("name")
-    return said + (f", protocol {named}" if named else ""), [key, judge, protocol]
+def _scored(record: Record) -> tuple[str, Any]:
+    """The group of comparable generative perplexities, in words and as a key."""
+    words, key = _drawn_for(record)
+    scorer = record.metrics.get("gen_ppl_scorer") or {}
+    protocol = record.metrics.get("quality_protocol") or {}
+    name, digest = scorer.get("scorer", "an unknown model"), str(scorer.get("scorer_digest", ""))
+    words = f"{words}, scored by {one_line(name)} {digest[:6]}".rstrip()
+    words += f", protocol {protocol['name']}" if protocol.get("name") else ""
+    return words, [key, scorer, protocol]
 
 
-def _drawn_for(fields: Mapping[str, Any]) -> tuple[str, Any]:
+def _drawn_for(record: Record) -> tuple[str, Any]:
     """The corpus, tokenizer and length of samples."""
-    length = fields["protocol"].get("length")
-    words = f"{fields['data']['name']}" + (f", length {length}" if length else "")
-    return words, [fields["data"]["name"], fields["data"]["digest"], length]
+    name, length = record.data["name"], record.length
+    words = name + (f", length {length}" if length else "")
+    return words, [name, record.data["digest"], length]
 
 
-def _trained_on(fields: Mapping[str, Any]) -> tuple[str, Any]:
-    """What validation losses must share: corpus, tokenizer, length."""
-    corpus = fields["training"].get("corpus") or fields["data"]["name"]
-    protocol = fields["protocol"]
+def _trained_on(record: Record) -> tuple[str, Any]:
+    """The group of comparable validation losses: corpus, tokenizer, length."""
+    name, protocol = record.data["name"], record.protocol
+    corpus = record.training.get("corpus") or name
     tokenizer = protocol.get("tokenizer_digest") or protocol.get("tokenizer")
-    length = fields["config"].get("model", {}).get("length", protocol.get("length"))
-    own = fields["data"]["digest"] if corpus == fields["data"]["name"] else None
-    words = [str(corpus), f"length {length}", f"tokenizer {protocol.get('tokenizer')}"]
-    return ", ".join(words), [corpus, tokenizer, length, own]
+    length = record.config.get("model", {}).get("length", record.length)
+    digest = record.data["digest"] if corpus == name else None
+    words = f"{corpus}, length {length}, tokenizer {protocol.get('tokenizer')}"
+    return words, [corpus, tokenizer, length, digest]
 
 
 def _curve_files(records: Sequence[Record]) -> dict[Path, Record]:
@@ -202,10 +191,10 @@ def _curve_files(records: Sequence[Record]) -> dict[Path, Record]:
     one."""
     files: dict[Path, Record] = {}
     for record in records:
-        fields, name = record.fields, record.fields["metrics"].get("curve")
-        if fields["metric"] != "ppl" or name is None:
+        name = record.metrics.get("curve")
+        if record.metric != "ppl" or name is None:
             continue
         file = record.path.parent / name
-        if file not in files or fields["data"]["name"] == fields["training"].get("corpus"):
+        if file not in files or record.data["name"] == record.training.get("corpus"):
             files[file] = record
     return files

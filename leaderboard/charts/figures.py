@@ -40,8 +40,8 @@ WHOSE = {"ours": Look(COLORS[0], "circle", [1, 0]), "published": Look(COLORS[1],
 
 @dataclass(frozen=True)
 class View:
-    """One drawing of a figure: what is chosen, which group of its data (the value of the field
-    `grouped`), as Vega-Lite without data; `fields` say the same in words."""
+    """One drawing of a figure: its choice, the group of its data (the value of the field
+    `grouped`), its description in Vega-Lite without data; `fields` are its numbers by title."""
 
     choice: str
     grouped: str
@@ -53,7 +53,7 @@ class View:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its choices; `dataset` names what it shows."""
+    """A chart with its choices; `dataset` names its data."""
 
     dataset: str
     title: str
@@ -88,7 +88,7 @@ def frontier(rows: Sequence[Point], looks: Looks) -> Figure:
     """Generative perplexity against entropy."""
     x, y = Axis("entropy", "entropy of samples, nats"), Axis("gen_ppl", "generative perplexity", 10)
     fields = [*RUN, ("sampler", "sampler"), *COST]
-    fields += [*_with_error(y.field, y.title), *_with_error(x.field, "entropy")]
+    fields += [("gen_ppl_text", y.title), ("entropy_text", "entropy")]
     views = []
     for group, members in _grouped(rows, "group"):
         points, seen = base("frontier", "group", group), _seen(members, looks)
@@ -97,7 +97,7 @@ def frontier(rows: Sequence[Point], looks: Looks) -> Figure:
         chart = drawn([through, *both, marks(points, x, y, fields, seen)])
         views.append(_view("frontier", "", "group", group, chart, fields))
     note = (
-        f"Lower is likelier text to the judge, further right more varied text; {BARS}, "
+        f"Lower is likelier text to the scoring model, further right more varied text; {BARS}, "
         "lines in the order of network evaluations. A low "
         "generative perplexity at a low entropy is repetition, not quality."
     )
@@ -116,7 +116,7 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
         for group, members in _grouped(known, grouped):
             positive = all(row["value_low"] > 0 for row in members)
             y = Axis("value", members[0]["measure"], 10 if positive else None)
-            fields = [*RUN, ("sampler", "sampler"), *COST, *_with_error("value", y.title)]
+            fields = [*RUN, ("sampler", "sampler"), *COST, ("value_text", y.title)]
             points = base("quality", grouped, group).transform_filter(alt.datum[x.field] > 0)
             seen = _seen(members, looks)
             upright = bars(points, x, y, "y", seen, len(members))
@@ -129,7 +129,7 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
 
 def perplexities(rows: Sequence[Point]) -> Figure:
     """Ours beside what was published for the same text, best first."""
-    fields = [("label", "algorithm"), ("who", "by"), ("about", "of"), ("said", "perplexity")]
+    fields = [("label", "algorithm"), ("who", "by"), ("about", "of"), ("value_text", "perplexity")]
     x, views = Axis("value", "perplexity"), []
     down = alt.Y("label:N", title=None, sort=alt.EncodingSortField("value", op="min"))
     for group, members in _grouped(rows, "group"):
@@ -157,7 +157,7 @@ def perplexities(rows: Sequence[Point]) -> Figure:
 
 
 def _unseen(points: alt.Chart, x: Axis, y: Axis, fields: Fields) -> alt.Chart:
-    """What a pointer finds between the ends of curves."""
+    """Invisible points between the ends of curves, for the pointer."""
     return points.mark_circle(size=60, fillOpacity=0, aria=False).encode(
         x=position(alt.X, x), y=position(alt.Y, y), href="href:N", tooltip=tips(fields)
     )
@@ -188,7 +188,3 @@ def file_name(figure: str, choice: str, group: str) -> str:
     if len(name) <= LONGEST and "|" not in group:
         return name
     return f"{name[:LONGEST].rstrip('-.')}-{hashlib.sha256(group.encode()).hexdigest()[:6]}"
-
-
-def _with_error(field: str, title: str) -> list[tuple[str, str]]:
-    return [(field, title), (f"{field}_stderr", f"± of {title}")]

@@ -42,20 +42,20 @@ def write_charts(
     datasets: Mapping[str, Sequence[Point]],
     files: Mapping[str, str],
 ) -> list[Path]:
-    """Every view of every figure in `folder`, in each of three kinds; what an earlier call left
-    there and nothing shows any more is removed. `files` are the paths of records, seen from there,
-    by their address in a page."""
+    """Every view of every figure in `folder`, in each of three kinds; other charts of an earlier
+    call are removed. `files` are the paths of records, seen from there, by their address in a
+    page."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = [
+    written = [
         path
         for figure in figures
         for path in _written(folder, figure, _linked(datasets[figure.dataset], files))
     ]
     for path in folder.iterdir():
-        own = path.name.startswith(tuple(f"{name}-" for name in datasets))
-        if own and path.suffix[1:] in KINDS and path not in made and not path.is_dir():
+        is_chart = path.name.startswith(tuple(f"{name}-" for name in datasets))
+        if is_chart and path.suffix[1:] in KINDS and path not in written and not path.is_dir():
             path.unlink()
-    return made
+    return written
 
 
 def _linked(rows: Sequence[Point], files: Mapping[str, str]) -> list[Point]:
@@ -65,7 +65,7 @@ def _linked(rows: Sequence[Point], files: Mapping[str, str]) -> list[Point]:
 
 
 def _written(folder: Path, figure: Figure, rows: Sequence[Point]) -> list[Path]:
-    made: list[Path] = []
+    paths: list[Path] = []
     for view in figure.views:
         shown = [row for row in rows if row[view.grouped] == view.group]
         title = {"text": figure.title, "subtitle": view.group}
@@ -83,5 +83,5 @@ def _written(folder: Path, figure: Figure, rows: Sequence[Point]) -> list[Path]:
         files = {kind: folder / f"{view.file}.{kind}" for kind in KINDS}
         for kind, file in files.items():
             write_atomic(file, contents[kind])
-        made += files.values()
-    return made
+        paths += files.values()
+    return paths

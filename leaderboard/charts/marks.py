@@ -42,10 +42,8 @@ Looks = dict[str, Look]
 def looks(series: Iterable[str]) -> Looks:
     """Colour, shape and dashes of every series, to be the same in every figure."""
     return {
-        name: Look(
-            COLORS[place % len(COLORS)], SHAPES[place % len(SHAPES)], DASHES[place % len(DASHES)]
-        )
-        for place, name in enumerate(sorted(set(series)))
+        name: Look(COLORS[n % len(COLORS)], SHAPES[n % len(SHAPES)], DASHES[n % len(DASHES)])
+        for n, name in enumerate(sorted(set(series)))
     }
 
 
@@ -107,17 +105,17 @@ def marks(chart: alt.Chart, x: Axis, y: Axis, fields: Fields, seen: Looks) -> al
 
 def tips(fields: Fields) -> list[alt.Tooltip]:
     """`fields` with their names in words, numbers with five digits."""
-    words = ("series", "corpus", "network", "sampler", "label", "who", "about", "said", "seed")
+    words = ("series", "corpus", "network", "sampler", "label", "who", "about", "seed")
     return [
         alt.Tooltip(f"{name}:N", title=title)
-        if name in words
+        if name in words or name.endswith("_text")
         else alt.Tooltip(f"{name}:Q", title=title, format=".5~g")
         for name, title in fields
     ]
 
 
 def legend(channel: Any, seen: Looks, look: str, field: str = "series") -> Any:
-    """What tells series apart; how many columns it has says the configuration."""
+    """A channel that distinguishes series; the configuration sets the columns of its legend."""
     return channel(
         f"{field}:N",
         title=None,

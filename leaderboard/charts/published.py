@@ -1,12 +1,11 @@
-"""Perplexities of ours beside what was published for the same text, as rows of a chart."""
+"""Perplexities of ours beside the published ones of the same text, as rows of a chart."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from evaluation.records import Record
 from leaderboard.charts.data import ERRORS, Groups, Point
 from leaderboard.format import measure
-from leaderboard.published.match import dataset_of, metric_of
+from leaderboard.published.match import same_text
 from leaderboard.published.results import Published
 from leaderboard.table import Measure, Row, Table
 
@@ -14,74 +13,59 @@ KIND = "perplexity"  # of the tables, and the key of their first column
 
 
 def beside_published(
-    tables: Sequence[Table], published: Sequence[Published], href: Callable[[Record], str]
+    tables: Sequence[Table], papers: Sequence[Published], href: Callable[[Record], str]
 ) -> list[Point]:
-    """Every row of every table of perplexities, and the published results that were measured on
-    the same text with the same tokenizer, context and packing."""
+    """Every row of every table of perplexities, and the published numbers of the same text with the
+    same tokenizer, context and packing."""
     groups, points = Groups(), []
-    own = [one for one in tables if one.kind == KIND and one.rows]
-    titles = [one.title for one in own]
-    for table in own:
-        fields = table.rows[0].records[0].fields
+    perplexities = [table for table in tables if table.kind == KIND and table.rows]
+    titles = [table.title for table in perplexities]
+    for table in perplexities:
+        first = table.rows[0].records[0]
         clash = titles.count(table.title) > 1
-        words = table.title + (f", protocol {fields['protocol_digest']}" if clash else "")
+        words = table.title + (f", protocol {first.protocol_digest}" if clash else "")
         group = {"group": groups.name(words, [table.title, table.caption])}
-        for row in table.rows:
-            value = row.values.get(KIND)
-            if isinstance(value, Measure) and row.records:
-                points.append(_ours(row, value, href) | group)
-        same = (one for one in published if _usual(one) and _same_text(one, fields))
-        points += [_theirs(one, fields) | group for one in same]
+        points += [_ours(row, href) | group for row in table.rows]
+        same = (row for row in papers if _usual(row) and same_text(row, first))
+        points += [_theirs(row, first.data["name"]) | group for row in same]
     return points
 
 
 def _usual(row: Published) -> bool:
-    """Not a study of how to evaluate, nor a number that is in doubt: the tables have those."""
+    """False for a study of how to evaluate and for a number in doubt, which the tables have."""
     return row.doubt is None and all("=" in part for part in (row.variant or "=").split("; "))
 
 
-def _same_text(row: Published, fields: Mapping[str, Any]) -> bool:
-    protocol = fields["protocol"]
-    packing = {"wrap": True, "pad": False}.get(protocol.get("packing"))
-    return (
-        row.dataset == dataset_of(fields)
-        and row.metric == metric_of(fields)
-        and row.context_length == protocol.get("length")
-        and row.tokenizer.split()[0] == str(protocol.get("tokenizer")).split("/")[-1]
-        and row.packing in (None, packing)
-    )
-
-
-def _theirs(row: Published, fields: Mapping[str, Any]) -> Point:
-    value = 2**row.value if row.metric == "bpc" else row.value
+def _theirs(row: Published, corpus: str) -> Point:
     variant = f", {row.variant}" if row.variant else ""
     return {
         "label": f"{row.algo}{variant} ({row.arxiv}, {row.location})",
         "who": "published",
         "about": ", ".join(filter(None, [row.model, row.split])),
-        "said": f"{'≤ ' if row.bound else ''}{value:.4g}",
-        "value": value,
-        "value_low": value,
-        "value_high": value,
+        "value_text": f"{'≤ ' if row.bound else ''}{row.perplexity:.4g}",
+        "value": row.perplexity,
+        "value_low": row.perplexity,
+        "value_high": row.perplexity,
         "algo": row.algo,
-        "corpus": fields["data"]["name"],
+        "corpus": corpus,
         "href": f"https://arxiv.org/abs/{row.arxiv}",
     }
 
 
-def _ours(row: Row, value: Measure, href: Callable[[Record], str]) -> Point:
-    fields = row.records[0].fields
+def _ours(row: Row, href: Callable[[Record], str]) -> Point:
+    first, value = row.records[0], row.values[KIND]
+    assert isinstance(value, Measure)
     reach = ERRORS * (value.stderr or 0.0)
     runs = f"{value.n} runs" if value.n > 1 else "1 run"
     return {
         "label": row.name,
         "who": "ours",
-        "about": f"{runs}, {fields['network']['name']}",
-        "said": measure(value),
+        "about": f"{runs}, {first.network['name']}",
+        "value_text": measure(value),
         "value": value.mean,
         "value_low": max(value.mean - reach, 0.0),
         "value_high": value.mean + reach,
-        "algo": fields["algo"],
-        "corpus": fields["data"]["name"],
-        "href": href(row.records[0]),
+        "algo": first.algo,
+        "corpus": first.data["name"],
+        "href": href(first),
     }

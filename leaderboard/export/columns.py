@@ -1,53 +1,16 @@
-"""Which columns of a table fit where it is read: files that are read by programs have them all."""
+"""The choice of a table's columns where room is short: files for programs have them all."""
 
 from leaderboard.table import Table
 
-# Of the columns of all kinds of tables; those that are not here are never left out.
-LEFT_OUT_FIRST = (
-    "read in",
-    "split",
-    "trained on",
-    "packed",
-    "variant",
-    "judge",
-    "calls",
-    "sampler",
-    "steps",
-    "params",
-    "tokens",
-    "MAUVE",
-    "told apart",
-    "repetition",
-    "copied",
-    "TV of symbols",
-    "TV of pairs",
-    "TV of triples",
-    "KL of symbols",
-    "KL of pairs",
-    "KL of triples",
-    "seconds",
-    "text's distinct-2",
-    "text's entropy",
-    "training",
-    "evaluation",
-    "evaluation peak",
-    "distinct-2",
-    "drawing peak",
-    "training peak",
-    "text's gen. ppl",
-)
 
-
-def fitting(one: Table, width: int) -> tuple[list[int], list[str]]:
-    """The places of the columns that fit into `width` characters, two between them, and the headers
-    of what is left out."""
-    headers = one.headers()
-    widths = [max(map(len, column)) for column in zip(headers, *one.cells(), strict=True)]
-    kept, left_out = list(range(len(headers))), []
-    for header in LEFT_OUT_FIRST:
-        if 1 + sum(2 + widths[place] for place in kept) <= width:
-            break
-        if any(headers[place] == header for place in kept[2:]):
-            kept = [place for place in kept if place < 2 or headers[place] != header]
-            left_out.append(header)
-    return kept, left_out
+def fitting(table: Table, width: int) -> tuple[list[int], list[str]]:
+    """The indices of the columns that fit into `width` characters, two between them, the first ones
+    first, and the headers of the others; the first two are always kept."""
+    headers = table.headers()
+    widths = [max(map(len, column)) for column in zip(headers, *table.cells(), strict=True)]
+    kept, used = [0, 1], 1 + sum(widths[:2]) + 4
+    for index in range(2, len(headers)):
+        if used + widths[index] + 2 <= width:
+            kept.append(index)
+            used += widths[index] + 2
+    return kept, [header for index, header in enumerate(headers) if index not in kept]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evaluation.words import printable
 from leaderboard.table import FIRST, Column, Measure, Row, Table, Value
 
-# What a Measure becomes beside its mean, under the key of its column and this ending.
+# Endings of the columns of a Measure beside its mean, behind the key of its column.
 PARTS = ("stderr", "deviation", "n", "is_bound")
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20\t\r\n")  # begins one, for a spreadsheet
 WHERE = ("table", "title", FIRST, "conflict", "records")
@@ -62,7 +62,7 @@ def _plain(value: Value) -> str:
 
 
 def _words(value: Value) -> str:
-    """What a spreadsheet takes for a formula is marked as text, as spreadsheets do it; a number is
-    left as it is."""
+    """A text, marked as such where a spreadsheet would take it for a formula, as spreadsheets do
+    it; numbers stay as they are."""
     words = printable(value)
     return f"'{words}" if isinstance(value, str) and words.startswith(FORMULA) else words

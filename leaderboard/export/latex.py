@@ -1,6 +1,7 @@
 """The tables in LaTeX, in the style of booktabs."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from leaderboard.export.columns import fitting
@@ -23,28 +24,28 @@ SIGNS = {
 NO_LETTER = re.compile("[\u2400-\u2421\ufffd]")  # stands for a sign that cannot be shown
 
 
-def latex(tables: Sequence[Table]) -> str:
-    """All of them as floats whose labels are tab:1, tab:2 and so on behind their kind; one that is
-    longer than a page as several, -1, -2 and so on behind that."""
-    kinds = [one.kind for one in tables]
-    numbers = [kinds[: place + 1].count(kind) for place, kind in enumerate(kinds)]
-    parts = [
-        part for one, number in zip(tables, numbers, strict=True) for part in _floats(one, number)
-    ]
+def latex(tables: Sequence[Table], explain: bool = False) -> str:
+    """Floats with the labels tab:KIND-1, tab:KIND-2 and so on; a table that is longer than a page
+    as several, -1, -2 and so on behind that. `explain` as of Markdown."""
+    kinds: Counter[str] = Counter()
+    parts: list[str] = []
+    for one in tables:
+        kinds[one.kind] += 1
+        parts += _floats(one, kinds[one.kind], explain)
     return "\n".join([PREAMBLE, *parts])
 
 
-def _floats(one: Table, number: int) -> Iterator[str]:
+def _floats(one: Table, number: int, explain: bool) -> Iterator[str]:
     kept, left_out = fitting(one, WIDTH)
     if left_out:
         yield f"% Left out, in leaderboard.csv: {', '.join(left_out)}."
     headers, *lines = (
-        [escaped(cells[place]) for place in kept] for cells in [one.headers(), *one.cells()]
+        [escaped(cells[index]) for index in kept] for cells in [one.headers(), *one.cells()]
     )
-    if one.first_stands_out:
-        lines[0][1] = f"\\textbf{{{lines[0][1]}}}"
+    if one.best is not None:
+        lines[one.best][1] = f"\\textbf{{{lines[one.best][1]}}}"
     title, label = escaped(one.title), f"tab:{one.kind}-{number}"
-    notes = escaped(" ".join(filter(None, [one.sentence, one.caption])))
+    notes = escaped(f"{one.note()} {one.explanation() if explain else one.caption}")
     pages = [lines[first : first + ROWS] for first in range(0, len(lines), ROWS)]
     for page, part in enumerate(pages, 1):
         if len(pages) == 1:
@@ -83,8 +84,8 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Plain text as LaTeX shows it; a square bracket or a star at the start of a row is no option
+    """Plain text in LaTeX; a square bracket or a star at the start of a row is no option
     of the row above."""
     words = NO_LETTER.sub("?", " ".join(text.split()))
-    made = "".join(SIGNS.get(sign, sign) for sign in words)
-    return re.sub(r"^[\[*]", lambda found: f"{{{found[0]}}}", made)
+    signs = "".join(SIGNS.get(sign, sign) for sign in words)
+    return re.sub(r"^[\[*]", lambda match: f"{{{match[0]}}}", signs)

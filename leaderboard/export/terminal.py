@@ -3,34 +3,63 @@
 from collections.abc import Sequence
 
 from rich import box, table
-from rich.console import JustifyMethod
+from rich.console import Console, JustifyMethod
 from rich.text import Text
 
 from leaderboard.export.columns import fitting
 from leaderboard.table import Table
 
-
-def render(tables: Sequence[Table], width: int) -> list[table.Table]:
-    """For a terminal of `width` characters. Columns that do not fit are left out, the least telling
-    first; the files have them all."""
-    return [_rich(one, width) for one in tables]
+WIDE = 200  # characters of a line in a file or a pipe, where no window has to be fitted
 
 
-def _rich(one: Table, width: int) -> table.Table:
+def render(tables: Sequence[Table], width: int, explain: bool = False) -> list[table.Table]:
+    """Tables for a terminal of `width` characters, without the last columns where they do not fit;
+    with `explain` the protocol, the statistics and the meaning of the columns below."""
+    return [_rich(one, width, explain) for one in tables]
+
+
+def _rich(one: Table, width: int, explain: bool) -> table.Table:
     kept, left_out = fitting(one, width)
     headers, lines = one.headers(), one.cells()
-    more = f" A wider terminal also shows: {', '.join(left_out)}." if left_out else ""
-    caption = Text(f"{one.sentence} {one.caption}{more}".strip())
+    wider = f"A wider terminal also shows: {', '.join(left_out)}." if left_out else ""
+    notes = [one.note(), *([one.explanation(), wider] if explain else [])]
     drawn = table.Table(
-        title=Text(one.title), caption=caption, box=box.SIMPLE, padding=(0, 1, 0, 0)
+        title=Text(one.title),
+        caption=Text(" ".join(filter(None, notes))),
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
     )
     drawn.title_justify = drawn.caption_justify = "left"
-    for place in kept:
-        justify: JustifyMethod = "left" if place == 0 else "right"
+    for index in kept:
+        justify: JustifyMethod = "left" if index == 0 else "right"
         # Where the terminal is narrow, the first two columns keep their lines, no cell is cut.
-        drawn.add_column(headers[place], justify=justify, no_wrap=place < 2, overflow="fold")
+        drawn.add_column(headers[index], justify=justify, no_wrap=index < 2, overflow="fold")
     for number, line in enumerate(lines):
-        best = number == 0 and one.first_stands_out
-        cells = [Text(line[place], "bold" if best and place == 1 else "") for place in kept]
+        best = number == one.best
+        cells = [Text(line[index], "bold" if best and index == 1 else "") for index in kept]
         drawn.add_row(*cells)
     return drawn
+
+
+def print_table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str = "",
+    caption: str = "",
+    words: int = 1,
+) -> None:
+    """Prints cells as a table; the first `words` columns hold words, the others numbers. A row
+    without cells is a line between those above and below it."""
+    drawn = table.Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for position, header in enumerate(headers):
+        justify: JustifyMethod = "left" if position < words else "right"
+        drawn.add_column(header, justify=justify, no_wrap=position >= words, overflow="fold")
+    for row in rows:
+        if row:
+            drawn.add_row(*map(Text, row))
+        else:
+            drawn.add_section()
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDE)
+    for part in filter(None, (title, drawn, caption)):
+        console.print(part, highlight=False, markup=False)

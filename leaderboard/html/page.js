@@ -130,7 +130,7 @@ class Chart {
     if (!details.open || this.figure.hidden) return;
     const fields = this.view.fields;
     const head = make("tr", {}, ...fields.map(([, title]) => make("th", { scope: "col" }, make("span", {}, title))));
-    const lines = this.rows(this.view).map((one) => make("tr", {}, ...fields.map(([name], place) => cell(one, name, place))));
+    const lines = this.rows(this.view).map((one) => make("tr", {}, ...fields.map(([name, title], place) => cell(one, name, title, place))));
     const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...lines));
     details.querySelector(".frame").replaceChildren(table);
   }
@@ -143,11 +143,11 @@ function fitting(width) {
   return { ...data.config, legend, axis };
 }
 
-function cell(one, name, place) {
+function cell(one, name, title, place) {
   const value = Array.isArray(one[name]) ? one[name].at(-1) : one[name];
   const text = typeof value === "number" ? String(Number(value.toPrecision(5))) : value ?? "";
-  if (place > 0) return make("td", typeof value === "number" ? {} : { class: "words" }, text);
-  return make("td", { class: "words" }, one.href ? make("a", { href: one.href }, text) : text);
+  const attributes = { "data-label": title, ...(place > 0 && typeof value === "number" ? {} : { class: "words" }) };
+  return make("td", attributes, place === 0 && one.href ? make("a", { href: one.href }, text) : text);
 }
 
 function tip(handler, event, item, value) {
@@ -185,7 +185,14 @@ function open() {
   find("record").scrollTop = 0;
 }
 
-addEventListener("hashchange", open);
+/* What an address names may lie in folds. */
+function reveal() {
+  const target = /^#[\w-]+$/.test(location.hash) && find(location.hash.slice(1));
+  for (let fold = target && target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  if (target) target.scrollIntoView();
+}
+
+addEventListener("hashchange", () => { open(); reveal(); });
 find("record").addEventListener("close", () => history.replaceState(null, "", location.pathname + location.search));
 find("close").addEventListener("click", () => find("record").close());
 document.addEventListener("click", (event) => {
@@ -202,7 +209,7 @@ find("filter").addEventListener("input", filter);
 find("filter").addEventListener("submit", (event) => event.preventDefault());
 find("filter").addEventListener("reset", () => setTimeout(filter));
 document.addEventListener("keydown", (event) => {
-  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || find("record").open;
+  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || find("record").open || find("filter").hidden;
   if (event.key !== "/" || typing || event.ctrlKey || event.altKey || event.metaKey) return;
   event.preventDefault();
   find("words").focus();
@@ -214,3 +221,4 @@ addEventListener("resize", () => {
 });
 Promise.all(charts.map((chart) => chart.draw())).then(() => document.body.dataset.drawn = "yes");
 open();
+reveal();

@@ -3,84 +3,145 @@
 import base64
 import functools
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from evaluation.records import Record
+from evaluation.words import printable
 from leaderboard.charts import data
 from leaderboard.charts.data import Point
 from leaderboard.charts.figures import Figure, frontier, learning_curves, perplexities, quality
-from leaderboard.charts.files import FOLDER, VEGA_LITE, config, write_charts
+from leaderboard.charts.files import FOLDER, KINDS, VEGA_LITE, config, write_charts
 from leaderboard.charts.marks import looks
 from leaderboard.charts.published import beside_published
-from leaderboard.html import sections
-from leaderboard.html.elements import address, text
-from leaderboard.html.links import Book
+from leaderboard.html.links import Links, address
+from leaderboard.html.samples import LETTERS, samples
+from leaderboard.html.tables import record_grid, result_grid
 from leaderboard.published.results import Published
-from leaderboard.table import Table
+from leaderboard.table import BASELINE, Table, shown
+from leaderboard.tables.published import ALONE, BESIDE
 from storage import write_atomic
 
-PARTS = Path(__file__).with_name("page.html")
+HERE = Path(__file__).parent
+FILTERED = 20  # rows of a table beyond which the page has filters
+PAPERS = (BESIDE, ALONE)
+
+
+def environment() -> Environment:
+    """Templates whose expressions are escaped and say only what a page can show."""
+    made = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) else printable(value),
+    )
+    made.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return made
 
 
 def write_page(
     folder: Path,
     tables: Sequence[Table],
     records: Sequence[Record],
-    published: Sequence[Published],
+    papers: Sequence[Published],
     problems: Sequence[str],
 ) -> tuple[Path, list[str]]:
-    """folder/leaderboard.html, and every chart of it in folder/charts as PNG, SVG and PDF; with why
-    some files beside records are not in it. `problems` are those that are known before."""
-    book = Book(tables, records, folder)
-    datasets, more = _datasets(book, tables, published)
+    """folder/leaderboard.html, and every chart of it in folder/charts as PNG, SVG and PDF; with the
+    reasons why some files beside records are not in it. `problems` are those known before."""
+    links = Links(tables, records, folder)
+    datasets, undrawn = _datasets(links, tables, papers)
     figures = _figures(datasets)
-    files = {book.href(one): address(one.path, folder / FOLDER) for one in records}
+    files = {links.href(record): address(record.path, folder / FOLDER) for record in records}
     write_charts(folder / FOLDER, figures, datasets, files)
-    texts, unread = sections.texts(book)
-    aside = [*problems, *more, *unread]
-    parts = sections.sections(book, tables, figures, published, texts, aside)
+    texts, unread = samples(links)
     file = folder / "leaderboard.html"
-    write_atomic(file, page(book, parts, figures, datasets))
-    return file, [*more, *unread]
+    write_atomic(
+        file,
+        _render(
+            links,
+            tables,
+            figures,
+            datasets,
+            texts=texts,
+            problems=[*problems, *undrawn, *unread],
+        ),
+    )
+    return file, [*undrawn, *unread]
 
 
-def page(
-    book: Book,
-    parts: Sequence[sections.Section],
+def _render(
+    links: Links,
+    tables: Sequence[Table],
     figures: Sequence[Figure],
     datasets: Mapping[str, Sequence[Point]],
+    **more: Any,
 ) -> str:
     """The page's HTML. Its policy allows exactly its own style and scripts, and no network."""
-    style, script = (PARTS.with_suffix(kind).read_text("utf-8") for kind in (".css", ".js"))
-    data = {
-        "records": [book.brief(record) for record in book.records],
-        "datasets": datasets,
-        "figures": {figure.dataset: _data(figure) for figure in figures},
-        "config": config("currentColor", "transparent"),
-    }
-    filled = {
-        "style": style,
-        "script": script,
+    ours = [table for table in tables if table.kind not in PAPERS]
+    main = max(ours, key=lambda table: (table.kind == "perplexity", len(table.rows)))
+    sampled = [one.record for group in more["texts"].values() for one in group]
+    inline = {
+        "style": (HERE / "page.css").read_text("utf-8"),
+        "script": (HERE / "page.js").read_text("utf-8"),
         "library": library(),
-        "style_hash": _hash(style),
-        "script_hash": _hash(script),
-        "library_hash": _hash(library()),
-        "summary": text(sections.summary(book)),
-        "contents": "".join(f'<li><a href="#{one.key}">{one.title}</a></li>' for one in parts),
-        "algos": _options({record.fields["algo"] for record in book.records}),
-        "corpora": _options({record.fields["data"]["name"] for record in book.records}),
-        "sections": "\n".join(one.markup() for one in parts),
-        "data": _in_script(data),
     }
-    # In one pass: what a record says is never taken for a place to fill.
-    return re.sub(r"@(\w+)@", lambda found: filled[found[1]], PARTS.read_text("utf-8"))
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            **{name: Markup(content) for name, content in inline.items()},
+            hashes={name: _hash(content) for name, content in inline.items()},
+            answer=answer(main),
+            main=main,
+            figures=sorted(figures, key=lambda figure: figure.dataset != "frontier"),
+            results=[table for table in ours if table is not main],
+            papers=[table for table in tables if table.kind in PAPERS],
+            grid=lambda table: result_grid(table, links, sampled),
+            all_records=record_grid(links),
+            newest=max((record.time for record in links.records), default=None),
+            filters=max(len(links.records), *(len(table.rows) for table in ours)) > FILTERED,
+            algos=sorted({record.algo for record in links.records}),
+            corpora=sorted({record.data["name"] for record in links.records}),
+            data={
+                "records": [links.brief(record) for record in links.records],
+                "datasets": datasets,
+                "figures": {figure.dataset: _data(figure) for figure in figures},
+                "config": config("currentColor", "transparent"),
+            },
+            charts=FOLDER,
+            kinds=KINDS,
+            letters=LETTERS,
+            **more,
+        )
+    )
+
+
+def answer(table: Table) -> str:
+    """A sentence on who leads a table of perplexities among the algorithms of diffusion."""
+    rows = [
+        row
+        for row in table.rows
+        if row.records and row.records[0].algo != BASELINE and not row.conflict
+    ]
+    if table.kind != "perplexity" or not rows:
+        return ""
+    columns = {column.name: column for column in table.columns}
+    leaders = [row.name for row in rows if row.values["rank"] == 1]
+    shared = f"{', '.join(leaders[:-1])} and {leaders[-1]} share the lead"
+    verb = f"{leaders[0]} leads" if len(leaders) == 1 else shared
+    of = f"among {len(rows)} diffusion runs" if len(rows) > 1 else "as the only diffusion run"
+    text = f"{verb} {of} on {rows[0].records[0].data['name']}: perplexity "
+    text += shown(rows[0], columns["perplexity"])
+    over = shown(rows[0], columns["over AR"]) if "over AR" in columns else ""
+    return f"{text}, {over.replace('≤ ', 'at most ')} that of AR." if over else f"{text}."
 
 
 @functools.cache
@@ -91,45 +152,35 @@ def library() -> str:
 
 
 def _datasets(
-    book: Book, tables: Sequence[Table], published: Sequence[Published]
+    links: Links, tables: Sequence[Table], papers: Sequence[Published]
 ) -> tuple[dict[str, list[Point]], list[str]]:
-    """What the figures show, and why some of it cannot be shown."""
-    naming = data.Naming(book.series, book.href)
-    curves, problems = data.curves(book.records, naming)
+    """The data of the figures, and the reasons why some of it cannot be shown."""
+    naming = data.Naming(links.series, links.href)
+    curves, problems = data.curves(links.records, naming)
     return {
         "curves": curves,
-        "frontier": data.sampled(book.records, naming),
-        "quality": data.quality(book.records, naming),
-        "perplexity": beside_published(tables, published, book.href),
+        "frontier": data.sampled(links.records, naming),
+        "quality": data.quality(links.records, naming),
+        "perplexity": beside_published(tables, papers, links.href),
     }, problems
 
 
 def _figures(datasets: Mapping[str, Sequence[Point]]) -> list[Figure]:
-    """The figures that have something to show."""
+    """The figures that have data."""
     runs = [row for name in ("curves", "frontier", "quality") for row in datasets[name]]
     seen = looks(row["series"] for row in runs)
-    made = [
+    figures = [
         perplexities(datasets["perplexity"]),
         learning_curves(datasets["curves"], seen),
         frontier(datasets["frontier"], seen),
         quality(datasets["quality"], seen),
     ]
-    return [figure for figure in made if figure.views]
+    return [figure for figure in figures if figure.views]
 
 
 def _data(figure: Figure) -> dict[str, Any]:
     views = [asdict(view) | {"file": f"{FOLDER}/{view.file}"} for view in figure.views]
     return {"dataset": figure.dataset, "views": views}
-
-
-def _options(names: set[str]) -> str:
-    return "".join(f"<option>{text(name)}</option>" for name in sorted(names))
-
-
-def _in_script(content: Any) -> str:
-    """JSON that no reader of HTML or of scripts can take for anything else."""
-    words = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return re.sub(r"[<>&\u2028\u2029\ud800-\udfff]", lambda odd: f"\\u{ord(odd[0]):04x}", words)
 
 
 def _hash(content: str) -> str:

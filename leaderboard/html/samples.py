@@ -1,59 +1,59 @@
-"""Samples to read: the first texts of each record's samples file, where it is still there."""
+"""The first texts of each record's samples file, where it is still there."""
 
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evaluation.files import read_named, why
 from evaluation.records import Record
 from evaluation.words import one_line
-from leaderboard.charts.data import sampler_words
-from leaderboard.html.elements import link, text
+from leaderboard import labels
+from leaderboard.html.links import Link, Links, address
 
 LARGEST = 2**28  # bytes
 TEXTS = 3  # of each file
 LETTERS = 1500  # of each text
+SAMPLED = ("samples", "corrected_samples")  # metrics of records with texts
 
 
-def samples(numbered: Sequence[tuple[int, Record, str]]) -> tuple[str, list[str]]:
-    """HTML of the texts, a fold for each algorithm and corpus and in it one for each record (its
-    number, itself, its address); and a line for each whose file is gone or cannot be read."""
-    folds: dict[tuple[str, str], list[str]] = {}
+class Sampled(NamedTuple):
+    """The first texts of a record, their total number, and the links to it and to the page that
+    plays how they came about."""
+
+    number: int
+    record: Record
+    about: str
+    texts: Sequence[tuple[str, int]]  # the beginning of each, and its length
+    total: int
+    links: Sequence[Link]
+
+
+def samples(links: Links) -> tuple[dict[str, list[Sampled]], list[str]]:
+    """The texts of all records by algorithm and corpus; and a line for each record whose file is
+    gone or cannot be read."""
+    groups: dict[str, list[Sampled]] = {}
     problems = []
-    for number, record, to in sorted(numbered, key=lambda one: _order(one[1])):
-        stated, name = record.fields["metrics"].get("samples"), _name(record)
-        if stated is None:
+    for record in sorted(links.records, key=_order):
+        name = record.metrics.get("samples")
+        if record.metric not in SAMPLED or name is None:
             continue
+        # The file as its record names it: seen from the working directory, or from the record.
+        file = Path(name) if os.path.lexists(name) else record.path.parent / name
         try:
-            texts = _texts(_file(record, stated))
+            texts = _texts(file)
         except (OSError, ValueError, RecursionError) as error:
-            problems.append(one_line(f"{record.path}: no samples to read: {why(error, stated)}"))
+            problems.append(one_line(f"{record.path}: no samples to read: {why(error, name)}"))
             continue
-        folds.setdefault(name, []).append(_fold(number, record, to, texts))
-    groups = (
-        f'<details class="block"><summary>{text(algo)} on {text(corpus)} ({len(own)})'
-        "</summary>\n" + "\n".join(own) + "</details>"
-        for (algo, corpus), own in folds.items()
-    )
-    return "\n".join(groups), problems
+        group = groups.setdefault(f"{record.algo} on {record.data['name']}", [])
+        group.append(_sampled(record, file, texts, links))
+    return groups, problems
 
 
 def _order(record: Record) -> tuple[str, str, str, int, int]:
-    fields = record.fields
-    steps = (fields["sampler"] or {}).get("steps")
-    return *_name(record), sampler_words(fields), steps or 0, fields["seed"]
-
-
-def _name(record: Record) -> tuple[str, str]:
-    return record.fields["algo"], record.fields["data"]["name"]
-
-
-def _file(record: Record, name: str) -> Path:
-    """The samples file as the record names it: seen from where the suite runs, or else from the
-    record."""
-    return Path(name) if os.path.lexists(name) else record.path.parent / name
+    sampler = labels.sampler(record)
+    return record.algo, record.data["name"], sampler, record.steps or 0, record.seed
 
 
 def _texts(file: Path) -> list[str]:
@@ -65,21 +65,11 @@ def _texts(file: Path) -> list[str]:
     return [str(row.get("text", "")) for row in rows]
 
 
-def _fold(number: int, record: Record, to: str, texts: Sequence[str]) -> str:
-    fields = record.fields
-    steps = (fields["sampler"] or {}).get("steps")
-    about = [sampler_words(fields), f"{steps} steps" if steps else "", f"seed {fields['seed']}"]
-    shown = "\n".join(f'<pre dir="auto">{_cut(one)}</pre>' for one in texts[:TEXTS])
-    return (
-        f'<details data-algo="{text(fields["algo"])}" data-corpus="{text(fields["data"]["name"])}">'
-        f"<summary>{text(', '.join(filter(None, about)))}</summary>\n"
-        f'<p class="quiet">{min(TEXTS, len(texts))} of {len(texts)} texts; '
-        f"{link('record', to, number)}</p>\n{shown}</details>"
-    )
-
-
-def _cut(words: str) -> str:
-    if len(words) <= LETTERS:
-        return text(words)
-    more = f"the first {LETTERS:,} of {len(words):,} characters"
-    return f'{text(words[:LETTERS])}<span class="quiet"> … ({more})</span>'
+def _sampled(record: Record, file: Path, texts: Sequence[str], links: Links) -> Sampled:
+    to = [links.link("record", record)]
+    trajectories = file.with_suffix(".html")
+    if trajectories.is_file():
+        to.append(Link("how they came about", address(trajectories, links.folder)))
+    about = f"{labels.sampler_and_steps(record)}, seed {record.seed}"
+    first = [(text[:LETTERS], len(text)) for text in texts[:TEXTS]]
+    return Sampled(links.number(record), record, about, first, len(texts), to)

@@ -1,101 +1,194 @@
-"""The tables of the page: results with links to their records, and the records themselves."""
+"""The tables of the page as grids of cells: results with links to their records, and the records
+themselves."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from evaluation import record_schema
 from evaluation.records import Record
 from evaluation.rounding import figures, fixed, places_of
 from leaderboard.format import seeds
-from leaderboard.html.elements import Cell, Line, outward, table, text
-from leaderboard.table import Column, Measure, Row, Table, number, shown
+from leaderboard.html.links import Link, Links
+from leaderboard.published.results import titles
+from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, number, shown
 
-Link = Callable[[object, Record], str]
+LONG = 28  # characters of a text that may be broken into lines
+SAME = 3  # rows from which on a column of equal values is a line below the table
 
 
-def result_table(one: Table, link: Link) -> str:
-    """A table of results in a block that a filter can hide, its sentence and its protocol below."""
-    headers = [*one.headers(), "records"]
+class Bar(NamedTuple):
+    """A number and two standard errors around it, in per cent of the largest of its column."""
+
+    low: float
+    value: float
+    high: float
+
+
+class Cell(NamedTuple):
+    """The text of a cell, or the links in its place; the number that it is sorted by."""
+
+    text: str
+    number: float | None = None
+    links: Sequence[Link] = ()
+    bar: Bar | None = None
+    kind: str = ""
+
+
+class Line(NamedTuple):
+    """A row of a grid with the values that the filters compare."""
+
+    cells: Sequence[Cell]
+    algo: str
+    corpus: str
+
+
+class Header(NamedTuple):
+    text: str
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of the page; columns without any text are left out."""
+
+    label: str
+    headers: Sequence[Header]
+    lines: Sequence[Line]
+    same: str = ""  # the columns whose values are all equal
+
+    def columns(self) -> list[tuple[int, Header, bool]]:
+        """Index, header and whether it is sorted by number of every column that is shown."""
+        return [
+            (index, header, any(line.cells[index].number is not None for line in self.lines))
+            for index, header in enumerate(self.headers)
+            if any(line.cells[index].text for line in self.lines)
+        ]
+
+    @staticmethod
+    def classes(cell: Cell, is_numeric: bool) -> str:
+        states = {"words": not is_numeric, "long": not is_numeric and len(cell.text) > LONG}
+        return " ".join([name for name, on in states.items() if on] + [cell.kind]).strip()
+
+
+def result_grid(table: Table, links: Links, sampled: Sequence[Record]) -> Grid:
+    """A table of results; `sampled` are the records whose texts the page has."""
+    cells, same = table.cells(), []
+    kept = []
+    for index, column in enumerate(table.columns):
+        texts = {line[index + 1] for line in cells}
+        if index and len(cells) >= SAME and len(texts) == 1:
+            same.append(f"{column.name} {texts.pop()}")
+        else:
+            kept.append(column)
+    bars = _bars(table)
     lines = [
-        _line(one, row, link, best=one.first_stands_out and place == 0)
-        for place, row in enumerate(one.rows)
+        _line(table, kept, row, bars.get(index), index == table.best, links, sampled)
+        for index, row in enumerate(table.rows)
     ]
-    sentence = f"<p>{text(one.sentence)}</p>\n" if one.sentence else ""
-    return (
-        f'<div class="block" data-words="{text(one.title)}">\n<h3>{text(one.title)}</h3>\n'
-        f"{table(one.title, headers, lines)}\n"
-        f'{sentence}<p class="quiet">{text(one.caption)}</p>\n</div>'
-    )
+    headers = [Header("algorithm"), *(Header(one.name, one.about) for one in kept)]
+    headers.append(Header("records", "their fields by seed, and the texts of samples"))
+    return Grid(table.title, headers, lines, f"In all rows: {', '.join(same)}." if same else "")
 
 
-def _line(one: Table, row: Row, link: Link, best: bool) -> Line:
-    name = Cell(row.name)
-    if row.conflict:
-        name = Cell(row.name, markup=f'<span class="conflict">{text(row.name)}</span>')
-    cells = [_cell(row, column, best and place == 0) for place, column in enumerate(one.columns)]
-    links = Cell("seeds" if row.records else "", markup=_links(row.records, link))
-    if not row.records:  # a paper's: its table is of the text that its title begins with
-        return Line([name, *cells, links], row.name, one.title.partition(":")[0])
-    fields = row.records[0].fields
-    return Line([name, *cells, links], fields["algo"], fields["data"]["name"])
+def _bars(table: Table) -> Mapping[int, Bar]:
+    """A bar for each row's first number, where errors are known and no number is negative."""
+    values = [row.values.get(table.columns[0].key) for row in table.rows]
+    measures = {row: value for row, value in enumerate(values) if isinstance(value, Measure)}
+    reach = {row: 2 * (value.stderr or 0.0) for row, value in measures.items()}
+    top = max((value.mean + reach[row] for row, value in measures.items()), default=0.0)
+    known = any(value.stderr is not None for value in measures.values())
+    if not known or top <= 0 or any(value.mean < 0 for value in measures.values()):
+        return {}
+    return {
+        row: Bar(
+            *(
+                round(100 * max(end, 0.0) / top, 2)
+                for end in (value.mean - reach[row], value.mean, value.mean + reach[row])
+            )
+        )
+        for row, value in measures.items()
+    }
 
 
-def _cell(row: Row, column: Column, best: bool) -> Cell:
-    words, value = shown(row, column), row.values.get(column.key)
+def _line(
+    table: Table,
+    columns: Sequence[Column],
+    row: Row,
+    bar: Bar | None,
+    is_best: bool,
+    links: Links,
+    sampled: Sequence[Record],
+) -> Line:
+    is_baseline = bool(row.records) and row.records[0].algo == BASELINE
+    kinds = {"conflict": row.conflict, "baseline": is_baseline}
+    cells = [Cell(row.name, kind=" ".join(kind for kind, on in kinds.items() if on))]
+    cells += [_cell(row, column) for column in columns]
+    if columns and columns[0] is table.columns[0]:
+        cells[1] = cells[1]._replace(bar=bar, kind="best" if is_best else "")
+    cells.append(_record_links(row.records, links, sampled))
+    if row.records:
+        return Line(cells, row.records[0].algo, row.records[0].data["name"])
+    return Line(cells, row.name, table.title.partition(":")[0])
+
+
+def _cell(row: Row, column: Column) -> Cell:
+    text, value = shown(row, column), row.values.get(column.key)
     if column.show is seeds and isinstance(value, Measure):
-        return Cell(words, value.deviation, best=best)
-    arxiv = re.search(r"arXiv (\d{4}\.\d{4,5})", words) if column.key == "source" else None
-    if arxiv:
-        return Cell(words, markup=outward(words, f"https://arxiv.org/abs/{arxiv[1]}"))
-    return Cell(words, number(value), best=best)
+        return Cell(text, value.deviation)
+    arxiv = re.search(r"arXiv (\d{4}\.\d{4,5})", text) if column.key == "source" else None
+    if arxiv is None:
+        return Cell(text, number(value))
+    title, href = titles().get(arxiv[1], ""), f"https://arxiv.org/abs/{arxiv[1]}"
+    return Cell(text, links=[Link(text, href, outward=True, title=title)])
 
 
-def _links(records: Sequence[Record], link: Link) -> str:
-    """The seeds of the records, by metric."""
+def _record_links(records: Sequence[Record], links: Links, sampled: Sequence[Record]) -> Cell:
+    """A link for each seed of each metric, and one to texts of these records, or else of their
+    checkpoints."""
     metrics: dict[str, list[Record]] = {}
-    for record in records:
-        metrics.setdefault(record.fields["metric"], []).append(record)
-    return "; ".join(
-        f"{text(metric)}: seed "
-        + ", ".join(link(one.fields["seed"], one) for one in sorted(own, key=_seed))
-        for metric, own in metrics.items()
-    )
+    for record in sorted(records, key=lambda record: record.seed):
+        metrics.setdefault(record.metric, []).append(record)
+    seeds = [
+        links.link(f"{metric} {record.seed}" if record is group[0] else record.seed, record)
+        for metric, group in metrics.items()
+        for record in group
+    ]
+    paths = {record.path for record in records}
+    checkpoints = {record.checkpoint for record in records} - {None}
+    texts = [record for record in sampled if record.path in paths]
+    texts += [record for record in sampled if record.checkpoint in checkpoints]
+    read = [Link("texts", f"#samples-{links.number(texts[0])}")] if texts else []
+    return Cell("seeds" if seeds else "", links=[*seeds, *read])
 
 
-def _seed(record: Record) -> int:
-    return int(record.fields["seed"])
-
-
-def record_table(records: Sequence[Record], link: Link) -> str:
+def record_grid(links: Links) -> Grid:
     """Every record, newest first."""
     headers = ["record", "metric", "corpus", "value", "±", "kind", "seed", "sampler steps"]
     headers += ["evaluated in s", "created"]
-    newest = sorted(records, key=lambda one: record_schema.moment(one.fields), reverse=True)
-    return table("All records", headers, [_record_line(one, link) for one in newest])
+    newest = sorted(links.records, key=lambda record: record.time, reverse=True)
+    lines = [_record_line(record, links) for record in newest]
+    return Grid("All records", [Header(header) for header in headers], lines)
 
 
-def _record_line(record: Record, link: Link) -> Line:
-    fields = record.fields
-    steps = (fields["sampler"] or {}).get("steps")
-    sign, error = "≤ " if fields["kind"] == "upper bound" else "", fields["stderr"]
+def _record_line(record: Record, links: Links) -> Line:
+    sign = "≤ " if record.kind == "upper bound" else ""
+    decimals = places_of(record.stderr, 4)
+    value = fixed(record.value, decimals) if record.stderr else f"{record.value:.5g}"
     cells = [
-        Cell(fields["algo"], markup=link(fields["algo"], record)),
-        Cell(fields["metric"]),
-        Cell(fields["data"]["name"]),
-        Cell(sign + _rounded(fields["value"], fields["stderr"]), float(fields["value"])),
-        Cell("") if error is None else Cell(figures(error), float(error)),
-        Cell(fields["kind"]),
-        _number(fields["seed"], "d"),
-        _number(steps, "d"),
-        _number(fields["wall_time_s"], ".1f"),
-        Cell(f"{record_schema.moment(fields):%Y-%m-%d %H:%M}"),
+        Cell(record.algo, links=[links.link(record.algo, record)]),
+        Cell(record.metric),
+        Cell(record.data["name"]),
+        Cell(sign + value, float(record.value)),
+        _number(record.stderr, None if record.stderr is None else figures(record.stderr)),
+        Cell(record.kind),
+        _number(record.seed),
+        _number(record.steps),
+        _number(record.wall_time_s, f"{record.wall_time_s:.1f}"),
+        Cell(f"{record.time:%Y-%m-%d %H:%M}"),
     ]
-    return Line(cells, fields["algo"], fields["data"]["name"])
+    return Line(cells, record.algo, record.data["name"])
 
 
-def _rounded(value: float, error: float | None) -> str:
-    return fixed(value, places_of(error, 4)) if error else f"{value:.5g}"
-
-
-def _number(value: float | None, digits: str = ".5g") -> Cell:
-    return Cell("") if value is None else Cell(f"{value:{digits}}", float(value))
+def _number(value: Value, text: str | None = None) -> Cell:
+    return Cell("") if value is None else Cell(text or str(value), number(value))

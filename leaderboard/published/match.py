@@ -1,10 +1,11 @@
-"""What sets a published number apart from a record of ours, in a word; nothing where the protocol
-is the same."""
+"""The first mismatch between the protocols of a published number and of a record, in a word; empty
+where they are the same."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from evaluation.records import Record
 from leaderboard.published.results import Published
 from leaderboard.run_key import Settings
 
@@ -33,18 +34,18 @@ SIZES = {(12, 768, 12): "small", (24, 1024, 16): "base"}
 ALGOS = {"duo_distill": "duo_distilled"}
 SYNONYMS = {"duo_base": "udlm"}
 SAMPLERS = {"ancestral": "ancestral", "greedy": "greedy_tail"}  # by the last step
-JUDGES = ("default", "mdlm", "duo")  # quality protocols that read whole samples of GPT-2 tokens
+SCORING = ("default", "mdlm", "duo")  # quality protocols that read whole samples of GPT-2 tokens
 
 
-def metric_of(fields: Settings) -> str:
+def metric_of(record: Record) -> str:
     """The metric under which papers would list a perplexity of ours."""
-    if dataset_of(fields) == "text8":
+    if dataset_of(record) == "text8":
         return "bpc"
-    return "ppl" if dataset_of(fields) == _corpus(fields) else "zero_shot_ppl"
+    return "ppl" if dataset_of(record) == _corpus(record) else "zero_shot_ppl"
 
 
-def dataset_of(fields: Settings) -> str:
-    name = fields["data"]["name"]
+def dataset_of(record: Record) -> str:
+    name = record.data["name"]
     return DATASETS.get(name, name)
 
 
@@ -56,47 +57,38 @@ def in_its_unit(value: float, stderr: float | None, metric: str) -> tuple[float,
     return math.log2(value), None if stderr is None else stderr / (value * math.log(2))
 
 
-def algorithm_of(fields: Settings) -> str:
+def algorithm_of(record: Record) -> str:
     """The published name of what a record trained; DUO's efficient curriculum came later."""
-    algo = str(fields["algo"])
-    if algo == "duo" and fields["config"].get("algo", {}).get("curriculum") == "efficient":
+    algo = record.algo
+    if algo == "duo" and record.config.get("algo", {}).get("curriculum") == "efficient":
         return "duo_pp"
     return ALGOS.get(algo, algo)
 
 
-def apart(row: Published, fields: Settings, chosen: Settings) -> str:
-    """The first thing in a word that sets `row` apart from a perplexity of ours, "" for nothing.
-
-    `chosen` are the settings of the record that are not the algorithm's usual ones."""
-    protocol, config = fields["protocol"], fields["config"]
-    named = config.get("protocol") or {}
-    packing = {"wrap": True, "pad": False}.get(protocol.get("packing"))
-    checks = {
-        "dataset": row.dataset == dataset_of(fields),
-        "metric": row.metric == metric_of(fields),
-        "training data": row.train_dataset == _corpus(fields),
-        "tokenizer": row.tokenizer.split()[0] == str(protocol.get("tokenizer")).split("/")[-1],
-        "context": row.context_length == protocol.get("length"),
-        "packing": row.packing is not None and row.packing == packing,
+def mismatch(row: Published, record: Record, changed: Settings) -> str:
+    """The first mismatch of `row` and a perplexity of ours, "" for none; `changed` are the settings
+    of the record that are not the algorithm's defaults."""
+    named = record.config.get("protocol") or {}
+    checks = _text_checks(row, record) | {
         "split": row.dataset in SPLITS.get(named.get("name", ""), {}).get(row.split, ()),
-        "protocol": _as_named(named, fields),
-        "size": row.size is not None and row.size == size_of(fields),
-        "bound": row.bound == (fields["kind"] == "upper bound"),
+        "protocol": _as_named(named, record),
+        "size": row.size is not None and row.size == size_of(record),
+        "bound": row.bound == (record.kind == "upper bound"),
     }
-    return _first(checks) or row.doubt or _variant(row, fields, chosen)
+    return _first(checks) or row.doubt or _variant(row, record, changed)
 
 
-def apart_in_samples(row: Published, fields: Settings, chosen: Settings) -> str:
-    """The same for a generative perplexity of ours."""
-    metrics, sampler = fields["metrics"], fields["sampler"] or {}
-    judge = str((metrics.get("gen_ppl_judge") or {}).get("judge", "")).rstrip("/").split("/")[-1]
+def mismatch_of_samples(row: Published, record: Record, changed: Settings) -> str:
+    """The first mismatch of `row` and a generative perplexity of ours, "" for none."""
+    metrics, sampler = record.metrics, record.sampler or {}
+    scorer = str((metrics.get("gen_ppl_scorer") or {}).get("scorer", "")).rstrip("/").split("/")[-1]
     tail = SAMPLERS.get(str(sampler.get("noise_removal", "ancestral")))
     if sampler.get("predictor") != "ancestral":
         tail = sampler.get("predictor")
     quality = (metrics.get("quality_protocol") or {}).get("name")
     checks = {
-        "training data": row.train_dataset == _corpus(fields),
-        "judge": row.judge_model == judge and quality in JUDGES,
+        "training data": row.train_dataset == _corpus(record),
+        "scorer": row.judge_model == scorer and quality in SCORING,
         "context": row.context_length == sampler.get("length"),
         "sampler": row.sampler == tail,
         "steps": row.nfe == sampler.get("steps"),
@@ -104,61 +96,85 @@ def apart_in_samples(row: Published, fields: Settings, chosen: Settings) -> str:
         "temperature": sampler.get("temperature", 1.0) == 1.0,
         "precision": row.sampling_precision == "float64" and sampler.get("draws") is None,
         "prompts": not sampler.get("tasks") and not sampler.get("self_correction"),
-        "size": row.size is not None and row.size == size_of(fields),
+        "size": row.size is not None and row.size == size_of(record),
     }
-    return _first(checks) or row.doubt or _variant(row, fields, chosen)
+    return _first(checks) or row.doubt or _variant(row, record, changed)
 
 
-def same_algorithm(row: Published, fields: Settings) -> bool:
+def same_algorithm(row: Published, record: Record) -> bool:
     """Whether a row is about the algorithm of a record, DUO's base being UDLM."""
-    return SYNONYMS.get(row.algo, row.algo) == algorithm_of(fields)
+    return SYNONYMS.get(row.algo, row.algo) == algorithm_of(record)
 
 
-def size_of(fields: Settings) -> str | None:
-    model = fields["config"].get("model", {})
+def size_of(record: Record) -> str | None:
+    model = record.config.get("model", {})
     shape = tuple(model.get(key) for key in ("n_blocks", "hidden_size", "n_heads"))
     return SIZES.get(shape)
 
 
-def best(rows: Sequence[Published]) -> Published | None:
-    """The one that stands beside our number: read in the paper itself, the first of those."""
-    ranked = sorted(rows, key=lambda row: row.read_in != "paper")
-    return ranked[0] if ranked else None
+def published_beside(
+    record: Record, changed: Settings, papers: Sequence[Published]
+) -> Published | None:
+    """The published number with the protocol of a perplexity: the first one read in the paper
+    itself, or else the first."""
+    rows = [row for row in papers if same_algorithm(row, record)]
+    rows = [row for row in rows if not mismatch(row, record, changed)]
+    return min(rows, key=lambda row: row.read_in != "paper", default=None)
 
 
-def _corpus(fields: Settings) -> str:
-    name = str(fields["training"].get("corpus"))
+def same_text(row: Published, record: Record) -> bool:
+    """Whether a number and a perplexity of ours are of the same text, metric, context, tokenizer
+    and, where it is stated, packing."""
+    checks = _text_checks(row, record)
+    return all(checks[key] for key in ("dataset", "metric", "tokenizer", "context")) and (
+        row.packing is None or checks["packing"]
+    )
+
+
+def _text_checks(row: Published, record: Record) -> dict[str, bool]:
+    protocol = record.protocol
+    packing = {"wrap": True, "pad": False}.get(str(protocol.get("packing")))
+    return {
+        "dataset": row.dataset == dataset_of(record),
+        "metric": row.metric == metric_of(record),
+        "training data": row.train_dataset == _corpus(record),
+        "tokenizer": row.tokenizer.split()[0] == str(protocol.get("tokenizer")).split("/")[-1],
+        "context": row.context_length == protocol.get("length"),
+        "packing": row.packing is not None and row.packing == packing,
+    }
+
+
+def _corpus(record: Record) -> str:
+    name = str(record.training.get("corpus"))
     return DATASETS.get(name, name)
 
 
-def _as_named(named: Mapping[str, Any], fields: Settings) -> bool:
+def _as_named(named: Mapping[str, Any], record: Record) -> bool:
     """Whether the record measured as its named protocol says, no key of it changed by hand."""
-    protocol, chosen = fields["protocol"], fields["config"].get("eval", {})
-    said = {**(named.get("data") or {}), **(named.get("model") or {})}
+    protocol, evaluation = record.protocol, record.config.get("eval", {})
     if protocol.get("changed"):
         return False
-    same = all(protocol[key] == said[key] for key in said.keys() & _told(protocol))
-    asked = {key: (named.get("eval") or {}).get(key) for key in ("times", "batch_mean", "stride")}
-    return same and all(chosen.get(key) == value for key, value in asked.items())
-
-
-def _told(protocol: Mapping[str, Any]) -> set[str]:
-    """What has a value: a crop has none where nothing is cropped."""
-    return {key for key, value in protocol.items() if value is not None}
+    preset = {**(named.get("data") or {}), **(named.get("model") or {})}
+    # A crop has no value where nothing is cropped.
+    stated = {key for key, value in protocol.items() if value is not None}
+    eval_preset = named.get("eval") or {}
+    return all(protocol[key] == preset[key] for key in preset.keys() & stated) and all(
+        evaluation.get(key) == eval_preset.get(key) for key in ("times", "batch_mean", "stride")
+    )
 
 
 def _first(checks: Mapping[str, bool]) -> str:
     return next((word for word, same in checks.items() if not same), "")
 
 
-def _variant(row: Published, fields: Settings, chosen: Settings) -> str:
+def _variant(row: Published, record: Record, changed: Settings) -> str:
     """ "variant" unless our run is what the row says, and nothing that it does not say."""
-    said = dict(part.partition("=")[::2] for part in (row.variant or "").split("; ") if part)
-    own = {f"algo.{key}": value for key, value in fields["config"].get("algo", {}).items()}
-    own |= {f"optim.{key}": value for key, value in fields["config"].get("optim", {}).items()}
-    unsaid = {key for key in chosen if key.startswith("algo.") and key not in said}
-    same = all(key in own and _plain(own[key]) == value for key, value in said.items())
-    return "" if same and unsaid <= {"algo.name"} else "variant"
+    stated = dict(part.partition("=")[::2] for part in (row.variant or "").split("; ") if part)
+    run = {f"algo.{key}": value for key, value in record.config.get("algo", {}).items()}
+    run |= {f"optim.{key}": value for key, value in record.config.get("optim", {}).items()}
+    unstated = {key for key in changed if key.startswith("algo.") and key not in stated}
+    same = all(key in run and _plain(run[key]) == value for key, value in stated.items())
+    return "" if same and unstated <= {"algo.name"} else "variant"
 
 
 def _plain(value: Any) -> str:

@@ -50,8 +50,13 @@ class Published(NamedTuple):
 
     @property
     def source(self) -> str:
-        """Where the number stands."""
+        """Paper and table."""
         return f"arXiv {self.arxiv}, {self.location}"
+
+    @property
+    def perplexity(self) -> float:
+        """The number as a perplexity: bits per character are its logarithm."""
+        return 2**self.value if self.metric == "bpc" else self.value
 
 
 @functools.cache
@@ -69,12 +74,12 @@ def titles() -> Mapping[str, str]:
 
 
 def _typed(row: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {key: text or None for key, text in row.items()}
+    typed: dict[str, Any] = {key: text or None for key, text in row.items()}
     for key, text in row.items():
         if text and key in INTEGERS:
-            found[key] = int(text)
+            typed[key] = int(text)
         elif text and key in NUMBERS:
-            found[key] = float(text)
+            typed[key] = float(text)
         elif text in FLAGS:
-            found[key] = FLAGS[text]
-    return found
+            typed[key] = FLAGS[text]
+    return typed

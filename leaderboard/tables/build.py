@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from evaluation.record_files import Sequences, read_sequences
 from evaluation.records import Record
 from evaluation.words import one_line
-from leaderboard.aggregate import Defaults, Runs
+from leaderboard.aggregate import Defaults, Runs, grouped
 from leaderboard.published.results import Published
-from leaderboard.sequences import Sequences, read_sequences
 from leaderboard.table import Table
-from leaderboard.tables.cost import costs
-from leaderboard.tables.downstream import is_downstream, tasks
-from leaderboard.tables.oracle import oracles
-from leaderboard.tables.perplexity import perplexities
-from leaderboard.tables.published import beside_perplexities, beside_samples
-from leaderboard.tables.samples import samples
+from leaderboard.tables import cost, downstream, oracle, perplexity, published, samples
 
 NOTHING = "no record of a result: run python main.py mode=benchmark first"
 SHOWN = ("ppl", "samples", "oracle")
@@ -24,35 +20,40 @@ def compare(
     records: Sequence[Record],
     defaults: Defaults | None = None,
     sequences: Mapping[Path, Sequences] | None = None,
-    published: Sequence[Published] = (),
+    papers: Sequence[Published] = (),
 ) -> list[Table]:
-    """Likelihood, samples, oracle, downstream tasks, cost, then the papers' numbers.
+    """Likelihood, samples, oracle, downstream tasks, cost, then the papers' numbers, each kind
+    sorted by title.
 
-    `defaults` are today's settings of each algorithm, by which records of older versions are read;
-    `sequences` what `read_all` found. ValueError where there is nothing to show.
+    `defaults` are the settings of each algorithm in the configuration, `sequences` those of
+    `read_all`. ValueError where there is nothing to show.
     """
-    runs = Runs(defaults or {})
-    kinds: list[Callable[[], list[Table]]] = [
-        lambda: perplexities(records, runs, sequences or {}, published),
-        lambda: samples(records, runs),
-        lambda: oracles(records, runs),
-        lambda: tasks(records, runs),
-        lambda: costs(records, runs),
-        lambda: beside_perplexities(records, runs, published),
-        lambda: beside_samples(records, runs, published),
+    runs, sampled = Runs(defaults or {}), samples.newest(records)
+    kinds: list[tuple[Callable[[Record], Any], Callable[[list[Record]], Table]]] = [
+        (
+            perplexity.shared,
+            lambda group: perplexity.table(group, runs, sequences or {}, papers),
+        ),
+        (samples.shared, lambda group: samples.table(group, runs)),
+        (oracle.shared, lambda group: oracle.table(group, runs)),
+        (downstream.shared, lambda group: downstream.table(group, runs)),
+        (cost.shared, lambda group: cost.table(group, runs, sampled)),
     ]
-    tables = [table for kind in kinds for table in kind()]
+    tables = []
+    for shared, table in kinds:
+        made = map(table, grouped(records, shared))
+        tables += sorted(made, key=lambda one: (one.title, one.caption))
     if not tables:
         raise ValueError(NOTHING)
-    return tables
+    return tables + published.tables(records, runs, papers)
 
 
 def without_table(records: Sequence[Record]) -> list[str]:
-    """The metrics of records that no table is made of, with their number."""
+    """The metrics of records that are in no table, with their number."""
     left = [
-        record.fields["metric"]
+        record.metric
         for record in records
-        if record.fields["metric"] not in SHOWN and not is_downstream(record.fields)
+        if record.metric not in SHOWN and not downstream.shared(record)
     ]
     return [f"{left.count(metric)} of metric={metric}" for metric in sorted(set(left))]
 
@@ -61,25 +62,25 @@ def conflict_lines(records: Sequence[Record], defaults: Defaults) -> list[str]:
     """One line for every run whose records differ in value."""
     lines = []
     for group in Runs(defaults).conflicts(records):
-        said = ", ".join(f"{one.path.name} says {one.fields['value']:.6g}" for one in group)
-        fields = group[0].fields
-        about = f"{fields['algo']} {fields['metric']} on {fields['data']['name']}"
-        lines.append(f"{about}, seed {fields['seed']}, claimed twice: {said}")
+        values = ", ".join(f"{record.path.name} says {record.value:.6g}" for record in group)
+        first = group[0]
+        about = f"{first.algo} {first.metric} on {first.data['name']}"
+        lines.append(f"{about}, seed {first.seed}, claimed twice: {values}")
     return lines
 
 
 def read_all(records: Sequence[Record]) -> tuple[dict[Path, Sequences], list[str]]:
     """The sequences of every likelihood that names them, and a line for each file that cannot be
     used; its record is compared unpaired."""
-    found, problems = {}, []
+    sequences, problems = {}, []
     for record in records:
-        if record.fields["metric"] != "ppl":
+        if record.metric != "ppl":
             continue
         try:
-            one = read_sequences(record)
+            scored = read_sequences(record)
         except ValueError as error:
             problems.append(one_line(f"{record.path}: compared unpaired: {error}"))
             continue
-        if one is not None:
-            found[record.path] = one
-    return found, problems
+        if scored is not None:
+            sequences[record.path] = scored
+    return sequences, problems

@@ -1,110 +1,99 @@
 """Tables of speed and memory: one for each machine, network size and length."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-from evaluation import record_schema
 from evaluation.records import Record
 from evaluation.words import one_line
 from leaderboard import format, labels
-from leaderboard.aggregate import Entry, Runs, by_time, mean_also, mean_trained
+from leaderboard.aggregate import Entry, Runs, mean_metric, mean_trained
 from leaderboard.table import Column, Row, Table, Value, filled
-from leaderboard.tables.perplexity import newest_samples
 
 COLUMNS = (
-    Column("trained, tokens/s", "training_speed", format.amount, "tokens/s"),
-    Column("training", "training_time", format.duration, "s"),
-    Column("training peak", "training_peak_memory", format.size, "bytes"),
-    Column("drawn, tokens/s", "sampling_speed", format.amount, "tokens/s"),
-    Column("calls", "network_evaluations", format.amount),
-    Column("drawing peak", "sampling_peak_memory", format.size, "bytes"),
-    Column("evaluation", "evaluation_time", format.duration, "s"),
-    Column("evaluation peak", "evaluation_peak_memory", format.size, "bytes"),
-    Column("params", "parameters", format.amount),
-    Column("sampler", "sampler", format.words),
+    Column("training tokens/s", "training_speed", format.amount, "of one command", "tokens/s"),
+    Column(
+        "sampling tokens/s",
+        "sampling_speed",
+        format.amount,
+        "of the newest samples here",
+        "tokens/s",
+    ),
+    Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),
+    Column("training", "training_time", format.duration, "wall time of the training", "s"),
+    Column("training peak", "training_peak_memory", format.size, "of memory", "bytes"),
+    Column("sampling peak", "sampling_peak_memory", format.size, "of memory", "bytes"),
+    Column("evaluation", "evaluation_time", format.duration, "wall time of the likelihood", "s"),
+    Column("evaluation peak", "evaluation_peak_memory", format.size, "of memory", "bytes"),
+    Column("params", "parameters", format.amount, "parameters of the network"),
+    Column("sampler", "sampler", format.words, "of the samples"),
 )
-LEGEND = (
-    "Times and peaks are what one command measured of itself, on this machine and beside whatever "
-    "else ran there. Peaks are of memory. Drawn: the newest "
-    "samples of the same checkpoint on the same machine."
-)
-SENTENCE = (
-    "Speeds of single commands have no standard error: differences of some per cent mean nothing, "
-    "and no row is bold."
-)
+SENTENCE = "Single commands have no standard error: differences of some per cent mean nothing."
 TRAINED = "train_peak_memory_bytes"
 MACHINE = ("cpu", "threads", "gpu", "gpus")
 
 
-def costs(records: Sequence[Record], runs: Runs) -> list[Table]:
-    """Of the runs whose likelihood was measured, by title."""
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record in by_time(records):
-        if record.fields["metric"] == "ppl" and record.fields["metrics"].get("train_seconds"):
-            groups[record_schema.digest(_shared(record.fields))].append(record)
-    sampled = newest_samples(records)
-    tables = [_table(group, runs, sampled) for group in groups.values()]
-    return sorted(tables, key=lambda table: (table.title, table.caption))
+def shared(record: Record) -> Any:
+    """The key of comparable speeds: machine, network, length, batch, precision, tokenizer."""
+    if record.metric != "ppl" or not record.metrics.get("train_seconds"):
+        return None
+    return {"machine": _machine(record), **_setup(record)}
 
 
-def _shared(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What speeds must share to be comparable."""
-    config = fields["config"]
+def _setup(record: Record) -> dict[str, Any]:
+    config = record.config
     return {
-        "machine": _machine(fields),
-        "network": fields["network"]["name"],
+        "network": record.network["name"],
         "length": config.get("model", {}).get("length"),
         "batch": config.get("loader", {}).get("global_batch_size"),
         "precision": config.get("trainer", {}).get("precision"),
-        "tokenizer": fields["protocol"].get("tokenizer"),
+        "tokenizer": record.protocol.get("tokenizer"),
     }
 
 
-def _machine(fields: Mapping[str, Any]) -> list[Any]:
-    return [fields["hardware"].get(key) for key in MACHINE]
+def _machine(record: Record) -> list[Any]:
+    return [record.hardware.get(key) for key in MACHINE]
 
 
-def _table(group: Sequence[Record], runs: Runs, sampled: Mapping[str, Record]) -> Table:
-    newest = {record.fields["training"]["checkpoint_digest"]: record for record in group}
+def table(group: Sequence[Record], runs: Runs, sampled: Mapping[str | None, Record]) -> Table:
+    """`sampled` are the newest samples of every checkpoint."""
+    newest = {record.checkpoint: record for record in group}
     entries = [entry for entry in runs.entries(list(newest.values())) if not entry.conflict]
     rows = sorted((_row(entry, sampled) for entry in entries), key=lambda row: row.name)
-    shared = _shared(group[0].fields)
-    hardware = labels.machine(group[0].fields["hardware"])
-    known = {key: value for key, value in shared.items() if value is not None}
-    parts = [f"{key} {known[key]}" for key in ("network", "length", "tokenizer") if key in known]
-    parts += [f"{known['batch']} texts a step"] if "batch" in known else []
-    parts.append(f"precision {known.get('precision', 'by device')}")
+    setup = {key: value for key, value in _setup(group[0]).items() if value is not None}
+    parts = [f"{key} {setup[key]}" for key in ("network", "length", "tokenizer") if key in setup]
+    parts += [f"{setup['batch']} texts a step"] if "batch" in setup else []
+    parts.append(f"precision {setup.get('precision', 'by device')}")
     return Table(
         kind="cost",
-        title=f"cost: {shared['network']} on {hardware}",
-        caption=f"{one_line(', '.join(parts))}. {LEGEND}",
+        title=f"cost: {setup['network']} on {labels.machine(group[0].hardware)}",
+        caption=f"{one_line(', '.join(parts))}.",
         columns=filled(COLUMNS, rows),
         rows=tuple(rows),
         sentence=SENTENCE,
     )
 
 
-def _row(entry: Entry, sampled: Mapping[str, Record]) -> Row:
-    own, fields = entry.records, entry.records[0].fields
-    drawn = [sampled.get(run.fields["training"]["checkpoint_digest"]) for run in own]
-    here = [one for one in drawn if one is not None and _machine(one.fields) == _machine(fields)]
-    seconds, tokens = mean_also(own, "train_seconds"), mean_trained(own, "tokens")
+def _row(entry: Entry, sampled: Mapping[str | None, Record]) -> Row:
+    runs, first = entry.records, entry.records[0]
+    samples = [sampled[run.checkpoint] for run in runs if run.checkpoint in sampled]
+    here = [one for one in samples if _machine(one) == _machine(first)]
+    seconds, tokens = mean_metric(runs, "train_seconds"), mean_trained(runs, "tokens")
     values: dict[str, Value] = {
         "training_speed": tokens / seconds if tokens and seconds else None,
         "training_time": seconds,
-        "training_peak_memory": _most(run.fields["metrics"].get(TRAINED) for run in own),
-        "evaluation_time": sum(run.fields["wall_time_s"] for run in own) / len(own),
-        "evaluation_peak_memory": max(run.fields["peak_memory_bytes"] for run in own),
-        "sampling_speed": mean_also(here, "tokens_per_second"),
-        "sampling_peak_memory": _most(one.fields["peak_memory_bytes"] for one in here),
-        "network_evaluations": mean_also(here, "network_evaluations"),
-        "parameters": fields["network"]["parameters"],
-        "sampler": " or ".join(sorted({labels.drawn(one.fields, None) for one in here})),
+        "training_peak_memory": _most(run.metrics.get(TRAINED) for run in runs),
+        "evaluation_time": fmean(run.wall_time_s for run in runs),
+        "evaluation_peak_memory": max(run.peak_memory_bytes for run in runs),
+        "sampling_speed": mean_metric(here, "tokens_per_second"),
+        "sampling_peak_memory": _most(one.peak_memory_bytes for one in here),
+        "network_evaluations": mean_metric(here, "network_evaluations"),
+        "parameters": first.network["parameters"],
+        "sampler": " or ".join(sorted({labels.sampler_and_steps(one) for one in here})),
     }
-    return Row(entry.name, values, (*own, *here))
+    return Row(entry.name, values, (*runs, *here))
 
 
 def _most(values: Iterable[int | None]) -> int | None:
-    """The largest that is known."""
+    """The largest known value."""
     return max((value for value in values if value is not None), default=None)

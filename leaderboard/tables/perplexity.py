@@ -1,180 +1,133 @@
 """Tables of perplexities: one for each protocol and text."""
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evaluation import record_schema
+from evaluation.record_files import Sequences, mean_over_runs
 from evaluation.records import Record
 from leaderboard import format, labels
-from leaderboard.aggregate import Entry, Runs, by_time, mean_also, mean_trained, pool, pooled
-from leaderboard.claims import claim
+from leaderboard.aggregate import Entry, Runs, mean_metric, mean_trained, pool_values, pooled
 from leaderboard.published import match
 from leaderboard.published.results import Published
-from leaderboard.run_key import chosen
-from leaderboard.sequences import Sequences, mean_over_runs
-from leaderboard.significance import Side
-from leaderboard.table import Column, Measure, Row, Table, Value, filled
+from leaderboard.significance import Side, verdict
+from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled
 
 PAIRED = 1e-6  # nats per token by which sequences may miss the value of their record
 
 COLUMNS = (
-    Column("perplexity", "perplexity", format.measure),
-    Column("deviation", "perplexity", format.seeds),
-    Column("bits/byte", "bits_per_byte", format.bound, "bits"),
-    Column("published", "published_perplexity", format.measure),
-    Column("off by", "off_published", format.percent),
-    Column("entropy", "entropy", format.measure, "nats"),
-    Column("of text", "reference_entropy", format.fixed, "nats"),
-    Column("distinct-2", "distinct_2", format.fixed),
-    Column("sampler", "sampler", format.words),
-    Column("calls", "network_evaluations", format.amount),
-    Column("params", "parameters", format.amount),
-    Column("tokens", "training_tokens", format.amount),
-    Column("steps", "training_steps", format.count),
-    Column("training", "training_time", format.duration, "s"),
-)
-LEGEND = (
-    "≤ marks an upper bound, ± one standard error; deviation is that between n seeds. Bold: apart "
-    "from every other row. Entropy, distinct-2, sampler and network calls are those of the newest "
-    "samples of the same checkpoint."
-)
-PUBLISHED = (
-    " Published: a paper's number under the same protocol, data and network size; off by: how far "
-    "ours is above it."
+    Column("perplexity", "perplexity", format.measure, "exp of nats per token; diffusion: a bound"),
+    Column("rank", "rank", format.count, "among diffusion; shared where not really different"),
+    Column("over AR", "over_ar", format.factor, "perplexity divided by that of AR"),
+    Column("bits/byte", "bits_per_byte", format.bound, "bits per byte of the text", "bits"),
+    Column("deviation", "perplexity", format.seeds, "standard deviation between n seeds"),
+    Column("published", "published_perplexity", format.stated, "a paper's, same protocol and size"),
+    Column("off by", "off_published", format.percent, "how far ours is above it"),
+    Column("training", "training_time", format.duration, "wall time of the training", "s"),
+    Column("tokens", "training_tokens", format.amount, "training tokens"),
+    Column("params", "parameters", format.amount, "parameters of the network"),
+    Column("steps", "training_steps", format.count, "optimizer steps"),
 )
 
 
-def measured_on(fields: Mapping[str, Any]) -> str:
-    """Two records with the same one are comparable: protocol, text, tokenizer, length."""
-    data = fields["data"]
-    settings = {**data, **fields["protocol"]}
-    about = [settings.get("tokenizer"), settings.get("length")]
-    return record_schema.digest([fields["protocol_digest"], data["name"], data["digest"], *about])
-
-
-def perplexities(
-    records: Sequence[Record],
-    runs: Runs,
-    sequences: Mapping[Path, Sequences],
-    published: Sequence[Published],
-) -> list[Table]:
-    """By title."""
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record in by_time(records):
-        if record.fields["metric"] == "ppl":
-            groups[measured_on(record.fields)].append(record)
-    sampled = newest_samples(records)
-    tables = [_table(group, runs, sampled, sequences, published) for group in groups.values()]
-    return sorted(tables, key=lambda table: (table.title, table.caption))
-
-
-def newest_samples(records: Sequence[Record]) -> dict[str, Record]:
-    """The newest sample record, one with an entropy, of every checkpoint."""
-    return {
-        record.fields["training"]["checkpoint_digest"]: record
-        for record in by_time(records)
-        if record.fields["metric"] == "samples"
-    }
-
-
-def beside(
-    record: Record, runs: Runs, published: Sequence[Published]
-) -> tuple[Published, float] | None:
-    """The published row that has the protocol of `record`, and its number as a perplexity."""
-    fields = record.fields
-    settings = chosen(fields, runs.usual(fields))
-    rows = [row for row in published if match.same_algorithm(row, fields)]
-    found = match.best([row for row in rows if not match.apart(row, fields, settings)])
-    if found is None:
+def shared(record: Record) -> Any:
+    """The key of comparable records: protocol, text, tokenizer, length."""
+    if record.metric != "ppl":
         return None
-    return found, 2**found.value if found.metric == "bpc" else found.value
+    settings = {**record.data, **record.protocol}
+    about = [settings.get("tokenizer"), settings.get("length")]
+    return [record.protocol_digest, record.data["name"], record.data["digest"], *about]
 
 
-def _table(
+def table(
     group: Sequence[Record],
     runs: Runs,
-    sampled: Mapping[str, Record],
     sequences: Mapping[Path, Sequences],
-    published: Sequence[Published],
+    papers: Sequence[Published],
 ) -> Table:
     entries = runs.entries(group)
-    entries.sort(key=lambda entry: (entry.conflict, pool(entry.records).mean))
-    rows = [_row(entry, runs, sampled, published) for entry in entries]
+    entries.sort(key=lambda entry: (entry.conflict, pool_values(entry.records).mean))
     agreed = [entry for entry in entries if not entry.conflict]
-    sides = [_side(entry, sequences) for entry in agreed]
-    sentence, apart = claim([entry.name for entry in agreed], sides)
-    columns, fields = filled(COLUMNS, rows), group[0].fields
-    about = LEGEND + (PUBLISHED if "off_published" in {c.key for c in columns} else "")
+    baseline = [row for row, entry in enumerate(agreed) if entry.records[0].algo == BASELINE]
+    comparison = verdict(
+        [entry.name for entry in agreed], [_side(entry, sequences) for entry in agreed], baseline
+    )
+    rows = [_row(entry, runs, papers) for entry in entries]
+    rows = [
+        replace(row, values={**row.values, "rank": rank, "over_ar": _over_ar(row, rows)})
+        for row, rank in zip(rows, [*comparison.ranks, *[None] * len(entries)], strict=False)
+    ]
     return Table(
         kind="perplexity",
-        title=labels.title(fields),
-        caption=f"{labels.caption(fields)} {about}",
-        columns=columns,
+        title=labels.title(group[0]),
+        caption=labels.caption(group[0]),
+        columns=filled(COLUMNS, rows),
         rows=tuple(rows),
-        sentence=f"{sentence}{labels.conflicts(entries)}",
-        first_stands_out=apart and len(agreed) == len(entries),
+        sentence=f"{comparison.sentence}{labels.conflicts(entries)}",
+        detail=comparison.detail,
+        best=comparison.best if len(agreed) == len(entries) else None,
     )
 
 
-def _row(
-    entry: Entry, runs: Runs, sampled: Mapping[str, Record], published: Sequence[Published]
-) -> Row:
-    own, fields = entry.records, entry.records[0].fields
-    checkpoints = {run.fields["training"]["checkpoint_digest"] for run in own} - {None}
-    samples = [sampled[one] for one in sorted(checkpoints & sampled.keys())]
-    length, perplexity = fields["protocol"].get("length"), pool(own)
+def _row(entry: Entry, runs: Runs, papers: Sequence[Published]) -> Row:
+    first, perplexity = entry.records[0], pool_values(entry.records)
     values: dict[str, Value] = {
         "perplexity": perplexity,
-        "bits_per_byte": _bits(own, perplexity.is_bound),
-        "entropy": pool(samples) if samples else None,
-        "reference_entropy": mean_also(own, "reference_entropy"),
-        "distinct_2": mean_also(samples, "distinct_2"),
-        "sampler": " or ".join(sorted({labels.sampler(one.fields, length) for one in samples})),
-        "network_evaluations": mean_also(samples, "network_evaluations"),
-        "parameters": fields["network"]["parameters"],
-        "training_tokens": mean_trained(own, "tokens"),
-        "training_steps": mean_trained(own, "steps"),
-        "training_time": mean_also(own, "train_seconds"),
+        "bits_per_byte": _bits(entry.records, perplexity.is_bound),
+        "parameters": first.network["parameters"],
+        "training_tokens": mean_trained(entry.records, "tokens"),
+        "training_steps": mean_trained(entry.records, "steps"),
+        "training_time": mean_metric(entry.records, "train_seconds"),
     }
-    match = beside(own[0], runs, published)
-    if match is not None:
-        values["published_perplexity"] = Measure(match[1], None, is_bound=match[0].bound)
-        values["off_published"] = perplexity.mean / match[1] - 1
-    return Row(entry.name, values, (*own, *samples), entry.conflict)
+    paper = match.published_beside(first, runs.changed(first), papers)
+    if paper is not None:
+        value = paper.perplexity
+        values["published_perplexity"] = Measure(value, None, is_bound=paper.bound)
+        values["off_published"] = perplexity.mean / value - 1
+    return Row(entry.name, values, tuple(entry.records), entry.conflict)
+
+
+def _over_ar(row: Row, rows: Sequence[Row]) -> Measure | None:
+    """The perplexity divided by that of AR with as many training tokens, or else of the only AR."""
+    rivals = [one for one in rows if one.records[0].algo == BASELINE and not one.conflict]
+    tokens = [
+        one for one in rivals if one.values["training_tokens"] == row.values["training_tokens"]
+    ]
+    rivals = tokens or rivals
+    if len(rivals) != 1 or row.conflict or row.records[0].algo == BASELINE:
+        return None
+    value, base = row.values["perplexity"], rivals[0].values["perplexity"]
+    assert isinstance(value, Measure) and isinstance(base, Measure)
+    ratio = value.mean / base.mean
+    error = math.hypot((value.stderr or 0.0) / value.mean, (base.stderr or 0.0) / base.mean)
+    return Measure(ratio, ratio * error, is_bound=value.is_bound)
 
 
 def _bits(runs: Sequence[Record], is_bound: bool) -> Measure | None:
-    """Bits per byte, whose error is to them what that of the nats is to the nats."""
+    """Bits per byte; their relative error is that of the nats."""
     pairs = []
-    for fields in (run.fields for run in runs):
-        bits, error, nats = fields["metrics"].get("bits_per_byte"), _relative(fields), _nats(fields)
+    for run in runs:
+        bits, error, nats = run.metrics.get("bits_per_byte"), _relative(run), math.log(run.value)
         if bits is not None:
             pairs.append((bits, abs(bits / nats) * error if nats and error is not None else None))
     return pooled(pairs, is_bound) if pairs else None
 
 
 def _side(entry: Entry, sequences: Mapping[Path, Sequences]) -> Side:
-    """In nats per token, where differences are those of the logarithms."""
-    fields = [record.fields for record in entry.records]
-    pairs = [(_nats(f), _relative(f)) for f in fields]
+    """The side of a comparison in nats per token, where differences are those of logarithms."""
+    pairs = [(math.log(run.value), _relative(run)) for run in entry.records]
     nats = pooled(pairs)
-    found = [sequences.get(record.path) for record in entry.records]
+    scored = [sequences.get(run.path) for run in entry.records]
     exact = [
         one
-        for one, (value, _) in zip(found, pairs, strict=True)
+        for one, (value, _) in zip(scored, pairs, strict=True)
         if one is not None and abs(one.nats.sum() / one.tokens.sum() - value) < PAIRED
     ]
-    whole = mean_over_runs(exact) if len(exact) == len(found) else None
-    return Side(nats.mean, nats.stderr, nats.deviation, nats.n, whole)
+    mean = mean_over_runs(exact) if len(exact) == len(scored) else None
+    return Side(nats.mean, nats.stderr, nats.deviation, nats.n, mean)
 
 
-def _nats(fields: Mapping[str, Any]) -> float:
-    """Per token."""
-    return math.log(fields["value"])
-
-
-def _relative(fields: Mapping[str, Any]) -> float | None:
-    return None if fields["stderr"] is None else fields["stderr"] / fields["value"]
+def _relative(run: Record) -> float | None:
+    return None if run.stderr is None else run.stderr / run.value

@@ -1,167 +1,178 @@
-"""Tables of the quality of samples: generative perplexity and entropy stand beside each other, and
-both beside held-out text."""
+"""Tables of the quality of samples: generative perplexity and entropy beside each other, held-out
+text as a row."""
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
-from evaluation import record_schema
 from evaluation.records import Record
 from evaluation.words import one_line
 from leaderboard import format, labels
-from leaderboard.aggregate import Entry, Runs, by_time, mean_also, pool, pool_also
-from leaderboard.claims import claim
-from leaderboard.significance import side
+from leaderboard.aggregate import (
+    Entry,
+    Runs,
+    by_time,
+    mean_metric,
+    pool_metric,
+    pool_values,
+    pooled,
+)
+from leaderboard.significance import side, verdict
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
 
 COLUMNS = (
-    Column("gen. ppl", "generative_perplexity", format.measure),
-    Column("entropy", "entropy", format.measure, "nats"),
-    Column("divergence", "divergence", format.measure, "nats"),
-    Column("distinct-2", "distinct_2", format.measure),
-    Column("sampler", "sampler", format.words),
-    Column("calls", "network_evaluations", format.amount),
-    Column("seconds", "seconds_per_text", format.short, "s"),
-    Column("text's gen. ppl", "reference_generative_perplexity", format.fixed),
-    Column("text's entropy", "reference_entropy", format.fixed, "nats"),
-    Column("text's distinct-2", "reference_distinct_2", format.fixed),
-    Column("repetition", "repetition", format.measure),
-    Column("told apart", "told_apart", format.measure),
-    Column("MAUVE", "mauve", format.measure),
-    Column("copied", "copied", format.measure),
-    Column("deviation", "generative_perplexity", format.seeds),
+    Column(
+        "divergence", "divergence", format.measure, "from held-out n-grams; the rows' order", "nats"
+    ),
+    Column(
+        "gen. ppl", "generative_perplexity", format.measure, "perplexity under the scoring model"
+    ),
+    Column("entropy", "entropy", format.measure, "of the tokens of a text", "nats"),
+    Column("sampler", "sampler", format.words, "with the settings that are not neutral"),
+    Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),
+    Column("seconds", "seconds_per_text", format.short, "seconds a text", "s"),
+    Column("distinct-2", "distinct_2", format.measure, "share of bigrams that are distinct"),
+    Column("repetition", "repetition", format.measure, "share of tokens that repeat a passage"),
+    Column(
+        "two-sample acc.",
+        "two_sample_accuracy",
+        format.measure,
+        "samples against held-out; 0.5 is best",
+    ),
+    Column("MAUVE", "mauve", format.measure, "overlap with held-out text in an embedding"),
+    Column(
+        "train overlap",
+        "train_overlap",
+        format.measure,
+        "share of n-grams copied from training text",
+    ),
+    Column("deviation", "generative_perplexity", format.seeds, "of gen. ppl between n seeds"),
 )
-MEASURED = ("divergence", "distinct_2", "repetition", "told_apart", "mauve", "copied")
-LEGEND = (
-    "± one standard error over texts. The text's numbers are those of as many held-out texts of "
-    "the same lengths. Calls and seconds are for one text. In order of divergence from held-out "
-    "text, where it is known."
-)
+MEASURED: tuple[str, ...] = ("divergence", "distinct_2", "repetition")
+MEASURED += ("two_sample_accuracy", "mauve", "train_overlap")
+HELD_OUT = "held-out text"
 NO_BEST = (
     "No row is bold: lower generative perplexity at lower entropy is a lower temperature, not "
     "better text."
 )
 
 
-def drawn_for(record: Record) -> dict[str, Any]:
-    """What samples must share to be comparable: corpus, tokenizer, length, number, what was given,
-    judge and its protocol."""
-    fields, metrics, protocol = record.fields, record.fields["metrics"], record.fields["protocol"]
-    judge = metrics.get("gen_ppl_judge") or {}
+def shared(record: Record) -> Any:
+    """The key of comparable samples: corpus, tokenizer, length, number, prompts, scoring model and
+    its protocol."""
+    if record.metric != "samples":
+        return None
+    scorer = record.metrics.get("gen_ppl_scorer") or {}
     return {
-        "data": [fields["data"]["name"], fields["data"]["digest"]],
-        "corpus": fields["training"].get("corpus"),
-        "length": protocol.get("length"),
-        "texts": fields["count"],
-        "given": protocol.get("tasks"),
-        "judge": judge.get("judge_digest") or judge.get("judge"),
-        "quality": metrics.get("quality_protocol"),
+        "data": [record.data["name"], record.data["digest"]],
+        "corpus": record.training.get("corpus"),
+        "length": record.length,
+        "texts": record.count,
+        "prompts": record.protocol.get("tasks"),
+        "scorer": scorer.get("scorer_digest") or scorer.get("scorer"),
+        "quality": record.metrics.get("quality_protocol"),
     }
+
+
+def newest(records: Sequence[Record]) -> dict[str | None, Record]:
+    """The newest record of samples of every checkpoint."""
+    return {one.checkpoint: one for one in by_time(records) if one.metric == "samples"}
 
 
 def sampler_of(record: Record) -> dict[str, Any]:
-    """Its settings; what they cost is measured, no setting."""
-    settings = record.fields["sampler"] or {}
+    """The settings of the sampler, without its measured cost."""
+    settings = record.sampler or {}
     return {key: value for key, value in settings.items() if key != "network_evaluations"}
 
 
-def samples(records: Sequence[Record], runs: Runs) -> list[Table]:
-    """By title."""
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record in by_time(records):
-        if record.fields["metric"] == "samples":
-            groups[record_schema.digest(drawn_for(record))].append(record)
-    tables = [_table(group, runs) for group in groups.values()]
-    return sorted(tables, key=lambda table: (table.title, table.caption))
-
-
-def _table(group: Sequence[Record], runs: Runs) -> Table:
+def table(group: Sequence[Record], runs: Runs) -> Table:
     entries = runs.entries(group, sampler_of)
-    rows = [_row(entry) for entry in entries]
-    order = sorted(range(len(rows)), key=lambda place: _rank(rows[place]))
-    entries, rows = [entries[place] for place in order], [rows[place] for place in order]
-    fields = group[0].fields
+    rows = sorted((_row(entry) for entry in entries), key=_order)
+    sentence, detail = _divergences(rows)
+    length = [f"length {group[0].length}"] if group[0].length else []
+    title = [f"{group[0].data['name']}: samples", f"{group[0].count:,} texts", *length]
     return Table(
         kind="samples",
-        title=_title(fields),
-        caption=f"{_about(fields)} {LEGEND}",
+        title=", ".join(title),
+        caption=_scored_by(group[0]),
         columns=filled(COLUMNS, rows),
-        rows=tuple(rows),
-        sentence=f"{NO_BEST} {_judging(entries)}{_divergences(rows)}{labels.conflicts(entries)}",
+        rows=(*rows, *_held_out(group)),
+        sentence=f"{sentence}{_scores_itself(rows)}{labels.conflicts(entries)}",
+        detail=f"{NO_BEST} {detail}".strip(),
     )
 
 
-def _rank(row: Row) -> tuple[bool, float, float]:
-    found = [row.values[key] for key in ("divergence", "generative_perplexity")]
-    divergence, judged = (one.mean if isinstance(one, Measure) else math.inf for one in found)
-    return row.conflict, divergence, judged
+def _order(row: Row) -> tuple[bool, float, float]:
+    values = [row.values[key] for key in ("divergence", "generative_perplexity")]
+    divergence, gen_ppl = (one.mean if isinstance(one, Measure) else math.inf for one in values)
+    return row.conflict, divergence, gen_ppl
 
 
 def _row(entry: Entry) -> Row:
-    own, first = entry.records, entry.records[0].fields
-    length = first["protocol"].get("length")
+    runs = entry.records
     seconds = [
-        one.fields["metrics"]["seconds"] / one.fields["count"]
-        for one in own
-        if one.fields["metrics"].get("seconds") is not None
+        run.metrics["seconds"] / run.count for run in runs if run.metrics.get("seconds") is not None
     ]
-    values: dict[str, Value] = {name: pool_also(own, name) for name in MEASURED}
+    values: dict[str, Value] = {name: pool_metric(runs, name) for name in MEASURED}
     values |= {
-        "generative_perplexity": pool_also(own, "gen_ppl"),
-        "entropy": pool(own),
-        "sampler": labels.drawn(first, length),
-        "network_evaluations": mean_also(own, "network_evaluations"),
-        "seconds_per_text": sum(seconds) / len(seconds) if seconds else None,
-        "reference_generative_perplexity": mean_also(own, "reference_gen_ppl"),
-        "reference_entropy": mean_also(own, "reference_entropy"),
-        "reference_distinct_2": mean_also(own, "reference_distinct_2"),
+        "generative_perplexity": pool_metric(runs, "gen_ppl"),
+        "entropy": pool_values(runs),
+        "sampler": labels.sampler_and_steps(runs[0], runs[0].length),
+        "network_evaluations": mean_metric(runs, "network_evaluations"),
+        "seconds_per_text": fmean(seconds) if seconds else None,
     }
-    return Row(entry.name, values, tuple(own), entry.conflict)
+    return Row(entry.name, values, tuple(runs), entry.conflict)
 
 
-def _judging(entries: Sequence[Entry]) -> str:
-    """A sentence for the rows whose own network is the judge."""
-    own = [entry.name for entry in entries if any(map(_judges_itself, entry.records))]
-    if not own:
+def _held_out(records: Sequence[Record]) -> list[Row]:
+    """A row for as many held-out texts of the same lengths, which each seed draws for itself."""
+
+    def pool(name: str) -> Measure | None:
+        drawn = {r.seed: r.metrics.get(f"reference_{name}") for r in records}
+        pairs = [(value, None) for value in drawn.values() if value is not None]
+        return pooled(pairs) if pairs else None
+
+    values = {name: pool(name) for name in ("entropy", "distinct_2", "repetition")}
+    values["generative_perplexity"] = pool("gen_ppl")
+    return [Row(HELD_OUT, values)] if any(values.values()) else []
+
+
+def _scores_itself(rows: Sequence[Row]) -> str:
+    """A sentence on the rows whose own network is the scoring model."""
+    names = [row.name for row in rows if any(map(_is_scorer, row.records))]
+    if not names:
         return ""
-    return (
-        f"The judge is {' and '.join(dict.fromkeys(own))} itself: its own samples are as likely to "
-        f"it as it drew them, which says nothing against others. "
-    )
+    return f" gen. ppl of {' and '.join(dict.fromkeys(names))} is by itself: no comparison."
 
 
-def _judges_itself(record: Record) -> bool:
-    judge = record.fields["metrics"].get("gen_ppl_judge") or {}
-    return judge.get("judge_digest") == record.fields["training"]["checkpoint_digest"] is not None
+def _is_scorer(record: Record) -> bool:
+    scorer = record.metrics.get("gen_ppl_scorer") or {}
+    return scorer.get("scorer_digest") == record.checkpoint is not None
 
 
-def _divergences(rows: Sequence[Row]) -> str:
-    """Which of them differ."""
-    known = [
+def _divergences(rows: Sequence[Row]) -> tuple[str, str]:
+    """The verdict on the divergences and the statistics behind it."""
+    measured = [
         (row, value)
         for row in rows
         if isinstance(value := row.values["divergence"], Measure) and not row.conflict
     ]
-    if len(known) < 2:
-        return "Fewer than two divergences: there is no difference to judge."
-    names = [row.name for row, _ in known]
+    if len(measured) < 2:
+        return "Fewer than two divergences: there is no difference to judge.", ""
+    names = [row.name for row, _ in measured]
     if len(set(names)) < len(names):  # the same network by several samplers
-        names = [f"{row.name}, {row.values['sampler']}" for row, _ in known]
-    sentence, _ = claim(names, [side(value) for _, value in known])
-    return f"Divergences: {sentence}"
+        names = [f"{row.name} ({row.values['sampler']})" for row, _ in measured]
+    comparison = verdict(names, [side(value) for _, value in measured])
+    return f"Divergences: {comparison.sentence}", comparison.detail
 
 
-def _title(fields: Mapping[str, Any]) -> str:
-    length = fields["protocol"].get("length")
-    parts = [f"{fields['data']['name']}: samples", f"{fields['count']:,} texts"]
-    return ", ".join([*parts, *([f"length {length}"] if length else [])])
-
-
-def _about(fields: Mapping[str, Any]) -> str:
-    metrics = fields["metrics"]
-    judge, quality = metrics.get("gen_ppl_judge") or {}, metrics.get("quality_protocol") or {}
-    parts = [f"Judged by {one_line(judge.get('judge', 'a judge'))}" if judge else "No judge"]
+def _scored_by(record: Record) -> str:
+    """The scoring model and its protocol, and the prompts."""
+    scorer = record.metrics.get("gen_ppl_scorer") or {}
+    quality = record.metrics.get("quality_protocol") or {}
+    name = one_line(scorer.get("scorer", "an unknown model"))
+    parts = [f"Scored by {name}" if scorer else "No scoring model"]
     parts += [f"protocol {quality['name']}"] if "name" in quality else []
-    given = fields["protocol"].get("tasks")
-    return ", ".join([*parts, *([f"given texts {given[:12]}"] if given else [])]) + "."
+    prompts = record.protocol.get("tasks")
+    return ", ".join([*parts, *([f"given texts {prompts[:12]}"] if prompts else [])]) + "."

@@ -1,5 +1,5 @@
-"""The rows of a benchmark on this machine, one after another, each a process of its own: its
-memory is measured alone, and one that fails takes no other with it."""
+"""The rows of a benchmark on this machine, one after another, each in a process of its own: its
+memory is measured alone, and its failure ends no other."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ from modes.benchmark.runs import MARK, Row
 from modes.benchmark.slurm import command
 from training.signals import STOPPING, Stopped, StopSignals
 
-LOG = "benchmark.log"  # in the run directory: what a row says
+LOG = "benchmark.log"  # in the run directory: the output of a row
 PARENT = "BENCHMARK_PARENT"  # the process that a row must not outlive
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 GOES_ON = "are kept; the same command goes on from there"
@@ -43,7 +43,7 @@ def run_all(
     overview: Overview,
     signals: StopSignals,
 ) -> list[Failure]:
-    """Each row with the stages that it has left; those that failed."""
+    """The rows that failed, of `rows` with their unfinished stages, after all have been run."""
     failures = []
     for done, (row, stages) in enumerate(rows):
         overview.begin(row.name, stages)
@@ -85,16 +85,16 @@ def _run(row: Row, line: list[str], overview: Overview) -> Failure | None:
 
 
 def _follow(stderr: IO[bytes], log: Any, overview: Overview) -> str:
-    """Reads a row's stderr to its end: bars and stages go to the overview, the rest to the log.
-    Its last line is returned."""
+    """The last line of a row's stderr, read to its end: bars and stages go to the overview, the
+    rest to the log."""
     rest = last = ""
     while chunk := os.read(stderr.fileno(), 1 << 16):
         *parts, rest = re.split(r"[\r\n]", rest + chunk.decode(errors="replace"))
         for part in filter(str.strip, parts):
             if part.startswith(MARK):
                 overview.enter(part.removeprefix(MARK))
-            elif found := PERCENT.search(part):
-                overview.advance(int(found[1]) / 100)
+            elif match := PERCENT.search(part):
+                overview.advance(int(match[1]) / 100)
             else:
                 last = part.strip()
                 log.write(f"{part}\n".encode())

@@ -1,104 +1,102 @@
-"""How far a benchmark is: one bar on a terminal, a line for each stage in a log."""
+"""Progress of a benchmark: one bar on a terminal, a line for each stage in a log."""
 
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
-# What the stages take beside one another, until one was measured: that of the small default run.
+# Durations of the stages relative to one another until one is measured: of the small default run.
 USUAL = {"train": 4.0, "ppl_eval": 2.0, "sample_eval": 1.0}
-FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
 
 
 class Overview:
-    """Counts rows, and parts of them by what the stages of earlier rows took."""
+    """The rows that are finished, and the fraction of the present one by the durations that its
+    stages had in earlier rows."""
 
     def __init__(self, rows: int, terminal: bool, clock: Callable[[], float] = time.monotonic):
         self.rows, self.clock = rows, clock
-        self.started = clock()
-        self.took: dict[str, list[float]] = defaultdict(list)  # seconds by kind of stage
+        self.started = self._entered = clock()
+        self.durations: dict[str, list[float]] = defaultdict(list)  # seconds by kind of stage
         self.finished = 0
         self.name = self.stage = ""
         self._stages: list[str] = []
-        self._place, self._part, self._entered = 0, 0.0, self.started
-        self._bar = tqdm(total=rows, bar_format=FORMAT, dynamic_ncols=True) if terminal else None
+        self._index, self._fraction = -1, 0.0  # of the present stage, of what is done of it
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            *(BarColumn(None), TaskProgressColumn(), TimeElapsedColumn(Column(min_width=7))),
+            console=Console(stderr=True, force_terminal=terminal),
+            auto_refresh=False,
+        )
+        self._task = self._bar.add_task("", total=rows)
+        if terminal:
+            self._bar.start()
 
     def begin(self, name: str, stages: Sequence[str]) -> None:
-        """A row, with the stages that it has left."""
-        self.name, self._stages = name, list(stages)
-        self._place, self._part = -1, 0.0
-        self.stage = "start"
+        """Begins a row, with its unfinished stages."""
+        self.name, self.stage, self._stages = name, "start", list(stages)
         self._show()
 
     def enter(self, stage: str) -> None:
-        """The next stage of the row."""
+        """Begins the next stage of the row."""
         self._leave()
-        self._place, self._part, self._entered = self._place + 1, 0.0, self.clock()
+        self._index, self._fraction, self._entered = self._index + 1, 0.0, self.clock()
         self.stage = stage
-        if self._bar is None:
-            self._say(f"{self._where()}{self._remaining()}")
+        if not self._bar.live.is_started:
+            self._print(self._description())
         self._show()
 
-    def advance(self, part: float) -> None:
-        """How much of the stage is done, 0 to 1; a stage of several passes begins again."""
-        self._part = max(self._part, part)
+    def advance(self, fraction: float) -> None:
+        """The fraction of the stage that is done; a stage of several passes begins again."""
+        self._fraction = max(self._fraction, fraction)
         self._show()
 
     def end(self, line: str) -> None:
-        """The row is over, as `line` says."""
+        """Ends the row, with its result in one line."""
         self._leave()
         self.finished += 1
-        self.name, self._place, self._part, self._stages = "", -1, 0.0, []
-        self._say(line)
+        self.name, self._stages, self._index, self._fraction = "", [], -1, 0.0
+        self._print(line)
         self._show()
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def done(self) -> float:
-        """Rows, with the part of the present one."""
-        if self._place < 0 or not self._stages:
+        """Finished rows, with the fraction of the present one."""
+        if self._index < 0 or not self._stages:
             return float(self.finished)
-        measured = {kind: fmean(seconds) for kind, seconds in self.took.items()}
-        known = sum(USUAL[kind] for kind in measured)
-        pace = sum(measured.values()) / known if known else 1.0
-        weights = [measured.get(one, pace * USUAL[one]) for one in self._stages]
-        place = min(self._place, len(weights) - 1)
-        behind = sum(weights[:place]) + self._part * weights[place]
-        return self.finished + behind / sum(weights)
+        measured = {kind: fmean(seconds) for kind, seconds in self.durations.items()}
+        usual = sum(USUAL[kind] for kind in measured)
+        pace = sum(measured.values()) / usual if usual else 1.0
+        weights = [measured.get(kind, pace * USUAL[kind]) for kind in self._stages]
+        index = min(self._index, len(weights) - 1)
+        passed = sum(weights[:index]) + self._fraction * weights[index]
+        return self.finished + passed / sum(weights)
 
     def seconds_left(self) -> float | None:
         """At the pace so far; None before anything is done."""
         done = self.done()
-        if not done:
-            return None
-        return (self.clock() - self.started) / done * (self.rows - done)
+        return (self.clock() - self.started) / done * (self.rows - done) if done else None
 
     def _leave(self) -> None:
-        if self._place >= 0:
-            self.took[self.stage].append(max(self.clock() - self._entered, 1e-6))
+        if self._index >= 0:
+            self.durations[self.stage].append(max(self.clock() - self._entered, 1e-6))
 
-    def _where(self) -> str:
-        if not self.name:
-            return f"{self.finished} of {self.rows} rows"
-        return f"row {self.finished + 1} of {self.rows}, {self.name}: {self.stage}"
-
-    def _remaining(self) -> str:
+    def _description(self) -> str:
         seconds = self.seconds_left()
-        return "" if seconds is None else f"; about {max(1, round(seconds / 60))} min left"
+        left = "" if seconds is None else f"; about {max(1, round(seconds / 60))} min left"
+        if not self.name:
+            return f"{self.finished} of {self.rows} rows{left}"
+        return f"row {self.finished + 1} of {self.rows}, {self.name}: {self.stage}{left}"
 
-    def _say(self, line: str) -> None:
-        if self._bar is None:
-            print(line, file=sys.stderr, flush=True)
-        else:
-            self._bar.write(line, file=sys.stderr)
+    def _print(self, line: str) -> None:
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _show(self) -> None:
-        if self._bar is not None:
-            self._bar.set_description_str(self._where(), refresh=False)
-            self._bar.n = self.done()
-            self._bar.refresh()
+        done, description = self.done(), self._description()
+        self._bar.update(self._task, completed=done, description=description, refresh=True)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from modes.benchmark.runs import options, rows
@@ -19,30 +20,27 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     # Here, since it takes seconds to import what follows, and a refusal should not.
     from modes.benchmark.local import GOES_ON, end_with_parent, run_all
     from modes.benchmark.progress import Overview
-    from modes.benchmark.stages import WAITING, Work
+    from modes.benchmark.stages import WAITING, Stages
     from training.signals import StopSignals
 
     check_writable(settings["results_dir"], "results_dir")
-    work = Work(compose)
+    stages = Stages(compose)
     if chosen.row is not None:
         end_with_parent()
     with StopSignals(f"finished stages {GOES_ON}") as signals:
         for row in every:  # all before the first, which may take hours
             check_writable(row.folder, "checkpointing.save_dir")
-            work.check(row)
+            stages.check(row)
         if chosen.row is not None:
-            work.run(every[0])
+            stages.run(every[0])
             return
-        left = [(row, [stage.kind for stage in work.left(row)]) for row in every]
-        unfinished = [(row, stages) for row, stages in left if stages]
-        unfinished.sort(key=lambda one: one[0].waits)  # the judge of the others first
-        for row in (row for row, stages in left if not stages):
+        left = [(row, [stage.kind for stage in stages.left(row)]) for row in every]
+        unfinished = [(row, kinds) for row, kinds in left if kinds]
+        unfinished.sort(key=lambda pair: pair[0].waits)  # the scorer of the others first
+        for row in (row for row, kinds in left if not kinds):
             print(f"{row.name}: finished before", file=sys.stderr)
-        overview = Overview(len(unfinished), sys.stderr.isatty())
-        try:
+        with closing(Overview(len(unfinished), sys.stderr.isatty())) as overview:
             failures = run_all(unfinished, overrides, overview, signals)
-        finally:
-            overview.close()
     if len(failures) < len(every):
         from modes import leaderboard
 
@@ -50,7 +48,7 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     if failures:
         print("\n".join(map(str, failures)), file=sys.stderr)
         for row in every:
-            if row.judge is not None and row.waits and not work.is_judged(row):
+            if row.judge is not None and row.waits and not stages.is_scored(row):
                 reason = WAITING.format(row.judge.name)
                 print(f"not done: {row.name}, sample_eval: {reason}", file=sys.stderr)
         sys.exit(1)

@@ -1,40 +1,31 @@
-"""The rows of a benchmark: every algorithm with every seed, what each trains on, and what can be
-refused before the first one begins. Nothing heavy is imported here."""
+"""The rows of a benchmark: every algorithm with every seed, and the checks of their settings before
+the first one begins. Nothing heavy is imported here."""
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from algos.facts import facts_of
 from modes.checks.combinations import check
+from modes.checks.names import canonical
+from modes.settings import Benchmark
 
 Settings = dict[str, Any]
 Compose = Callable[[list[str]], Settings]
 
-MARK = "benchmark stage: "  # begins the line in which a row says what it does
-OWN = ("mode", "algo", "seed", "benchmark")  # what a row says itself
+MARK = "benchmark stage: "  # begins the line in which a row announces its stage
+OF_ROW = ("mode", "algo", "seed", "benchmark")  # the keys that a row sets itself
 UNITS = ("tokens", "steps", "seconds")
 MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
-JOBS = ("print", "slurm")
 JUDGE = "gen_ppl_eval_model_name_or_path"  # of the keys of eval
 MOST_POINTS = 10  # of a learning curve, unless the user says how often to validate
 CURVE_BATCHES = 2  # of each of them
-LENGTHS = ("trainer.max_steps", "experiment")  # what says how long a run is, but for a budget
-LOOKS = ("trainer.val_check_interval", "trainer.limit_val_batches", "experiment")
-
-
-class Options(NamedTuple):
-    """The keys of `benchmark`."""
-
-    algos: list[str]
-    seeds: list[int] | None = None
-    budget: str | None = None
-    judge: bool = True
-    jobs: str | None = None
-    row: int | None = None
+LENGTHS = ("trainer.max_steps", "experiment")  # the keys that set the length, but for a budget
+VALIDATIONS = ("trainer.val_check_interval", "trainer.limit_val_batches", "experiment")
 
 
 class Budget(NamedTuple):
-    """What every row may use in training."""
+    """The training of every row: an amount of `unit`."""
 
     amount: float
     unit: str
@@ -47,7 +38,7 @@ class Row(NamedTuple):
     name: str
     overrides: list[str]
     settings: Settings
-    judge: "Row | None" = None  # the row whose network judges the samples of this one
+    judge: "Row | None" = None  # the row whose network scores the samples of this one
 
     @property
     def folder(self) -> str:
@@ -60,19 +51,14 @@ class Row(NamedTuple):
         return self.judge is not None and self.judge.number != self.number
 
 
-def options(settings: Settings) -> Options:
+def options(settings: Settings) -> Benchmark:
     """ValueError naming the key, the value and what is allowed."""
-    chosen = Options(**settings["benchmark"])
-    for key, value in (("algos", chosen.algos), ("seeds", chosen.seeds or [0])):
-        if not isinstance(value, list) or not value or len(set(map(str, value))) < len(value):
+    chosen = Benchmark(**settings["benchmark"])
+    listed: dict[str, list[Any]] = {"algos": chosen.algos, "seeds": chosen.seeds or []}
+    for key, value in listed.items():
+        if len(set(value)) < len(value):
             raise ValueError(f"benchmark.{key}={value}: a list is needed, nothing in it twice")
-    if not all(type(seed) is int and seed >= 0 for seed in chosen.seeds or []):
-        raise ValueError(f"benchmark.seeds={chosen.seeds}: whole numbers from 0 are needed")
-    if type(chosen.judge) is not bool:
-        raise ValueError(f"benchmark.judge={chosen.judge}: true or false")
-    if chosen.jobs is not None and chosen.jobs not in JOBS:
-        raise ValueError(f"benchmark.jobs={chosen.jobs!r}: choose from {', '.join(JOBS)}")
-    if chosen.row is not None and (chosen.jobs is not None or type(chosen.row) is not int):
+    if chosen.row is not None and chosen.jobs is not None:
         raise ValueError(f"benchmark.row={chosen.row}: a number, and no benchmark.jobs beside it")
     budget(chosen.budget)
     return chosen
@@ -99,75 +85,83 @@ def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list
     pairs = [(algo, seed) for algo in chosen.algos for seed in seeds]
     if chosen.row is not None and not 0 <= chosen.row < len(pairs):
         raise ValueError(f"benchmark.row={chosen.row}: from 0 to {len(pairs) - 1}")
-    kept = [text for text in overrides if key_of(text).split(".")[0] not in OWN or _of_algo(text)]
-    wanted = range(len(pairs)) if chosen.row is None else [chosen.row]
+    shared = [
+        text
+        for text in overrides
+        if key_of(text).split(".")[0] not in OF_ROW or key_of(text).startswith("algo.")
+    ]
     keys = {key_of(text) for text in overrides}
-    usual = "benchmark.budget" not in keys and keys & set(LENGTHS)
-    limit = None if usual else budget(chosen.budget)  # the default one gives way
-    every = {number: _row(number, *pairs[number], kept, limit, compose) for number in wanted}
-    judge = _judge(chosen, settings, pairs)
-    if judge is not None:
-        made = every.get(judge) or _row(judge, *pairs[judge], kept, limit, compose)
-        every = {number: _judged(row, made) for number, row in every.items()}
-    _check_apart(list(every.values()))
-    return list(every.values())
+    # The default budget gives way to another key for the length.
+    given = "benchmark.budget" in keys or not keys & set(LENGTHS)
+    limit = budget(chosen.budget) if given else None
+
+    def make(number: int) -> Row:
+        return _row(number, *pairs[number], shared, limit, compose)
+
+    made = [make(number) for number in (range(len(pairs)) if chosen.row is None else [chosen.row])]
+    number = _scorer_number(chosen, settings, pairs)
+    if number is not None:
+        scorer = next((row for row in made if row.number == number), None) or make(number)
+        made = [_scored(row, scorer) for row in made]
+    _check_folders(made)
+    return made
 
 
-def _judge(chosen: Options, settings: Settings, pairs: Sequence[tuple[str, int]]) -> int | None:
-    """The number of the row that judges the samples of all: the first one of algo=ar, unless the
-    user names a judge, or wants none."""
+def _scorer_number(
+    chosen: Benchmark, settings: Settings, pairs: Sequence[tuple[str, int]]
+) -> int | None:
+    """The number of the row whose network scores the samples of all: the first one of algo=ar,
+    unless the user names a scoring model, or wants none."""
     if not chosen.judge or settings["eval"][JUDGE] is not None:
         return None
-    return next((number for number, (algo, _) in enumerate(pairs) if algo == "ar"), None)
+    return next(
+        (number for number, (algo, _) in enumerate(pairs) if facts_of(canonical(algo)).causal), None
+    )
 
 
-def _judged(row: Row, judge: Row) -> Row:
-    own = row.settings["eval"] | {JUDGE: judge.folder}
-    return row._replace(settings=row.settings | {"eval": own}, judge=judge)
+def _scored(row: Row, scorer: Row) -> Row:
+    evaluation = row.settings["eval"] | {JUDGE: scorer.folder}
+    return row._replace(settings=row.settings | {"eval": evaluation}, judge=scorer)
 
 
 def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
-def _of_algo(override: str) -> bool:
-    """A key of the algorithms, not the algorithm itself."""
-    return key_of(override).startswith("algo.")
-
-
 def _row(
-    number: int, algo: str, seed: int, kept: list[str], limit: Budget | None, compose: Compose
+    number: int, algo: str, seed: int, shared: list[str], limit: Budget | None, compose: Compose
 ) -> Row:
-    own = [*kept, f"algo={algo}", f"seed={seed}"]
-    settings, given = compose(own), {key_of(text) for text in own}
-    added = _held(limit, settings, given)
-    if not given & set(LOOKS):
-        added |= _looks(added.get("trainer.max_steps", settings["trainer"]["max_steps"]))
+    overrides = [*shared, f"algo={algo}", f"seed={seed}"]
+    settings, given = compose(overrides), {key_of(text) for text in overrides}
+    added = _within_budget(limit, settings, given)
+    if not given & set(VALIDATIONS):
+        added |= _validations(added.get("trainer.max_steps", settings["trainer"]["max_steps"]))
     if added:
-        own += [f"{key}={value}" for key, value in added.items()]
-        settings = compose(own)
+        overrides += [f"{key}={value}" for key, value in added.items()]
+        settings = compose(overrides)
     check(settings, given - {"protocol"})  # which is for the evaluation, and held to that there
-    return Row(number, f"{algo}, seed {seed}", own, settings)
+    return Row(number, f"{algo}, seed {seed}", overrides, settings)
 
 
-def _held(limit: Budget | None, settings: Settings, given: set[str]) -> dict[str, Any]:
+def _within_budget(limit: Budget | None, settings: Settings, given: set[str]) -> dict[str, Any]:
     """The keys that hold a run to the budget."""
     if limit is None:
         return {}
-    said = f"benchmark.budget={limit.amount:g} {limit.unit}"
+    where = f"benchmark.budget={limit.amount:g} {limit.unit}"
     if limit.unit == "seconds":
         return {"training.max_seconds": limit.amount}
     if "trainer.max_steps" in given:
-        raise ValueError(f"{said}: and trainer.max_steps; give one of them")
+        raise ValueError(f"{where}: and trainer.max_steps; give one of them")
     per_step = settings["loader"]["global_batch_size"] * settings["model"]["length"]
     steps = int(limit.amount // (per_step if limit.unit == "tokens" else 1))
     if steps < 1:
-        raise ValueError(f"{said}: not one step of {per_step:,} tokens")
+        raise ValueError(f"{where}: not one step of {per_step:,} tokens")
     return {"trainer.max_steps": steps}
 
 
-def _looks(steps: int) -> dict[str, Any]:
-    """How often a run is validated for its learning curve: last at its end, where that divides."""
+def _validations(steps: int) -> dict[str, Any]:
+    """The keys of the validations for a learning curve: the last one at the end of the run, where
+    that divides."""
     count = next((n for n in range(MOST_POINTS, 4, -1) if steps % n == 0), MOST_POINTS)
     return {
         "trainer.val_check_interval": max(1, steps // count),
@@ -175,9 +169,10 @@ def _looks(steps: int) -> dict[str, Any]:
     }
 
 
-def _check_apart(made: Sequence[Row]) -> None:
+def _check_folders(every: Sequence[Row]) -> None:
+    """ValueError for two rows in one folder."""
     folders: dict[str, Row] = {}
-    for row in made:
+    for row in every:
         other = folders.setdefault(row.folder, row)
         if other is not row:
             raise ValueError(

@@ -70,14 +70,14 @@ def _submitted(line: list[str]) -> str:
 def array(rows: Sequence[Row], overrides: Sequence[str], after: str | None = None) -> list[str]:
     """sbatch for the rows, once the job `after` has ended. Account, partition and time come from
     sbatch's own environment (SBATCH_ACCOUNT, ...)."""
-    own = [text for text in overrides if key_of(text) not in (*OF_JOBS, "mode")]
+    arguments = [text for text in overrides if key_of(text) not in (*OF_JOBS, "mode")]
     numbers = ",".join(str(row.number) for row in rows)
     when = [] if after is None else [f"--dependency=afterany:{after}"]
-    return ["sbatch", "--parsable", f"--array={numbers}", *when, str(SCRIPT), *own]
+    return ["sbatch", "--parsable", f"--array={numbers}", *when, str(SCRIPT), *arguments]
 
 
 def environment() -> dict[str, str]:
-    """What scripts/slurm.sh needs to know: this interpreter, and what paths are relative to."""
+    """The variables of scripts/slurm.sh: this interpreter, and the folder of relative paths."""
     return {"SUITE_PYTHON": sys.executable, "SUITE_WORK": str(Path.cwd())}
 
 

@@ -1,4 +1,4 @@
-"""What a row of a benchmark consists of, and which of it is done: a training by its checkpoint, an
+"""The stages of a row of a benchmark, and which of them are done: a training by its checkpoint, an
 evaluation by its record."""
 
 import json
@@ -18,8 +18,8 @@ from modes.checks import sweep
 from modes.ppl_eval import likelihood, zero_shot
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval
-from modes.sample_eval.point import corrected_how, judged_how
-from modes.scorer import open_judge
+from modes.sample_eval.point import identity, make_point, scored_by
+from modes.scorer import open_scorer
 from modes.train import resume
 from modes.train import run as train
 from modes.trained_run import TrainedRun
@@ -29,19 +29,20 @@ WAITING = "its samples wait for {}, which judges them; the same command goes on"
 
 
 class Stage(NamedTuple):
-    """A part of a row's work that is not done yet."""
+    """A training or evaluation of a row that is not done yet."""
 
     kind: str
     run: Callable[[], None]
 
 
-class Work:
-    """The rows of one command, with what they share: each text that is evaluated is opened once."""
+class Stages:
+    """The stages of the rows of one command, with what they share: each text that is evaluated is
+    opened once."""
 
     def __init__(self, compose: Compose):
         self.compose = compose
         self._opened: dict[str, TokenDataModule] = {}
-        self._judges: dict[tuple[str, str], dict[str, Any]] = {}
+        self._scorings: dict[tuple[str, str], dict[str, Any]] = {}
 
     def check(self, row: Row) -> None:
         """Refuses, before anything is trained, what would end a later stage of the row."""
@@ -57,32 +58,33 @@ class Work:
         if row.settings["eval"]["corpora"] is not None:
             self._texts(run, evaluation(row, "ppl_eval"), row)
         tokenizer = make_tokenizer(trained_run.tokenizer_name(row.settings["data"]))
-        for point in points(row):
-            sample_eval.planned(row.settings, run, row.settings["algo"], tokenizer, point)
+        for options in points(row):
+            make_point(row.settings, run, tokenizer, options)
 
     def left(self, row: Row) -> list[Stage]:
-        """What is not done, in order."""
+        """The stages that are not done, in order."""
         reads, draws = evaluation(row, "ppl_eval"), evaluation(row, "sample_eval")
+        samples = [draws | {"sampling": options} for options in points(row)]
         if not train.has_finished(resume.resumed(row.settings), row.settings):
             stages = [Stage("train", partial(train.run, row.settings, row.overrides, self.compose))]
-            stages += [self._reading(row, reads)]
-            return stages + [self._drawing(row, at(draws, one)) for one in points(row)]
+            return [*stages, self._ppl_eval(row, reads), *self._sample_evals(row, samples)]
         run = trained_run.open_run(reads, row.overrides)
         folder = Path(reads["results_dir"])
         records = read_records(folder)[0] if folder.is_dir() else []
-        own = [one for one in records if digest_of(one) == run.digest]
-        unread = self._unread(run, reads, row, own)
-        stages = [] if unread is None else [self._reading(row, unread)]
-        missing = points(row)  # a judge that is not trained yet has judged nothing
-        if self.is_judged(row):
-            missing = [one for one in missing if not self._drawn(at(draws, one), row, own)]
-        return stages + [self._drawing(row, at(draws, one)) for one in missing]
+        own = [record for record in records if record.checkpoint == run.digest]
+        missing = self._missing_likelihoods(run, reads, row, own)
+        stages = [] if missing is None else [self._ppl_eval(row, missing)]
+        if self.is_scored(row):  # a scorer that is not trained yet has scored nothing
+            samples = [
+                settings for settings in samples if not self._has_samples(settings, row, own)
+            ]
+        return [*stages, *self._sample_evals(row, samples)]
 
     def run(self, row: Row) -> None:
-        """What is left of a row, each stage announced on stderr; the samples only where the row
-        that judges them has been trained."""
+        """Runs the stages that are left, each announced on stderr; samples only where the row that
+        scores them has been trained."""
         for stage in self.left(row):
-            if stage.kind == "sample_eval" and not self.is_judged(row):
+            if stage.kind == "sample_eval" and not self.is_scored(row):
                 assert row.judge is not None
                 print(f"{row.name}: {WAITING.format(row.judge.name)}", file=sys.stderr)
                 return
@@ -90,79 +92,74 @@ class Work:
             forget_peak()
             stage.run()
 
-    def is_judged(self, row: Row) -> bool:
-        """Whether the samples of the row can be judged, as far as its judge is a row."""
+    def is_scored(self, row: Row) -> bool:
+        """Whether the samples of the row can be scored: not before its scorer, a row too, has been
+        trained."""
         if row.judge is None:
             return True
-        its = row.judge.settings
-        return train.has_finished(resume.resumed(its), its)
+        settings = row.judge.settings
+        return train.has_finished(resume.resumed(settings), settings)
 
-    def _reading(self, row: Row, settings: Settings) -> Stage:
+    def _ppl_eval(self, row: Row, settings: Settings) -> Stage:
         work = partial(ppl_eval.run, settings, evaluated_by(row), self.compose)
         return Stage("ppl_eval", work)
 
-    def _drawing(self, row: Row, settings: Settings) -> Stage:
-        return Stage("sample_eval", partial(sample_eval.run, settings, row.overrides, self.compose))
+    def _sample_evals(self, row: Row, every: list[Settings]) -> list[Stage]:
+        work = (partial(sample_eval.run, one, row.overrides, self.compose) for one in every)
+        return [Stage("sample_eval", run) for run in work]
 
     def _texts(self, run: TrainedRun, settings: Settings, row: Row) -> list[tuple[str, Settings]]:
         """The entries of eval.corpora with the settings to evaluate each."""
-        own = evaluated_by(row)
-        entries = zero_shot.entries(settings, own)
-        return [zero_shot.settings_of(entry, run, own, self.compose) for entry in entries]
+        overrides = evaluated_by(row)
+        entries = zero_shot.entries(settings, overrides)
+        return [(one, zero_shot.settings_of(one, run, overrides, self.compose)) for one in entries]
 
-    def _unread(
+    def _missing_likelihoods(
         self, run: TrainedRun, settings: Settings, row: Row, own: list[Record]
     ) -> Settings | None:
-        """The settings of what is still to be evaluated, None for nothing."""
+        """The settings of the evaluation that is missing among the records of the run, None for
+        none."""
         if settings["eval"]["corpora"] is None:
-            return (
-                None if self._read(ppl_eval.asked(run, settings, row.overrides), own) else settings
-            )
+            asked = ppl_eval.under_protocol(run, settings, row.overrides)
+            return None if self._has_likelihood(asked, own) else settings
         texts = self._texts(run, settings, row)
-        missing = [e for e, its in texts if not self._read(run._replace(settings=its), own)]
+        missing = [
+            entry
+            for entry, chosen in texts
+            if not self._has_likelihood(run._replace(settings=chosen), own)
+        ]
         return settings | {"eval": settings["eval"] | {"corpora": missing}} if missing else None
 
-    def _read(self, run: TrainedRun, own: list[Record]) -> bool:
-        """Whether there is a record of this likelihood."""
-        chosen = run.settings
-        key = json.dumps([chosen["data"], chosen["model"]["length"]], sort_keys=True)
+    def _has_likelihood(self, run: TrainedRun, own: list[Record]) -> bool:
+        settings = run.settings
+        key = json.dumps([settings["data"], settings["model"]["length"]], sort_keys=True)
         try:
             if key not in self._opened:
-                self._opened[key] = build.data(chosen, devices=1)
-            trainer = build.trainer(chosen, [], fitting=False)
+                self._opened[key] = build.data(settings, devices=1)
+            trainer = build.trainer(settings, [], fitting=False)
             wanted = likelihood.identity(run, self._opened[key], trainer)
         except (OSError, ValueError):
             return False  # a text that cannot be had is named by the evaluation itself
-        return any(agrees(one, wanted) for one in own)
+        return any(agrees(record, wanted) for record in own)
 
-    def _drawn(self, settings: Settings, row: Row, own: list[Record]) -> bool:
-        """Whether there is a record of these samples."""
+    def _has_samples(self, settings: Settings, row: Row, own: list[Record]) -> bool:
         run = trained_run.open_run(settings, row.overrides)
         tokenizer = trained_run.open_tokenizer(run)
-        options = settings["sampling"]
-        algo = sample_eval.able(run.settings["algo"], self.compose)
-        plan, how = sample_eval.planned(settings, run, algo, tokenizer, options)
-        said = plan.protocol | (how.protocol() if plan.draws else {})
-        said |= corrected_how(options)
-        said |= self._judged_how(settings, tokenizer)
-        wanted = {
-            "metric": "samples" if plan.draws else "corrected_samples",
-            "seed": settings["seed"],
-            "count": len(plan.order),
-            "protocol": said,
-            "data": {"name": run.settings["data"]["name"], "digest": tokenizer.digest},
-        }
+        point = make_point(settings, run, tokenizer, settings["sampling"])
+        wanted = identity(run, settings, point, tokenizer, self._scoring(settings, tokenizer))
         weights = trained_run.averaged(run)
-        alike = [one for one in own if one.fields["training"]["averaged_weights"] == weights]
-        return any(agrees(one, wanted) for one in alike)
+        return any(
+            record.training["averaged_weights"] == weights and agrees(record, wanted)
+            for record in own
+        )
 
-    def _judged_how(self, settings: Settings, tokenizer: Tokenizer) -> dict[str, Any]:
-        """Who judges and how; a judge is loaded once for all rows with the same tokenizer."""
+    def _scoring(self, settings: Settings, tokenizer: Tokenizer) -> dict[str, Any]:
+        """The scoring of samples in a protocol; a scorer is loaded once for all rows with the same
+        tokenizer."""
         key = str(settings["eval"][JUDGE]), tokenizer.digest
-        if key not in self._judges:
-            judge = open_judge(settings, tokenizer)
-            self._judges[key] = judged_how(judge, settings)
-        return self._judges[key]
+        if key not in self._scorings:
+            self._scorings[key] = scored_by(open_scorer(settings, tokenizer), settings)
+        return self._scorings[key]
 
 
 def evaluation(row: Row, mode: str) -> Settings:
@@ -172,14 +169,15 @@ def evaluation(row: Row, mode: str) -> Settings:
 
 
 def evaluated_by(row: Row) -> list[str]:
-    """The overrides of the likelihood: with eval.corpora the text of the training is no part."""
+    """The overrides of the likelihood: with eval.corpora without those of the text of the
+    training."""
     if row.settings["eval"]["corpora"] is None:
         return row.overrides
     return [text for text in row.overrides if key_of(text) not in zero_shot.ONE_TEXT]
 
 
 def points(row: Row) -> list[dict[str, Any]]:
-    """The ways in which a row is sampled: one, or those of sampling.sweep."""
+    """The sampling options of the row: one, or those of sampling.sweep."""
     options = row.settings["sampling"]
     if not options["sweep"]:
         return [options]
@@ -187,17 +185,8 @@ def points(row: Row) -> list[dict[str, Any]]:
     return sweep.points(options["sweep"], alone, lambda point: None)  # checked already
 
 
-def at(settings: Settings, point: dict[str, Any]) -> Settings:
-    return settings | {"sampling": point}
-
-
-def digest_of(record: Record) -> str | None:
-    digest: str | None = record.fields["training"]["checkpoint_digest"]
-    return digest
-
-
 def agrees(record: Record, wanted: dict[str, Any]) -> bool:
-    """Whether it says all of `wanted`; of its data, at least so much."""
-    said = dict(record.fields)
-    said["data"] = {key: said["data"].get(key) for key in wanted["data"]}
-    return all(said[name] == plain(value, name) for name, value in wanted.items())
+    """Whether a record has all fields of `wanted`; of its data, at least the keys of that."""
+    fields = record.fields
+    fields["data"] = {key: record.data.get(key) for key in wanted["data"]}
+    return all(fields[name] == plain(value, name) for name, value in wanted.items())

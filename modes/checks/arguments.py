@@ -1,31 +1,24 @@
-"""What of a command line is a path or a text and no grammar; only the standard library."""
+"""The command line: which of its values are paths or texts and no grammar; only the standard
+library."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-PATHS = (  # every key that holds a path, or a name of the Hub in its place
-    "checkpointing.save_dir",
-    "data.cache_dir",
-    "data.path",
-    "data.tokenizer_name_or_path",
-    "data.valid_path",
-    "eval.checkpoint_path",
-    "eval.gen_ppl_eval_model_name_or_path",
-    "eval.output_dir",
-    "eval.tasks_path",
-    "results_dir",
-    "sampling.tasks",
-    "sampling.texts",
-    "training.finetune_path",
-)
-LISTS = ("eval.corpora", "results_dir")  # may be lists of paths, also NAME:PATH
-SPLITS = ("data.train_split", "data.valid_split")  # such as train[:-100]
-TEXTS = ("sampling.infill", "sampling.prompt")  # their dollar signs are dollar signs
+from modes.settings import Settings
+from schema.fields import walk
+
+KINDS = {key: (setting.kind, setting.limits.written) for key, setting in walk(Settings)}
+TEXTS = {key for key, (_, written) in KINDS.items() if written == "text"}
+LISTS = {  # may be lists of paths, also NAME:PATH
+    key for key, (kind, written) in KINDS.items() if written == "path" and kind and kind.item
+}
+WORDS = {  # paths and names
+    key for key, (kind, _) in KINDS.items() if kind and kind.types == {str} and not kind.choices
+} - TEXTS
 WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package")
 MULTIRUN = ("-m", "--multirun")
+HELP = ("-h", "--help")
 
 _OVERRIDE = re.compile(r"(\+{0,2})([A-Za-z_][\w.]*)=(.*)", re.DOTALL)
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
@@ -59,7 +52,7 @@ def own_configs(arguments: Sequence[str]) -> list[str]:
 
 
 def verbatim(arguments: Sequence[str]) -> list[str]:
-    """Arguments in which paths, splits and texts are quoted for Hydra where its grammar would read
+    """Arguments in which paths, names and texts are quoted for Hydra where its grammar would read
     something else into them; quoted and null ones stay, and `${...}` in a path."""
     sweep = any(flag in arguments for flag in MULTIRUN)
     taken = set(overrides_of(arguments))
@@ -81,7 +74,7 @@ def _verbatim(argument: str, sweep: bool) -> str:
         inner = value[1:-1]
         listed = ",".join(_path(part.strip()) for part in _parts(inner) if part.strip())
         return f"{plus}{key}=[{listed}]"
-    if key not in (*PATHS, *LISTS, *SPLITS) or (sweep and _SWEEP.fullmatch(value)):
+    if key not in (*WORDS, *LISTS) or (sweep and _SWEEP.fullmatch(value)):
         return argument
     parts = _parts(value) if sweep else [value]
     return f"{plus}{key}={','.join(map(_path, parts))}"
@@ -114,27 +107,3 @@ def _quoted(text: str) -> str:
     text = re.sub(r'(\\*)"', r'\1\1\\"', text)
     text = re.sub(r"(\\+)\Z", r"\1\1", text)
     return f'"{text}"'
-
-
-def expanded(settings: dict[str, Any]) -> dict[str, Any]:
-    """`settings` with the home folder in the place of `~` in every path, but for the cache: its
-    default is no setting of the user's, and no record needs to say whose home it is in."""
-    for key in {*PATHS, *LISTS} - {"data.cache_dir"}:
-        *groups, name = key.split(".")
-        node: Any = settings
-        for group in groups:
-            node = node.get(group) if isinstance(node, dict) else None
-        if isinstance(node, dict) and name in node:
-            node[name] = _expanded(node[name])
-    return settings
-
-
-def _expanded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_expanded(one) for one in value]
-    if not isinstance(value, str):
-        return value
-    before, tilde, path = value.rpartition(":~")  # NAME:PATH of a list
-    before, path = (f"{before}:", f"~{path}") if tilde else ("", value)
-    # Not of pathlib, which has no answer for a user without a home and takes ./ from ./name.
-    return before + os.path.expanduser(path)  # noqa: PTH111

@@ -6,6 +6,7 @@ import shlex
 import sys
 
 from modes.checks.groups import choices
+from schema.check import UnknownKeys
 
 
 def note(line: str) -> None:
@@ -14,10 +15,11 @@ def note(line: str) -> None:
         print(f"note: {line}", file=sys.stderr)
 
 
-def missing_key(text: str) -> str | None:
-    """The key of an error of composition that says that there is no such key."""
-    match = re.search(r"Could not (?:override|append to config|delete)[^']*'([\w.\-/]+)'", text)
-    return match and match[1]
+def of_rows(error: UnknownKeys) -> list[str]:
+    """A line for each of the keys, as the rows of a benchmark see it."""
+    if not all(key.startswith("algo.") for key in error.keys):
+        return str(error).splitlines()
+    return [f"{key}: not every algorithm of benchmark.algos has this key" for key in error.keys]
 
 
 def of_composition(text: str, cause: BaseException | None) -> str:
@@ -33,12 +35,13 @@ def of_composition(text: str, cause: BaseException | None) -> str:
         return f"{key}: {said} ({file}.yaml)"
     if "Error merging override" in text and cause is not None:
         reason = str(cause).splitlines()[0]
-        return f"{text.removeprefix('Error merging override ').strip()}: {reason}"
+        return f"{text.removeprefix('Error merging override ').strip().lstrip('+')}: {reason}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def of_grammar(override: str, reason: str) -> str:
     """A value that Hydra's grammar cannot read, and how it is a text."""
+    override = override.lstrip("+")
     key, equals, value = override.partition("=")
     if not equals:
         return f"{override}: KEY=VALUE is needed"

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-Settings = dict[str, Any]
+from algos.facts import facts_of
+from samplers.facts import FACTS as SAMPLERS
 
-LONGER = "semi_ar"  # draws texts longer than the network, of which the oracle has none
+Settings = dict[str, Any]
 
 
 def check_oracle(settings: Settings) -> None:
@@ -19,14 +20,6 @@ def check_oracle(settings: Settings) -> None:
             f"data.framing={data['framing']}, data.insert_eos={data['insert_eos']}: mode=oracle "
             f"knows texts of BOS and symbols, data.framing=bos and data.insert_eos=false"
         )
-    steps, samples = options["steps"], options["samples"]
-    if not isinstance(steps, list) or not steps or any(_below(one, 1) for one in steps):
-        raise ValueError(f"oracle.steps={steps}: must be a list of numbers of at least 1")
-    if _below(samples, 2):
-        raise ValueError(f"oracle.samples={samples}: must be at least 2")
-    for key in ("algos", "samplers"):
-        if options[key] is not None and not (isinstance(options[key], list) and options[key]):
-            raise ValueError(f"oracle.{key}={options[key]}: must be a list of names, or null")
     if run and options["algos"]:
         raise ValueError(
             f"oracle.algos={options['algos']}: the run of eval.checkpoint_path has its own"
@@ -35,7 +28,7 @@ def check_oracle(settings: Settings) -> None:
 
 def check_samplers(algos: list[Settings], wanted: list[str] | None) -> None:
     """ValueError for a sampler of oracle.samplers that none of `algos` can use."""
-    known = {name for algo in algos for name in algo["predictors"]} - {LONGER}
+    known = {name for algo in algos for name in samplers_of(algo, None)}
     for name in wanted or []:
         if name not in known:
             raise ValueError(
@@ -44,10 +37,11 @@ def check_samplers(algos: list[Settings], wanted: list[str] | None) -> None:
 
 
 def samplers_of(algo: Settings, wanted: list[str] | None) -> list[str]:
-    """The samplers that `algo` can use, of those that are `wanted`."""
-    own = [name for name in algo["predictors"] if name != LONGER]
-    return own if wanted is None else [name for name in own if name in wanted]
-
-
-def _below(value: Any, least: int) -> bool:
-    return type(value) is not int or value < least
+    """The samplers that `algo` can use, of those that are `wanted`; all texts are as long as the
+    network."""
+    known = facts_of(algo["name"]).samplers
+    return [
+        name
+        for name in known
+        if not SAMPLERS[name].longer_than_network and (wanted is None or name in wanted)
+    ]

@@ -1,56 +1,44 @@
 """Which algorithm can be sampled how: refusals from the configuration alone."""
 
-import math
 from typing import Any
+
+from algos.facts import Facts, facts_of
+from modes.checks.names import canonical
+from samplers.facts import FACTS as SAMPLERS
 
 Settings = dict[str, Any]
 
-OWN_END = ("analytic", "euler", "first_hitting", "ar")  # samplers whose last step is their own
 OF_PSI = ("eta", "kappa_high", "kappa_low", "high_frac", "middle_frac", "plateau")
 GIVEN = ("prompt", "infill", "tasks")
-SHARES = ("eta", "high_frac", "middle_frac", "plateau")
 
 
 def check_sampling(algo: Settings, sampling: Settings) -> None:
     """ValueError for what a run of `algo` cannot do, or what would play no part."""
-    check_numbers(sampling)
-    predictor, own = sampling["predictor"], algo["predictors"]
-    if predictor is not None and predictor not in own:
-        raise ValueError(f"sampling.predictor={predictor}: algo={algo['name']} can use {own}")
-    if not 0 < sampling["p_nucleus"] <= 1:
+    facts, predictor = facts_of(canonical(algo["name"])), sampling["predictor"]
+    if predictor is not None and predictor not in facts.samplers:
         raise ValueError(
-            f"sampling.p_nucleus={sampling['p_nucleus']}: must be above 0 and at most 1"
+            f"sampling.predictor={predictor}: algo={algo['name']} can use {[*facts.samplers]}"
         )
     for check in (check_loop, check_prediction, check_given, check_correction):
-        check(algo, sampling, predictor or own[0])
+        check(algo, facts, sampling, predictor or facts.samplers[0])
 
 
-def check_numbers(sampling: Settings) -> None:
-    """Numbers that are none end in a record that cannot be written, after all texts are drawn."""
-    for key, value in sampling.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"sampling.{key}={value}: must be a finite number")
-    for key in SHARES:
-        share = sampling[key]
-        if share is not None and not 0 <= share <= 1:
-            raise ValueError(f"sampling.{key}={share}: must be from 0 to 1")
-
-
-def check_loop(algo: Settings, sampling: Settings, predictor: str) -> None:
+def check_loop(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
     """Steps, their grid and their end."""
-    inner = algo["predictors"][0] if predictor == "semi_ar" else predictor
+    sampler = SAMPLERS[predictor]
+    inner = facts.samplers[0] if sampler.longer_than_network else predictor
     tail, named = sampling["noise_removal"], f"sampling.predictor={inner} of algo={algo['name']}"
-    if tail != "ancestral" and inner in OWN_END:
+    if tail != "ancestral" and SAMPLERS[inner].own_end:
         raise ValueError(f"sampling.noise_removal={tail}: {named} has its own last step")
-    if sampling["grid"] != "uniform" and inner in ("ar", "first_hitting"):
+    if sampling["grid"] != "uniform" and not SAMPLERS[inner].has_grid:
         raise ValueError(f"sampling.grid={sampling['grid']}: {named} has no grid of times")
-    if predictor == "ancestral_cache" and algo.get("time_conditioning"):
+    if sampler.constant_in_time and algo.get("time_conditioning"):
         raise ValueError(
             "sampling.predictor=ancestral_cache: a network with algo.time_conditioning=true answers"
             " differently at every step; sampling.predictor=ancestral already skips the steps in "
             "which it draws nothing"
         )
-    if predictor != "psi":
+    if not sampler.has_profile:
         for key in OF_PSI:
             if sampling[key] is not None:
                 raise ValueError(f"sampling.{key}={sampling[key]}: only sampling.predictor=psi")
@@ -59,27 +47,28 @@ def check_loop(algo: Settings, sampling: Settings, predictor: str) -> None:
             f"sampling.grid={sampling['grid']}: sampling.kappa={sampling['kappa']} "
             "has its own grid of times"
         )
-    if predictor != "semi_ar" and sampling["stride"] is not None:
+    if not sampler.longer_than_network and sampling["stride"] is not None:
         raise ValueError(f"sampling.stride={sampling['stride']}: only sampling.predictor=semi_ar")
 
 
-def check_prediction(algo: Settings, sampling: Settings, predictor: str) -> None:
+def check_prediction(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
     """What is done to predictions before a draw."""
     bent = (sampling["temperature"], sampling["min_p"], sampling["top_k"], sampling["p_nucleus"])
-    if algo["name"] == "sedd_uniform" and bent != (1, 0, None, 1):
+    if facts.predicts_ratios and bent != (1, 0, None, 1):
         raise ValueError(
             "sampling.temperature, sampling.min_p, sampling.top_k, sampling.p_nucleus: "
-            "algo=sedd_uniform predicts ratios, which have no temperature; leave them 1, 0, null, 1"
+            f"algo={algo['name']} predicts ratios, which have no temperature; leave them 1, 0, "
+            "null, 1"
         )
-    if sampling["draws"] != "exact" and predictor not in ("ancestral", "ancestral_cache"):
+    if sampling["draws"] != "exact" and not SAMPLERS[predictor].has_older_draws:
         raise ValueError(
             f"sampling.draws={sampling['draws']}: only sampling.predictor=ancestral has the draws "
             f"of older code, to reproduce its numbers; this is {predictor}"
         )
-    if sampling["guidance"] and algo["name"] == "ar":
+    if sampling["guidance"] and facts.causal:
         raise ValueError(
-            f"sampling.guidance={sampling['guidance']}: algo=ar has no prediction without its "
-            f"prompt"
+            f"sampling.guidance={sampling['guidance']}: algo={algo['name']} has no prediction "
+            f"without its prompt"
         )
     if sampling["guidance"] and not any(sampling[key] is not None for key in GIVEN):
         raise ValueError(
@@ -88,29 +77,29 @@ def check_prediction(algo: Settings, sampling: Settings, predictor: str) -> None
         )
 
 
-def check_given(algo: Settings, sampling: Settings, predictor: str) -> None:
+def check_given(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
     """Given tokens and what is made of the samples."""
-    if sampling["infill"] is not None and algo["name"] == "ar":
+    if sampling["infill"] is not None and facts.causal:
         raise ValueError(
-            f"sampling.infill={sampling['infill']}: algo=ar takes prefixes only; "
+            f"sampling.infill={sampling['infill']}: algo={algo['name']} takes prefixes only; "
             f"sampling.prompt is one"
         )
-    if sampling["animate"] and predictor == "semi_ar":
+    if sampling["animate"] and SAMPLERS[predictor].longer_than_network:
         raise ValueError(
             "sampling.animate=true: sampling.predictor=semi_ar draws several windows; "
             "animate one of them with another predictor"
         )
 
 
-def check_correction(algo: Settings, sampling: Settings, predictor: str) -> None:
+def check_correction(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
     steps, uniform = sampling["self_correction"], algo.get("p_uniform")
-    if steps and not (algo["corrects"] and uniform != 0):
+    if steps and not (facts.self_corrects and uniform != 0):
         named = algo["name"] if uniform is None else f"{algo['name']} with p_uniform={uniform}"
         raise ValueError(
             f"sampling.self_correction={steps}: algo={named} cannot, its network predicts nothing "
             f"for a token that stands already; algorithms with uniform noise can"
         )
-    if steps and predictor == "semi_ar":
+    if steps and SAMPLERS[predictor].longer_than_network:
         raise ValueError(
             f"sampling.self_correction={steps}: the network reads its own length at once, "
             "sampling.predictor=semi_ar draws longer texts"

@@ -1,26 +1,29 @@
 """The points of sampling.sweep, refused before anything is loaded; only the standard library."""
 
 import importlib.util
-import math
 from collections.abc import Callable
 from itertools import product
 from typing import Any
 
-SWEPT: dict[str, tuple[type, ...]] = {  # what may differ between the points of a sweep
-    "steps": (int,),
-    "temperature": (int, float),
-    "top_k": (int, type(None)),
-    "p_nucleus": (int, float),
-    "min_p": (int, float),
-    "guidance": (int, float),
-    "predictor": (str, type(None)),
-    "grid": (str,),
-    "kappa": (str,),
-    "eta": (int, float, type(None)),
-    "noise_removal": (str,),
-    "nucleus": (str,),
-    "draws": (str,),
-}
+from samplers.settings import Sampling
+from schema.check import complaint
+from schema.fields import settings_of
+
+SWEPT = (  # what may differ between the points of a sweep
+    "draws",
+    "eta",
+    "grid",
+    "guidance",
+    "kappa",
+    "min_p",
+    "noise_removal",
+    "nucleus",
+    "p_nucleus",
+    "predictor",
+    "steps",
+    "temperature",
+    "top_k",
+)
 
 
 def points(
@@ -46,17 +49,14 @@ def points(
 
 def _check_swept(key: str, values: Any) -> None:
     if key not in SWEPT:
-        raise ValueError(f"sampling.sweep.{key}: choose from {', '.join(sorted(SWEPT))}")
+        raise ValueError(f"sampling.sweep.{key}: choose from {', '.join(SWEPT)}")
     where = f"sampling.sweep.{key}={values!r}"
     if not isinstance(values, list) or not values:
         raise ValueError(f"{where}: must be a list of at least one value")
     for number, value in enumerate(values):
-        finite = not isinstance(value, float) or math.isfinite(value)
-        if type(value) not in SWEPT[key] or not finite:
-            kinds = " or ".join(
-                "null" if kind is type(None) else kind.__name__ for kind in SWEPT[key]
-            )
-            raise ValueError(f"{where}: {value!r} must be of type {kinds}")
+        reason = complaint(value, settings_of(Sampling)[key])
+        if reason is not None:
+            raise ValueError(f"{where}: {value!r} {reason}")
         if value in values[:number]:
             raise ValueError(f"{where}: {value!r} is there twice")
 

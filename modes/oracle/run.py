@@ -1,25 +1,22 @@
-"""mode=oracle: what each sampler loses with a network that knows the language, and with a trained
-run also what its training lost; a table, and one record per row."""
+"""mode=oracle: the loss of each sampler with a network that knows the language, and with a trained
+run that of its training; a table, and one record per row."""
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from algos.base import Algorithm
+from algos.facts import facts_of
 from data.markov import MarkovLanguage
 from diffusion.times import seed_of
-from evaluation import records
 from evaluation.batch_cache import BatchCache, mark_of
 from evaluation.oracle import decomposition, losses
-from evaluation.oracle.language import Ids
 from evaluation.oracle.network import teach
 from modes import build, trained_run
 from modes.checks.folders import check_writable
@@ -28,27 +25,26 @@ from modes.checks.samplers import check_sampling
 from modes.oracle import report
 from modes.oracle.report import PERFECT, RUN, Row
 from modes.trained_run import TrainedRun
-from samplers.build import Way, way
-from training.memory import peak_memory_bytes
+from samplers.build import SamplerConfig, Samples, sampler_config
 from training.signals import StopSignals
 
-FLOOR = 1  # what a stream of random numbers is for
+FLOOR = 1  # the stream of random numbers for true texts
 
 
 class Subject(NamedTuple):
-    """An algorithm with the network that it is examined with, and the ways to sample from it."""
+    """An algorithm with the network that it is examined with, and its samplers."""
 
     settings: build.Settings
     network: str
     algorithm: Algorithm
-    ways: list[Way]
+    samplers: list[SamplerConfig]
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     folder = Path(settings["results_dir"])
     check_writable(folder, "results_dir")
     run = trained_run.open_run(settings, overrides) if settings["eval"]["checkpoint_path"] else None
-    composed = examined(run.settings if run else settings, overrides, compose, run is not None)
+    composed = examined(run.settings if run else settings, overrides, compose)
     language = language_of(composed[0]["data"])
     subjects = [perfect(one, language) for one in composed]
     if run is not None:
@@ -72,7 +68,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     )
     rows: list[Row] = []
     command = mark_of([settings, run and run.digest])
-    total = sum(len(subject.ways) for subject in subjects)
+    total = sum(len(subject.samplers) for subject in subjects)
     caches: list[BatchCache] = []
     with StopSignals() as signals:
         try:
@@ -92,17 +88,13 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
 
 
 def examined(
-    base: build.Settings, overrides: list[str], compose: Callable[..., Any], trained: bool
+    base: build.Settings, overrides: list[str], compose: Callable[..., Any]
 ) -> list[build.Settings]:
     """The settings of every algorithm; ValueError for what cannot be, before anything is built."""
     check_oracle(base)
     kept = [text for text in overrides if text.partition("=")[0] not in ("mode", "algo")]
     names = base["oracle"]["algos"] or [base["algo"]["name"]]
-    if trained:  # what can be done with a run's algorithm is what today's files say
-        today = compose([f"algo={base['algo']['name']}"])["algo"]
-        known = {key: today[key] for key in ("predictors", "corrects")}
-        composed = [base | {"algo": base["algo"] | known}]
-    elif names == [base["algo"]["name"]]:
+    if names == [base["algo"]["name"]]:
         composed = [base]
     else:
         composed = [compose([*kept, f"algo={name}"]) for name in names]
@@ -125,15 +117,16 @@ def perfect(settings: build.Settings, language: MarkovLanguage) -> Subject:
     algorithm = build.algorithm(settings, language.states + 1).eval()
     teach(algorithm, language)
     algo, options = settings["algo"], settings["oracle"]
-    ways = []
+    default = facts_of(algo["name"]).samplers[0]
+    samplers = []
     for name in samplers_of(algo, options["samplers"]):
         for steps in options["steps"]:
             chosen = settings["sampling"] | {"predictor": name, "steps": steps}
-            how = way(chosen, algo, settings["model"]["length"], 1)
+            sampler = sampler_config(chosen, default, settings["model"]["length"], 1)
             # One that sets its own pace does so for any number of steps.
-            if how.protocol()["steps"] is not None or steps == options["steps"][0]:
-                ways.append(how)
-    return Subject(settings, PERFECT, algorithm, ways)
+            if sampler.protocol()["steps"] is not None or steps == options["steps"][0]:
+                samplers.append(sampler)
+    return Subject(settings, PERFECT, algorithm, samplers)
 
 
 def measured(
@@ -143,25 +136,25 @@ def measured(
     settings: build.Settings,
     command: str,
 ) -> Iterator[tuple[Subject, Row, BatchCache]]:
-    """Every way of every subject in turn, behind one bar with an estimate; what the same command
-    recorded before it was stopped as it is."""
+    """A row for every sampler of every subject, behind one bar with an estimate; what the same
+    command recorded before it was stopped as it is."""
     length, size = true.length + 1, settings["loader"]["eval_batch_size"]
     sizes = [min(size, true.texts - start) for start in range(0, true.texts, size)]
-    tasks = [(subject, way) for subject in subjects for way in subject.ways]
-    total = sum(way.calls([length]) for _, way in tasks) * len(sizes)
+    tasks = [(subject, sampler) for subject in subjects for sampler in subject.samplers]
+    total = sum(sampler.calls([length]) for _, sampler in tasks) * len(sizes)
     folder = Path(settings["results_dir"])
     with tqdm(desc="network calls", total=total, unit="call") as bar:
-        for subject, way in tasks:
-            bar.set_description(f"{subject.settings['algo']['name']} {way.predictor}")
-            expected = bar.n + way.calls([length]) * len(sizes)
-            key = [command, subject.settings["algo"]["name"], subject.network, way.protocol()]
+        for subject, sampler in tasks:
+            bar.set_description(f"{subject.settings['algo']['name']} {sampler.predictor}")
+            expected = bar.n + sampler.calls([length]) * len(sizes)
+            key = [command, subject.settings["algo"]["name"], subject.network, sampler.protocol()]
             cache = BatchCache(folder, key, f"results_dir={folder}", command, alone=False)
             with cache.held():
                 path = cache.recorded()
                 if path is None:
                     began = time.monotonic()
-                    texts = texts_of(subject, way, sizes, length, settings["seed"], bar).numpy()
-                    row = row_of(subject, way, texts, language, true)
+                    texts = texts_of(subject, sampler, sizes, length, settings["seed"], bar)
+                    row = row_of(subject, sampler, texts, language, true)
                     row = row._replace(seconds=time.monotonic() - began)
                 else:
                     row = report.recorded_row(path, subject.network)
@@ -170,68 +163,61 @@ def measured(
 
 
 def texts_of(
-    subject: Subject, way: Way, sizes: list[int], length: int, seed: int, bar: tqdm
-) -> Tensor:
-    """Texts in batches of `sizes`; every network call moves the bar."""
+    subject: Subject, sampler: SamplerConfig, sizes: list[int], length: int, seed: int, bar: tqdm
+) -> Samples:
+    """The symbols (S, length - 1) of new texts behind their BOS, in batches of `sizes`; every
+    network call moves the bar."""
 
     def count(*_: Any) -> None:  # a value would replace the network's output
         bar.update()
 
-    algorithm, batches = subject.algorithm, []
+    algorithm, batches, evaluations = subject.algorithm, [], 0
     hook = algorithm.backbone.register_forward_hook(count)
-    algorithm.network_evaluations = 0
     for number, rows in enumerate(sizes):
         torch.manual_seed(seed_of(seed, number))
-        batches.append(drawn(algorithm, way, rows, length, algorithm.vocab_size - 1))
+        tokens = torch.full((rows, length), algorithm.vocab_size - 1)
+        fixed = torch.zeros_like(tokens, dtype=torch.bool)
+        fixed[:, 0] = True
+        samples = sampler.draw(algorithm, tokens, fixed)
+        batches.append(samples.tokens[:, 1:])
+        evaluations += samples.network_evaluations
     hook.remove()
-    return torch.cat(batches)
+    return Samples(torch.cat(batches), evaluations)
 
 
 def row_of(
-    subject: Subject, way: Way, texts: Ids, language: MarkovLanguage, true: losses.Floor
+    subject: Subject,
+    sampler: SamplerConfig,
+    samples: Samples,
+    language: MarkovLanguage,
+    true: losses.Floor,
 ) -> Row:
-    """What texts (S, M), drawn just now, lose."""
-    protocol = way.protocol() | {"length": true.length + 1}
+    """The losses of texts (S, M) that were drawn just now."""
+    texts = samples.tokens.numpy()
+    protocol = sampler.protocol() | {"length": true.length + 1}
     return Row(
         algo=subject.settings["algo"]["name"],
-        predictor=way.predictor,
+        predictor=sampler.predictor,
         steps=protocol["steps"],
         network=subject.network,
         losses=losses.losses(texts, language, true),
         foreign=losses.foreign(texts, language),
-        evaluations=subject.algorithm.network_evaluations / len(texts),
+        evaluations=samples.network_evaluations / len(texts),
         seconds=0.0,
         protocol=protocol,
     )
 
 
-def drawn(algorithm: Algorithm, way: Way, count: int, length: int, bos: int) -> Tensor:
-    """(count, length - 1) the symbols of new texts behind their BOS."""
-    tokens = torch.full((count, length), bos)
-    fixed = torch.zeros_like(tokens, dtype=torch.bool)
-    fixed[:, 0] = True
-    return way(algorithm, tokens, fixed)[:, 1:]
-
-
 def described(subject: Subject, run: TrainedRun | None, started: float) -> dict[str, Any]:
-    """The fields of a record that say what was examined."""
+    """The fields of a record about the network."""
     if run is not None and subject.network == RUN:
         return trained_run.provenance(run, subject.algorithm, started, subject.algorithm.device)
-    return {
-        "algo": subject.settings["algo"]["name"],
-        "network": {"name": PERFECT, "parameters": 0},
-        "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
-        "commit": records.commit(),
-        "hardware": records.hardware(subject.algorithm.device),
-        "wall_time_s": time.monotonic() - started,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "config": subject.settings,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    algo, device = subject.settings["algo"]["name"], subject.algorithm.device
+    return trained_run.untrained(algo, PERFECT, subject.settings, started, device)
 
 
 def fields(subject: Subject, row: Row, language: MarkovLanguage) -> dict[str, Any]:
-    """The fields of a record that say what was measured."""
+    """The fields of a record about the samples."""
     nats, data = row.losses[losses.NATS], subject.settings["data"]
     keys = ("states", "order", "concentration", "language_seed")
     return {

@@ -1,24 +1,21 @@
-"""A run reads a text: passes over its blocks, one perplexity, one record."""
+"""The likelihood of one text under a run: its record, and its numbers on screen."""
 
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
 
-from algos.base import Algorithm
-from data.markov import MarkovLanguage
 from data.module import TokenDataModule
 from evaluation import record_files
 from evaluation.batch_cache import BatchCache
+from evaluation.likelihood import perplexity_fields, read_passes
 from evaluation.passes import PassReader
-from evaluation.perplexity import Likelihood, Pass, bits_per_byte, summarise
 from evaluation.rounding import with_error
-from evaluation.sample_quality.metrics import unigram_entropy
 from modes import build, protocol, trained_run
 from modes.trained_run import TrainedRun
 from training.clock import trained_seconds
@@ -26,215 +23,140 @@ from training.memory import PEAK
 from training.progress import RunProgress
 from training.signals import Stopped, StopSignals
 
-NATS = ("nats_per_token", "nats_per_token_stderr")  # of a record
+Fields = dict[str, Any]
 
 
-class Reader(NamedTuple):
-    """A trained network and what runs it over texts, one after another, in a command of the digest
-    `command`."""
+class Evaluation(NamedTuple):
+    """The record of one text, its file, and the cache of its passes."""
 
-    algorithm: Algorithm
-    trainer: L.Trainer
-    progress: RunProgress
-    signals: StopSignals
-    command: str
-    alone: bool  # whether the command reads one text
-
-
-class Reading(NamedTuple):
-    """The record of one text, and what was kept until it was written."""
-
-    fields: dict[str, Any]
+    fields: Fields
     path: Path
     cache: BatchCache
 
 
-def reader(run: TrainedRun, vocab_size: int, signals: StopSignals, command: str) -> Reader:
-    progress = RunProgress("", 0)
-    trainer = build.trainer(run.settings, [progress], fitting=False)
-    alone = run.settings["eval"]["corpora"] is None
-    return Reader(trained_run.restore(run, vocab_size), trainer, progress, signals, command, alone)
+class Evaluator:
+    """Evaluates a run on texts, one after another, in a command of the digest `command`."""
+
+    def __init__(self, run: TrainedRun, vocab_size: int, signals: StopSignals, command: str):
+        self.progress = RunProgress("", 0)
+        self.trainer = build.trainer(run.settings, [self.progress], fitting=False)
+        self.algorithm = trained_run.restore(run, vocab_size)
+        self.signals, self.command = signals, command
+        self.single = run.settings["eval"]["corpora"] is None
+
+    def __call__(
+        self, run: TrainedRun, data: TokenDataModule, show: Callable[[Fields], None]
+    ) -> Evaluation | None:
+        """Evaluates the blocks of `data` as the settings of `run` say, shows the numbers and writes
+        the record; None on every process but the first.
+
+        A record of the same command, written before it was stopped, is shown again and stays."""
+        folder, first = Path(run.settings["results_dir"]), self.trainer.is_global_zero
+        key, setting = self._key(run, data), f"results_dir={folder}"
+        cache = BatchCache(folder, key, setting, self.command, self.single)
+        with cache.held() if first else nullcontext():
+            path = cache.recorded()
+            if path is not None:
+                if not first:
+                    return None
+                fields = json.loads(path.read_text(encoding="utf-8"))
+                show(fields)
+                return Evaluation(fields, path, cache)
+            reader = PassReader(self.algorithm, cache, self.signals)
+            try:
+                evaluated = self._evaluate(run, data, reader)
+                if evaluated is None:
+                    return None
+                show(evaluated)
+                return Evaluation(evaluated, cache.record(folder, evaluated), cache)
+            except Stopped:
+                reader.keep()
+                bound = self.algorithm.nll_is_bound
+                count = run.settings["eval"]["passes"] if bound else 1
+                self.signals.kept = (
+                    f"{reader.ready} of {count} passes and the batches after them are kept; the "
+                    f"same command goes on"
+                )
+                raise
+
+    def _key(self, run: TrainedRun, data: TokenDataModule) -> Any:
+        """Everything that the nats of a batch depend on, to the last bit."""
+        device = self.trainer.strategy.root_device.type
+        how = [run.settings["loader"]["eval_batch_size"], self.trainer.world_size, device]
+        settings = [run.settings["eval"]["passes"], run.settings["model"]]
+        return [run.digest, identity(run, data, self.trainer), how, settings]
+
+    def _evaluate(
+        self, run: TrainedRun, data: TokenDataModule, reader: PassReader
+    ) -> Fields | None:
+        """The fields of the record, on the process that writes it."""
+        started, options, trainer = time.monotonic(), run.settings["eval"], self.trainer
+        self.progress.description = f"{run.settings['algo']['name']} on {data.name}"
+        passes = read_passes(
+            reader, trainer, data, self.signals, options["passes"], options["times"]
+        )
+        if passes is None:
+            return None
+        exact, folder = not self.algorithm.nll_is_bound, Path(run.settings["results_dir"])
+        numbers = perplexity_fields(passes, exact, options["batch_mean"], data)
+        directory, step = trained_run.run_directory(run.file), run.checkpoint["global_step"]
+        curve = record_files.write_curve(directory, step, folder)
+        numbers["metrics"] |= {
+            "train_seconds": trained_seconds(run.checkpoint),
+            "train_peak_memory_bytes": run.checkpoint.get(PEAK),
+            **({} if curve is None else {"curve": curve}),
+            "sequences_file": record_files.write_sequences(passes, exact, folder),
+        }
+        device = trainer.strategy.root_device
+        provenance = trained_run.provenance(run, self.algorithm, started, device)
+        return provenance | identity(run, data, trainer) | numbers
 
 
-def read(
-    run: TrainedRun,
-    data: TokenDataModule,
-    by: Reader,
-    show: Callable[[dict[str, Any]], None],
-) -> Reading | None:
-    """Evaluates the blocks of `data` as the settings of `run` say, shows the numbers and writes the
-    record; None on every process but the first.
-
-    What the same command recorded before it was stopped is shown again and left as it is."""
-    folder, first = Path(run.settings["results_dir"]), by.trainer.is_global_zero
-    key, setting = batch_key(run, data, by), f"results_dir={folder}"
-    cache = BatchCache(folder, key, setting, by.command, by.alone)
-    with cache.held() if first else nullcontext():
-        path = cache.recorded()
-        if path is not None:
-            if not first:
-                return None
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            show(fields)
-            return Reading(fields, path, cache)
-        reader = PassReader(by.algorithm, cache, by.signals)
-        try:
-            evaluated = evaluate(run, data, by, reader)
-            if evaluated is None:
-                return None
-            show(evaluated)
-            return Reading(evaluated, cache.record(folder, evaluated), cache)
-        except Stopped:
-            reader.keep()
-            by.signals.kept = (
-                f"{reader.ready} of {by.algorithm.evaluation_passes} passes and the batches after "
-                f"them are kept; the same command goes on"
-            )
-            raise
-
-
-def batch_key(run: TrainedRun, data: TokenDataModule, by: Reader) -> Any:
-    """All that the nats of a batch depend on, to the last bit."""
-    device = by.trainer.strategy.root_device.type
-    how = [run.settings["loader"]["eval_batch_size"], by.trainer.world_size, device]
-    settings = [run.settings["eval"]["passes"], run.settings["model"]]
-    return [run.digest, identity(run, data, by.trainer), how, settings]
-
-
-def evaluate(
-    run: TrainedRun, data: TokenDataModule, by: Reader, reader: PassReader
-) -> dict[str, Any] | None:
-    """The fields of the record, on the process that writes it."""
-    started, chosen, algorithm = time.monotonic(), run.settings["eval"], by.algorithm
-    by.progress.description = f"{run.settings['algo']['name']} on {data.name}"
-    algorithm.evaluation_range = chosen["times"]
-    algorithm.evaluation_passes = chosen["passes"] if algorithm.nll_is_bound else 1
-    # One process stops anywhere; several after a batch, where they agree.
-    with by.signals.deferred() if by.trainer.world_size > 1 else nullcontext():
-        numbers = range(algorithm.evaluation_passes)
-        passes = [reader.read(by.trainer, data, number) for number in numbers]
-    if not by.trainer.is_global_zero:
-        return None
-    data.trainer = None  # of all blocks, not of those of this process
-    return fields_of(run, data, by, passes, started)
-
-
-def fields_of(
-    run: TrainedRun,
-    data: TokenDataModule,
-    by: Reader,
-    passes: Sequence[Pass],
-    started: float,
-) -> dict[str, Any]:
-    """The fields of a record, with the files beside it."""
-    exact = not by.algorithm.nll_is_bound
-    likelihood = summarise(passes, exact=exact, batch=run.settings["eval"]["batch_mean"])
-    folder = Path(run.settings["results_dir"])
-    files = {
-        "curve": record_files.curve_file(
-            trained_run.run_directory(run.file), run.checkpoint["global_step"], folder
-        ),
-        "sequences_file": record_files.sequences_file(passes, exact, folder),
-    }
-    fields = trained_run.provenance(run, by.algorithm, started, by.trainer.strategy.root_device)
-    fields |= identity(run, data, by.trainer)
-    return fields | {
-        "value": likelihood.perplexity,
-        "stderr": likelihood.perplexity_stderr,
-        "count": likelihood.tokens,
-        "kind": "exact" if exact else "upper bound",
-        "metrics": metrics(likelihood, data, run)
-        | {k: v for k, v in files.items() if v is not None},
-    }
-
-
-def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
-    """What tells the record of an evaluation from those of others of the same checkpoint."""
+def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fields:
+    """The fields in which the record of an evaluation differs from those of others of the same
+    checkpoint."""
     how = protocol.fields(run, data, trainer)
+    digests = {"digest": how["corpus_digest"], "tokens_sha256": data.store("valid").sha256}
     return {
         "metric": "ppl",
         "protocol": how,
-        "data": {
-            "name": data.name,
-            "digest": how["corpus_digest"],
-            "tokens_sha256": data.store("valid").sha256,
-        },
+        "data": {"name": data.name} | digests,
         "sampler": None,
     }
 
 
-def metrics(likelihood: Likelihood, data: TokenDataModule, run: TrainedRun) -> dict[str, Any]:
-    """What stands beside the perplexity in a record."""
-    values: dict[str, Any] = {
-        "nats_per_token": likelihood.nats_per_token,
-        "nats_per_token_stderr": likelihood.stderr,
-        "stderr_from": likelihood.stderr_from,
-        "data_stderr": likelihood.data_stderr,
-        "sequences": likelihood.sequences,
-        "passes": likelihood.passes,
-        "reference_entropy": reference_entropy(data),
-        "train_seconds": trained_seconds(run.checkpoint),
-        "train_peak_memory_bytes": run.checkpoint.get(PEAK),  # older runs do not say
-    }
-    if data.valid_unsaid:
-        values["bits_per_byte"] = None
-        values["bits_per_byte_absent"] = "; ".join(data.valid_unsaid)
-    elif data.valid_bytes_per_token:
-        values["bits_per_byte"] = bits_per_byte(
-            likelihood.nats_per_token, data.valid_bytes_per_token
-        )
-    if data.language is not None:
-        exact = exact_nats_per_token(data, data.language)
-        values |= {"exact_nats_per_token": exact, "excess_nats": likelihood.nats_per_token - exact}
-    return values
-
-
-def reference_entropy(data: TokenDataModule) -> float | None:
-    """Mean unigram entropy of the evaluated blocks in nats: what samples of their length aim at.
-    None where no block is full, as of short texts."""
-    blocks = [
-        tokens[scored].numpy()
-        for batch in data.val_dataloader()
-        for tokens, scored in zip(batch["tokens"], batch["scored"], strict=True)
-        if scored.all() or scored[1:].all()  # not the padded last one, whose length differs
-    ]
-    return unigram_entropy(blocks).mean if blocks else None
-
-
-def exact_nats_per_token(data: TokenDataModule, language: MarkovLanguage) -> float:
-    """What the language itself says of the scored tokens, in nats per token."""
-    nats = count = 0.0
-    for batch in data.val_dataloader():
-        exact = language.nll(batch["tokens"])
-        nats += float(exact[batch["scored"]].sum())
-        count += int(batch["scored"].sum())
-    return nats / count
-
-
-def report(fields: dict[str, Any]) -> None:
-    """The numbers of a record on screen, rounded to their errors."""
+def report(fields: Fields) -> None:
+    """Prints the numbers of a record, rounded to their errors."""
     metrics, bound = fields["metrics"], fields["kind"] != "exact"
-    sign = "<= " if bound else ""
-    errors = (fields["stderr"], metrics["nats_per_token_stderr"]) if bound else (None, None)
-    print(
-        f"perplexity {with_error(fields['value'], errors[0], 4, sign)} "
-        f"over {fields['count']:,} tokens"
-    )
-    nats = with_error(metrics["nats_per_token"], errors[1], 5, sign)
+    error = metrics["nats_per_token_stderr"] if bound else None
+    nats = with_error(metrics["nats_per_token"], error, 5, "<= " if bound else "")
+    print(f"perplexity {perplexity(fields)} over {fields['count']:,} tokens")
     print(f"nats per token {nats}", flush=True)
     if "bits_per_byte_absent" in metrics:
         print(f"bits per byte: none, the tokens leave out text: {metrics['bits_per_byte_absent']}")
     elif metrics.get("bits_per_byte") is not None:
-        print(f"bits per byte {in_bits(fields)}")
+        print(f"bits per byte {bits(fields)}")
     if "exact_nats_per_token" in metrics:
         exact, ratio = metrics["exact_nats_per_token"], math.exp(metrics["excess_nats"])
-        said = with_error(ratio, ratio * errors[1] if errors[1] else None, 4)
-        print(f"the language's own perplexity here {math.exp(exact):.4f}; ratio {said}")
+        times = with_error(ratio, ratio * error if error else None, 4)
+        print(f"the language's own perplexity here {math.exp(exact):.4f}; ratio {times}")
 
 
-def in_bits(fields: dict[str, Any]) -> str:
-    """Bits per byte, with the error of the nats that they are."""
+def perplexity(fields: Fields) -> str:
+    """The perplexity of a record, with its error where it is a bound."""
+    bound = fields["kind"] != "exact"
+    return with_error(
+        fields["value"], fields["stderr"] if bound else None, 4, "<= " if bound else ""
+    )
+
+
+def bits(fields: Fields) -> str:
+    """Bits per byte of a record, with the error of the nats where they are a bound; empty where it
+    has none."""
     metrics, bound = fields["metrics"], fields["kind"] != "exact"
-    bits, nats, error = (metrics[key] for key in ("bits_per_byte", *NATS))
-    error = abs(bits / nats) * error if bound and nats and error is not None else None
-    return with_error(bits, error, 4, "<= " if bound else "")
+    value, nats = metrics.get("bits_per_byte"), metrics["nats_per_token"]
+    if value is None:
+        return ""
+    error = metrics["nats_per_token_stderr"]
+    error = abs(value / nats) * error if bound and nats and error is not None else None
+    return with_error(value, error, 4, "<= " if bound else "")

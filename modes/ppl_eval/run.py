@@ -7,7 +7,8 @@ from typing import Any
 from evaluation.batch_cache import mark_of
 from modes import build, protocol, trained_run
 from modes.checks.folders import check_writable
-from modes.ppl_eval import likelihood, zero_shot
+from modes.ppl_eval import zero_shot
+from modes.ppl_eval.likelihood import Evaluator, report
 from modes.trained_run import TrainedRun
 from training.signals import StopSignals
 
@@ -22,16 +23,16 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         if settings["eval"]["corpora"] is not None:
             zero_shot.run(run, settings, overrides, compose, signals, command)
             return
-        run = asked(run, settings, overrides)
+        run = under_protocol(run, settings, overrides)
         data = trained_run.open_data(run)
-        by = likelihood.reader(run, data.tokenizer.vocab_size, signals, command)
-        reading = likelihood.read(run, data, by, likelihood.report)
-        if reading is not None:
-            print(f"record: {reading.path}")
-            reading.cache.clear()
+        evaluate = Evaluator(run, data.tokenizer.vocab_size, signals, command)
+        evaluation = evaluate(run, data, report)
+        if evaluation is not None:
+            print(f"record: {evaluation.path}")
+            evaluation.cache.clear()
 
 
-def asked(run: TrainedRun, settings: build.Settings, overrides: list[str]) -> TrainedRun:
+def under_protocol(run: TrainedRun, settings: build.Settings, overrides: list[str]) -> TrainedRun:
     """The run under the protocol that the settings name."""
     given = trained_run.keys_of(overrides)
     return run._replace(settings=protocol.applied(run.settings, settings["protocol"], given))

@@ -1,26 +1,19 @@
-"""Several texts in one command: a record for each, one table."""
+"""Zero-shot perplexity: several texts in one command, a record for each, one table."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from data.module import TokenDataModule
-from evaluation.rounding import with_error
+from leaderboard.export.terminal import print_table
 from modes import build, protocol, trained_run
-from modes.checks.values import check_name
 from modes.ppl_eval import likelihood
-from modes.ppl_eval.likelihood import Reading
+from modes.ppl_eval.likelihood import Evaluation, Evaluator, Fields
 from modes.trained_run import TrainedRun
+from schema.check import check_name
 from training.signals import StopSignals
 
 ONE_TEXT = ("data", "data.name", "data.path", "data.valid_path")  # which eval.corpora says itself
-
-
-class Text(NamedTuple):
-    """An entry of eval.corpora, and the run with the settings to read it."""
-
-    entry: str
-    run: TrainedRun
+HEADERS = ("corpus", "tokens", "perplexity", "bits per byte")
 
 
 def run(
@@ -31,36 +24,38 @@ def run(
     signals: StopSignals,
     command: str,
 ) -> None:
-    """Every text of eval.corpora; those that cannot be had are named and set aside.
+    """Evaluates every text of eval.corpora; those that cannot be had are named and set aside.
 
     ValueError before the first for a list that is none, and after the last where one was set
     aside."""
-    chosen = [settings_of(entry, run, overrides, compose) for entry in entries(settings, overrides)]
-    texts = [Text(entry, run._replace(settings=own, own_text=False)) for entry, own in chosen]
-    tokenizer = trained_run.open_tokenizer(texts[0].run)
-    by = likelihood.reader(texts[0].run, tokenizer.vocab_size, signals, command)
-    rows: list[tuple[str, Reading]] = []
+    runs = []
+    for entry in entries(settings, overrides):
+        own = settings_of(entry, run, overrides, compose)
+        runs.append((name_of(entry), run._replace(settings=own, own_text=False)))
+    tokenizer = trained_run.open_tokenizer(runs[0][1])
+    evaluate = Evaluator(runs[0][1], tokenizer.vocab_size, signals, command)
+    evaluations: dict[str, Evaluation] = {}
     missing: list[str] = []
-    for text in texts:
-        name = text.entry.partition(":")[0]
+    for name, its in runs:
         try:
-            data = opened(text.run)
+            data = trained_run.open_data(its)
+            data.blocks("valid")
         except (OSError, ValueError) as error:
             missing.append(name)
-            if by.trainer.is_global_zero:
+            if evaluate.trainer.is_global_zero:
                 print(f"{name}: set aside, {error}")
             continue
-        reading = likelihood.read(text.run, data, by, partial(show, name))
-        if reading is not None:
-            print(f"{name}: {reading.path}")
-            rows.append((name, reading))
-    if rows:
-        print("\n".join(table(rows)))
+        evaluation = evaluate(its, data, partial(show, name))
+        if evaluation is not None:
+            print(f"{name}: {evaluation.path}")
+            evaluations[name] = evaluation
+    if evaluations:
+        print_table(HEADERS, [row(name, each.fields) for name, each in evaluations.items()])
     if missing:
-        names = f"{len(missing)} of {len(texts)} could not be had: {', '.join(missing)}"
+        names = f"{len(missing)} of {len(runs)} could not be had: {', '.join(missing)}"
         raise ValueError(f"eval.corpora: {names}")  # the others are not evaluated again
-    for _, reading in rows:
-        reading.cache.clear()
+    for evaluation in evaluations.values():
+        evaluation.cache.clear()
 
 
 def entries(settings: build.Settings, overrides: list[str]) -> list[str]:
@@ -72,7 +67,7 @@ def entries(settings: build.Settings, overrides: list[str]) -> list[str]:
             f"eval.corpora={listed}: a list such as [wikitext2,ptb,mine:FILE] of names of "
             f"configs/data or NAME:PATH is needed"
         )
-    names = [entry.partition(":")[0] for entry in listed]
+    names = list(map(name_of, listed))
     for name in names:
         check_name("eval.corpora", name)
     for name in names:
@@ -84,45 +79,29 @@ def entries(settings: build.Settings, overrides: list[str]) -> list[str]:
     return listed
 
 
+def name_of(entry: str) -> str:
+    return entry.partition(":")[0]
+
+
 def settings_of(
     entry: str, run: TrainedRun, overrides: list[str], compose: Callable[..., Any]
-) -> tuple[str, build.Settings]:
-    """What evaluates one text: a file of configs/data, or NAME:PATH, all of a file or folder."""
+) -> build.Settings:
+    """The settings to evaluate the run on one text: a file of configs/data, or NAME:PATH, all of a
+    file or folder."""
     name, _, path = entry.partition(":")
-    its = compose([*overrides, f"data={'text' if path else name}"])
+    settings = compose([*overrides, f"data={'text' if path else name}"])
     if path:
-        its["data"] |= {"name": name, "path": path, "valid_path": path}
+        settings["data"] |= {"name": name, "path": path, "valid_path": path}
     given = trained_run.keys_of(overrides)
-    merged = trained_run.merged(its, run.checkpoint["config"], given | {"data"})
-    return entry, protocol.applied(merged, its["protocol"], given)
+    merged = trained_run.merged(settings, run.checkpoint["config"], given | {"data"})
+    return protocol.applied(merged, settings["protocol"], given)
 
 
-def opened(run: TrainedRun) -> TokenDataModule:
-    """The text as blocks; OSError or ValueError where it cannot be had or has none."""
-    data = trained_run.open_data(run)
-    data.blocks("valid")
-    return data
+def show(name: str, fields: Fields) -> None:
+    print(f"{name}: perplexity {likelihood.perplexity(fields)}", flush=True)
 
 
-def perplexity(fields: dict[str, Any]) -> str:
-    """With its error, where it is a bound."""
-    if fields["kind"] == "exact":
-        return with_error(fields["value"], None, 4)
-    return with_error(fields["value"], fields["stderr"], 4, "<= ")
-
-
-def show(name: str, fields: dict[str, Any]) -> None:
-    print(f"{name}: perplexity {perplexity(fields)}", flush=True)
-
-
-def table(rows: list[tuple[str, Reading]]) -> list[str]:
-    """Lines of text: corpus, scored tokens, perplexity with its error, bits per byte."""
-    cells = [("corpus", "tokens", "perplexity", "bits per byte")]
-    for name, (fields, _, _) in rows:
-        bits = fields["metrics"].get("bits_per_byte")
-        said = "" if bits is None else likelihood.in_bits(fields)
-        cells.append((name, f"{fields['count']:,}", perplexity(fields), said))
-    widths = [max(len(row[column]) for row in cells) for column in range(4)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells
-    ]
+def row(name: str, fields: Fields) -> list[str]:
+    """The cells of one text below HEADERS."""
+    perplexity, bits = likelihood.perplexity(fields), likelihood.bits(fields)
+    return [name, f"{fields['count']:,}", perplexity, bits]

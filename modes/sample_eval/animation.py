@@ -1,4 +1,4 @@
-"""A page that plays how a sampler made its texts, step by step, in a browser without a network."""
+"""A page that plays the trajectories of samples, step by step, in a browser without a network."""
 
 import base64
 import hashlib
@@ -16,17 +16,14 @@ from storage import write_atomic
 
 PARTS = Path(__file__).with_name("animation.html")
 MASKED = -1  # in place of a text's number
-WIDEST = 24  # characters of a masked place
+WIDEST = 24  # characters of a masked position
 
 
-class _Texts:
-    """Numbers for the texts of a page, so that each is stored once."""
+class _Numbers(dict[str, int]):
+    """Numbers of the texts of a page, so that each is stored once."""
 
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-
-    def number(self, text: str) -> int:
-        return self.numbers.setdefault(text, len(self.numbers))
+    def __missing__(self, text: str) -> int:
+        return self.setdefault(text, len(self))
 
 
 def write_page(
@@ -56,64 +53,60 @@ def page(
         "facts": "\n".join(rows),
         "data": _in_script(data(samples, tokenizer)),
     }
-    # In one pass: what a text says is never taken for a place to fill.
-    return re.sub(r"@(\w+)@", lambda found: filled[found[1]], PARTS.read_text("utf-8"))
+    # In one pass, so that no text is taken for a field to fill.
+    return re.sub(r"@(\w+)@", lambda field: filled[field[1]], PARTS.read_text("utf-8"))
 
 
 def data(samples: Sequence[Trajectory], tokenizer: Tokenizer) -> dict[str, Any]:
-    """What the page plays: the first state of each sample and what every step changes in it."""
-    texts, parts = _Texts(), TokenTexts(tokenizer)
-    played = [_sample(sample, parts, texts, tokenizer.vocab_size) for sample in samples]
-    return {"texts": list(texts.numbers), "samples": played}
+    """The first state of each sample and the changes of every step, as numbers of texts."""
+    numbers, parts = _Numbers(), TokenTexts(tokenizer)
+    played = [_sample(sample, parts, numbers, tokenizer.vocab_size) for sample in samples]
+    return {"texts": list(numbers), "samples": played}
 
 
-def _sample(sample: Trajectory, parts: TokenTexts, texts: _Texts, mask: int) -> dict[str, Any]:
+def _sample(sample: Trajectory, parts: TokenTexts, numbers: _Numbers, mask: int) -> dict[str, Any]:
     """`steps` holds for each step the positions whose token changed with their new texts, flat, and
     then those whose text changed with a neighbour: pieces of one character."""
-    before = [int(i) for i in sample.states[0]]
-    shown = _numbers(before, parts, texts, mask)
+    tokens = [int(i) for i in sample.states[0]]
+    shown = [
+        MASKED if token == mask else numbers[part]
+        for token, part in zip(tokens, parts.parts(tokens), strict=True)
+    ]
     first, steps = list(shown), []
     for state in sample.states[1:]:
-        now = [int(i) for i in state]
-        moved = [place for place, (a, b) in enumerate(zip(before, now, strict=True)) if a != b]
-        own, others = {place: shown[place] for place in moved}, {}
-        for place, text in parts.changed(now, moved):
-            number = MASKED if now[place] == mask else texts.number(text)
-            if place in own:
-                own[place] = number
-            elif number != shown[place]:
-                others[place] = number
-            shown[place] = number
-        steps.append([[x for pair in group.items() for x in pair] for group in (own, others)])
-        before = now
+        before, tokens = tokens, [int(i) for i in state]
+        moved = [i for i, (a, b) in enumerate(zip(before, tokens, strict=True)) if a != b]
+        changed, neighbours = {i: shown[i] for i in moved}, {}
+        for i, text in parts.changed(tokens, moved):
+            number = MASKED if tokens[i] == mask else numbers[text]
+            if i in changed:
+                changed[i] = number
+            elif number != shown[i]:
+                neighbours[i] = number
+            shown[i] = number
+        pairs = ([x for pair in group.items() for x in pair] for group in (changed, neighbours))
+        steps.append(list(pairs))
+    widths = zip(parts.parts(tokens), tokens, strict=True)
     return {
         "first": first,
         "steps": steps,
         "times": [None if t is None else float(f"{float(t):.4g}") for t in sample.times],
-        "fixed": [place for place, given in enumerate(sample.fixed) if given],
-        "widths": [
-            _width(part, token == mask)
-            for part, token in zip(parts.parts(before), before, strict=True)
-        ],
+        "fixed": [i for i, given in enumerate(sample.fixed) if given],
+        "widths": [_width(part, token == mask) for part, token in widths],
     }
 
 
-def _numbers(tokens: list[int], parts: TokenTexts, texts: _Texts, mask: int) -> list[int]:
-    return [
-        MASKED if token == mask else texts.number(part)
-        for token, part in zip(tokens, parts.parts(tokens), strict=True)
-    ]
-
-
 def _width(part: str, masked: bool) -> int:
-    """Characters that a masked place takes: as many as what comes, so that lines stay put."""
+    """Characters of a masked position: as many as the text that comes, so that lines stay put."""
     return 1 if masked else min(max(map(len, part.split("\n"))) or 1, WIDEST)
 
 
 def _in_script(content: Any) -> str:
-    """JSON that no reader of HTML or of scripts can take for anything else."""
+    """JSON without a character that HTML or a script could read as another thing."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return re.sub(r"[<>&\u2028\u2029\ud800-\udfff]", lambda odd: f"\\u{ord(odd[0]):04x}", text)
+    return re.sub(
+        r"[<>&\u2028\u2029\ud800-\udfff]", lambda letter: f"\\u{ord(letter[0]):04x}", text
+    )
 
 
 def _hash(content: str) -> str:

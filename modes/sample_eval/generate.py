@@ -1,10 +1,12 @@
-"""Batches of texts from a trained algorithm: sampled or taken as given, then self-corrected."""
+"""Batches of samples from a trained algorithm: drawn or taken as given, then self-corrected, each
+kept on disk until all are there."""
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -14,133 +16,168 @@ from tqdm import tqdm
 
 from algos.base import Algorithm
 from algos.denoising import DiffusionAlgorithm
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache
-from modes.sample_eval.input_texts import Correction, Text
+from evaluation.samples_file import Correction, Text
 from modes.sample_eval.requests import Batch
-from modes.sample_eval.resume import Made, keep, read_kept
+from samplers.build import Counter, Samples
 from samplers.self_correction import Corrected, self_correct
 from training.signals import StopSignals
 
 # (algorithm, tokens (B, L), fixed (B, L), number of the batch) -> texts (B, L)
-Begin = Callable[[Algorithm, Tensor, Tensor, int], Tensor]
-Correct = Callable[[Algorithm, Tensor, Tensor], Corrected]
+Begin = Callable[[Algorithm, Tensor, Tensor, int], Samples]
+# (algorithm, texts (B, L), fixed (B, L)) -> the corrected texts, and the network evaluations
+Correct = Callable[[Algorithm, Tensor, Tensor], tuple[Corrected, int]]
 NONE = -1  # the number of no batch
 
 
+class SampleBatch(NamedTuple):
+    """Finished texts, the texts shown to the network for them, and the seconds they took."""
+
+    texts: list[Text]
+    evaluations: int
+    seconds: float
+
+
 @dataclass(frozen=True)
-class Drawing:
-    """Makes batch `number` of the texts, the same on whichever device: `begin` draws or takes them,
-    `correct` goes over them, `cache` keeps them; batch NONE is none."""
+class BatchGenerator:
+    """Computes batch `number` of the samples, the same on whichever device: `begin` draws or takes
+    its texts, `correct` self-corrects them, `cache` keeps them; batch NONE is empty."""
 
     batches: list[Batch]
     begin: Begin
     correct: Correct | None
     seed: int
     cache: BatchCache
-    made: dict[int, Made] = field(default_factory=dict)
+    finished: dict[int, SampleBatch] = field(default_factory=dict)
 
-    def __call__(self, algorithm: Algorithm, number: int) -> Tensor:
+    def __call__(self, algorithm: Algorithm, number: int) -> None:
         if number == NONE:
-            return torch.empty(0)
+            return
         torch.manual_seed(seed_of(self.seed, number))
-        shown, began = algorithm.network_evaluations, time.monotonic()
+        began = time.monotonic()
         batch = self.batches[number]
         fixed = torch.tensor(batch.fixed, device=algorithm.device)
         tokens = torch.tensor(batch.tokens, device=algorithm.device)
-        tokens = self.begin(algorithm, tokens, fixed, number)
+        tokens, evaluations = self.begin(algorithm, tokens, fixed, number)
         if self.correct is None:
             texts = [Text(row) for row in tokens.tolist()]
         else:
-            corrected = self.correct(algorithm, tokens, fixed)
+            corrected, more = self.correct(algorithm, tokens, fixed)
+            evaluations += more
             columns = (column.tolist() for column in (tokens, *corrected[1:]))
             tokens = corrected.tokens
             texts = list(map(Text, tokens.tolist(), map(Correction, *columns)))
-        evaluations = algorithm.network_evaluations - shown
-        self.made[number] = Made(texts, evaluations, time.monotonic() - began)
-        keep(self.cache, number, self.made[number])
-        return tokens
+        self.finished[number] = SampleBatch(texts, evaluations, time.monotonic() - began)
+        keep_batch(self.cache, number, self.finished[number])
+
+    def progress(self) -> str:
+        """The number of batches on disk, for the message of a command that was stopped."""
+        ready = len(list(self.cache.folder.glob("[0-9]*.json")))
+        return f"{ready} of {len(self.batches)} batches are kept; the same command goes on"
 
 
-def as_given(algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int) -> Tensor:
+def as_given(algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int) -> Samples:
     """A batch of finished texts."""
-    return tokens
+    return Samples(tokens, 0)
 
 
-def correct(algorithm: Algorithm, z: Tensor, fixed: Tensor, **settings: Any) -> Corrected:
-    """Texts (B, L) corrected where they are not `fixed` (B, L)."""
+def correct(
+    algorithm: Algorithm, z: Tensor, fixed: Tensor, **settings: Any
+) -> tuple[Corrected, int]:
+    """Texts (B, L) corrected where they are not `fixed` (B, L), and the network evaluations."""
     assert isinstance(algorithm, DiffusionAlgorithm)
+    counter = Counter()
 
     def denoise(z: Tensor, t: Tensor) -> Prediction:
         return algorithm.prediction(algorithm.hidden(z, t))
 
-    return self_correct(denoise, algorithm.process, z, fixed, **settings)
+    loop = counter.of(self_correct, 1)
+    return loop(denoise, algorithm.process, z, fixed, **settings), counter.texts
 
 
-class Looks(L.Callback):
-    """Ends the drawing after a batch where any process was asked to stop."""
+class Predicting(L.LightningModule):
+    """Generates the batches whose numbers Lightning deals out to its process."""
+
+    def __init__(self, algorithm: Algorithm, generator: BatchGenerator):
+        super().__init__()
+        self.algorithm, self.generator = algorithm, generator
+
+    def predict_step(self, number: Tensor, batch_idx: int) -> Tensor:
+        self.generator(self.algorithm, int(number))
+        return number  # Lightning warns of none
+
+
+class StopAfterBatch(L.Callback):
+    """Ends the generation after a batch where any process was asked to stop."""
 
     def __init__(self, signals: StopSignals):
         self.signals = signals
 
     def on_predict_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         decide = trainer.strategy.reduce_boolean_decision
-        self.signals.look(lambda own: decide(own, all=False))
+        self.signals.look(lambda stop: decide(stop, all=False))
 
 
-def draw(
+def generate(
     trainer: L.Trainer,
     algorithm: Algorithm,
-    drawing: Drawing,
-    most: int,
-    watched: bool,
+    generator: BatchGenerator,
+    most_calls: int,
+    redraw_first: bool,
     signals: StopSignals,
-) -> list[Made]:
-    """All batches, drawn by all devices, in the order of their numbers, those of a run that was
-    stopped as they are, but for the first where it is `watched`; `most` network calls a batch, for
-    the estimate of the time left."""
+) -> list[SampleBatch]:
+    """All batches, generated by all devices, in the order of their numbers. Batches that a stopped
+    run kept are taken as they are, the first one only without `redraw_first`; `most_calls` of the
+    network for a batch give the time left."""
 
     def count(*_: Any) -> None:  # a value would replace the network's output
         bar.update()
 
     world = trainer.world_size
-    done, total = read_kept(drawing.cache), len(drawing.batches)
-    if done and trainer.is_global_zero:
-        print(f"{len(done)} of {total} batches were drawn before: going on")
-    signals.kept = _kept(drawing)
-    missing = [number for number in range(total) if number not in done or (watched and not number)]
+    kept, total = read_batches(generator.cache), len(generator.batches)
+    if kept and trainer.is_global_zero:
+        print(f"{len(kept)} of {total} batches were drawn before: going on")
+    signals.kept = generator.progress()
+    missing = [i for i in range(total) if i not in kept or (redraw_first and i == 0)]
     # As many for every process, one at least, so that they meet.
     numbers: Any = missing + (-len(missing) % world if missing else world) * [NONE]
-    algorithm.sampling = drawing
+    calls, hidden = len(numbers) // world * most_calls, not trainer.is_global_zero
     loader: Any = DataLoader(numbers, batch_size=1)
-    hidden = not trainer.is_global_zero
     with (
-        tqdm(
-            desc="network calls", total=len(numbers) // world * most, unit="call", disable=hidden
-        ) as bar,
+        tqdm(desc="network calls", total=calls, unit="call", disable=hidden) as bar,
         # One process stops anywhere; several after a batch, where they agree.
         signals.deferred() if world > 1 else nullcontext(),
     ):
         hook = algorithm.backbone.register_forward_hook(count)
         try:
-            trainer.predict(algorithm, loader, return_predictions=False)
+            trainer.predict(Predicting(algorithm, generator), loader, return_predictions=False)
         finally:
             hook.remove()
-            signals.kept = _kept(drawing)
-        made = done | _of_all(drawing.made, world)
-    return [made[number] for number in range(total)]
+            signals.kept = generator.progress()
+        batches = kept | _gathered(generator.finished, world)
+    return [batches[number] for number in range(total)]
 
 
-def _kept(drawing: Drawing) -> str:
-    ready = len(list(drawing.cache.folder.glob("[0-9]*.json")))
-    return f"{ready} of {len(drawing.batches)} batches are kept; the same command goes on"
-
-
-def _of_all(own: dict[int, Made], world: int) -> dict[int, Made]:
+def _gathered(finished: dict[int, SampleBatch], world: int) -> dict[int, SampleBatch]:
     """The batches of every process."""
     if world == 1:
-        return own
-    each: list[Any] = [None] * world
-    torch.distributed.all_gather_object(each, own)
-    return {number: made for part in each for number, made in part.items()}
+        return finished
+    parts: list[Any] = [None] * world
+    torch.distributed.all_gather_object(parts, finished)
+    return {number: batch for part in parts for number, batch in part.items()}
+
+
+def keep_batch(cache: BatchCache, number: int, batch: SampleBatch) -> None:
+    cache.write(f"{number}.json", json.dumps(batch).encode())
+
+
+def read_batches(cache: BatchCache) -> dict[int, SampleBatch]:
+    """Every whole batch in the cache, by number."""
+    batches = {}
+    for name, content in cache.read("[0-9]*.json").items():
+        rows, evaluations, seconds = json.loads(content)
+        texts = [Text(tokens, fixes and Correction(*fixes)) for tokens, fixes in rows]
+        batches[int(name.removesuffix(".json"))] = SampleBatch(texts, evaluations, seconds)
+    return batches

@@ -1,4 +1,4 @@
-"""One point of mode=sample_eval: its texts drawn, measured, written and recorded."""
+"""One point of mode=sample_eval: its texts generated, measured, written and recorded."""
 
 import time
 from functools import partial
@@ -9,16 +9,20 @@ import lightning as L
 from torch import Tensor
 
 from algos.base import Algorithm
+from algos.facts import facts_of
 from data.tokenizers import Tokenizer
-from evaluation.batch_cache import BatchCache
-from evaluation.gen_ppl.scorer import Judge
+from evaluation import samples_file
+from evaluation.batch_cache import BatchCache, mark_of
+from evaluation.gen_ppl.scorer import Scorer
+from evaluation.samples_file import Text
 from modes import build, trained_run
 from modes.held_out import HeldOut
-from modes.sample_eval import animation, generate, input_texts, requests
-from modes.sample_eval.input_texts import Text
+from modes.sample_eval import animation, generate
+from modes.sample_eval.generate import SampleBatch
+from modes.sample_eval.requests import Requests, beginning, read_requests
 from modes.sample_eval.summary import measure, report
 from modes.trained_run import TrainedRun
-from samplers.build import Way
+from samplers.build import SamplerConfig, Samples, sampler_config
 from samplers.trajectory import Trace
 from training.signals import StopSignals
 
@@ -29,148 +33,190 @@ CORRECTION_DEFAULTS = {
     "self_correction_patience": 32,
     "self_correction_time": 0.01,
 }
-# What says nothing of the texts: how many are shown, and what is made of them.
+# Keys that change no text: how many are shown, and files made of them.
 NOT_THE_TEXTS = ("show", "animate", "sweep")
 ANIMATED = 4  # texts of the page
 
 
-class Job(NamedTuple):
-    """What every point of a sweep shares: the command, the run, what it is rebuilt from, and who
-    judges it."""
+class Context(NamedTuple):
+    """The objects that all points of a sweep share."""
 
     signals: StopSignals
-    command: str
     settings: build.Settings
     run: TrainedRun
-    algo: dict[str, Any]
     tokenizer: Tokenizer
     algorithm: Algorithm
     trainer: L.Trainer
-    judge: Judge | None
+    scorer: Scorer | None
     reference: HeldOut | None
 
 
-def cache_of(job: Job, options: dict[str, Any], plan: requests.Plan, alone: bool) -> BatchCache:
-    """Where the batches of a point are kept, by all that its texts depend on."""
-    what = {key: value for key, value in options.items() if key not in NOT_THE_TEXTS}
-    weights = {"checkpoint": job.run.digest, "averaged": trained_run.averaged(job.run)}
-    key = [what, weights, job.settings["seed"], [*map(list, plan.batches)]]
-    folder = trained_run.output_directory(job.run)
-    setting = f"eval.output_dir={folder}"
-    return BatchCache(folder / "samples", key, setting, job.command, alone)
+class Point(NamedTuple):
+    """The keys of `sampling`, the texts that they ask for, and the sampler."""
+
+    options: dict[str, Any]
+    requests: Requests
+    sampler: SamplerConfig
 
 
-def evaluate(
-    job: Job, options: dict[str, Any], plan: requests.Plan, how: Way, cache: BatchCache
-) -> dict[str, Any] | None:
-    """Draws the texts of a plan, shows and writes them; the fields of the record, on the process
-    that writes it."""
-    started, trainer = time.monotonic(), job.trainer
-    said = plan.protocol | (how.protocol() if plan.draws else {}) | corrected_how(options)
-    said |= judged_how(job.judge, job.settings)
-    trace = Trace(ANIMATED, job.tokenizer.vocab_size) if options["animate"] else None
-    begin = partial(begun, how=how, trace=trace) if plan.draws else generate.as_given
-    seed = job.settings["seed"]
-    makes = generate.Drawing(plan.batches, begin, correction(options), seed, cache)
-    lengths = [len(batch.tokens[0]) for batch in plan.batches]
+def make_point(
+    settings: build.Settings, run: TrainedRun, tokenizer: Tokenizer, options: dict[str, Any]
+) -> Point:
+    """The requests and the sampler of `options`; ValueError, before a network is loaded, for what
+    makes no sense."""
+    window = run.settings["model"]["length"]
+    default = facts_of(run.settings["algo"]["name"]).samplers[0]
+    sampler = sampler_config(options, default, window, len(beginning(run.settings, tokenizer)))
+    longest = options["length"] or window if sampler.facts.longer_than_network else window
+    own = settings | {"sampling": options}
+    return Point(options, read_requests(own, run.settings, tokenizer, longest), sampler)
+
+
+def cache_of(context: Context, point: Point, alone: bool) -> BatchCache:
+    """The batches of a point, by all that its texts depend on."""
+    run, settings = context.run, context.settings
+    options = {key: value for key, value in point.options.items() if key not in NOT_THE_TEXTS}
+    weights = {"checkpoint": run.digest, "averaged": trained_run.averaged(run)}
+    key = [options, weights, settings["seed"], [*map(list, point.requests.batches)]]
+    folder = trained_run.output_directory(run)
+    command = mark_of([settings, run.digest])
+    return BatchCache(folder / "samples", key, f"eval.output_dir={folder}", command, alone)
+
+
+def evaluate(context: Context, point: Point, cache: BatchCache) -> dict[str, Any] | None:
+    """The fields of the record of a point, whose texts are generated, shown and written; None on
+    every process but the first."""
+    started, (options, requests, sampler) = time.monotonic(), point
+    trace = Trace(ANIMATED, context.tokenizer.vocab_size) if options["animate"] else None
+    begin = partial(drawn, sampler=sampler, trace=trace) if requests.draws else generate.as_given
+    seed, correct = context.settings["seed"], correction(options)
+    generator = generate.BatchGenerator(requests.batches, begin, correct, seed, cache)
+    lengths = [len(batch.tokens[0]) for batch in requests.batches]
     steps = options["self_correction"]
-    most = (how.calls(lengths) if plan.draws else 0) + (steps + 1 if steps else 0)
-    watched = trace is not None
-    batches = generate.draw(trainer, job.algorithm, makes, most, watched, job.signals)
-    if not trainer.is_global_zero:
+    calls = (sampler.calls(lengths) if requests.draws else 0) + (steps + 1 if steps else 0)
+    batches = generate.generate(
+        context.trainer, context.algorithm, generator, calls, trace is not None, context.signals
+    )
+    if not context.trainer.is_global_zero:
         return None
-    drawn = [text for batch in batches for text in batch.texts]
-    made = [text for _, text in sorted(zip(plan.order, drawn, strict=True))]
-    fields = record(job, made, batches, plan, said, started)
-    report(made, job.tokenizer, fields, options["show"])
-    name = f"{said['predictor']}-{said['steps']}" if plan.draws else f"texts-{steps}"
-    file = written(cache.folder.parent, name, options, made, plan.names, job.tokenizer)
+    texts = requests.in_order([text for batch in batches for text in batch.texts])
+    fields = record(context, point, texts, batches, started)
+    report(texts, context.tokenizer, fields, options["show"])
+    protocol = fields["protocol"]
+    name = f"texts-{steps}"
+    if requests.draws:
+        name = f"{protocol['predictor']}-{protocol['steps']}"
+    file = written(cache.folder.parent, name, options, texts, requests.names, context.tokenizer)
     fields["metrics"]["samples"] = str(file)
     print(f"samples: {file}", flush=True)
     if trace is not None:
-        title = f"{job.algo['name']} on {job.run.settings['data']['name']}: {name}"
-        facts = {key: str(value) for key, value in how.protocol().items()}
+        run = context.run.settings
+        title = f"{run['algo']['name']} on {run['data']['name']}: {name}"
+        facts = {key: str(value) for key, value in sampler.protocol().items()}
         page = animation.write_page(
-            file.with_suffix(".html"), title, trace.trajectories(), job.tokenizer, facts
+            file.with_suffix(".html"), title, trace.trajectories(), context.tokenizer, facts
         )
         print(f"trajectories: {page}")
-    print(f"record: {cache.record(Path(job.settings['results_dir']), fields)}")
+    print(f"record: {cache.record(Path(context.settings['results_dir']), fields)}")
     return fields
 
 
-def written(folder: Path, *what: Any) -> Path:
+def written(folder: Path, *content: Any) -> Path:
     """The file of samples; OSError that names the key where it cannot be written."""
     try:
-        return input_texts.write_samples(folder, *what)
+        return samples_file.write_samples(folder, *content)
     except OSError as error:
         raise OSError(
             f"eval.output_dir={folder.parent}: cannot write the samples: {error.strerror}"
         ) from error
 
 
-def begun(
-    algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int, how: Way, trace: Trace | None
-) -> Tensor:
-    """A batch of samples; the first one is watched."""
-    return how(algorithm, tokens, fixed, trace if number == 0 else None)
+def drawn(
+    algorithm: Algorithm,
+    tokens: Tensor,
+    fixed: Tensor,
+    number: int,
+    sampler: SamplerConfig,
+    trace: Trace | None,
+) -> Samples:
+    """A batch of samples; `trace` records the first batch."""
+    return sampler.draw(algorithm, tokens, fixed, trace if number == 0 else None)
 
 
 def record(
-    job: Job,
-    made: list[Text],
-    batches: list[generate.Made],
-    plan: requests.Plan,
-    said: dict[str, Any],
+    context: Context,
+    point: Point,
+    texts: list[Text],
+    batches: list[SampleBatch],
     started: float,
 ) -> dict[str, Any]:
-    """The fields of the record. Texts of a file are no samples of the run, so their entropy goes by
-    another name."""
-    fixed = [row for batch in plan.batches for row in batch.fixed]
-    given = [row for _, row in sorted(zip(plan.order, fixed, strict=True), key=lambda one: one[0])]
-    calls = sum(batch.evaluations for batch in batches) / len(made)
-    seconds = sum(batch.seconds for batch in batches) / job.trainer.world_size
-    on = job.trainer.strategy.root_device
-    fields = trained_run.provenance(job.run, job.algorithm, started, on)
-    rows = None if job.reference is None else job.reference.rows
-    fields |= measure(made, given, rows, job.judge, job.tokenizer, job.settings, on)
+    """The fields of the record of `texts`, which came in `batches`."""
+    run, tokenizer, settings = context.run, context.tokenizer, context.settings
+    requests, device = point.requests, context.trainer.strategy.root_device
+    fixed = requests.in_order([row for batch in requests.batches for row in batch.fixed])
+    calls = sum(batch.evaluations for batch in batches) / len(texts)
+    seconds = sum(batch.seconds for batch in batches) / context.trainer.world_size
+    fields = trained_run.provenance(run, context.algorithm, started, device)
+    fields |= identity(run, settings, point, tokenizer, scored_by(context.scorer, settings))
+    if context.scorer is not None:
+        context.scorer.network.to(device)
+    reference, preset = context.reference, settings["eval"]["quality_protocol"]
+    rows = None if reference is None else reference.rows
+    fields |= measure(texts, fixed, rows, context.scorer, tokenizer, preset, settings["seed"])
     fields["metrics"] |= {
         "network_evaluations": calls,
-        "tokens_per_second": sum(len(text.tokens) for text in made) / seconds,
+        "tokens_per_second": sum(len(text.tokens) for text in texts) / seconds,
         "seconds": seconds,
     }
-    return fields | {
-        "metric": "samples" if plan.draws else "corrected_samples",
-        "seed": job.settings["seed"],
-        "protocol": said,
-        "sampler": {key: said[key] for key in said.keys() - {"judge", "quality"}}
-        | {"network_evaluations": calls},
-        "data": {
-            "name": job.run.settings["data"]["name"],
-            "digest": job.tokenizer.digest,
-            "tokens_sha256": job.reference and job.reference.tokens_sha256,
-        },
+    fields["data"]["tokens_sha256"] = reference and reference.tokens_sha256
+    sampler = {k: v for k, v in fields["protocol"].items() if k not in ("scorer", "quality")}
+    return fields | {"sampler": sampler | {"network_evaluations": calls}}
+
+
+def identity(
+    run: TrainedRun,
+    settings: build.Settings,
+    point: Point,
+    tokenizer: Tokenizer,
+    scoring: dict[str, Any],
+) -> dict[str, Any]:
+    """The fields that tell the record of a point from others of the same checkpoint; `scoring` is
+    that of `scored_by`. Texts of a file are no samples of the run, so their metric has another
+    name."""
+    options, requests, sampler = point
+    return {
+        "metric": "samples" if requests.draws else "corrected_samples",
+        "seed": settings["seed"],
+        "count": len(requests.order),
+        "protocol": requests.protocol
+        | (sampler.protocol() if requests.draws else {})
+        | corrected_with(options)
+        | scoring,
+        "data": {"name": run.settings["data"]["name"], "digest": tokenizer.digest},
     }
 
 
-def corrected_how(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings of self-correction, where it is on."""
+def corrected_with(options: dict[str, Any]) -> dict[str, Any]:
+    """The settings of self-correction that are not the defaults, where it is on."""
     if not options["self_correction"]:
         return {}
     known = CORRECTION_DEFAULTS.items()
     return {key: options[key] for key, default in known if options[key] != default}
 
 
-def judged_how(judge: Judge | None, settings: build.Settings) -> dict[str, Any]:
-    """Who judges and how, where somebody does; not where on this machine it lies."""
-    if judge is None:
+def scored_by(scorer: Scorer | None, settings: build.Settings) -> dict[str, Any]:
+    """The scoring model without its path on this machine, and the protocol of quality; empty
+    without a scoring model."""
+    if scorer is None:
         return {}
-    known = {key: value for key, value in judge.evidence.items() if key != "judge"}
-    return {"judge": known, "quality": settings["eval"]["quality_protocol"]}
+    known = {key: value for key, value in scorer.provenance.items() if key != "scorer"}
+    return {"scorer": known, "quality": settings["eval"]["quality_protocol"]}
 
 
 def correction(options: dict[str, Any]) -> generate.Correct | None:
+    """Self-correction with the settings of `options`, None where it is off."""
     if not options["self_correction"]:
         return None
-    own = {key.removeprefix("self_correction_"): options[key] for key in CORRECTION_DEFAULTS}
-    own["steps"] = own.pop("self_correction")
-    return partial(generate.correct, **own)
+    keywords = {key.removeprefix("self_correction_"): options[key] for key in CORRECTION_DEFAULTS}
+    keywords["steps"] = keywords.pop("self_correction")
+    return partial(generate.correct, **keywords)

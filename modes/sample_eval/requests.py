@@ -1,4 +1,4 @@
-"""What is drawn: batches of texts of one length, with the tokens that are given in each."""
+"""The texts that are asked for: batches of one length, with the tokens that are given in each."""
 
 import hashlib
 import json
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from algos.facts import facts_of
 from data import infill
-from data.infill import Task
+from data.infill import InfillTask
 from data.order import by_length
+from data.prompts import GIVEN
 from data.tokenizers import Tokenizer
 from modes import build
 from modes.sample_eval import input_texts
@@ -21,57 +23,63 @@ class Batch(NamedTuple):
     fixed: list[list[bool]]
 
 
-class Plan(NamedTuple):
-    """The batches, the places of their texts in the output, whether anything is drawn, and what a
-    record says of them."""
+class Requests(NamedTuple):
+    """Batches, the position of each of their texts in the output, whether anything is drawn, the
+    ids of the tasks in the order of the output, and the fields of a record's protocol."""
 
     batches: list[Batch]
     order: list[int]
     draws: bool
-    names: list[str | int | None]  # of the tasks, in the order of the output
+    names: list[str | int | None]
     protocol: dict[str, Any]
 
+    def in_order(self, values: Sequence[Any]) -> list[Any]:
+        """Values of the texts, batch after batch, in the order of the output."""
+        pairs = sorted(zip(self.order, values, strict=True), key=lambda pair: pair[0])
+        return [value for _, value in pairs]
 
-def plan(settings: build.Settings, run: build.Settings, tokenizer: Tokenizer, longest: int) -> Plan:
-    """What `settings` ask for, with a run's own `run`; ValueError in one line for what makes no
-    sense."""
+
+def read_requests(
+    settings: build.Settings, run: build.Settings, tokenizer: Tokenizer, longest: int
+) -> Requests:
+    """The requests of `settings` for a run with the settings `run`, in texts of at most `longest`
+    tokens; ValueError in one line for what cannot be drawn."""
     options, start = settings["sampling"], beginning(run, tokenizer)
-    size, begins = settings["loader"]["eval_batch_size"], len(start)
+    size = settings["loader"]["eval_batch_size"]
+    count, causal = size * options["num_sample_batches"], facts_of(run["algo"]["name"]).causal
     if options["texts"] is not None:
         file = Path(options["texts"])
         rows = input_texts.read_texts(file, tokenizer, start, longest)
-        given = [Task(row, [i < begins for i in range(len(row))]) for row in rows]
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        return Plan(*in_batches(given, size), False, names(given), {"texts": digest})
-    count, prefixes_only = size * options["num_sample_batches"], run["algo"]["name"] == "ar"
-    if not any(options[key] is not None for key in ("prompt", "infill", "tasks")):
+        tasks = [InfillTask(row, _prefix(len(start), len(row))) for row in rows]
+        protocol: dict[str, Any] = {"texts": hashlib.sha256(file.read_bytes()).hexdigest()}
+    elif all(options[key] is None for key in GIVEN):
         length = text_length(options, longest)
-        blank = [tokenizer.vocab_size] * (length - begins)
-        task = Task(start + blank, [i < begins for i in range(length)])
-        every = [task] * count
-        return Plan(*in_batches(every, size), True, names(every), {"length": length})
-    text_length(options, longest)
-    wanted = infill.read_tasks(options, tokenizer, start, longest, prefixes_only)
-    # A prompt is continued many times, a file's tasks are done num_sample_batches times each.
-    repeats = count if options["tasks"] is None else options["num_sample_batches"]
-    said = json.dumps([[task.tokens, task.fixed] for task in wanted])
-    protocol = {"tasks": hashlib.sha256(said.encode()).hexdigest()}
-    every = [task for task in wanted for _ in range(repeats)]
-    return Plan(*in_batches(every, size), True, names(every), protocol)
+        blank = [tokenizer.vocab_size] * (length - len(start))
+        tasks = [InfillTask(start + blank, _prefix(len(start), length))] * count
+        protocol = {"length": length}
+    else:
+        text_length(options, longest)
+        tasks = infill.read_tasks(options, tokenizer, start, longest, causal)
+        content = json.dumps([[task.tokens, task.fixed] for task in tasks])
+        protocol = {"tasks": hashlib.sha256(content.encode()).hexdigest()}
+        # A prompt is continued many times, a file's tasks are done num_sample_batches times each.
+        repeats = count if options["tasks"] is None else options["num_sample_batches"]
+        tasks = [task for task in tasks for _ in range(repeats)]
+    names = [task.name for task in tasks]
+    return Requests(*in_batches(tasks, size), options["texts"] is None, names, protocol)
 
 
-def names(wanted: Sequence[Task]) -> list[str | int | None]:
-    return [task.name for task in wanted]
+def _prefix(given: int, length: int) -> list[bool]:
+    return [position < given for position in range(length)]
 
 
-def in_batches(wanted: Sequence[Task], size: int) -> tuple[list[Batch], list[int]]:
-    """Batches of up to `size` texts of one length, and the place of each text in `wanted`."""
-    places = by_length([task.tokens for task in wanted], size)
-    groups = [[wanted[place] for place in batch] for batch in places]
+def in_batches(tasks: Sequence[InfillTask], size: int) -> tuple[list[Batch], list[int]]:
+    """Batches of up to `size` texts of one length, and the position of each text in `tasks`."""
+    groups = by_length([task.tokens for task in tasks], size)
     batches = [
-        Batch([one.tokens for one in group], [one.fixed for one in group]) for group in groups
+        Batch([tasks[i].tokens for i in group], [tasks[i].fixed for i in group]) for group in groups
     ]
-    return batches, [place for batch in places for place in batch]
+    return batches, [i for group in groups for i in group]
 
 
 def text_length(options: dict[str, Any], longest: int) -> int:
@@ -87,10 +95,10 @@ def text_length(options: dict[str, Any], longest: int) -> int:
 
 
 def beginning(settings: build.Settings, tokenizer: Tokenizer) -> list[int]:
-    """What every text of the run begins with."""
+    """The tokens that every text of the run begins with."""
     if settings["data"]["framing"] != "none":
         return [tokenizer.bos]
-    if settings["algo"]["name"] == "ar":
+    if facts_of(settings["algo"]["name"]).causal:
         raise ValueError(
             "data.framing=none: an ar run without BOS has nothing to begin a text with"
         )

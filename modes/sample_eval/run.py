@@ -11,19 +11,15 @@ from typing import Any
 
 import lightning as L
 
-from data.tokenizers import Tokenizer
-from evaluation.batch_cache import mark_of
 from evaluation.sample_quality.metrics import unigram_entropy
 from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.samplers import check_sampling
 from modes.checks.sweep import points
-from modes.held_out import HeldOut, held_out
-from modes.sample_eval import generate, requests, sweep_plot
-from modes.sample_eval.point import Job, cache_of, evaluate
-from modes.scorer import open_judge
-from modes.trained_run import TrainedRun
-from samplers.build import Way, way
+from modes.held_out import held_out
+from modes.sample_eval import generate, sweep_plot
+from modes.sample_eval.point import Context, Point, cache_of, evaluate, make_point
+from modes.scorer import open_scorer
 from training.signals import StopSignals
 
 GOES_ON = "what was drawn is kept; the same command goes on"
@@ -33,90 +29,57 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     check_writable(settings["results_dir"], "results_dir")
     run, options = trained_run.open_run(settings, overrides), settings["sampling"]
     trained_run.check_output(run)
-    algo = able(run.settings["algo"], compose)
-
+    algo = run.settings["algo"]
     check_sampling(algo, options)
-    swept, chosen = options["sweep"] or {}, [options]
-    if swept:
-        chosen = points(swept, options, partial(check_sampling, algo))
+    sweep, chosen = options["sweep"] or {}, [options]
+    if sweep:
+        chosen = points(sweep, options, partial(check_sampling, algo))
     tokenizer = trained_run.open_tokenizer(run)
-    every = [planned(settings, run, algo, tokenizer, point) for point in chosen]
-    command = mark_of([settings, run.digest])
+    every = [make_point(settings, run, tokenizer, point) for point in chosen]
     with StopSignals(GOES_ON) as signals:
-        judge = open_judge(settings, tokenizer)
+        scorer = open_scorer(settings, tokenizer)
         algorithm = trained_run.restore(run, tokenizer.vocab_size)
-        watching: list[L.Callback] = [generate.Looks(signals)]
-        trainer = build.trainer(run.settings, watching, fitting=False, share_batches=True)
-        wanted = settings["eval"]["reference"]
-        reference = held_out(trained_run.open_data(run)) if wanted else None
-        shared = (run, algo, tokenizer, algorithm, trainer, judge, reference)
-        job = Job(signals, command, settings, *shared)
-        evaluate_all(job, swept, [(point, *one) for point, one in zip(chosen, every, strict=True)])
+        callbacks: list[L.Callback] = [generate.StopAfterBatch(signals)]
+        trainer = build.trainer(run.settings, callbacks, fitting=False, share_batches=True)
+        reference = held_out(trained_run.open_data(run)) if settings["eval"]["reference"] else None
+        context = Context(signals, settings, run, tokenizer, algorithm, trainer, scorer, reference)
+        evaluate_points(context, list(sweep), every)
 
 
-def evaluate_all(
-    job: Job, swept: dict[str, Any], chosen: list[tuple[dict[str, Any], requests.Plan, Way]]
-) -> None:
-    """Every point; one that the same command recorded before it was stopped is left as it is."""
-    rows, caches, speaks = [], [], job.trainer.is_global_zero
+def evaluate_points(context: Context, swept: list[str], every: list[Point]) -> None:
+    """A record for every point, and the table and picture of a sweep over the keys `swept`; points
+    that the same command recorded before it was stopped are left as they are."""
+    rows, caches, first = [], [], context.trainer.is_global_zero
     fields: dict[str, Any] | None = None
-    for number, (point, plan, how) in enumerate(chosen, start=1):
-        here = {key: point[key] for key in swept}
-        if swept and speaks:
-            print(f"--- point {number} of {len(chosen)}: {here}")
-        cache = cache_of(job, point, plan, alone=not swept)
-        with cache.held() if speaks else nullcontext():
+    for number, point in enumerate(every, start=1):
+        values = {key: point.options[key] for key in swept}
+        if swept and first:
+            print(f"--- point {number} of {len(every)}: {values}")
+        cache = cache_of(context, point, alone=not swept)
+        with cache.held() if first else nullcontext():
             path = cache.recorded()
             if path is None:
-                fields = evaluate(job, point, plan, how, cache)
-            elif speaks:
+                fields = evaluate(context, point, cache)
+            elif first:
                 fields = json.loads(path.read_text(encoding="utf-8"))
                 print(f"recorded before this command was stopped: {path}")
         caches.append(cache)
         if fields is not None:
-            rows.append(here | summary_of(fields))
-    if not speaks:
+            rows.append(sweep_plot.row_of(values, fields))
+    if not first:
         return
     if swept:
-        folder = Path(job.settings["results_dir"])
-        show_frontier(rows, job.reference, folder, job.algo["name"])
+        show_sweep(context, rows)
     for cache in caches:
         cache.clear()
 
 
-def show_frontier(
-    rows: list[dict[str, Any]], reference: HeldOut | None, folder: Path, name: str
-) -> None:
-    """The points of a sweep as a table on screen and a picture in `folder`."""
-    entropy = None if reference is None else unigram_entropy(reference.rows).mean
+def show_sweep(context: Context, rows: list[sweep_plot.Row]) -> None:
+    """Prints the points of a sweep as a table and draws them in the results folder."""
+    reference = context.reference
+    entropy = None if reference is None else unigram_entropy(reference.rows)
     print(sweep_plot.table(rows, entropy))
-    stem = folder / f"frontier-{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    name = f"frontier-{context.run.settings['algo']['name']}-{stamp}"
+    stem = Path(context.settings["results_dir"]) / name
     print("frontier: " + ", ".join(map(str, sweep_plot.picture(rows, stem, entropy))))
-
-
-def planned(
-    settings: build.Settings,
-    run: TrainedRun,
-    algo: dict[str, Any],
-    tokenizer: Tokenizer,
-    options: dict[str, Any],
-) -> tuple[requests.Plan, Way]:
-    """What is drawn and how, refused where it makes no sense: before a network is loaded."""
-    window = run.settings["model"]["length"]
-    chosen = way(options, algo, window, len(requests.beginning(run.settings, tokenizer)))
-    longest = window if chosen.predictor != "semi_ar" else options["length"] or window
-    return requests.plan(settings | {"sampling": options}, run.settings, tokenizer, longest), chosen
-
-
-def able(algo: build.Settings, compose: Callable[..., Any]) -> build.Settings:
-    """The run's algorithm, with what can be done with it as today's files say: a run of an earlier
-    version may say less."""
-    today = compose([f"algo={algo['name']}"])["algo"]
-    return algo | {key: today[key] for key in ("predictors", "corrects")}
-
-
-def summary_of(fields: dict[str, Any]) -> dict[str, Any]:
-    """What the table of a sweep shows of a point."""
-    names = ("gen_ppl", "gen_ppl_stderr", "distinct_2", "network_evaluations", "seconds")
-    shown = {name: fields["metrics"].get(name) for name in names}
-    return shown | {"entropy": fields["value"], "entropy_stderr": fields["stderr"]}

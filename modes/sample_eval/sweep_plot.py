@@ -1,12 +1,9 @@
 """A sweep of sampling settings as a table and a picture: generative perplexity against entropy."""
 
-import io
-import itertools
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from evaluation.rounding import with_error
 from storage import new_file, write_atomic
@@ -15,7 +12,6 @@ if TYPE_CHECKING:
     import altair
 
 Row = dict[str, Any]  # the swept settings, and the measured values below
-Spread = tuple[float, float]
 
 MEASURED = (
     "gen_ppl",
@@ -27,8 +23,7 @@ MEASURED = (
     "seconds",
 )
 ERRORS = 2  # standard errors that a difference must exceed, and that a bar shows
-Kind = Literal["png", "svg", "html"]
-KINDS: tuple[Kind, ...] = ("png", "svg", "html")
+KINDS = ("png", "svg", "html")
 LEGEND = (
     "* on the frontier: no other point has a lower generative perplexity at the same or a higher "
     f"entropy,\n  or a higher entropy at the same perplexity, by more than {ERRORS} standard errors"
@@ -39,84 +34,43 @@ NO_JUDGE = (
 )
 
 
+def row_of(settings: dict[str, Any], fields: dict[str, Any]) -> Row:
+    """The swept settings of a point with the measured values of its record."""
+    measured = fields["metrics"] | {"entropy": fields["value"], "entropy_stderr": fields["stderr"]}
+    return settings | {name: measured.get(name) for name in MEASURED}
+
+
 def swept(rows: Sequence[Row]) -> list[str]:
-    """The settings that the rows say, in their order."""
+    """The swept settings, in their order."""
     return [key for key in rows[0] if key not in MEASURED]
 
 
 def on_frontier(rows: Sequence[Row]) -> list[bool]:
     """Whether no other row surely beats each: no worse in generative perplexity or entropy, and
     better in one of them by more than the errors; nowhere true without generative perplexities."""
-    if not _judged(rows):
+    if not _scored(rows):
         return [False] * len(rows)
     return [not any(_beats(other, row) for other in rows) for row in rows]
 
 
-def table(rows: Sequence[Row], reference: float | None = None) -> str:
-    """The rows as aligned text, those on the frontier marked; `reference` is the entropy of
-    held-out text."""
-    marks = on_frontier(rows)
-    columns = [["", *("*" if mark else "" for mark in marks)]]
-    columns += [[key, *(_plain(row[key]) for row in rows)] for key in swept(rows)]
-    measured = {name: [cell(row) for row in rows] for name, cell in COLUMNS.items()}
-    columns += [[name, *cells] for name, cells in measured.items() if any(cells)]
-    widths = [max(map(len, column)) for column in columns]
-    lines = [
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in zip(*columns, strict=True)
-    ]
-    lines.insert(1, "─" * (sum(widths) + 2 * len(widths) - 2))
-    if reference is not None:
-        lines.append(f"Entropy of held-out text in blocks of the same length: {reference:.3f} nats")
-    return "\n".join([*lines, LEGEND if _judged(rows) else NO_JUDGE])
-
-
-def picture(rows: Sequence[Row], file_stem: Path, reference: float | None = None) -> list[Path]:
-    """One drawing as `file_stem`.png, .svg and .html, the last with its scripts inside, so that it
-    needs no network; with a number behind the stem where the name is taken. Without a judge it
-    shows distinct-2 in place of generative perplexity."""
-    drawing = _chart(rows, reference)
-    first, *others = [(kind, _as(drawing, kind)) for kind in KINDS]
-    for number in itertools.count(1):
-        stem = file_stem.name if number == 1 else f"{file_stem.name}-{number}"
-        files = {kind: file_stem.with_name(f"{stem}.{kind}") for kind in KINDS}
-        try:
-            new_file(files[first[0]], first[1])  # which takes the name of the others too
-        except FileExistsError:
-            continue
-        for kind, content in others:
-            write_atomic(files[kind], content)
-        return list(files.values())
-    raise AssertionError("there is always another number")
-
-
-def _as(drawing: "altair.LayerChart | altair.FacetChart", kind: Kind) -> bytes:
-    if kind == "png":
-        stream = io.BytesIO()
-        drawing.save(stream, format=kind, scale_factor=2)
-        return stream.getvalue()
-    text = io.StringIO()
-    drawing.save(text, format=kind, inline=kind == "html")
-    return text.getvalue().encode()
-
-
-def _judged(rows: Sequence[Row]) -> bool:
+def _scored(rows: Sequence[Row]) -> bool:
     return all(row.get("gen_ppl") is not None for row in rows)
 
 
-def _beats(one: Row, other: Row) -> bool:
-    lower = other["gen_ppl"] - one["gen_ppl"]
-    higher = one["entropy"] - other["entropy"]
-    if lower < 0 or higher < 0:
+def _beats(row: Row, other: Row) -> bool:
+    leads = {
+        "gen_ppl": other["gen_ppl"] - row["gen_ppl"],
+        "entropy": row["entropy"] - other["entropy"],
+    }
+    if min(leads.values()) < 0:
         return False
-    return lower > _error(one, other, "gen_ppl") or higher > _error(one, other, "entropy")
+    return any(
+        lead > ERRORS * math.hypot(*(point[f"{name}_stderr"] or 0.0 for point in (row, other)))
+        for name, lead in leads.items()
+    )
 
 
-def _error(one: Row, other: Row, name: str) -> float:
-    return ERRORS * math.hypot(*(row[f"{name}_stderr"] or 0.0 for row in (one, other)))
-
-
-def _plain(value: Any) -> str:
+def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
@@ -134,78 +88,121 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 }
 
 
-def _spread(row: Row, name: str) -> Spread:
-    """The ends of an error bar; above zero for a value that is, as a log axis needs it."""
-    value, error = row[name], ERRORS * (row.get(f"{name}_stderr") or 0.0)
-    return max(value - error, value / 10), value + error
+def table(rows: Sequence[Row], reference: float | None = None) -> str:
+    """The rows as aligned text, those on the frontier marked; `reference` is the entropy of
+    held-out text."""
+    columns = [["", *("*" if mark else "" for mark in on_frontier(rows))]]
+    columns += [[key, *(_text(row[key]) for row in rows)] for key in swept(rows)]
+    measured = {name: [cell(row) for row in rows] for name, cell in COLUMNS.items()}
+    columns += [[name, *cells] for name, cells in measured.items() if any(cells)]
+    widths = [max(map(len, column)) for column in columns]
+    lines = ["  ".join(map(str.rjust, line, widths)) for line in zip(*columns, strict=True)]
+    lines.insert(1, "─" * len(lines[0]))
+    if reference is not None:
+        lines.append(f"Entropy of held-out text in blocks of the same length: {reference:.3f} nats")
+    return "\n".join([*lines, LEGEND if _scored(rows) else NO_JUDGE])
+
+
+def picture(rows: Sequence[Row], file_stem: Path, reference: float | None = None) -> list[Path]:
+    """One chart as `file_stem`.png, .svg and .html, the last with its scripts inside, so that it
+    needs no network; with a number behind the stem where the name is taken. Without generative
+    perplexities it shows distinct-2 in their place."""
+    import vl_convert
+
+    from leaderboard.charts.files import VEGA_LITE
+
+    chart, number = _chart(rows, reference), 1
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=VEGA_LITE)
+    contents: list[bytes | str] = [
+        vl_convert.svg_to_png(svg, scale=2),
+        svg,
+        chart.to_html(inline=True),
+    ]
+    while True:
+        stem = file_stem.name if number == 1 else f"{file_stem.name}-{number}"
+        files = [file_stem.with_name(f"{stem}.{kind}") for kind in KINDS]
+        try:
+            new_file(files[0], contents[0])  # which takes the name of the others too
+        except FileExistsError:
+            number += 1
+            continue
+        for file, content in zip(files[1:], contents[1:], strict=True):
+            write_atomic(file, content)
+        return files
 
 
 def _points(rows: Sequence[Row], height: str) -> list[Row]:
-    """What the drawing shows: every row whose height is finite, with the ends of its bars."""
-    made = []
+    """Every row whose `height` is finite, with the ends of its error bars."""
+    points = []
     for row, mark in zip(rows, on_frontier(rows), strict=True):
-        if not math.isfinite(math.nan if row.get(height) is None else row[height]):
+        if row.get(height) is None or not math.isfinite(row[height]):
             continue
-        (low, high), (left, right) = _spread(row, height), _spread(row, "entropy")
-        named = {key: _plain(row[key]) for key in swept(rows)}
-        shown = {name: row[name] for name in MEASURED if row.get(name) is not None}
-        ends = {"low": low, "high": high, "left": left, "right": right}
-        made.append(named | shown | ends | {"frontier": mark})
-    return made
+        point = {name: row[name] for name in MEASURED if row.get(name) is not None}
+        point |= {key: _text(row[key]) for key in swept(rows)} | {"frontier": mark}
+        for name in (height, "entropy"):
+            value, reach = row[name], ERRORS * (row.get(f"{name}_stderr") or 0.0)
+            # Above zero for a value that is, as a log axis needs it.
+            point |= {f"{name}_low": max(value - reach, value / 10), f"{name}_high": value + reach}
+        points.append(point)
+    return points
 
 
 def _chart(rows: Sequence[Row], reference: float | None) -> "altair.LayerChart | altair.FacetChart":
     import altair as alt
 
-    judged, keys = _judged(rows), swept(rows)
-    height = "gen_ppl" if judged else "distinct_2"
-    name = "generative perplexity" if judged else "distinct-2"
-    roomy = partial(alt.Scale, padding=18, nice=False, zero=False)
-    scale = roomy(type="log") if judged else roomy()
-    across = partial(alt.X, title="entropy, nats", scale=roomy())
-    up = partial(alt.Y, title=name, scale=scale)
-    x, y = across("entropy:Q"), up(f"{height}:Q")
-    base = alt.Chart(alt.Data(values=_points(rows, height)))
-    bars = [
-        base.mark_rule(opacity=0.5).encode(x=x, y=up("low:Q"), y2="high:Q"),
-        base.mark_rule(opacity=0.5).encode(x=across("left:Q"), x2="right:Q", y=y),
+    from leaderboard.charts.marks import Axis, drawn, position
+
+    scored, keys = _scored(rows), swept(rows)
+    x, y = Axis("entropy", "entropy, nats"), Axis("distinct_2", "distinct-2")
+    if scored:
+        y = Axis("gen_ppl", "generative perplexity", 10)
+    base = alt.Chart(alt.Data(values=_points(rows, y.field)))
+    at = {"x": position(alt.X, x), "y": position(alt.Y, y)}
+    ends = [
+        at | {"x": position(alt.X, x, f"{x.field}_low"), "x2": f"{x.field}_high:Q"},
+        at | {"y": position(alt.Y, y, f"{y.field}_low"), "y2": f"{y.field}_high:Q"},
     ]
     edge = base.transform_filter(alt.datum.frontier).mark_line(color="#888888", strokeDash=[4, 3])
-    numbers = [f"{one}:Q" for one in MEASURED if rows[0].get(one) is not None]
+    numbers = [f"{name}:Q" for name in MEASURED if rows[0].get(name) is not None]
     dots = base.mark_point(filled=True, size=90, opacity=0.85).encode(
-        x=x, y=y, tooltip=[*(f"{key}:N" for key in keys), *numbers], **_looks(rows, keys)
+        **at, tooltip=[*(f"{key}:N" for key in keys), *numbers], **_channels(rows, keys)
     )
-    layers = [edge.encode(x=x, y=y, order="entropy:Q"), *bars, dots, *_reference(reference)]
-    note = f"bars: ± {ERRORS} standard errors" + ("; dashed: the frontier" if judged else "")
-    title = alt.TitleParams(f"{name} against entropy", subtitle=note, anchor="start")
-    return alt.layer(*layers, title=title, width=520, height=380).interactive()
+    layers = [edge.encode(**at, order="entropy:Q")]
+    layers += [base.mark_rule(opacity=0.5).encode(**channels) for channels in ends]
+    layers += [dots, *_held_out(reference, rows)]
+    note = f"bars: ± {ERRORS} standard errors" + ("; dashed: the frontier" if scored else "")
+    title = alt.TitleParams(f"{y.title} against entropy", subtitle=note, anchor="start")
+    return drawn(layers).properties(title=title).interactive()
 
 
-def _looks(rows: Sequence[Row], keys: list[str]) -> dict[str, Any]:
-    """Colour, shape and size tell the first three settings apart, in the order of the sweep."""
+def _channels(rows: Sequence[Row], keys: list[str]) -> dict[str, Any]:
+    """Colour, shape and size for the first three settings, in the order of the sweep."""
     import altair as alt
 
-    kinds = {"color": alt.Color, "shape": alt.Shape, "size": alt.Size}
-    looks = {}
-    for (channel, kind), key in zip(kinds.items(), keys, strict=False):
-        values = list(dict.fromkeys(_plain(row[key]) for row in rows))
-        given: dict[str, Any] = {}
-        if channel == "color":
-            given = {"scheme": "viridis" if len(values) > 2 else "category10"}
-        if channel == "size":
-            given = {"range": [60 + 90 * place for place in range(len(values))]}
-        looks[channel] = kind(f"{key}:N", sort=values, scale=alt.Scale(domain=values, **given))
-    return looks
+    from leaderboard.charts.marks import COLORS, SHAPES
+
+    kinds: list[tuple[Any, Sequence[Any]]] = [
+        (alt.Color, COLORS),
+        (alt.Shape, SHAPES),
+        (alt.Size, range(60, 2000, 90)),
+    ]
+    channels = {}
+    for (channel, looks), key in zip(kinds, keys, strict=False):
+        values = list(dict.fromkeys(_text(row[key]) for row in rows))
+        scale = alt.Scale(domain=values, range=list(looks)[: len(values)])
+        channels[channel.__name__.lower()] = channel(f"{key}:N", sort=values, scale=scale)
+    return channels
 
 
-def _reference(entropy: float | None) -> list["altair.Chart"]:
-    """The entropy of held-out text as a labelled line."""
+def _held_out(entropy: float | None, rows: Sequence[Row]) -> list["altair.Chart"]:
+    """The entropy of held-out text as a line with a label on its inner side."""
     import altair as alt
 
     if entropy is None:
         return []
     base = alt.Chart(alt.Data(values=[{"at": entropy, "name": "held-out text"}])).encode(x="at:Q")
-    words = base.mark_text(align="left", dx=5, dy=-8, y="height", color="#555555").encode(
-        text="name:N"
-    )
-    return [base.mark_rule(color="#555555", strokeDash=[1, 2]), words]
+    right = entropy > max(row["entropy"] for row in rows)
+    side: dict[str, Any] = {"align": "right", "dx": -5} if right else {"align": "left", "dx": 5}
+    label = base.mark_text(dy=-8, y="height", color="#555555", **side)
+    rule = base.mark_rule(color="#555555", strokeDash=[1, 2])
+    return [rule, label.encode(text="name:N")]

@@ -1,4 +1,4 @@
-"""Each token's own part of a decoded text, also where a character is spread over several tokens."""
+"""The part of each token in a decoded text, also of tokens that share a character."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -14,7 +14,7 @@ class TokenTexts:
     """Parts of text whose concatenation is the text that the tokenizer decodes.
 
     A character in several tokens is the part of the first, the others have an empty part; as long
-    as some of its tokens are missing, each broken place shows a replacement sign."""
+    as some of its tokens are missing, each broken position shows a replacement sign."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -25,10 +25,10 @@ class TokenTexts:
 
     def parts(self, tokens: Sequence[int]) -> list[str]:
         """The part of every token of a text."""
-        found = [""] * len(tokens)
+        parts = [""] * len(tokens)
         for position, part in self.changed(tokens, range(len(tokens))):
-            found[position] = part
-        return found
+            parts[position] = part
+        return parts
 
     def changed(self, tokens: Sequence[int], changed: Iterable[int]) -> Iterator[tuple[int, str]]:
         """Positions and parts that may be new once the tokens at the positions `changed`, in

@@ -1,32 +1,29 @@
-"""Where a run stands, and what it may go on with: the settings and the data that it began with."""
+"""The state of a run in its directory, and the checks that it goes on as the same run: with the
+settings and the data that it began with."""
 
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
+from leaderboard.run_key import NOT_THE_RECIPE, flat
 from modes import build
 from modes.trained_run import differing_data
 from training.checkpoint import DIGESTS, LAST, read_checkpoint
 from training.clock import trained_seconds
 from training.saving import CONFIG, owes_validation
 
-# What may differ between the start of a run and its continuation: groups, and single keys.
-FREE = {"mode", "results_dir", "trainer", "strategy", "callbacks", "checkpointing", "eval"}
-FREE |= {"estimate", "sampling", "benchmark", "protocol", "oracle", "tensorboard", "wandb"}
-FREE |= {"loader.batch_size", "loader.eval_batch_size", "training.max_seconds"}
-FREE |= {"loader.num_workers", "data.cache_dir", "data.num_proc", "data.max_eval_blocks"}
-FREE |= {"data.verify"}
-FREE |= {"algo.corrects", "algo.predictors", "algo.noises"}  # what can be done with it
-FREE |= {"model.attention", "model.activation_checkpointing", "model.compile"}
-# Names of what has a digest, which tells whether it is the same.
+# The settings that may differ when a run goes on, groups and single keys: those that do not change
+# the training, but for what it began with; its length; and names whose content has a digest.
+FREE = NOT_THE_RECIPE - {"seed", "data.stride", "data.valid_split", "training.finetune_path"}
+FREE |= {"trainer", "callbacks", "training.max_seconds"}
 FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
 OWN_NAME = ", or give this text a data.name of its own"  # which names the default folder
 
 
 class Start(NamedTuple):
-    """Where a run stands: the checkpoint to go on from, None for none; its step and the seconds
-    trained so far; whether a validation is still to be made; the digests of its data."""
+    """The state that a run starts from: the checkpoint, None for a new run; its step and seconds of
+    training; whether a validation is still to be made; the digests of its data."""
 
     checkpoint: Path | None
     step: int
@@ -36,7 +33,8 @@ class Start(NamedTuple):
 
 
 def resumed(settings: build.Settings) -> Start:
-    """Where the run stands; refuses to go on, or to begin anew, over a different run."""
+    """The state of the run in checkpointing.save_dir; ValueError where going on, or beginning anew,
+    would be over a different run."""
     options = settings["checkpointing"]
     directory = Path(options["save_dir"])
     last = directory / "checkpoints" / LAST
@@ -102,14 +100,3 @@ def check_data(start: Start, data: TokenDataModule, settings: build.Settings) ->
             f"another {difference}, by its content; choose another checkpointing.save_dir or the "
             f"same data{OWN_NAME}"
         )
-
-
-def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested keys with dots: what a user would write on the command line."""
-    parts: dict[str, Any] = {}
-    for key, value in settings.items():
-        inner = (
-            flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
-        )
-        parts |= inner
-    return parts

@@ -41,9 +41,10 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
 
 def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     """From where the run stands to its end, or to a signal."""
-    clock, decay = Clock(seconds_of(settings)), settings["training"]["ema"]
-    ema = EMA(decay) if decay else None
-    source, finished = first_weights(settings), has_reached(start, settings)
+    training, file = settings["training"], starts_from(settings)
+    clock, ema = Clock(seconds_of(settings)), EMA(training["ema"]) if training["ema"] else None
+    source = None if file is None else finetune.read_source(file, training["finetune_ema"])
+    finished = has_reached(start, settings)
     directory, every = (settings["checkpointing"][key] for key in ("save_dir", "every_n_steps"))
     checkpoints = Checkpoints(
         Path(directory),
@@ -56,15 +57,14 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     )
     # The average comes first: the callbacks after it look at averaged weights in validation.
     averages: list[L.Callback] = [ema] if ema else []
-    callbacks = [*averages, *watching_callbacks(settings, clock), checkpoints]
+    callbacks = [*averages, *training_callbacks(settings, clock), checkpoints]
     trainer = build.trainer(settings, callbacks, fitting=True)
     if clock.limit is not None or finished:
         trainer.fit_loop.epoch_loop.max_steps = -1  # it lays out schedules, no more
     data = build.data(settings, trainer.world_size)
     check_data(start, data, settings)
-    algorithm = build.algorithm(settings, data.tokenizer.vocab_size)
-    if ema:
-        algorithm.average = lambda: ema.average
+    average = (lambda: ema.average) if ema else None
+    algorithm = build.algorithm(settings, data.tokenizer.vocab_size, average)
     report = begin(algorithm, source, settings, data.tokenizer) if source else []
     if trainer.is_global_zero:
         for line in report:
@@ -77,7 +77,7 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
 
 @contextmanager
 def alone_in(directory: Path) -> Iterator[None]:
-    """The run directory belongs to one command at a time, whose first process holds it."""
+    """Holds the run directory, which one command at a time may write, in its first process."""
     if not is_first_process():
         yield
         return
@@ -89,17 +89,12 @@ def name_of(settings: build.Settings) -> str:
     return f"{settings['algo']['name']} on {settings['data']['name']}"
 
 
-def watching_callbacks(settings: build.Settings, clock: Clock) -> list[L.Callback]:
+def training_callbacks(settings: build.Settings, clock: Clock) -> list[L.Callback]:
     """Clock, validation, progress bar, learning curve, memory."""
     tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
     curve = Path(settings["checkpointing"]["save_dir"]) / CURVE
-    return [
-        clock,
-        Validation(),
-        RunProgress(name_of(settings), tokens, clock),
-        Curve(curve, tokens, clock.seconds),
-        PeakMemory(),
-    ]
+    progress = RunProgress(name_of(settings), tokens, clock)
+    return [clock, Validation(), progress, Curve(curve, tokens, clock.seconds), PeakMemory()]
 
 
 def seconds_of(settings: build.Settings) -> float | None:
@@ -122,49 +117,40 @@ def has_reached(start: Start, settings: build.Settings) -> bool:
 
 
 def budget(settings: build.Settings) -> str:
-    """What ends a run, in words."""
+    """The setting that ends a run, for a message."""
     limit = seconds_of(settings)
     if limit is None:
         return f"trainer.max_steps={settings['trainer']['max_steps']} steps"
     return f"training.max_seconds={limit:g} seconds"
 
 
-def first_weights(settings: build.Settings) -> finetune.Source | None:
-    """Those of training.finetune_path, at the very first start of a run alone."""
-    file = starts_from(settings)
-    if file is None:
-        return None
-    return finetune.read_source(file, settings["training"]["finetune_ema"])
-
-
 def begin(
     algorithm: Algorithm, source: finetune.Source, settings: build.Settings, tokenizer: Tokenizer
 ) -> list[str]:
-    """Puts the weights in, and says in lines which; ValueError where they would mean something
-    else here."""
-    given = f"training.finetune_path={settings['training']['finetune_path']}"
+    """Lines about the weights of `source` that `algorithm` takes over; ValueError where they would
+    mean something else here."""
+    key = f"training.finetune_path={settings['training']['finetune_path']}"
     there, here = tokenizer_name(source.config["data"]), tokenizer_name(settings["data"])
-    known = source.tokenizer_digest or digest_of(there, given)
-    if known != tokenizer.digest:
+    if (source.tokenizer_digest or digest_of(there, key)) != tokenizer.digest:
         differs = f"not {here}" if there != here else "of another content"
         raise ValueError(
-            f"{given}: the run there has data.tokenizer_name_or_path={there}, {differs}: "
+            f"{key}: the run there has data.tokenizer_name_or_path={there}, {differs}: "
             f"its tokens mean something else"
         )
-    heads, own = source.config["model"]["n_heads"], settings["model"]["n_heads"]
-    if heads != own:
+    heads, asked = source.config["model"]["n_heads"], settings["model"]["n_heads"]
+    if heads != asked:
         raise ValueError(
-            f"{given}: the run there has model.n_heads={heads}, not {own}: "
+            f"{key}: the run there has model.n_heads={heads}, not {asked}: "
             f"its attention would mean something else"
         )
     kind = "{algo}, step {steps}, {weights} weights".format_map(source.provenance)
     first, *rest = finetune.take(algorithm, source).report()
-    return [f"{given} ({kind}): {first}", *rest]
+    return [f"{key} ({kind}): {first}", *rest]
 
 
-def digest_of(tokenizer: str, given: str) -> str:
-    """Of the tokenizer of the run to begin with, which need not be on this machine."""
+def digest_of(tokenizer: str, key: str) -> str:
+    """The digest of the tokenizer of another run, which need not be on this machine."""
     try:
         return make_tokenizer(tokenizer).digest
     except ValueError as error:
-        raise ValueError(f"{given}: the tokenizer of the run there: {error}") from error
+        raise ValueError(f"{key}: the tokenizer of the run there: {error}") from error

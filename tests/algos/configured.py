@@ -12,6 +12,7 @@ from torch import Tensor
 
 import main
 from algos.base import Algorithm, Batch
+from algos.facts import FACTS
 from modes.build import algorithm
 from samplers.build import SAMPLERS
 from samplers.grids import uniform_grid
@@ -33,15 +34,14 @@ def _composed(group: str) -> dict[str, dict[str, Any]]:
 
 SETTINGS, NOISES = _composed("algo"), _composed("noise")
 NAMES = sorted(SETTINGS)
-DIFFUSION = [name for name in NAMES if name != "ar"]  # ar has no noise
-KNOWN = {name: SETTINGS[name]["algo"] for name in NAMES}
+DIFFUSION = [name for name in NAMES if not FACTS[name].causal]
 # every algorithm with every noise that it takes, None where it brings its own, and with every
 # sampler
-NOISED = [(name, noise) for name in DIFFUSION for noise in KNOWN[name]["noises"] or [None]]
+NOISED = [(name, noise) for name in DIFFUSION for noise in FACTS[name].noise_schedules or [None]]
 PREDICTORS = [
     (name, predictor)
     for name in NAMES
-    for predictor in KNOWN[name]["predictors"]
+    for predictor in FACTS[name].samplers
     if predictor in SAMPLERS  # semi_ar is a loop around another one
 ]
 
@@ -50,7 +50,7 @@ def build(
     name: str, vocab_size: int = 5, length: int = 6, noise: str | None = None, **own: Any
 ) -> Algorithm:
     """A network of random weights, so that no two positions predict the same."""
-    settings, noises = deepcopy(SETTINGS[name]), KNOWN[name]["noises"]
+    settings, noises = deepcopy(SETTINGS[name]), FACTS[name].noise_schedules
     if noises:
         settings["noise"] = dict(NOISES[noise or noises[0]]["noise"])
     settings["algo"] |= own

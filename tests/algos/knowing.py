@@ -47,7 +47,6 @@ def teach(algorithm: Algorithm, language: np.ndarray) -> None:
         return table[np.ravel_multi_index(z.T, (language.shape[0] + 1,) * language.ndim)]
 
     def hidden(z: Tensor, t: Tensor) -> Tensor:
-        algorithm.network_evaluations += len(z)
         mix = torch.cat(algorithm.process.schedule(t.double()), dim=1)
         law = torch.from_numpy(known(z.numpy(), mix.numpy()))
         return algorithm.ideal_outputs(law.log(), z, t).clamp_min(LEAST)

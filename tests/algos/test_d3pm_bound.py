@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from algos.base import Draws
 from algos.denoising import Noised
 from tests.algos.configured import a_batch, build
 from tests.algos.knowing import teach, texts, whole
@@ -54,7 +55,7 @@ def reported(algorithm, x, steps):
     z = torch.from_numpy(noised).repeat(steps, 1)
     weight = torch.ones(len(z), dtype=torch.float64)
     given = Noised(algorithm.process, t.repeat_interleave(count), z, weight)
-    algorithm.evaluation_noise = lambda batch: given
+    algorithm.evaluation_noise = lambda batch, draws: given
     with torch.no_grad():
         nats = algorithm.nll(whole(torch.from_numpy(np.tile(x, (len(z), 1)))))
     return float(nats.sum(-1) @ torch.from_numpy(chance.flatten()))
@@ -112,14 +113,12 @@ def test_each_text_is_reconstructed_in_one_of_the_passes():
     algorithm, passes = build("d3pm", SIZE, LENGTH).eval(), 3
     torch.nn.init.normal_(algorithm.backbone.head.weight)
     batch = a_batch(SIZE, LENGTH, 7)
-    noise = algorithm.evaluation_noise(batch)
-    algorithm.evaluation_noise = lambda batch: noise
+    noise, seen = algorithm.evaluation_noise(batch, Draws()), []
+    algorithm.evaluation_noise = lambda batch, draws: noise
+    algorithm.backbone.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
     with torch.no_grad():
-        whole_value, seen = algorithm.nll(batch), algorithm.network_evaluations
-        algorithm.evaluation_passes, parts = passes, []
-        for number in range(passes):
-            algorithm.evaluation_pass = number
-            parts.append(algorithm.nll(batch))
+        whole_value = algorithm.nll(batch)
+        parts = [algorithm.nll(batch, Draws(number, passes)) for number in range(passes)]
     torch.testing.assert_close(torch.stack(parts).mean(0), whole_value, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(parts[0], parts[1])
-    assert algorithm.network_evaluations - seen == (passes + 1) * len(batch["tokens"])
+    assert sum(seen[1:]) == (passes + 1) * len(batch["tokens"])

@@ -175,11 +175,11 @@ def test_no_tensor_of_positions_by_vocabulary(form: str) -> None:
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ({"curriculum": "x"}, r"algo.curriculum='x': choose from \['efficient', 'full'\]"),
-        ({"k": 1}, "algo.k=1: at least 2 and below the 5"),
+        ({"curriculum": "x"}, r"algo.curriculum='x': choose from efficient, full"),
+        ({"k": 1}, "algo.k=1: must be at least 2"),
         ({"k": 5}, "algo.k=5: at least 2 and below the 5"),
         ({"tau": 0.0}, "algo.tau=0.0: must be positive"),
-        ({"curriculum_share": 1.1}, "algo.curriculum_share=1.1: from 0 to 1"),
+        ({"curriculum_share": 1.1}, "algo.curriculum_share=1.1: must be from 0 to 1"),
         (
             {"gamma_min": 1.0, "gamma_max": 0.5},
             "algo.gamma_min=1: must be below algo.gamma_max=0.5",

@@ -62,7 +62,7 @@ def test_it_goes_on_bit_for_bit(teacher: str, tmp_path: Path) -> None:
     """Stopped within a round, at the end of one, and within the last."""
     whole = Run(teacher)
     whole.fit(STEPS)
-    assert whole.algorithm.facts() == {"distillation": {"rounds": 3, "teacher": teacher}}
+    assert whole.algorithm.training_facts() == {"distillation": {"rounds": 3, "teacher": teacher}}
     for stop in (2, 3, 5, 6):
         part, file = Run(teacher), tmp_path / f"{stop}.ckpt"
         part.fit(stop).save_checkpoint(file)
@@ -89,7 +89,11 @@ def test_a_checkpoint_has_the_round_and_its_teacher(tmp_path: Path) -> None:
     torch.save(checkpoint, tmp_path / "c")
     other: DUODistill = student(seed=2)
     other.on_load_checkpoint(torch.load(tmp_path / "c", weights_only=True))
-    assert other.facts() == algorithm.facts() == {"distillation": {"rounds": 1, "teacher": "raw"}}
+    assert (
+        other.training_facts()
+        == algorithm.training_facts()
+        == {"distillation": {"rounds": 1, "teacher": "raw"}}
+    )
     assert same(other.teacher().state_dict(), teacher)
     assert not any(parameter.requires_grad for parameter in other.teacher().parameters())
     assert not any(module.training for module in other.teacher().modules())

@@ -1,5 +1,7 @@
 """GIDD's weightings of its loss."""
 
+import math
+
 import pytest
 import torch
 
@@ -16,7 +18,7 @@ def row(t: float, masked: bool, clean: bool, p_uniform: float = 0.1, cap: float 
     mix, rate = (type(mix)(*(part[:, 0] for part in one)) for one in (mix, rate))
     bound = interpolating_weight(x, z, mix, rate, 100)
     flags = torch.tensor([masked]), torch.tensor([clean])
-    return Row(bound, *flags, torch.tensor([t], dtype=torch.float64), algorithm.ratio, cap)
+    return Row(bound, *flags, torch.tensor([t], dtype=torch.float64), algorithm.odds, 100, cap)
 
 
 @pytest.mark.parametrize("t", [0.1, 0.5, 0.9])
@@ -28,14 +30,23 @@ def test_dynamic_weights_have_the_ratios_of_the_bound(t: float) -> None:
     torch.testing.assert_close(bound / bound[1], dynamic, rtol=0.01, atol=0)
 
 
-def test_published_dynamic_weight_is_off_as_documented() -> None:
-    """Too large by 3.8 at t = 0.1 and too small by 2.6 at t = 0.9 for clean tokens, equal
-    otherwise."""
+@pytest.mark.parametrize("t", [0.1, 0.5, 0.9])
+def test_dynamic_published_is_the_formula_of_the_authors_code(t: float) -> None:
+    """B / (N + 1) exp(sigmoid(-t) / 2) for clean tokens, N + 1 being the vocabulary with its
+    mask."""
+    published = WEIGHTINGS["dynamic_published"]
+    clean = 2 * 0.1 / 0.9 / 101 * math.exp(0.5 / (1 + math.exp(t)))
+    assert float(published(row(t, False, True))) == pytest.approx(clean, rel=1e-6)
+    assert float(published(row(t, True, False))) == 2.0
+    assert float(published(row(t, False, False))) == 1.0
+
+
+def test_dynamic_published_is_off_as_documented() -> None:
+    """Too large by 3.8 at t = 0.1 and too small by 2.6 at t = 0.9 for clean tokens."""
     for t, factor in ((0.1, 3.8), (0.9, 1 / 2.6)):
         clean = row(t, False, True)
         ratio = WEIGHTINGS["dynamic_published"](clean) / WEIGHTINGS["dynamic"](clean)
         assert float(ratio) == pytest.approx(factor, rel=0.02)
-    assert float(WEIGHTINGS["dynamic_published"](row(0.3, True, False))) == 2.0
 
 
 def test_weights_are_capped() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from algos.base import Draws
 from algos.denoising import DiffusionAlgorithm, Noised
 from algos.sedd import SEDDUniform
 from diffusion.schedule import log_linear
@@ -63,7 +64,7 @@ def exact_nats(algorithm: DiffusionAlgorithm) -> float:
             z.repeat(len(t), 1),
             torch.ones(len(t) * len(x), dtype=torch.float64),
         )
-        algorithm.evaluation_noise = lambda batch, noised=noised: noised
+        algorithm.evaluation_noise = lambda batch, draws, noised=noised: noised
         nats = algorithm.nll(whole(x.repeat(len(t), 1))).sum(-1)
         odds = (odds * weight[:, None]).flatten()
         total += float(nats[odds > 0] @ odds[odds > 0])  # what cannot be may cost anything
@@ -121,9 +122,8 @@ def test_evaluation_draws_agree_with_the_entropy(name: str) -> None:
     drawn = np.random.default_rng(3).choice(language.size, size=count, p=language.flatten())
     batch, nats = whole(torch.from_numpy(texts(SIZE, LENGTH)[drawn])), []
     for number in range(passes):
-        algorithm.evaluation_pass = number
         with torch.no_grad():
-            nats.append(algorithm.nll(batch).sum(-1))
+            nats.append(algorithm.nll(batch, Draws(number)).sum(-1))
     every = torch.cat(nats)
     error = float(every.std()) / math.sqrt(count * passes)
     assert abs(float(every.mean()) - brute_force.entropy(language)) < 4 * error

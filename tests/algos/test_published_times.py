@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from algos.base import Draws
 from algos.denoising import DiffusionAlgorithm
 from tests.algos.configured import DIFFUSION, a_batch, build
 from tests.algos.knowing import whole
@@ -17,14 +18,13 @@ SIZE, LENGTH, EXAMPLES, PASSES = 3, 3, 256, 60
 @pytest.mark.parametrize("name", DIFFUSION)
 def test_times_noise_and_weights_are_those_of_training(name: str) -> None:
     algorithm = build(name)
-    algorithm.evaluation_range = (0.25, 0.75)
-    noised = algorithm.evaluation_noise(a_batch(size=200))
+    draws = Draws(times=(0.25, 0.75))
+    noised = algorithm.evaluation_noise(a_batch(size=200), draws)
     assert noised.t.min() >= 0.25 and noised.t.max() <= 0.75
     assert noised.t.max() - noised.t.min() > 0.48
     assert noised.process is algorithm.training_process
     assert (noised.weight == 1).all()
-    algorithm.evaluation_range = None
-    everywhere = algorithm.evaluation_noise(a_batch(size=200))
+    everywhere = algorithm.evaluation_noise(a_batch(size=200), Draws())
     assert everywhere.t.min() < 0.02 and everywhere.t.max() > 0.98
     assert everywhere.process is algorithm.process
 
@@ -48,7 +48,6 @@ def test_mdlm_reports_the_number_of_the_published_code() -> None:
     enumeration of the masks and a fine sum over t."""
     algorithm = build("mdlm", SIZE, LENGTH)
     algorithm.eval()
-    algorithm.evaluation_range = (LOW, 1.0)
     x = torch.tensor([2, 0, 1])
     t = LOW + (1 - LOW) * (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
     masked = (1 - 1e-3) * t
@@ -58,8 +57,8 @@ def test_mdlm_reports_the_number_of_the_published_code() -> None:
     )
     totals = []
     for number in range(PASSES):
-        algorithm.evaluation_pass = number
-        totals.append(algorithm.nll(whole(x.expand(EXAMPLES, -1))).double().sum(-1))
+        draws = Draws(number, PASSES, (LOW, 1.0))
+        totals.append(algorithm.nll(whole(x.expand(EXAMPLES, -1)), draws).double().sum(-1))
     drawn = torch.cat(totals)
     error = float(drawn.std()) / len(drawn) ** 0.5
     assert float(drawn.mean()) == pytest.approx(expected, abs=4 * error)

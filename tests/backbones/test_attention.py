@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from backbones.attention import ATTENTION, pick_attention
+from backbones.attention import ATTENTION, CAUSAL, FULL, Pattern, pick_attention
 from backbones.dit import DiT
 from backbones.rotary import rotary_table, turn
 
@@ -18,23 +19,79 @@ def heads(length: int, seed: int) -> Tensor:
     return torch.randn(2, 3, length, 16, generator=torch.Generator().manual_seed(seed))
 
 
-def plain(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+def plain(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, positions: list[int]) -> Tensor:
+    """Attention with a dense mask."""
     scores = q.double() @ k.double().transpose(-1, -2) / 4
-    if causal:
-        offset = k.shape[2] - q.shape[2]
-        for i in range(q.shape[2]):
-            scores[:, :, i, i + offset + 1 :] = -torch.inf
+    for i, query in enumerate(positions[-q.shape[2] :]):
+        for j, key in enumerate(positions):
+            if pattern.block is not None and key // pattern.block > query // pattern.block:
+                scores[:, :, i, j] = -torch.inf
     return scores.softmax(-1) @ v.double()
 
 
 @pytest.mark.parametrize("name", ["sdpa", "flex"])
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("pattern", [FULL, CAUSAL, Pattern(4), Pattern(7)], ids=str)
 @pytest.mark.parametrize("queries", [1, 5, 20])
-def test_backends_agree(name: str, causal: bool, queries: int) -> None:
+@pytest.mark.parametrize("twice", [False, True])
+def test_backends_agree_with_a_dense_mask(
+    name: str, pattern: Pattern, queries: int, twice: bool
+) -> None:
+    """Also where a text stands there twice, at the same positions."""
     q, k, v = heads(queries, 0), heads(20, 1), heads(20, 2)
+    positions = [*range(10), *range(10)] if twice else [*range(20)]
     with torch.no_grad():
-        out = pick_attention(name)(q, k, v, causal)
-    torch.testing.assert_close(out.double(), plain(q, k, v, causal), atol=1e-6, rtol=1e-5)
+        out = pick_attention(name)(q, k, v, pattern, torch.tensor(positions) if twice else None)
+    expected = plain(q, k, v, pattern, positions)
+    torch.testing.assert_close(out.double(), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_sdpa_full_and_causal_make_no_mask() -> None:
+    q, k, v = (heads(20, seed) for seed in range(3))
+    for pattern in (FULL, CAUSAL):
+        expected = F.scaled_dot_product_attention(q, k, v, is_causal=pattern == CAUSAL)
+        assert torch.equal(ATTENTION["sdpa"](q, k, v, pattern, None), expected)
+
+
+def test_block_of_no_position_is_refused() -> None:
+    with pytest.raises(ValueError, match="a block of 0 positions: at least 1"):
+        Pattern(0)
+
+
+def test_network_with_blocks_sees_its_block_and_those_before(
+    build: Callable[..., DiT], tokens: Tensor
+) -> None:
+    net, other, length = build(pattern=Pattern(2)), tokens.clone(), tokens.shape[1]
+    other[:, 4:] = (other[:, 4:] + 1) % 3
+    with torch.no_grad():
+        same = (net(tokens) == net(other)).all(-1).all(0)
+    assert same.tolist() == [position < 4 for position in range(length)]
+
+
+def test_network_takes_positions(build: Callable[..., DiT], tokens: Tensor) -> None:
+    """Behind each other, two copies of a text at the same positions are, for full attention, the
+    text; a shuffled text with its positions is a shuffled one."""
+    net, length = build(), tokens.shape[1]
+    order, here = torch.randperm(length), torch.arange(length)
+    with torch.no_grad():
+        plainly = net(tokens)
+        assert torch.equal(net(tokens, positions=here), plainly)
+        shuffled = net(tokens[:, order], positions=order)
+        torch.testing.assert_close(shuffled, plainly[:, order], atol=1e-5, rtol=1e-5)
+        twice = net(tokens.repeat(1, 2), positions=here.repeat(2))
+        torch.testing.assert_close(twice[:, length:], plainly, atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"model.length=.*: too short for 1000 tokens"):
+        net(tokens, positions=here + 1000 - length)
+
+
+def test_levels_of_positions_are_those_of_the_text_where_they_are_equal(
+    build: Callable[..., DiT], tokens: Tensor
+) -> None:
+    net, level = build(), torch.rand(len(tokens))
+    with torch.no_grad():
+        by_position = net(tokens, level.unsqueeze(-1).expand(tokens.shape))
+        torch.testing.assert_close(by_position, net(tokens, level), atol=1e-5, rtol=1e-5)
+        levels = torch.rand(tokens.shape)
+        assert not torch.allclose(net(tokens, levels), by_position, atol=1e-3)
 
 
 def test_flex_networks_equal_sdpa_networks_and_refuse_to_train_on_a_cpu(
@@ -58,7 +115,11 @@ def test_flash_refuses_early_and_clearly(monkeypatch: pytest.MonkeyPatch) -> Non
     attend = pick_attention("flash")
     assert attend is ATTENTION["flash"]
     with pytest.raises(ValueError, match=r"model.attention='flash' needs a CUDA device, not cpu"):
-        attend(heads(4, 0), heads(4, 1), heads(4, 2), False)
+        attend(heads(4, 0), heads(4, 1), heads(4, 2), FULL, None)
+    with pytest.raises(
+        ValueError, match=r"model.attention='flash' is full, or causal in the order"
+    ):
+        attend(heads(4, 0), heads(4, 1), heads(4, 2), Pattern(2), None)
 
 
 def test_rotation_is_complex_multiplication() -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -20,6 +19,7 @@ from backbones.cost import (
     training_flops,
 )
 from backbones.dit import DiT
+from tests.backbones.test_model_configs import read
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "model"
 MODELS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -34,7 +34,7 @@ def network(sizes: Sizes) -> DiT:
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_are_those_of_the_network(name: str, causal: bool) -> None:
-    keys = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    keys = read(name)
     own = {key: keys[key] for key in Sizes._fields if key in keys}
     sizes = Sizes(vocab_size=50257, outputs=50258, causal=causal, **own)
     with torch.device("meta"):

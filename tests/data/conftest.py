@@ -1,12 +1,14 @@
 """Fixtures of the data tests: no network, and nothing written outside the test's own folder."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from hydra import initialize_config_dir
 
+import main
 from data.build_module import build_data
 from data.module import TokenDataModule
 
@@ -42,10 +44,17 @@ def make(tmp_path: Path) -> Make:
     """A data module of a configs/data file, with changes, caching below the test's folder."""
 
     def from_yaml(name: str, **changes: Any) -> TokenDataModule:
-        keys = yaml.safe_load((ROOT / "configs" / "data" / f"{name}.yaml").read_text())
-        return build_data(**{**keys, **RUN, "cache_dir": str(tmp_path / "cache"), **changes})
+        keys = composed(name) | RUN | {"cache_dir": str(tmp_path / "cache")}
+        return build_data(**(keys | changes))
 
     return from_yaml
+
+
+@functools.cache
+def composed(name: str) -> dict[str, Any]:
+    """The keys of a configs/data file with their defaults."""
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        return main.compose([f"data={name}"])["data"]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from data.module import TokenDataModule
+from tests.data.conftest import composed
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "configs" / "data").glob("*.yaml"))
 ZERO_SHOT = ["wikitext2", "wikitext103", "ptb", "lambada", "ag_news", "scientific_papers_arxiv"]
@@ -15,10 +16,9 @@ ZERO_SHOT = ["wikitext2", "wikitext103", "ptb", "lambada", "ag_news", "scientifi
 @pytest.mark.parametrize("name", [file.stem for file in FILES])
 def test_a_file_builds(make: Callable[..., TokenDataModule], shared: Path, name: str) -> None:
     changes: dict[str, Any] = {}
-    text = next(file for file in FILES if file.stem == name).read_text()
-    for tokenizer in ("gpt2", "bert-base-uncased"):
-        if f"tokenizer_name_or_path: {tokenizer}\n" in text:
-            changes["tokenizer_name_or_path"] = str(shared / "tokenizers" / tokenizer)
+    tokenizer = composed(name)["tokenizer_name_or_path"]
+    if tokenizer in ("gpt2", "bert-base-uncased"):
+        changes["tokenizer_name_or_path"] = str(shared / "tokenizers" / tokenizer)
     if name == "text":
         changes["path"] = str(shared / "data" / "tinyshakespeare" / "input.txt")
     if name == "hub":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
+from data.order import EvalSampler, StepSampler, TrainOrder, accumulation, by_length
 
 
 def flat(lists: Iterable[Iterable[Any]]) -> list[Any]:
@@ -85,3 +85,10 @@ def test_sizes_that_do_not_divide_are_refused(total: int, batch: int, world: int
     with pytest.raises(ValueError, match=rf"loader\.global_batch_size={total}.*={batch}.*{world}"):
         accumulation(total, batch, world)
     assert accumulation(24, 3, 2) == 4
+
+
+def test_by_length_puts_every_text_once_into_batches_of_one_length() -> None:
+    lengths = [3, 5, 3, 3, 5, 1, 3]
+    batches = by_length([[0] * length for length in lengths], 3)
+    assert [[lengths[i] for i in batch] for batch in batches] == [[1], [3, 3, 3], [3], [5, 5]]
+    assert sorted(i for batch in batches for i in batch) == list(range(7))

@@ -150,7 +150,7 @@ def test_crops_from_the_start_and_at_random(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"framing": "cls"}, r"data\.framing='cls': choose from \['bos', 'bos-eos', 'none'\]"),
+        ({"framing": "cls"}, r"data\.framing='cls': choose from bos, bos-eos, none"),
         ({"length": 1, "framing": "none"}, r"model\.length=1: at least 2"),
         ({"length": 1}, r"model\.length=1: at least 2"),
         ({"length": 2, "framing": "bos-eos"}, r"model\.length=2: at least 3"),

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from diffusion import chunked as module
-from diffusion.chunked import Prediction
-from diffusion.shaping import Shaping
+from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from tests.diffusion import brute_force
 from tests.diffusion.tensor_sizes import LargestTensor
 
@@ -34,7 +34,7 @@ def rows_seen(head):
 @temperatures
 def test_mass_at_is_the_softmax_at_the_given_tokens(head, temperature):
     hidden, z = torch.randn(3, 5, WIDTH), torch.randint(SIZE, (3, 5))
-    mass = Prediction(head, hidden, Shaping(temperature)).mass_at(z)
+    mass = Prediction(head, hidden, LogitsWarper(temperature)).mass_at(z)
     expected = (head(hidden).double() / temperature).softmax(-1).gather(-1, z[..., None])[..., 0]
     assert mass.shape == (3, 5) and mass.dtype == torch.float64 and not mass.requires_grad
     torch.testing.assert_close(mass, expected.detach(), rtol=1e-6, atol=0)
@@ -52,7 +52,7 @@ def test_mass_is_zero_where_it_is_not_asked_for(head):
 @temperatures
 def test_draws_follow_the_softmax_of_their_own_position(head, temperature):
     hidden = 2 * torch.randn(4, WIDTH)
-    prediction = Prediction(head, hidden.repeat(500, 1)[None], Shaping(temperature))
+    prediction = Prediction(head, hidden.repeat(500, 1)[None], LogitsWarper(temperature))
     where = torch.ones(1, 2000, dtype=torch.bool)
     drawn = torch.stack([prediction.draw(where)[0] for _ in range(10)])
     assert drawn.dtype == torch.long

@@ -19,7 +19,9 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 8, 21, 50])
-def test_against_a_loop_over_batches(drawn: tuple[np.ndarray, np.ndarray], batch: int) -> None:
+def test_batch_mean_against_a_loop_over_batches(
+    drawn: tuple[np.ndarray, np.ndarray], batch: int
+) -> None:
     nats, count = drawn
     totals, variances = [], []
     for start in range(0, 21, batch):
@@ -34,7 +36,7 @@ def test_against_a_loop_over_batches(drawn: tuple[np.ndarray, np.ndarray], batch
     assert found.total_nats == pytest.approx(nats.mean(0).sum())
 
 
-def test_batches_of_one_size_and_length_change_nothing() -> None:
+def test_batch_mean_batches_of_one_size_and_length_change_nothing() -> None:
     nats = np.random.default_rng(1).gamma(4.0, 1.0, (2, 24))
     passes = [a_pass(row, np.full(24, 7)) for row in nats]
     ours, theirs = summarise(passes), summarise(passes, batch=8)
@@ -42,7 +44,7 @@ def test_batches_of_one_size_and_length_change_nothing() -> None:
     assert theirs.stderr == pytest.approx(ours.stderr, rel=1e-14)
 
 
-def test_the_error_on_new_text_is_that_between_batches() -> None:
+def test_batch_mean_the_error_on_new_text_is_that_between_batches() -> None:
     """Two standard errors cover the expected number of a mean over batches about 19 times in 20."""
     generator = np.random.default_rng(2)
     covered = 0
@@ -54,13 +56,13 @@ def test_the_error_on_new_text_is_that_between_batches() -> None:
     assert 0.90 < covered / 400 < 0.99
 
 
-def test_one_batch_has_no_error_of_its_own(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+def test_batch_mean_one_batch_has_no_error_of_its_own(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     nats, count = drawn
     assert summarise([a_pass(nats[0], count)], exact=True, batch=21).data_stderr is None
     with pytest.raises(ValueError, match=r"eval\.passes=1: one pass over one sequence or one"):
         summarise([a_pass(nats[0], count)], batch=21)
 
 
-def test_a_batch_without_a_scored_token_is_refused() -> None:
+def test_batch_mean_a_batch_without_a_scored_token_is_refused() -> None:
     with pytest.raises(ValueError, match=r"eval\.batch_mean=1: a batch has no scored token"):
         summarise([a_pass(np.ones(2), np.array([3, 0]))], batch=1)

@@ -50,9 +50,7 @@ def test_the_protocol_digest_is_the_protocols_alone(tmp_path, make_fields):
     write_record(tmp_path, make_fields())
     write_record(tmp_path, make_fields(seed=2, protocol=dict(reversed(protocol.items()))))
     write_record(tmp_path, make_fields(seed=3, protocol={"bos": False}))
-    by_seed = {
-        one.fields["seed"]: one.fields["protocol_digest"] for one in read_records(tmp_path)[0]
-    }
+    by_seed = {one.seed: one.protocol_digest for one in read_records(tmp_path)[0]}
     assert by_seed[1] == by_seed[2] != by_seed[3]
 
 
@@ -105,9 +103,9 @@ def test_bad_files_are_named_and_good_ones_still_read(tmp_path, make_fields):
     assert named == sorted([*bad, "bytes.json", "folder.json", "gone.json"])
     assert not any("\n" in line for line in problems)
     said = {Path(line.split(": ")[0]).name: line.partition(": ")[2] for line in problems}
-    assert said["later.json"].startswith("schema=2: of a newer version, this version reads 1")
-    assert said["older.json"].startswith("schema=0: of an older version, this version reads 1")
-    assert said["strange.json"] == "schema='one': this version reads 1"
+    assert said["later.json"].startswith("schema=3: of a newer version, this version reads 2")
+    assert said["older.json"].startswith("schema=1: of an older version, this version reads 2")
+    assert said["strange.json"] == "schema='one': this version reads 2"
     assert said["half.json"].startswith("half-written or not JSON")
 
 
@@ -181,6 +179,7 @@ def test_a_directory_without_permission(tmp_path, make_fields):
         ({"created": "2026-01-31T12:00:00"}, "created=.*: a UTC time"),
         ({"created": "2026-01-31T12:00:00+01:00"}, "created=.*: a UTC time"),
         ({"digest": "0"}, "digest is added"),
+        ({"note": "x"}, "note: a record has no such field"),
     ],
 )
 def test_fields_that_are_refused(tmp_path, make_fields, changes, message):

@@ -43,8 +43,7 @@ def algorithm_of() -> Callable[..., Algorithm]:
 
     def make(model: ImportedModel, averaged: bool = True) -> Algorithm:
         config = model.checkpoint["config"]
-        algo = {"predictors": [], "noises": [config["noise"]] if config["noise"] else []}
-        algorithm = make_algorithm(config | {"algo": algo | config["algo"]}, model.vocab_size)
+        algorithm = make_algorithm(config, model.vocab_size)
         load_weights(algorithm, model.checkpoint, averaged)
         return algorithm.eval()
 

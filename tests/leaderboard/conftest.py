@@ -1,9 +1,11 @@
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evaluation import record_schema
 from evaluation.records import Record, read_records, write_record
 
 
@@ -22,6 +24,17 @@ def board(tmp_path, make_fields) -> Callable[..., list[Record]]:
         return records
 
     return write
+
+
+@pytest.fixture
+def record() -> Callable[[dict[str, Any]], Record]:
+    """A record of the given fields, as it is read back."""
+
+    def make(fields: dict[str, Any]) -> Record:
+        stated = {"schema": record_schema.SCHEMA, "digest": "", "protocol_digest": ""}
+        return Record(**{"metrics": {}, **fields, **stated}, path=Path("x.json"))
+
+    return make
 
 
 @pytest.fixture

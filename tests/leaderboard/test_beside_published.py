@@ -38,14 +38,14 @@ def owt(make_fields):
     return make
 
 
-def test_the_same_protocol(owt):
-    assert match.apart(row("duo_t1_mdlm_owt"), owt(), {}) == ""
+def test_the_same_protocol(record, owt):
+    assert match.mismatch(row("duo_t1_mdlm_owt"), record(owt()), {}) == ""
     lm1b = owt(preset="duo-lm1b", data="lm1b", tokenizer="bert-base-uncased")
-    assert match.apart(row("duo_t1_mdlm_lm1b_nopack"), lm1b, {}) == ""
-    assert match.apart(row("duo_t1_mdlm_lm1b_pack"), lm1b, {}) == "packing"
+    assert match.mismatch(row("duo_t1_mdlm_lm1b_nopack"), record(lm1b), {}) == ""
+    assert match.mismatch(row("duo_t1_mdlm_lm1b_pack"), record(lm1b), {}) == "packing"
     packed = owt(preset="duo-lm1b-wrap", data="lm1b-wrap", tokenizer="bert-base-uncased")
-    assert match.apart(row("duo_t1_mdlm_lm1b_pack"), packed, {}) == ""
-    assert match.apart(row("duo_t1_mdlm_lm1b_nopack"), packed, {}) == "packing"
+    assert match.mismatch(row("duo_t1_mdlm_lm1b_pack"), record(packed), {}) == ""
+    assert match.mismatch(row("duo_t1_mdlm_lm1b_nopack"), record(packed), {}) == "packing"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_same_protocol(owt):
         ({"kind": "exact"}, "bound"),
     ],
 )
-def test_what_is_not_the_same_is_said(owt, change, word):
+def test_what_is_not_the_same_is_said(record, owt, change, word):
     from copy import deepcopy
 
     fields = deepcopy(owt())
@@ -75,38 +75,38 @@ def test_what_is_not_the_same_is_said(owt, change, word):
         if key == "config":
             own = owt()["config"]
             fields[key] = {k: {**own.get(k, {}), **value.get(k, {})} for k in {*own, *value}}
-    assert match.apart(row("duo_t1_mdlm_owt"), fields, {}) == word
+    assert match.mismatch(row("duo_t1_mdlm_owt"), record(fields), {}) == word
 
 
-def test_passes_change_the_error_alone(owt):
+def test_passes_change_the_error_alone(record, owt):
     fields = owt()
     fields["config"] = {**fields["config"], "eval": {**fields["config"]["eval"], "passes": 16}}
-    assert match.apart(row("duo_t1_mdlm_owt"), fields, {}) == ""
+    assert match.mismatch(row("duo_t1_mdlm_owt"), record(fields), {}) == ""
 
 
-def test_variants_and_doubts(owt):
+def test_variants_and_doubts(record, owt):
     gidd = owt("gidd", "gidd-owt-512")
     plus = row("gidd_abl_plus_pu01")
     own = {"algo": {"name": "gidd", "p_uniform": 0.1, "weighting": "dynamic"}}
     own["optim"] = {"weight_decay": 0.02}
     gidd["config"] = {**gidd["config"], **own}
     plus = plus._replace(packing=False)
-    assert match.apart(plus, gidd, {}) == ""
-    assert match.apart(plus, gidd, {"algo.max_weight": 1.0}) == "variant"
+    assert match.mismatch(plus, record(gidd), {}) == ""
+    assert match.mismatch(plus, record(gidd), {"algo.max_weight": 1.0}) == "variant"
     own["algo"]["p_uniform"] = 0.2
-    assert match.apart(plus, gidd, {}) == "variant"
+    assert match.mismatch(plus, record(gidd), {}) == "variant"
     bound = row("mdlm_t11_T1000")
-    assert match.apart(bound, owt(), {}) == "variant"
+    assert match.mismatch(bound, record(owt()), {}) == "variant"
     doubted = row("duo_t1_mdlm_owt")._replace(doubt="misprint suspected")
-    assert match.apart(doubted, owt(), {}) == "misprint suspected"
+    assert match.mismatch(doubted, record(owt()), {}) == "misprint suspected"
 
 
-def test_an_unstated_packing_is_never_the_same(owt):
+def test_an_unstated_packing_is_never_the_same(record, owt):
     unstated = row("duo_t1_mdlm_owt")._replace(packing=None)
-    assert match.apart(unstated, owt(), {}) == "packing"
+    assert match.mismatch(unstated, record(owt()), {}) == "packing"
 
 
-def test_zero_shot_texts_whose_split_is_the_papers(owt):
+def test_zero_shot_texts_whose_split_is_the_papers(record, owt):
     fields = owt()
     said = yaml.safe_load((PRESETS / "zero-shot.yaml").read_text("utf-8"))
     fields["config"] = {**fields["config"], "protocol": said, "eval": said["eval"]}
@@ -116,7 +116,7 @@ def test_zero_shot_texts_whose_split_is_the_papers(owt):
         ("mdlm_t3_mdlm_ptb", "ptb", "split"),
     ):
         fields["data"] = {"name": data, "digest": "d"}
-        assert match.apart(row(name), fields, {}) == word
+        assert match.mismatch(row(name), record(fields), {}) == word
 
 
 def test_bits_per_character():
@@ -126,18 +126,19 @@ def test_bits_per_character():
     assert match.in_its_unit(4.0, None, "ppl") == (4.0, None)
 
 
-def test_the_efficient_curriculum_is_another_paper(owt):
+def test_the_efficient_curriculum_is_another_paper(record, owt):
     fields = owt("duo")
-    assert match.algorithm_of(fields) == "duo"
+    assert match.algorithm_of(record(fields)) == "duo"
     fields["config"] = {**fields["config"], "algo": {"name": "duo", "curriculum": "efficient"}}
-    assert match.algorithm_of(fields) == "duo_pp"
-    assert match.same_algorithm(row("duo_t3_duo_nocl_lm1b_pack"), owt("udlm"))
+    assert match.algorithm_of(record(fields)) == "duo_pp"
+    assert match.same_algorithm(row("duo_t3_duo_nocl_lm1b_pack"), record(owt("udlm")))
 
 
 def test_tables_have_published_and_off_by(owt, board):
     mdlm, ar = owt(), owt("ar", value=30.0, stderr=0.0)
     ar["config"] = {**ar["config"], "protocol": {"name": "default"}}
-    tables = {one.kind: one for one in compare(board(mdlm, ar), published=published())}
+    made = compare(board(mdlm, ar), papers=published())
+    tables = {one.kind: one for one in made}
     first, second = tables["perplexity"].rows
     assert first.values["published_perplexity"].mean == 23.2
     assert first.values["published_perplexity"].is_bound
@@ -155,17 +156,19 @@ def test_tables_have_published_and_off_by(owt, board):
     assert ours["ours"].mean == 23.0
     assert all(row.values["source"] for row in beside.rows)
     assert "have the protocol of a run of ours" in beside.sentence
+    listed = [len(one.rows) for one in made if one.kind in ("published", "papers")]
+    assert sum(listed) == len(published())  # each number once
 
 
-def test_generative_perplexity_stands_beside_its_like(owt, board):
+def test_generative_perplexity_stands_beside_its_like(record, owt, board):
     fields = owt("duo")
-    judge = {"judge": "models/gpt2-large", "judge_digest": "j"}
+    judge = {"scorer": "models/gpt2-large", "scorer_digest": "j"}
     sampler = {"predictor": "ancestral", "steps": 32, "length": 1024, "temperature": 1.0}
-    metrics = {"gen_ppl": 80.0, "gen_ppl_stderr": 1.0, "gen_ppl_judge": judge}
+    metrics = {"gen_ppl": 80.0, "gen_ppl_stderr": 1.0, "gen_ppl_scorer": judge}
     fields |= {"metric": "samples", "value": 5.5, "stderr": 0.01, "kind": "estimate"}
     fields |= {"metrics": metrics | {"quality_protocol": {"name": "duo"}}, "sampler": sampler}
     target = row("duo_t5_duo_T32")
-    assert match.apart_in_samples(target, fields, {}) == ""
+    assert match.mismatch_of_samples(target, record(fields), {}) == ""
     for change, word in (
         ({"steps": 16}, "steps"),
         ({"noise_removal": "greedy"}, "sampler"),
@@ -175,9 +178,12 @@ def test_generative_perplexity_stands_beside_its_like(owt, board):
         ({"draws": "gumbel32"}, "precision"),
         ({"tasks": "0123"}, "prompts"),
     ):
-        assert match.apart_in_samples(target, fields | {"sampler": sampler | change}, {}) == word
+        assert (
+            match.mismatch_of_samples(target, record(fields | {"sampler": sampler | change}), {})
+            == word
+        )
     (beside,) = [
-        one for one in compare(board(fields), published=published()) if one.kind == "published"
+        one for one in compare(board(fields), papers=published()) if one.kind == "published"
     ]
     first = beside.rows[0]
     assert (first.values["ours"].mean, first.values["our_entropy"].mean) == (80.0, 5.5)

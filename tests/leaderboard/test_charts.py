@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.record_files import read_attached_curve
 from evaluation.records import read_records, write_record
 from leaderboard.charts import data, figures
 from leaderboard.charts.files import KINDS, write_charts
 from leaderboard.charts.marks import COLORS, looks
 from leaderboard.charts.published import beside_published
-from leaderboard.curves import read_curve
 from leaderboard.published.results import published
 from leaderboard.tables.build import compare
 from tests.leaderboard import example_results
 
-NAMING = data.Naming(lambda record: record.fields["algo"], lambda record: record.path.name)
+NAMING = data.Naming(lambda record: record.algo, lambda record: record.path.name)
 
 
 def records_of(folder, **changes):
@@ -47,20 +47,20 @@ def curve_file(folder, lines):
 
 def test_bars_are_two_standard_errors_of_the_record(tmp_path):
     records = records_of(tmp_path, algos=("mdlm",), steps=(8,))
-    (record,) = [record for record in records if record.fields["sampler"]]
+    (record,) = [record for record in records if record.sampler]
     (point,) = data.sampled([record], NAMING)
-    metrics = record.fields["metrics"]
-    assert point["gen_ppl"] == metrics["gen_ppl"] and point["entropy"] == record.fields["value"]
+    metrics = record.metrics
+    assert point["gen_ppl"] == metrics["gen_ppl"] and point["entropy"] == record.value
     assert point["gen_ppl_high"] - point["gen_ppl"] == pytest.approx(2 * metrics["gen_ppl_stderr"])
-    assert point["entropy"] - point["entropy_low"] == pytest.approx(2 * record.fields["stderr"])
+    assert point["entropy"] - point["entropy_low"] == pytest.approx(2 * record.stderr)
     assert point["href"] == record.path.name
-    assert point["seconds"] == pytest.approx(metrics["seconds"] / record.fields["count"])
+    assert point["seconds"] == pytest.approx(metrics["seconds"] / record.count)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"metrics": {"gen_ppl_judge": {"judge": "gpt2-large", "judge_digest": "1" * 64}}},
+        {"metrics": {"gen_ppl_scorer": {"scorer": "gpt2-large", "scorer_digest": "1" * 64}}},
         {"metrics": {"quality_protocol": {"name": "mdlm"}}},
         {"data": {"digest": "8" * 64}},
         {"protocol": {"length": 64}},
@@ -72,7 +72,7 @@ def test_what_cannot_be_compared_shares_no_group(tmp_path, make_fields, other):
         "kind": "estimate",
         "protocol": {"length": 128},
         "sampler": {"predictor": "ancestral", "steps": 8},
-        "metrics": {"gen_ppl": 9.0, "gen_ppl_judge": {"judge": "a"}, "network_evaluations": 8.0},
+        "metrics": {"gen_ppl": 9.0, "gen_ppl_scorer": {"scorer": "a"}, "network_evaluations": 8.0},
     }
     for number, changes in enumerate(({}, {"seed": 2}, other)):
         fields = make_fields(**{**same, "created": f"2026-01-0{number + 1}T00:00:00+00:00"})
@@ -80,7 +80,7 @@ def test_what_cannot_be_compared_shares_no_group(tmp_path, make_fields, other):
             fields[key] = {**fields[key], **value} if isinstance(value, dict) else value
         write_record(tmp_path, fields)
     records, _ = read_records(tmp_path)
-    records.sort(key=lambda record: record.fields["created"])
+    records.sort(key=lambda record: record.created)
     groups = [point["group"] for point in data.sampled(records, NAMING)]
     assert groups[0] == groups[1] != groups[2]
     figure = figures.frontier(data.sampled(records, NAMING), looks(["mdlm"]))
@@ -122,20 +122,20 @@ def test_an_oracle_gap_is_a_quality(tmp_path, make_fields):
 def test_a_curve_is_read_once_and_held_against_its_digest(tmp_path):
     lines = ["step,tokens,seconds,nats_per_token", "1,10,0.5,3.5", "2,20,1.0,nan", "3,30,1.5,2.5"]
     file = curve_file(tmp_path, lines)
-    assert read_curve(file) == ([1, 3], [10, 30], [0.5, 1.5], [3.5, 2.5])
+    assert read_attached_curve(file) == ([1, 3], [10, 30], [0.5, 1.5], [3.5, 2.5])
     file.write_text(file.read_text() + "4,40,2.0,1.0\n")
     with pytest.raises(ValueError, match="edited"):
-        read_curve(file)
+        read_attached_curve(file)
     for wrong in (["step,tokens", "1,2"], [lines[0], "1,2,x,4"], [lines[0], "1,2"]):
         with pytest.raises(ValueError, match=r"columns|numbers"):
-            read_curve(curve_file(tmp_path, wrong))
+            read_attached_curve(curve_file(tmp_path, wrong))
     with pytest.raises(ValueError, match=r"none.csv: No such file"):
-        read_curve(tmp_path / "none.csv")
+        read_attached_curve(tmp_path / "none.csv")
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end(tmp_path):
     rows = [f"{n},{n},{n},{n}" for n in range(1, 1001)]
-    curve = read_curve(curve_file(tmp_path, ["step,tokens,seconds,nats_per_token", *rows]))
+    curve = read_attached_curve(curve_file(tmp_path, ["step,tokens,seconds,nats_per_token", *rows]))
     thin = curve.thinned(30)
     assert 25 <= len(thin.step) <= 30 and thin.step[-1] == 1000
     assert len({b - a for a, b in pairwise(thin.step)}) == 1
@@ -200,7 +200,7 @@ def test_every_view_becomes_three_files_that_lead_to_records(tmp_path):
 
 
 def test_names_of_files_are_short_and_their_own():
-    long = "stdlib, length 128, judged by outputs/stdlib/ar-nano/seed7 0f0f0f, protocol "
+    long = "stdlib, length 128, scored by outputs/stdlib/ar-nano/seed7 0f0f0f, protocol "
     names = {figures.file_name("frontier", "", long + end) for end in ("default", "duo", "x | 2")}
     assert len(names) == 3
     assert all(len(name) < 80 and Path(name).name == name for name in names)
@@ -211,5 +211,5 @@ def test_tables_of_one_title_are_told_apart_by_their_protocol(tmp_path, make_fie
         write_record(tmp_path, make_fields(protocol={"times": times}))
     records, _ = read_records(tmp_path)
     points = beside_published(compare(records), (), lambda record: "#record-0")
-    digests = {record.fields["protocol_digest"] for record in records}
+    digests = {record.protocol_digest for record in records}
     assert {point["group"].rpartition(" ")[2] for point in points} == digests

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaderboard.claims import claim
-from leaderboard.sequences import Sequences
-from leaderboard.significance import Side, difference, losing, side, told_apart
+from evaluation.record_files import Sequences
+from leaderboard.significance import Side, difference, losing, side, significant_pairs, verdict
 from leaderboard.table import Measure
 
 TOKENS = np.random.default_rng(0).integers(40, 128, 400).astype(float)
@@ -101,7 +100,7 @@ def test_the_largest_known_error_decides():
 
 
 @pytest.mark.parametrize("rows", [2, 3, 6])
-def test_equal_rows_are_seldom_told_apart(rows):
+def test_equal_rows_are_seldom_significant_pairs(rows):
     """Neither any pair nor the first one from all the others, in more than five of a hundred
     tables."""
     rng, tables = np.random.default_rng(4), 1500
@@ -110,7 +109,7 @@ def test_equal_rows_are_seldom_told_apart(rows):
         sides = sorted(
             (plain(value) for value in rng.normal(2.0, 0.1, rows)), key=lambda s: s.value
         )
-        real = told_apart(sides)
+        real = significant_pairs(sides)
         any_pair += any(real.values())
         bold += all(told for pair, told in real.items() if 0 in pair)
     assert any_pair / tables < 0.05 + 3 * math.sqrt(0.05 * 0.95 / tables)
@@ -119,7 +118,9 @@ def test_equal_rows_are_seldom_told_apart(rows):
 
 def test_two_standard_errors_and_holm():
     def real(*values):
-        return list(told_apart([plain(value, 0.1 / math.sqrt(2)) for value in values]).values())
+        return list(
+            significant_pairs([plain(value, 0.1 / math.sqrt(2)) for value in values]).values()
+        )
 
     assert real(2.0, 2.201) == [True]
     assert real(2.0, 2.199) == [False]
@@ -133,27 +134,50 @@ def test_losses_above_zero():
 
 
 @pytest.mark.parametrize(
-    ("sides", "words", "first"),
+    ("values", "words", "best"),
     [
-        ([plain(1.0)], "One row: there is no difference to judge.", False),
-        ([plain(1.0), plain(2.0)], "The difference is real.", True),
-        ([plain(1.0), plain(1.1)], "The difference is not real.", False),
-        ([plain(1.0), plain(1.1), plain(1.05)], "No difference is real.", False),
-        ([plain(1.0), plain(2.0), plain(3.0)], "Every difference is real.", True),
-        ([plain(1.0), plain(2.0), plain(2.1)], "Not told apart: b and c. Every other", True),
-        ([plain(1.0), plain(1.1), plain(3.0)], "Not told apart: a and b. Every other", False),
+        ([1.0], "One row: there is no difference to judge.", None),
+        ([1.0, 2.0], "The difference is real (unpaired; one seed each).", 0),
+        ([1.0, 1.1], "The difference is not real (", None),
+        ([1.0, 1.1, 1.05], "None of the 3 differences is real (", None),
+        ([1.0, 2.0, 3.0], "All 3 differences are real (", 0),
+        ([1.0, 2.0, 2.1], "2 of 3 differences are real, not b and c (", 0),
+        ([1.0, 1.1, 3.0], "2 of 3 differences are real, not a and b (", None),
+        ([1.0, 1.1, 1.2, 2.0], "3 of 6 differences are real (", None),
     ],
 )
-def test_the_sentence(sides, words, first):
-    sentence, stands_out = claim("abc"[: len(sides)], sides)
-    assert sentence.startswith(words)
-    assert stands_out == first
+def test_verdict_sentence(values, words, best):
+    found = verdict("abcd"[: len(values)], [plain(value) for value in values])
+    assert found.sentence.startswith(words)
+    assert found.best == best
+
+
+def test_verdict_names_the_pairs_that_its_sentence_has_no_room_for():
+    found = verdict("abcd", [plain(value) for value in (1.0, 1.1, 1.2, 2.0)])
+    assert "Not real: a and b; a and c; b and c. Real: more than two" in found.detail
+
+
+def test_verdict_ranks_all_but_the_baseline():
+    """Rows share the rank of the first one that they do not really differ from."""
+    sides = [plain(value) for value in (0.5, 1.0, 1.1, 2.0, 3.0, 3.1)]
+    found = verdict("abcdef", sides, baseline=[0])
+    assert found.ranks == [None, 1, 1, 3, 4, 4]
+    assert found.best is None
+    assert verdict("abcdef", [sides[0], sides[1], sides[3]], baseline=[0]).best == 1
+    assert verdict("ab", sides[:2], baseline=[0]).best is None  # there is nothing that it leads
+
+
+def test_verdict_says_how_rows_were_compared():
+    seeds = [plain(1.0, n=1), plain(2.0, deviation=0.1, n=3)]
+    assert "(unpaired; 1 to 3 seeds)." in verdict("ab", seeds).sentence
+    sides = [paired(TOKENS * 2.0), paired(TOKENS * 2.1)]
+    assert "(paired, 400 sequences; one seed each)." in verdict("ab", sides).sentence
 
 
 def test_rows_of_one_name_are_numbered():
     assert (
         "mdlm (row 1) and mdlm (row 2)"
-        in claim(["mdlm", "mdlm", "ar"], [plain(1.0), plain(1.1), plain(5.0)])[0]
+        in verdict(["mdlm", "mdlm", "ar"], [plain(1.0), plain(1.1), plain(5.0)]).sentence
     )
 
 
@@ -163,10 +187,10 @@ def test_real_on_this_text_but_not_on_new_text():
     sides = [paired(one), paired(one + rng.normal(1.0, 40.0, len(TOKENS)))]
     found = difference(*sides)
     assert abs(found.gap) < 2 * found.text
-    sentence, stands_out = claim(["a", "b"], sides)
-    assert "On this very text they are real, on new text not surely." in sentence
-    assert "over the same 400 sequences" in sentence
-    assert not stands_out
+    told = verdict(["a", "b"], sides)
+    assert "Real on this very text but not surely on new text: a and b." in told.detail
+    assert "over the same 400 sequences" in told.detail
+    assert told.best is None
 
 
 def test_side_of_a_measure():

@@ -27,13 +27,14 @@ def results(tmp_path, make_fields, algorithm):
     text = good.read_text()
     (one / "edited.json").write_text(text.replace("11.0", "10.0"))
     (one / "half.json").write_text(text[:200])
-    (one / "older.json").write_text(text.replace('"schema": 1', '"schema": 0'))
+    (one / "older.json").write_text(text.replace('"schema": 2', '"schema": 1'))
     (one / "list.json").write_text("[]")
     return one, two
 
 
-def run(*folders):
-    leaderboard.run({"results_dir": ",".join(map(str, folders))}, [], compose)
+def run(*folders, explain=False):
+    settings = {"results_dir": ",".join(map(str, folders)), "leaderboard": {"explain": explain}}
+    leaderboard.run(settings, [], compose)
 
 
 def test_the_rest_is_shown_and_every_bad_file_named(results, capsys, monkeypatch):
@@ -51,7 +52,7 @@ def test_the_rest_is_shown_and_every_bad_file_named(results, capsys, monkeypatch
         ("edited", "edited: the digest"),
         ("half", "half-written or not JSON"),
         ("list", "not a record"),
-        ("older", "schema=0: of an older version"),
+        ("older", "schema=1: of an older version"),
     ):
         assert f"/{name}.json: {words}" in page
 
@@ -72,6 +73,18 @@ def test_the_files_are_replaced_whole_and_nothing_else_is_left(results, capsys):
     assert again["leaderboard.md"] == first["leaderboard.md"]
     assert not [file for file in folder.iterdir() if file.name.startswith(".")]
     assert not (results[1] / "leaderboard").exists()
+
+
+def test_explain_adds_the_statistics_and_the_columns(results, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    said = []
+    for explain in (False, True):
+        run(*results, explain=explain)
+        text = (results[0] / "leaderboard" / "leaderboard.md").read_text("utf-8")
+        said.append((" ".join(capsys.readouterr().out.split()), text))
+    for short, explained in zip(*said, strict=True):
+        for words in ("over AR: perplexity divided by that of AR.", "two standard errors of the"):
+            assert words in explained and words not in short
 
 
 def test_two_values_of_one_run_are_noted(results, make_fields, algorithm, capsys):

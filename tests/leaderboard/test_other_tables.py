@@ -4,7 +4,10 @@ import pytest
 
 from leaderboard.tables.build import compare, without_table
 
-JUDGE = {"gen_ppl_judge": {"judge": "ar", "judge_digest": "j"}, "quality_protocol": {"name": "x"}}
+JUDGE = {
+    "gen_ppl_scorer": {"scorer": "ar", "scorer_digest": "j"},
+    "quality_protocol": {"name": "x"},
+}
 
 
 def of_kind(records, kind):
@@ -26,21 +29,21 @@ def test_generative_perplexity_never_stands_without_entropy(board, algorithm, sa
     for table in compare(records):
         keys = [column.key for column in table.columns]
         if "generative_perplexity" in keys:
-            assert keys[1] == "entropy"
+            assert keys[keys.index("generative_perplexity") + 1] == "entropy"
             for row in table.rows:
-                if row.values["generative_perplexity"] is not None:
+                if row.values.get("generative_perplexity") is not None:
                     assert row.values["entropy"] is not None
         else:
             assert table.kind != "samples"
     (table,) = of_kind(records, "samples")
-    assert not table.first_stands_out
-    assert "No row is bold" in table.sentence
+    assert table.best is None
+    assert "No row is bold" in table.detail
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"metrics": {"gen_ppl_judge": {"judge": "ar", "judge_digest": "another"}}},
+        {"metrics": {"gen_ppl_scorer": {"scorer": "ar", "scorer_digest": "another"}}},
         {"metrics": {"quality_protocol": {"name": "y"}}},
         {"count": 7},
         {"data": {"name": "lm1b"}},
@@ -52,14 +55,14 @@ def test_generative_perplexity_never_stands_without_entropy(board, algorithm, sa
 )
 def test_samples_that_cannot_be_compared_never_share_a_table(board, sample, other):
     records = board(judged(sample, "mdlm", 30.0, 5.1), judged(sample, "gidd", 25.0, 4.1, **other))
-    assert [len(table.rows) for table in of_kind(records, "samples")] == [1, 1]
+    assert [len(table.rows) for table in of_kind(records, "samples")] == [2, 2]  # with held-out
 
 
 def test_a_judge_of_its_own_samples_is_named(board, sample):
     (alone,) = of_kind(board(judged(sample, "mdlm", 30.0, 5.1)), "samples")
     assert "itself" not in alone.sentence
     (table,) = of_kind(board(judged(sample, "j", 20.0, 4.9)), "samples")  # beside the other
-    assert "The judge is j itself" in table.sentence
+    assert "gen. ppl of j is by itself" in table.sentence
 
 
 def test_samplers_are_rows_and_seeds_are_not(board, sample):
@@ -73,14 +76,40 @@ def test_samplers_are_rows_and_seeds_are_not(board, sample):
     few = [drawn(8, seed, 50.0 + seed, 8 - seed / 10) for seed in range(3)]
     many = [drawn(64, seed, 30.0 + seed, 64) for seed in range(2)]
     (table,) = of_kind(board(*few, *many), "samples")
-    assert [row.values["sampler"] for row in table.rows] == [
+    *rows, held_out = table.rows
+    assert held_out.name == "held-out text"
+    assert [row.values["sampler"] for row in rows] == [
         "ancestral, 64 steps",
         "ancestral, 8 steps",
     ]
-    best, worst = (row.values["generative_perplexity"] for row in table.rows)
+    best, worst = (row.values["generative_perplexity"] for row in rows)
     assert (best.n, worst.n, worst.mean, worst.deviation) == (2, 3, 51.0, 1.0)
     assert table.rows[0].values["seconds_per_text"] == 0.5
-    assert "Divergences: The difference is real." in table.sentence
+    assert "Divergences: The difference is real (" in table.sentence
+
+
+def test_held_out_text_is_a_row_over_its_seeds(board, sample):
+    def drawn(seed, gen_ppl, entropy):
+        reference = {"reference_gen_ppl": gen_ppl, "reference_entropy": entropy}
+        run = {"seed": seed, "training": {"checkpoint_digest": f"c{seed}"}}
+        return judged(sample, "mdlm", 30.0, 5.1, metrics=reference, **run)
+
+    records = board(drawn(1, 20.0, 5.5), drawn(2, 22.0, 5.7))
+    *_, row = of_kind(records, "samples")[0].rows
+    assert (row.name, row.records) == ("held-out text", ())
+    assert row.values["generative_perplexity"].mean == 21.0
+    assert row.values["entropy"].mean == pytest.approx(5.6)
+
+
+def test_samplers_are_named_with_the_settings_that_are_not_neutral(board, sample):
+    plain = {"predictor": "ancestral", "steps": 128, "length": 1024, "temperature": 1.0}
+    hot = {"predictor": "ar", "length": 64, "temperature": 0.8, "p_nucleus": None}
+    records = board(sample("mdlm", 5.1, sampler=plain), sample("ar", 5.2, sampler=hot))
+    (table,) = of_kind(records, "samples")
+    assert {row.values["sampler"] for row in table.rows if row.records} == {
+        "ar, temperature 0.8, length 64",
+        "ancestral, 128 steps",
+    }
 
 
 def lost(value, stderr=0.01, **changes):
@@ -114,11 +143,11 @@ def test_oracle_rows_and_which_losses_are_real(board):
     values = [row.values["excess_nats_per_symbol"].mean for row in table.rows]
     assert values == [0.001, 0.2, 0.5]
     assert table.rows[2].values["kl_2"].mean == 0.25
-    said = table.sentence.partition(". The others show none.")[0]
-    assert "16 steps (nano)" in said
-    assert "16 steps (perfect)" in said
-    assert "256 steps" not in said
-    assert not table.first_stands_out
+    assert table.sentence == "2 of 3 losses are real."
+    assert "16 steps (nano)" in table.detail
+    assert "16 steps (perfect)" in table.detail
+    assert "256 steps" not in table.detail
+    assert table.best is None
 
 
 def task(algo, value, stderr=0.01, **changes):
@@ -143,7 +172,7 @@ def test_tasks_are_in_order_of_accuracy(board):
     arc, piqa = of_kind(records, "downstream")
     assert arc.title == "arc_easy: acc, 102,300 questions"
     assert [row.name for row in arc.rows] == ["ar", "mdlm"]
-    assert arc.first_stands_out
+    assert arc.best is None  # AR is the baseline
     assert arc.rows[0].values["acc_norm"].mean == 0.2
     assert arc.rows[0].values["undecided"] == 0.25
     assert [row.name for row in piqa.rows] == ["gidd"]
@@ -172,7 +201,7 @@ def test_cost_is_of_one_machine(board, algorithm, sample):
     assert mdlm.values["training_speed"] == 2_621_440.0
     assert mdlm.values["sampling_speed"] == 500.0
     assert mdlm.values["training_peak_memory"] == 7
-    assert ar.values["training_peak_memory"] is None  # an older run
+    assert ar.values["training_peak_memory"] is None
     assert ar.values["sampling_speed"] is None  # drawn on another machine
     assert there.title == "cost: small on 8 x H"
     assert "no standard error" in here.sentence

@@ -11,8 +11,8 @@ import pytest
 
 from evaluation.records import read_records, write_record
 from leaderboard.html import page as page_room
-from leaderboard.html.elements import Cell, Line, table, text
 from leaderboard.html.samples import LETTERS
+from leaderboard.html.tables import Cell, Grid, Header, Line
 from leaderboard.tables.build import compare
 from tests.leaderboard import example_results
 
@@ -55,7 +55,7 @@ def made(tmp_path_factory):
     """A small page, its content, and its folder."""
     folder = tmp_path_factory.mktemp("results")
     example_results.write(folder, **FEW)
-    (folder / "half.json").write_text('{"schema": 1, "metric"')
+    (folder / "half.json").write_text('{"schema": 2, "metric"')
     (folder / "leaderboard" / "charts").mkdir(parents=True)
     (folder / "leaderboard" / "charts" / "frontier-of-old.png").write_bytes(b"old")
     (folder / "leaderboard" / "charts" / "mine.png").write_bytes(b"mine")
@@ -169,13 +169,66 @@ def test_many_records_make_a_small_page(tmp_path, no_charts):
     assert content.count("data-row=") > len(records)
 
 
-def test_text_says_exactly_its_words():
-    assert text('<a href="x">&\x1b\ud800') == "&lt;a href=&quot;x&quot;&gt;&amp;\u241b\ufffd"
+def macro(name):
+    return getattr(page_room.environment().get_template("macros.html").module, name)
 
 
-def test_a_table_names_rows_and_keeps_numbers_beside_words():
-    cells = [Cell("mdlm"), Cell("≤ 9.5 ± 0.1", 9.51, best=True), Cell("")]
-    made = table("All", ["algorithm", "perplexity", "nothing"], [Line(cells, "mdlm", "x")])
-    assert '<th scope="row" class="words">mdlm</th>' in made
-    assert '<td class="best" data-n="9.51">≤ 9.5 ± 0.1</td>' in made
+def test_templates_say_exactly_the_words():
+    text = page_room.environment().from_string("{{ words }}")
+    assert text.render(words='<a href="x">&\x1b\ud800') == (
+        "&lt;a href=&#34;x&#34;&gt;&amp;\u241b\ufffd"
+    )
+
+
+def test_grid_names_rows_and_keeps_numbers_beside_words():
+    cells = [Cell("mdlm"), Cell("≤ 9.5 ± 0.1", 9.51, kind="best"), Cell("")]
+    headers = [Header("algorithm"), Header("perplexity", "of <text>"), Header("nothing")]
+    made = macro("grid_table")(Grid("All", headers, [Line(cells, "mdlm", "x")]))
+    assert '<th scope="row" class="words" data-label="algorithm">mdlm</th>' in made
+    assert '<td class="best" data-n="9.51" data-label="perplexity">≤ 9.5 ± 0.1</td>' in made
+    assert '<button type="button" title="of &lt;text&gt;">perplexity</button>' in made
     assert "nothing" not in made
+
+
+def test_page_answers_who_leads_diffusion(board, algorithm):
+    def answer(*changes):
+        (table,) = [one for one in compare(board(*changes)) if one.kind == "perplexity"]
+        return page_room.answer(table)
+
+    ar, mdlm = algorithm("ar", 10.0, 0.0, kind="exact"), algorithm("mdlm", 12.0)
+    assert answer(mdlm) == (
+        "mdlm leads as the only diffusion run on wikitext103: perplexity ≤ 12.000 ± 0.010."
+    )
+    assert answer(ar, algorithm("duo", 12.01), algorithm("sedd", 15.0)) == (
+        "mdlm and duo share the lead among 3 diffusion runs on wikitext103: perplexity "
+        "≤ 12.000 ± 0.010, at most 1.200x that of AR."
+    )
+
+
+def test_page_folds_equal_columns_and_draws_bars(made):
+    content = made[1].split('id="results"')[0]
+    assert re.search(r'<svg class="share".*?<rect width="[\d.]+" height="4"/>', content)
+    rows = re.findall(r"<tr data-row.*?</tr>", content, re.DOTALL)
+    assert len(rows) == 2 and "baseline" in rows[0] and not re.search(r'<td class="best"', content)
+    assert 'title="perplexity divided by that of AR"' in content
+
+
+def test_samples_are_a_click_away_and_lead_to_their_trajectories(tmp_path, no_charts):
+    example_results.write(tmp_path, **FEW)
+    for file in (tmp_path / "samples").iterdir():
+        file.with_suffix(".html").write_text("a page that plays")
+    path, content = write(tmp_path)
+    parts = Parts(content)
+    ids = {a["id"] for _, a in parts.tags if "id" in a}
+    texts = [a["href"][1:] for tag, a in parts.tags if "#samples-" in a.get("href", "")]
+    assert texts and set(texts) <= ids
+    assert content.index('href="#samples-') < content.index('id="results"')
+    pages = [a["href"] for tag, a in parts.tags if "samples/" in a.get("href", "")]
+    assert len(pages) == 2 and all((path.parent / page).is_file() for page in pages)
+
+
+@pytest.mark.parametrize(("seeds", "hidden"), [(range(5), True), (range(6), False)])
+def test_filters_are_for_more_than_twenty_rows(tmp_path, no_charts, seeds, hidden):
+    example_results.write(tmp_path, ("ar", "mdlm"), seeds=seeds, steps=(8,))
+    (form,) = [a for tag, a in Parts(write(tmp_path)[1]).tags if tag == "form"]
+    assert ("hidden" in form) == hidden

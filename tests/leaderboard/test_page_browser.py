@@ -36,12 +36,12 @@ def browser() -> Iterator[Any]:
 def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Two corpora, of which one is in the papers, and a record that was set aside."""
     folder = tmp_path_factory.mktemp("results")
-    example_results.write(folder, ALGOS, seeds=(1, 2), steps=(8, 32))
+    example_results.write(folder, ALGOS, seeds=(1, 2), steps=(8, 16, 32))
     texts = {"data": "openwebtext", "tokenizer": "gpt2", "length": 1024}
     example_results.write(folder, ("ar", "mdlm"), seeds=(1,), steps=(16,), **texts)
     records, problems = read_records(folder)
     shutil.rmtree(folder / "samples")
-    tables = compare(records, published=published())
+    tables = compare(records, papers=published())
     aside = [*problems, "half.json: half-written or not JSON <b>"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "write_charts", lambda *_: [])  # their files have tests of their own
@@ -85,12 +85,17 @@ def settle(found: Any, count: int) -> None:
     found.nth(count).wait_for(state="detached")
 
 
+def records(view: Any) -> Any:
+    view.locator("#records summary").click()
+    return view.locator("#records")
+
+
 def figure(view: Any, key: str) -> Any:
     return view.locator(f'figure[data-figure="{key}"]')
 
 
 def test_columns_sort_by_number_and_back(opened: Any) -> None:
-    block = opened.locator("#records")
+    block = records(opened)
     before, values = column(block, 1), column(block, 4)
     head = block.locator("thead th").nth(3)
     assert head.get_attribute("aria-sort") == "none"
@@ -115,22 +120,22 @@ def test_a_bound_sorts_by_its_number_and_nothing_comes_last(opened: Any) -> None
     heads.nth(1).locator("button").click()
     heads.nth(1).locator("button").click()
     assert column(block, 1) == ["gidd", "mdlm", "ar"]
-    records = opened.locator("#records")
-    steps = records.locator("thead th").nth(7)
+    rows = records(opened)
+    steps = rows.locator("thead th").nth(7)
     for _ in range(2):  # upwards and downwards
         steps.locator("button").click()
-        shown = column(records, 8)
+        shown = column(rows, 8)
         assert shown[-1] == "" and shown[0] != ""
 
 
 def test_filters_reach_tables_and_charts(opened: Any) -> None:
-    block, chart = opened.locator("#records"), figure(opened, "frontier")
+    block, chart = records(opened), figure(opened, "frontier")
     every = chart.locator(MARKS).count()
-    assert every == 10 and len(column(block, 1)) == 20
+    assert every == 14 and len(column(block, 1)) == 24
     opened.select_option("#algo", "gidd")
     assert set(column(block, 1)) == {"gidd"}
     assert opened.text_content("#shown") != ""
-    settle(chart.locator(MARKS), 4)
+    settle(chart.locator(MARKS), 6)
     opened.click("#filter button")
     settle(chart.locator(MARKS), every)
     opened.select_option("#corpus", "openwebtext")
@@ -138,14 +143,15 @@ def test_filters_reach_tables_and_charts(opened: Any) -> None:
     assert table(opened, "stdlib: perplexity").first.is_hidden()
     assert table(opened, "openwebtext: perplexity").first.is_visible()
     opened.click("#filter button")
-    settle(block.locator("tbody tr:not([hidden])"), 20)
-    assert len(column(block, 1)) == 20 and table(opened, "stdlib: perplexity").first.is_visible()
+    settle(block.locator("tbody tr:not([hidden])"), 24)
+    assert len(column(block, 1)) == 24 and table(opened, "stdlib: perplexity").first.is_visible()
 
 
 def test_words_filter_by_all_of_them(opened: Any) -> None:
+    rows = records(opened)
     opened.keyboard.press("/")
-    opened.keyboard.type("OPENWEB mdlm entropy")
-    assert column(opened.locator("#records"), 2) == ["samples"]
+    opened.keyboard.type("OPENWEB mdlm estimate")
+    assert column(rows, 2) == ["samples"]
     assert opened.text_content("#shown").split(" of ")[0].isdigit()
     opened.fill("#words", "no such words")
     assert opened.locator("#records .block").is_hidden()
@@ -165,7 +171,7 @@ def test_a_point_says_its_numbers_and_leads_to_its_record(opened: Any) -> None:
     point.click()
     opened.locator("#record[open]").wait_for()
     assert opened.url.split("#")[1].startswith("record-")
-    assert "entropy on stdlib" in opened.text_content("#record-title")
+    assert "samples on stdlib" in opened.text_content("#record-title")
     opened.keyboard.press("Escape")
     opened.locator("#record").wait_for(state="hidden")
     assert "#" not in opened.url
@@ -210,7 +216,43 @@ def test_published_numbers_stand_beside_ours(opened: Any) -> None:
     assert source.get_attribute("href").startswith("https://arxiv.org/abs/")
 
 
-def test_it_fits_a_phone_the_dark_and_paper(browser: Any, file: Path) -> None:
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_table_overflows(browser: Any, file: Path, width: int) -> None:
+    view = browser.new_page(viewport={"width": width, "height": 900})
+    view.goto(file.as_uri())
+    view.locator("body[data-drawn]").wait_for()
+    view.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
+    view.locator("figure tbody tr").first.wait_for(state="attached")
+    assert view.evaluate("document.documentElement.scrollWidth") <= width
+    wide = "[...document.querySelectorAll('.frame')].filter(f => f.scrollWidth > f.clientWidth + 1)"
+    assert view.evaluate(f"{wide}.map(frame => frame.getAttribute('aria-label'))") == []
+    view.close()
+
+
+def test_first_screen_is_the_answer(opened: Any) -> None:
+    said = opened.text_content(".answer")
+    assert said.startswith("mdlm") and "among 2 diffusion runs on stdlib" in said
+    rows = table(opened, "stdlib: perplexity").first.locator("tbody tr")
+    assert rows.last.bounding_box()["y"] < 900
+    assert rows.locator("svg.share").count() == rows.count() == 3
+    assert opened.locator("main figure").first.bounding_box()["y"] < 900
+
+
+def test_a_sample_opens_within_its_folds(browser: Any, tmp_path: Path) -> None:
+    example_results.write(tmp_path, ("mdlm",), seeds=(1,), steps=(8,))
+    records, _ = read_records(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "write_charts", lambda *_: [])
+        path, _ = page.write_page(tmp_path / "board", compare(records), records, (), [])
+    view = browser.new_page()
+    view.goto(path.as_uri())
+    assert view.locator("#samples pre").first.is_hidden() and view.locator("#filter").is_hidden()
+    view.locator("#answer td a", has_text="texts").click()
+    view.locator("#samples pre").first.wait_for(state="visible")
+    view.close()
+
+
+def test_page_is_readable_in_light_dark_and_print(browser: Any, file: Path) -> None:
     papers = []
     for scheme in ("light", "dark"):
         view = browser.new_page(viewport={"width": 360, "height": 700}, color_scheme=scheme)
@@ -225,7 +267,7 @@ def test_it_fits_a_phone_the_dark_and_paper(browser: Any, file: Path) -> None:
     view = browser.new_page()
     view.emulate_media(media="print")
     view.goto(file.as_uri())
-    assert view.locator("#filter").is_hidden() and view.locator("#results table").first.is_visible()
+    assert view.locator("#filter").is_hidden() and view.locator("#answer table").first.is_visible()
     view.close()
 
 

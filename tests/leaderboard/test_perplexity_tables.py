@@ -2,6 +2,7 @@ import io
 import math
 import re
 import statistics
+import textwrap
 
 import pytest
 from rich.console import Console
@@ -39,8 +40,8 @@ def test_rows_are_sorted_and_only_bounds_have_the_sign(board, algorithm):
     (table,) = perplexities(records)
     assert [row.name for row in table.rows] == ["ar", "gidd", "mdlm"]
     ar, gidd, _ = lines(records)[2:]
-    assert ar.startswith("| ar | **11.00** | ")
-    assert gidd.startswith("| gidd | ≤ 13.000 ± 0.010 | ")
+    assert ar.startswith("| ar | 11.00 | ")
+    assert gidd.startswith("| gidd | **≤ 13.000 ± 0.010** | 1 | ≤ 1.182x | ")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_title_and_caption_say_what_was_measured(board, algorithm):
     assert table.title == "wikitext103: perplexity, length 1024, tokenizer gpt2"
     digest, _, words = table.caption.partition(": ")
     assert digest.startswith("Protocol ")
-    assert words.partition(" ≤ marks")[0] == (
+    assert words == (
         "bos, crop none, no drop last, packing wrap, time range 0.001 to 1, "
         "tokenizer digest 0123456789ab."
     )
@@ -84,7 +85,7 @@ def test_title_and_caption_say_what_was_measured(board, algorithm):
 def test_bold_only_beyond_two_standard_errors(board, algorithm, values, errors, bold):
     rows = [algorithm(f"a{n}", *pair) for n, pair in enumerate(zip(values, errors, strict=True))]
     records = board(*rows)
-    assert perplexities(records)[0].first_stands_out == bold
+    assert perplexities(records)[0].best == (0 if bold else None)
     assert [("**" in line) for line in lines(records)[2:]] == [bold, *[False] * (len(rows) - 1)]
 
 
@@ -102,7 +103,7 @@ def test_seeds_become_mean_deviation_and_n(board, algorithm):
     assert row.values["perplexity"].deviation == pytest.approx(statistics.stdev(values))
     assert row.values["perplexity"].stderr == pytest.approx(statistics.stdev(values) / math.sqrt(3))
     assert row.values["perplexity"].n == 3
-    assert "| ≤ 12.30 ± 0.17 | 0.30, n = 3 |" in lines(records)[2]
+    assert "| ≤ 12.30 ± 0.17 | 1 | ≤ 0.990 | 0.30, n = 3 |" in lines(records)[2]
 
 
 def test_the_error_of_a_mean_is_not_below_what_the_runs_state(board, algorithm):
@@ -142,50 +143,54 @@ def test_other_budgets_are_other_rows(board, algorithm):
     assert [row.values["training_steps"] for row in perplexities(records)[0].rows] == [2000, 1000]
 
 
-def test_entropy_comes_from_the_samples_of_the_same_checkpoint(board, algorithm, sample):
+def test_over_ar_is_the_ratio_with_its_error(board, algorithm):
     records = board(
-        algorithm("mdlm", 13.0, metrics={"reference_entropy": 5.6}),
-        algorithm("gidd", 12.0),
-        sample("mdlm", 5.1),
-        sample("mdlm", 5.2, metrics={"network_evaluations": 128}),
-        sample("unknown", 3.0),
+        algorithm("mdlm", 15.0, 0.3), algorithm("ar", 10.0, 0.1, kind="exact"), algorithm("duo", 20)
     )
-    gidd, mdlm = lines(records)[2:]
-    assert cell(mdlm, records, "entropy") == "5.200 ± 0.050"
-    assert cell(mdlm, records, "of text") == "5.600"
-    assert cell(mdlm, records, "distinct-2") == "0.500"
-    assert cell(mdlm, records, "calls") == "128"
-    assert cell(gidd, records, "entropy") == ""
+    ar, mdlm, duo = (row.values["over_ar"] for row in perplexities(records)[0].rows)
+    assert ar is None
+    assert (mdlm.mean, duo.mean, mdlm.is_bound) == (1.5, 2.0, True)
+    assert mdlm.stderr == pytest.approx(1.5 * math.hypot(0.02, 0.01))
+    assert cell(lines(records)[3], records, "over AR") == "≤ 1.500x"
 
 
-def test_the_sampler_is_named_with_what_sets_it_apart(board, algorithm, sample):
-    plain = {"predictor": "ancestral", "steps": 128, "length": 1024, "temperature": 1.0}
-    hot = {"predictor": "ar", "length": 64, "temperature": 0.8, "p_nucleus": None}
-    records = board(
-        algorithm("mdlm", 13.0),
-        algorithm("ar", 11.0),
-        algorithm("gidd", 12.0),
-        sample("mdlm", 5.1, sampler=plain),
-        sample("ar", 5.2, sampler=hot),
+def test_over_ar_is_of_the_ar_with_as_many_tokens(board, algorithm):
+    def run(name, value, tokens):
+        return algorithm(name, value, checkpoint=f"{name}{tokens}", training={"tokens": tokens})
+
+    two = [run("ar", 10.0, 100), run("ar", 8.0, 200), run("mdlm", 16.0, 200)]
+    rows = perplexities(board(*two, run("duo", 20.0, 300)))[0].rows
+    ratios = {row.name: row.values["over_ar"] for row in rows}
+    assert ratios["mdlm"].mean == 2.0 and ratios["duo"] is None
+
+
+def test_note_is_at_most_three_lines_of_a_terminal(board, algorithm):
+    rows = [algorithm(f"algorithm{n}", 10.0 + n / 100, 0.02 * (n % 3)) for n in range(9)]
+    for several in (rows[:1], rows[:2], rows[:3], rows):
+        (table,) = perplexities(board(*several, algorithm("ar", 9.0, kind="exact")))
+        assert len(textwrap.wrap(table.note(), 80)) <= 3
+
+
+def test_explanation_has_protocol_statistics_and_columns(board, algorithm):
+    records = board(algorithm("mdlm", 13.0), algorithm("ar", 11.0, 0.0, kind="exact"))
+    short, whole = (
+        " ".join(str(terminal.render(perplexities(records), 200, explain)[0].caption).split())
+        for explain in (False, True)
     )
-    assert [row.values["sampler"] for row in perplexities(records)[0].rows] == [
-        "ar, temperature 0.8, length 64",
-        "",
-        "ancestral",
-    ]
-
-
-def test_entropy_over_seeds_is_that_of_their_samples(board, algorithm, sample):
-    seeds = [algorithm("mdlm", 13.0, seed=s, checkpoint=f"c{s}") for s in range(3)]
-    records = board(*seeds, sample("c0", 5.0), sample("c2", 5.2))
-    (row,) = perplexities(records)[0].rows
-    assert (row.values["entropy"].mean, row.values["entropy"].n) == (pytest.approx(5.1), 2)
+    assert (
+        short
+        == "The difference is real (unpaired; one seed each). ≤ upper bound, ± standard error."
+    )
+    assert whole.startswith(short)
+    for words in ("Protocol ", "two standard errors", "over AR: perplexity divided by that of AR."):
+        assert words in whole and (words in markdown(perplexities(records), explain=True))
+    assert "over AR: " not in markdown(perplexities(records))
 
 
 def test_columns_without_anything_are_left_out(board, algorithm):
     records = board(algorithm("mdlm", 13.0, metrics={"train_seconds": None, "bits_per_byte": None}))
-    assert lines(records)[0] == "| algorithm | perplexity | params | tokens | steps |"
-    assert lines(records)[2].endswith("| 169.6M | 262.1M | 1,000 |")
+    assert lines(records)[0] == "| algorithm | perplexity | rank | tokens | params | steps |"
+    assert lines(records)[2].endswith("| 262.1M | 169.6M | 1,000 |")
 
 
 def test_the_terminal_shows_what_markdown_shows(board, algorithm, monkeypatch):
@@ -199,7 +204,7 @@ def test_the_terminal_shows_what_markdown_shows(board, algorithm, monkeypatch):
         assert text in shown
     assert re.search(r"\x1b\[1m *11\.00", shown)
     assert not re.search(r"\x1b\[1m *≤ 13", shown)
-    assert "| a\\|r | **11.00** | 0.990 |" in markdown(perplexities(records))
+    assert "| a\\|r | **11.00** | 1 | 0.990 |" in markdown(perplexities(records))
 
 
 def test_nothing_to_show_says_what_to_run():
@@ -214,5 +219,6 @@ def test_a_narrow_terminal_cuts_columns_not_cells(board, algorithm):
     shown = console.file.getvalue()
     assert "≤ 13.000 ± 0.010" in shown
     assert "169.6M" not in shown
-    assert "A wider terminal also shows" in " ".join(shown.split())
+    (explained,) = terminal.render(perplexities(records), 60, explain=True)
+    assert "A wider terminal also shows: " in str(explained.caption)
     assert all(len(line.rstrip()) <= 60 for line in shown.splitlines())

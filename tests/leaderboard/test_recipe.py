@@ -1,14 +1,14 @@
-"""Which runs are repetitions of each other, whatever version wrote their records."""
+"""The key that repetitions of a run share."""
 
 import pytest
 
-from leaderboard.run_key import chosen, flat
+from leaderboard.run_key import changed, flat
 from leaderboard.tables.build import compare
 
 TODAY = {
     "gidd": flat(
         {
-            "algo": {"name": "gidd", "p_uniform": 0.1, "predictors": ["ancestral"], "new": 3},
+            "algo": {"name": "gidd", "p_uniform": 0.1, "new": 3},
             "optim": {"lr": 3e-4, "decay": None},
             "loader": {"batch_size": None},
             "seed": 1,
@@ -59,7 +59,6 @@ def test_another_value_is_another_recipe(board, algorithm, other):
         {"loader": {"batch_size": 4, "num_workers": 2}},
         {"trainer": {"devices": 8, "accelerator": "gpu"}},
         {"data": {"cache_dir": "elsewhere"}},
-        {"algo": {"predictors": ["ancestral", "psi"]}},
         {"callbacks": {}},
         {"training": {"finetune_path": "outputs/seed2"}},
         {"strategy": {"name": "ddp"}},
@@ -105,6 +104,6 @@ def test_runs_given_seconds_are_repetitions_whatever_steps_they_came_to(board, a
     assert len(names(board(run(91, 30), run(102, None), run(103, None)))) == 4
 
 
-def test_the_settings_that_count_are_those_off_the_default():
-    fields = {"config": {"algo": {"p_uniform": 0.2, "new": 3}, "seed": 5, "mode": "train"}}
-    assert chosen(fields, TODAY["gidd"]) == {"algo.p_uniform": 0.2}
+def test_changed_settings_are_those_off_the_default():
+    config = {"algo": {"p_uniform": 0.2, "new": 3}, "seed": 5, "mode": "train"}
+    assert changed(config, TODAY["gidd"]) == {"algo.p_uniform": 0.2}

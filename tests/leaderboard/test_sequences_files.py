@@ -1,4 +1,4 @@
-"""What likelihood records say of each sequence, and comparisons by it."""
+"""The sequences of likelihood records, and comparisons by them."""
 
 import hashlib
 import io
@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from leaderboard.sequences import read_sequences
+from evaluation.record_files import read_sequences
 from leaderboard.tables.build import compare, read_all
 
 TOKENS = np.full(50, 20)
@@ -49,9 +49,9 @@ def test_pairing_tells_apart_what_alone_would_not(board, algorithm, nats, tmp_pa
     assert (len(found), problems) == (2, [])
     (alone,) = [one for one in compare(records) if one.kind == "perplexity"]
     (paired,) = [one for one in compare(records, sequences=found) if one.kind == "perplexity"]
-    assert (alone.first_stands_out, paired.first_stands_out) == (False, True)
-    assert "sequence by sequence over the same 50 sequences" in paired.sentence
-    assert "only where rows are paired" in alone.sentence
+    assert (alone.best, paired.best) == (None, 0)
+    assert "(paired, 50 sequences; one seed each)." in paired.sentence
+    assert "only where rows are paired" in alone.detail
 
 
 def test_seeds_are_averaged_before_they_are_paired(board, algorithm, nats, tmp_path):
@@ -64,8 +64,8 @@ def test_seeds_are_averaged_before_they_are_paired(board, algorithm, nats, tmp_p
     records = board(*changes)
     (table,) = [t for t in compare(records, sequences=read_all(records)[0]) if t.kind != "cost"]
     assert [row.values["perplexity"].n for row in table.rows] == [2, 2]
-    assert "over the same 50 sequences" in table.sentence
-    assert "between seeds" in table.sentence
+    assert "(paired, 50 sequences; 2 seeds each)." in table.sentence
+    assert "between seeds" in table.detail
 
 
 def test_a_value_that_is_no_mean_over_sequences_is_not_paired(board, algorithm, nats, tmp_path):
@@ -75,7 +75,7 @@ def test_a_value_that_is_no_mean_over_sequences_is_not_paired(board, algorithm, 
     ]
     records = board(*changes)
     (table,) = [t for t in compare(records, sequences=read_all(records)[0]) if t.kind != "cost"]
-    assert "over the same" not in table.sentence
+    assert "unpaired" in table.sentence
 
 
 @pytest.mark.parametrize(
@@ -186,4 +186,4 @@ def test_not_an_archive_and_no_file(board, algorithm, nats, tmp_path):
     with pytest.raises(ValueError, match="not the arrays of a likelihood"):
         read_sequences(record)
     other = board(algorithm("gidd", 12.0))
-    assert [read_sequences(one) for one in other if one.fields["algo"] == "gidd"] == [None]
+    assert [read_sequences(one) for one in other if one.algo == "gidd"] == [None]

@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,14 @@ TINY = [
     "data=text",
 ]
 Command = Callable[..., subprocess.CompletedProcess]
+
+
+def lookup(settings: dict[str, Any], key: str) -> Any:
+    """The value at a key with dots, None where there is none."""
+    node: Any = settings
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 from hydra import initialize_config_dir
 
 import main
+from modes.sample_eval import run as sample_eval
 from tests.modes import forked
 from tests.modes.conftest import ROOT, TINY
 
@@ -27,9 +28,8 @@ def sample(run: Path, results: Path, *more: str) -> dict:
     given += ["loader.eval_batch_size=8", f"results_dir={results}", *more]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         settings = main.compose(given)
-        main.check_types(settings, given)
         main.check(settings, main.keys_of(given))
-        run.run(settings, given, main.compose)
+        sample_eval.run(settings, given, main.compose)
     newest = max(results.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     record = json.loads(newest.read_text())
     return record | json.loads(Path(record["metrics"]["samples"]).read_text())

@@ -14,15 +14,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 import main
 from modes.checks.arguments import (
     LISTS,
-    PATHS,
-    SPLITS,
     TEXTS,
-    expanded,
+    WORDS,
     overrides_of,
     own_configs,
     verbatim,
 )
-from modes.checks.values import leaves, lookup
+from modes.settings import Settings, checked
+from schema.fields import walk
+from tests.modes.conftest import lookup
 
 NAMES = ["données", "语料", "😀", "it's", "a#b", "x;y", "run (2)", "lr=0.1", "x[1]", "{x}", "a,b"]
 NAMES += ["7", "1e5", "true", "nan", " a ", 'a"b', "a\\", 'a\\"', "[x]", "~", "a:b", "$HOME", "50%"]
@@ -53,28 +53,27 @@ def test_quotes_null_and_interpolations_keep_their_meaning() -> None:
     assert settings["checkpointing"]["save_dir"] == "sw (1)/lr0.5,stdlib"
 
 
-@pytest.mark.parametrize("key", [*PATHS, *LISTS, *SPLITS])
+@pytest.mark.parametrize("key", sorted(WORDS | LISTS))
 def test_every_such_key_is_quoted(key: str) -> None:
     assert verbatim([f"{key}=run (2)"]) == [f'{key}="run (2)"']
     assert verbatim([f"{key}=plain/x-1.txt"]) == [f"{key}=plain/x-1.txt"]
 
 
-@pytest.mark.parametrize("key", LISTS)
+@pytest.mark.parametrize("key", sorted(LISTS))
 def test_lists_hold_paths(key: str) -> None:
     assert verbatim([f"{key}=[run (2), mine:~/é,'x,y']"]) == [
         f"""{key}=["run (2)","mine:~/é",'x,y']"""
     ]
 
 
-def test_every_key_that_says_path_or_folder_is_listed() -> None:
-    """A new one would be grammar again."""
-    known = {*PATHS, *LISTS, *SPLITS, *TEXTS}
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(["data=text"])
-    for key, _ in leaves(settings):
-        if key.endswith(("_path", "_dir", ".path", "_split")):
-            assert key in known, key
-    assert all(key in known for key in ("sampling.texts", "sampling.tasks", "eval.corpora"))
+def test_every_key_that_says_path_or_folder_is_one() -> None:
+    """A new one would be grammar again, and its `~` a folder."""
+    paths = {key for key, setting in walk(Settings) if setting.limits.written == "path"}
+    for key, _ in walk(Settings):
+        if key.endswith(("_path", "_dir", ".path", ".dir")):
+            assert key in paths & (WORDS | LISTS), key
+    assert {"sampling.texts", "sampling.tasks", "eval.corpora"} <= paths
+    assert "data.train_split" in WORDS and "sampling.prompt" in TEXTS
 
 
 def values(override: str) -> list[str]:
@@ -101,31 +100,44 @@ def test_flags_and_their_values_are_no_overrides() -> None:
     assert own_configs(["algo=mdlm"]) == []
 
 
-def test_home_is_found_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
+        return main.composition(["data=text"])
+
+
+def test_home_is_found_in_every_path(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", "/home/her")
-    settings: dict[str, Any] = {}
-    for key in (*PATHS, *LISTS):
-        *groups, name = key.split(".")
-        node = settings
-        for group in groups:
-            node = node.setdefault(group, {})
-        node[name] = ["~/a", "mine:~/b", 3, None] if key in LISTS else "~/a b"
-    made = expanded(settings)
-    # The cache's default is no setting of the user's: its own room finds the home folder.
-    assert lookup(made, "data.cache_dir") == "~/a b"
-    for key in {*PATHS, *LISTS} - {"data.cache_dir"}:
-        listed = ["/home/her/a", "mine:/home/her/b", 3, None]
-        assert lookup(made, key) == (listed if key in LISTS else "/home/her/a b")
+    settings["mode"] = "leaderboard"
+    for key, setting in walk(Settings):
+        group, _, name = key.rpartition(".")
+        node = lookup(settings, group) if group else settings
+        if setting.limits.written == "path" and name in node:
+            node[name] = ["~/a", "mine:~/b"] if key in LISTS else "~/a b"
+    settings["data"]["cache_dir"] = "~/.cache/discrete-diffusion"
+    made = checked(settings)
+    for key in {key for key, setting in walk(Settings) if setting.limits.written == "path"}:
+        listed = ["/home/her/a", "mine:/home/her/b"]
+        if key != "data.cache_dir":
+            assert lookup(made, key) == (listed if key in LISTS else "/home/her/a b"), key
+    # A default is no setting of the user's: its own room finds the home folder.
+    assert lookup(made, "data.cache_dir") == "~/.cache/discrete-diffusion"
 
 
-@pytest.mark.parametrize("value", ["gpt2", "./x", "a//b", "x~", "~nobody-of-this-name/x", None, 3])
-def test_other_values_stay_to_the_letter(value: Any) -> None:
-    assert expanded({"data": {"path": value}}) == {"data": {"path": value}}
+@pytest.mark.parametrize("value", ["gpt2", "./x", "a//b", "x~", "~nobody-of-this-name/x", None])
+def test_other_values_stay_to_the_letter(value: Any, settings: dict[str, Any]) -> None:
+    settings["data"]["path"] = value
+    assert checked(settings)["data"]["path"] == value
 
 
-def test_a_user_without_a_home_keeps_the_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_keeps_the_sign(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert expanded({"data": {"cache_dir": "~/x"}}) == {"data": {"cache_dir": "~/x"}}
+    settings["data"]["path"] = "~/x"
+    assert checked(settings)["data"]["path"] == "~/x"
 
 
 def test_a_run_with_odd_paths(

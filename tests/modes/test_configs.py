@@ -1,10 +1,12 @@
 """Every file of configs/ composes, and its keys are what the code takes."""
 
 import inspect
+from collections.abc import Collection
 from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 from hydra import initialize_config_dir
 from lightning.fabric.connector import _PRECISION_INPUT_STR, _PRECISION_INPUT_STR_ALIAS
 from lightning.pytorch.accelerators import AcceleratorRegistry
@@ -13,23 +15,26 @@ import main
 from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
 from algos.duo import CURRICULA
-from algos.duo_distill import DIVERGENCES, TEACHERS
+from algos.duo_distill import DIVERGENCES
 from algos.gidd import WEIGHTINGS
 from algos.mdlm import LOSSES
 from backbones.attention import ATTENTION
 from backbones.dit import DiT
-from data.module import PACKINGS
+from data.build_module import CORPORA
+from data.detokenize import DETOKENIZERS
 from data.packing import FRAMINGS
+from diffusion.logits_warper import NUCLEI
 from diffusion.schedule import ALPHAS
-from diffusion.shaping import NUCLEI
 from evaluation.downstream.loglikelihood import SCORES
 from evaluation.gen_ppl.protocols import PROTOCOLS
+from modes.benchmark.slurm import JOBS
 from modes.build import STRATEGIES
 from modes.checks.combinations import check
-from modes.checks.values import ABOVE_ZERO, AT_LEAST, BELOW_ONE, CHOICES, lookup
+from modes.settings import GROUPS, Settings, defaults
 from samplers.greedy import TAILS
 from samplers.grids import GRIDS
 from samplers.kappa import PRESETS, RULES
+from schema.fields import walk
 from training.optim import SCHEDULES, adamw
 
 CONFIGS = Path(main.__file__).parent / "configs"
@@ -40,14 +45,8 @@ FILES = sorted(file.relative_to(CONFIGS) for file in CONFIGS.glob("*/*.yaml"))
 def compose(*overrides: str) -> dict:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         settings = main.compose(list(overrides))
-        main.check_types(settings, list(overrides))
         check(settings, main.keys_of(list(overrides)))
         return settings
-
-
-def has(settings: dict, key: str) -> bool:
-    group, _, name = key.rpartition(".")
-    return name in (lookup(settings, group) if group else settings)
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
@@ -61,7 +60,7 @@ def test_every_option_composes(file: Path) -> None:
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithm_keys_are_constructor_keywords(name: str) -> None:
     settings = compose("mode=ppl_eval", "eval.checkpoint_path=x", f"algo={name}")
-    keys = set(settings["algo"]) - {"name", "predictors", "noises", "corrects"}
+    keys = set(settings["algo"]) - {"name"}
     known = set(inspect.signature(ALGORITHMS[name]).parameters)
     assert keys <= known | set(inspect.signature(DiffusionAlgorithm).parameters)
 
@@ -85,22 +84,24 @@ def test_optimizer_and_network_keys_are_keywords() -> None:
     assert set(settings["model"]) - {"name"} <= set(inspect.signature(DiT).parameters)
 
 
-def test_early_choices_are_those_of_the_rooms() -> None:
-    rooms = {
+def test_choices_are_those_of_the_rooms() -> None:
+    rooms: dict[str, Collection[str]] = {
+        "mode": main.MODES.keys() - {"estimate"},
         "algo.loss_type": LOSSES,
         "algo.curriculum": CURRICULA,
         "algo.divergence": DIVERGENCES,
-        "algo.teacher": TEACHERS,
         "algo.weighting": WEIGHTINGS,
         "model.attention": ATTENTION,
-        "data.packing": PACKINGS,
         "data.framing": FRAMINGS,
+        "data.detokenizer": DETOKENIZERS,
+        "benchmark.jobs": JOBS,
         "strategy.name": STRATEGIES,
         "sampling.noise_removal": ["ancestral", *TAILS],
         "sampling.nucleus": NUCLEI,
-        "sampling.draws": ["exact", "gumbel32"],
         "sampling.grid": GRIDS.keys() - {"linear-constant-linear"},  # a profile of kappa has it
         "sampling.kappa": [*PRESETS, *RULES],
+        "sampling.kappa_high": RULES,
+        "sampling.kappa_low": RULES,
         "trainer.accelerator": ["auto", *AcceleratorRegistry.available_accelerators(), "gpu"],
         "trainer.precision": {
             name
@@ -111,14 +112,26 @@ def test_early_choices_are_those_of_the_rooms() -> None:
         "eval.downstream_score": SCORES,
         "eval.quality_protocol": PROTOCOLS,
     }
-    assert {key: sorted(known) for key, known in rooms.items()} == {
-        key: sorted(known) for key, known in CHOICES.items()
+    choices = {key: setting.kind.choices for key, setting in walk(Settings) if setting.kind}
+    for key, known in rooms.items():
+        assert {str(choice) for choice in choices[key]} == set(known), key
+
+
+def test_names_of_nodes_are_those_of_the_rooms() -> None:
+    rooms = {"algo": ALGORITHMS, "data": CORPORA, "noise": ALPHAS, "lr_scheduler": SCHEDULES}
+    assert {group: set(nodes) for group, nodes in GROUPS.items() if group in rooms} == {
+        group: set(known) for group, known in rooms.items()
     }
-    any_run = ("mode=ppl_eval", "eval.checkpoint_path=x")
-    composed = [compose(*any_run, f"algo={name}") for name in ALGORITHMS]
-    composed.append(compose(*any_run, "noise=geometric"))
-    for key in (*CHOICES, *AT_LEAST, *ABOVE_ZERO, *BELOW_ONE):
-        assert any(has(settings, key) for settings in composed), key
+
+
+def test_defaults_are_said_once() -> None:
+    """A file of a group repeats none of those that it begins with."""
+    begins = {(group, name): values for group, name, values in defaults()}
+    for file in FILES:
+        said = yaml.safe_load((CONFIGS / file).read_text())
+        for name in said.pop("defaults") if file.parent.name in GROUPS else []:
+            usual = begins.get((file.parent.name, name), {})
+            assert not [key for key in said if key in usual and said[key] == usual[key]], file
 
 
 def test_the_run_directory_names_data_algorithm_network_and_seed() -> None:

@@ -9,7 +9,8 @@ import lightning as L
 import pytest
 
 import main
-from modes.checks import keys
+from schema.fields import settings_of
+from training.settings import Trainer
 
 Captured = pytest.CaptureFixture[str]
 
@@ -37,7 +38,7 @@ OF_RECIPES = {
     "model: {heads: 1}": "model.heads: there is no such key; ",
     "benchmark: {x: 1}": "benchmark.x: there is no such key; ",
     "wandb: {nam: x}": "wandb.nam: there is no such key; did you mean wandb.name?",
-    "nothing: {x: 1}": "nothing: there is no such key (experiment/mine.yaml)",
+    "nothing: {x: 1}": "nothing: there is no such key; known: mode, seed",
     'optim: {lr: "1e-3"}': "optim.lr='1e-3': must be of type float, such as 0.001",
     'training: {ema: "0.9"}': "training.ema='0.9': must be of type float",
     'trainer: {max_steps: "2"}': "trainer.max_steps='2': must be of type int",
@@ -46,7 +47,12 @@ OF_RECIPES = {
     "eval: {disable_ema: null}": "eval.disable_ema=null: must be true or false, such as false",
     "optim: {lr: .inf}": "optim.lr=inf: must be a finite number",
     "sampling: {temperature: .nan}": "sampling.temperature=nan: must be a finite number",
-    "model: 3": "model: Cannot assign int to Dict[str, Any] (experiment/mine.yaml)",
+    "model: 3": "model=3: must be a node with keys below it",
+    "trainer: 3": "trainer=3: must be a node with keys below it",
+    "protocol: {data: {packng: pad}}": "protocol.data.packng: there is no such key; did you mean",
+    "protocol: {eval: {passes: 0}}": "protocol.eval.passes=0: must be at least 1",
+    "data: {name: 3}": "data.name=3: must be a word of 1 to 100 characters, without /",
+    "wandb: {name: 3}": "wandb.name=3: must be a text, or null",
     "noise: {name: {a: 1}}": "noise.name={'a': 1}: has no keys below it",
     "training: {ema: 0.9": "while parsing a flow mapping",
 }
@@ -76,10 +82,19 @@ def test_a_typo_in_a_group_of_ones_own_is_named(
     ):
         (tmp_path / group).mkdir()
         own = (main.ROOT / "configs" / group / f"{old}.yaml").read_text()
-        (tmp_path / group / "mine.yaml").write_text(own.replace(f"{new}:", f"{new}z:"))
+        (tmp_path / group / "mine.yaml").write_text(f"{own}{new}z: 1\n")
         line = [f"--config-dir={tmp_path}", f"{group}=mine"]
         (said,) = refused(line, monkeypatch, capsys)
         assert said.startswith(f"error: {group}.{new}z: there is no such key; did you mean"), said
+
+
+def test_a_group_of_ones_own_that_lacks_a_key_is_told_its_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim" / "mine.yaml").write_text("lr: 0.1\n")
+    (said,) = refused([f"--config-dir={tmp_path}", "optim=mine"], monkeypatch, capsys)
+    assert said == "error: optim.beta1: cannot be left out; by default it is 0.9"
 
 
 def test_a_good_recipe_of_ones_own_is_taken(
@@ -132,9 +147,9 @@ def test_a_command_line_is_refused_in_one_true_line(
 def test_a_value_that_cannot_be_read_says_how_to_quote_it(
     monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    (said,) = refused(["wandb.name=a (b"], monkeypatch, capsys)
-    assert said.startswith("error: wandb.name=a (b: cannot be read (no viable alternative")
-    assert said.endswith("""in quotes it is a text: 'wandb.name="a (b"'""")
+    (said,) = refused(["eval.tasks=a (b"], monkeypatch, capsys)
+    assert said.startswith("error: eval.tasks=a (b: cannot be read (no viable alternative")
+    assert said.endswith("""in quotes it is a text: 'eval.tasks="a (b"'""")
 
 
 def test_a_sweep_goes_on_and_says_what_was_refused(
@@ -154,6 +169,10 @@ def test_a_sweep_goes_on_and_says_what_was_refused(
     assert not (tmp_path / "sw (1)" / "lr0").exists()
 
 
-def test_what_lightning_takes_beside_our_keys_is_its_own() -> None:
-    known = set(inspect.signature(L.Trainer).parameters)
-    assert set(keys.ADDED["trainer"]) <= known
+def test_keys_of_the_trainer_are_lightnings() -> None:
+    """With its defaults, where they are not ours."""
+    known = inspect.signature(L.Trainer).parameters
+    assert set(settings_of(Trainer)) <= set(known)
+    for key in ("benchmark", "deterministic", "gradient_clip_algorithm", "max_time", "profiler"):
+        assert settings_of(Trainer)[key].default is known[key].default
+    assert settings_of(Trainer)["detect_anomaly"].default is known["detect_anomaly"].default

@@ -1,8 +1,10 @@
-"""A new algorithm as the README describes it: a class, a line, a file; everything else finds it."""
+"""A new algorithm as the README describes it: a class and its settings, a line for each, a file;
+everything else finds it."""
 
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ from hydra import initialize_config_dir
 from torch import Tensor
 
 import main
-from algos.base import Algorithm, Batch
+from algos.base import FIRST, Algorithm, Batch, Draws
 from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
+from algos.facts import FACTS, Facts
 from algos.noise import by_alpha
+from algos.settings import ALGOS, Algo
 from diffusion.bound import interpolating_bound, masked_bound
 from diffusion.process import Process
 from diffusion.schedule import Alpha, Mix, absorbing
@@ -24,6 +28,7 @@ from modes import estimate
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval
 from modes.train import run as train
+from schema.fields import field
 from tests.algos import configured, test_algorithms
 from tests.modes import test_estimate
 from tests.modes.conftest import TINY
@@ -32,14 +37,16 @@ from tests.modes.conftest import TINY
 class Timed(DiffusionAlgorithm):
     """Masks, and a network that is told the time."""
 
+    facts = Facts(("ancestral", "psi", "first_hitting", "semi_ar"), ("log-linear", "cosine"))
+
     def __init__(self, alpha: Alpha, vocab_size: int, **diffusion: Any):
         super().__init__(**by_alpha(absorbing, alpha, vocab_size), **diffusion)
 
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(masked_bound, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(masked_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(masked_bound, batch, draws)
 
 
 def parted(t: Tensor, share: float) -> Mix:
@@ -50,6 +57,8 @@ def parted(t: Tensor, share: float) -> Mix:
 
 class Parted(DiffusionAlgorithm):
     """Half masks, half uniform noise, from the first to the last moment."""
+
+    facts = Facts(("ancestral", "psi", "semi_ar"), self_corrects=True)
 
     def __init__(self, vocab_size: int, share: float = 0.5, **diffusion: Any):
         process = Process(partial(parted, share=share), vocab_size)
@@ -64,16 +73,18 @@ class Parted(DiffusionAlgorithm):
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(interpolating_bound, batch, self.training_noise(batch))
 
-    def nll(self, batch: Batch) -> Tensor:
-        return self.bound(interpolating_bound, batch)
+    def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
+        return self.bound(interpolating_bound, batch, draws)
 
 
+@dataclass(frozen=True)
+class PartedSettings(Algo):
+    share: float = field(0.5, "of the lost tokens, how many are masked", within="[0, 1]")
+
+
+KEYS: dict[str, type[Algo]] = {"timed": Algo, "parted": PartedSettings}
 TOYS: dict[str, type[Algorithm]] = {"timed": Timed, "parted": Parted}
-FILES = {
-    "timed": "predictors: [ancestral, psi, first_hitting, semi_ar]\nnoises: [log-linear, cosine]\n"
-    "corrects: false\n",
-    "parted": "predictors: [ancestral, psi, semi_ar]\nnoises: []\ncorrects: true\nshare: 0.5\n",
-}
+FILES = {"timed": "", "parted": "share: 0.5\n"}
 toys = pytest.mark.parametrize("name", TOYS)
 
 
@@ -84,11 +95,12 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, text in FILES.items():
         (folder / "algo" / f"{name}.yaml").write_text(f"name: {name}\n{text}")
         monkeypatch.setitem(ALGORITHMS, name, TOYS[name])
+        monkeypatch.setitem(FACTS, name, TOYS[name].facts)
+        monkeypatch.setitem(ALGOS, name, KEYS[name])
     monkeypatch.setattr(configured, "CONFIGS", folder)
     monkeypatch.setattr(test_estimate, "composed", partial(composed, folder))
     found = configured._composed("algo")
     monkeypatch.setattr(configured, "SETTINGS", found)
-    monkeypatch.setattr(configured, "KNOWN", {name: one["algo"] for name, one in found.items()})
     yield folder
 
 
@@ -102,7 +114,7 @@ def test_it_passes_the_tests_that_every_algorithm_passes(name: str, configs: Pat
     test_algorithms.test_reported_nats_do_not_depend_on_the_batch(name)
     test_algorithms.test_only_scored_positions_count(name)
     test_algorithms.test_training_times_do_not_depend_on_the_micro_batch(name)
-    for predictor in configured.KNOWN[name]["predictors"]:
+    for predictor in FACTS[name].samplers:
         if predictor != "semi_ar":
             torch.manual_seed(0)
             test_algorithms.test_temperature_reaches_the_draws(name, predictor)

@@ -103,7 +103,7 @@ def said(run: TrainedRun) -> dict[str, Any]:
     return protocol.fields(run, data, SimpleNamespace(precision=precision))  # type: ignore[arg-type]
 
 
-def test_every_file_is_named() -> None:
+def test_protocol_every_file_is_named() -> None:
     assert set(PRESETS) == set(PUBLISHED) | {"default"}
     assert all(
         compose(*EVALUATION, f"protocol={name}")["protocol"]["name"] == name for name in PRESETS
@@ -111,7 +111,7 @@ def test_every_file_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_preset_says_what_was_published(tmp_path: Path, name: str) -> None:
+def test_protocol_a_preset_says_what_was_published(tmp_path: Path, name: str) -> None:
     packing, framing, insert_eos, length, times, batch = PUBLISHED[name]
     own = evaluation(tmp_path, f"protocol={name}", length=2048).settings
     data, chosen = own["data"], own["eval"]
@@ -133,7 +133,9 @@ def test_a_preset_says_what_was_published(tmp_path: Path, name: str) -> None:
         ("zero-shot", "wikitext103", "test"),
     ],
 )
-def test_the_split_of_a_published_corpus(tmp_path: Path, name: str, data: str, split: str) -> None:
+def test_protocol_the_split_of_a_published_corpus(
+    tmp_path: Path, name: str, data: str, split: str
+) -> None:
     stored = compose("data=text", "model.length=2048", "data.path=x")
     overrides = [*EVALUATION, f"protocol={name}", f"data={data}"]
     settings, given = compose(*overrides), trained_run.keys_of(overrides)
@@ -146,7 +148,7 @@ def test_the_split_of_a_published_corpus(tmp_path: Path, name: str, data: str, s
     assert own["data"]["valid_split"] == "validation"
 
 
-def test_single_keys_win_over_a_preset(tmp_path: Path) -> None:
+def test_protocol_single_keys_win_over_a_preset(tmp_path: Path) -> None:
     given = ["data.packing=wrap", "eval.passes=7", "eval.times=null", "trainer.precision=32-true"]
     own = evaluation(tmp_path, "protocol=duo-lm1b", "model.length=16", *given).settings
     assert (own["data"]["packing"], own["data"]["framing"]) == ("wrap", "bos-eos")
@@ -154,7 +156,7 @@ def test_single_keys_win_over_a_preset(tmp_path: Path) -> None:
     assert (own["trainer"]["precision"], own["model"]["length"]) == ("32-true", 16)
 
 
-def test_a_record_says_what_of_its_named_protocol_was_changed(tmp_path: Path) -> None:
+def test_protocol_a_record_says_what_of_its_named_protocol_was_changed(tmp_path: Path) -> None:
     free = ["eval.passes=7", "trainer.precision=32-true"]
     for name, length in (("duo-lm1b", 2048), ("zero-shot", LENGTH)):
         own = evaluation(tmp_path, f"protocol={name}", *free, length=length)
@@ -164,7 +166,7 @@ def test_a_record_says_what_of_its_named_protocol_was_changed(tmp_path: Path) ->
     assert fields["changed"] == ["data.max_eval_blocks", "eval.disable_ema", "model.length"]
 
 
-def test_another_split_is_a_change(tmp_path: Path) -> None:
+def test_protocol_another_split_is_a_change(tmp_path: Path) -> None:
     stored = compose("data=text", "model.length=2048", "data.path=x")
     for more, changed in (([], []), (["data.valid_split=train"], ["data.valid_split"])):
         overrides = [*EVALUATION, "protocol=duo-lm1b", "data=lm1b", *more]
@@ -174,7 +176,7 @@ def test_another_split_is_a_change(tmp_path: Path) -> None:
         assert protocol.changes(own) == changed
 
 
-def test_the_default_says_no_more_than_before(tmp_path: Path) -> None:
+def test_protocol_the_default_says_no_more_than_before(tmp_path: Path) -> None:
     """So that records of earlier versions and new ones stand in one table."""
     fields = said(evaluation(tmp_path))
     assert set(fields) == {
@@ -185,7 +187,7 @@ def test_the_default_says_no_more_than_before(tmp_path: Path) -> None:
     assert compose()["eval"]["passes"] == protocol.PASSES
 
 
-def test_what_changes_a_number_changes_the_digest(tmp_path: Path) -> None:
+def test_protocol_what_changes_a_number_changes_the_digest(tmp_path: Path) -> None:
     base = said(evaluation(tmp_path))
     flipped = {more: said(evaluation(tmp_path, *more.split())) for more in MATTERS}
     digests = {more: digest(fields) for more, fields in flipped.items()}
@@ -194,7 +196,7 @@ def test_what_changes_a_number_changes_the_digest(tmp_path: Path) -> None:
         assert said(evaluation(tmp_path, *more.split())) == base, more
 
 
-def test_all_algorithms_share_a_protocol(tmp_path: Path) -> None:
+def test_protocol_all_algorithms_share_a_protocol(tmp_path: Path) -> None:
     alike = [
         said(evaluation(tmp_path, "protocol=zero-shot", algo=a)) for a in ("ar", "mdlm", "gidd")
     ]
@@ -212,15 +214,17 @@ def test_all_algorithms_share_a_protocol(tmp_path: Path) -> None:
         ("mdlm", "eval.times=[0,1]", r"eval\.times=\[0, 1\]: null, or two times"),
         ("mdlm", "eval.times=[0.5]", r"eval\.times=\[0\.5\]: null, or two times"),
         ("mdlm", "eval.times=[0.9,0.1]", r"eval\.times=\[0\.9, 0\.1\]: null, or two times"),
-        ("mdlm", "eval.times=published", r"eval\.times=published: null, or two times"),
+        ("mdlm", "eval.times=published", r"eval\.times='published': null, or two times"),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path: Path, algo: str, more: str, message: str) -> None:
+def test_protocol_what_cannot_be_is_refused(
+    tmp_path: Path, algo: str, more: str, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         evaluation(tmp_path, *more.split(), algo=algo)
 
 
-def test_a_protocol_is_of_evaluation() -> None:
+def test_protocol_a_protocol_is_of_evaluation() -> None:
     with pytest.raises(ValueError, match=r"protocol=zero-shot: mode=ppl_eval measures by it, not"):
         compose("mode=train", "protocol=zero-shot")
     assert compose("mode=benchmark", "protocol=zero-shot")["protocol"]["name"] == "zero-shot"

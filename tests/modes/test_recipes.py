@@ -9,7 +9,7 @@ from backbones.dit import DiT
 from modes.build import algorithm
 from modes.checks.combinations import check
 from modes.checks.recipes import hint, recipe_of
-from modes.checks.values import lookup
+from tests.modes.conftest import lookup
 
 ALGOS = ("ar", "d3pm", "duo", "mdlm", "sedd", "udlm")
 FOLDER = main.ROOT / "configs" / "experiment"

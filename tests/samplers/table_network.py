@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffusion.chunked import Prediction
-from diffusion.shaping import Shaping
+from diffusion.logits_warper import LogitsWarper
+from diffusion.prediction import Prediction
 from tests.diffusion import brute_force
 from tests.samplers.exact_network import codes
 
@@ -29,20 +29,20 @@ class TableNetwork:
         outputs: int,
         seed: int,
         spread: float = 1.0,
-        shaping: Shaping | None = None,
+        warper: LogitsWarper | None = None,
     ):
         generator = torch.Generator().manual_seed(seed)
         shape = ((size + 1) ** length, length, outputs)
         self.outputs = spread * torch.randn(shape, generator=generator, dtype=torch.float64)
         self.head = head(outputs)
         self.states = size + 1
-        self.shaping = shaping or Shaping()
+        self.warper = warper or LogitsWarper()
         self.calls: list[float] = []
 
     def __call__(self, z: Tensor, t: Tensor, rows: Tensor | None = None) -> Prediction:
         assert t.shape == (len(z),) and bool((t == t[0]).all())
         self.calls.append(float(t[0]))
-        return Prediction(self.head, self.outputs[codes(z, self.states)], self.shaping)
+        return Prediction(self.head, self.outputs[codes(z, self.states)], self.warper)
 
     def law(self) -> np.ndarray:
         """(S^L, L, V) probabilities."""

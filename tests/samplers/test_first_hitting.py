@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from diffusion.schedule import absorbing
 from samplers.first_hitting import first_hitting

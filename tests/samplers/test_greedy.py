@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
+from diffusion.logits_warper import LogitsWarper
 from diffusion.process import Process
 from diffusion.schedule import absorbing
-from diffusion.shaping import Shaping
 from samplers.ancestral import ancestral
 from samplers.greedy import TAILS, greedy_posterior_tail, greedy_tail, no_tail
 from samplers.grids import uniform_grid
@@ -61,14 +61,14 @@ def test_given_tokens_stay_and_shaping_changes_nothing(name):
 
     made = [
         greedy_tail(
-            TableNetwork(SIZE, LENGTH, SIZE, seed=52, shaping=shaping),
+            TableNetwork(SIZE, LENGTH, SIZE, seed=52, warper=warper),
             process,
             clamp(z),
             uniform_grid(2, end=1e-5),
             kept,
             clamp,
         )
-        for shaping in (Shaping(), Shaping(temperature=0.3, min_p=0.5))
+        for warper in (LogitsWarper(), LogitsWarper(temperature=0.3, min_p=0.5))
     ]
     assert torch.equal(*made) and (made[0][:, 0] == 1).all() and (made[0] < SIZE).all()
 
@@ -132,8 +132,8 @@ def test_the_two_greedy_tails_differ_as_known():
 def test_shaping_bends_the_papers_posterior():
     """A colder prediction revises what a warm one leaves."""
     name, t = "uniform log-linear closed", 0.5
-    shaping = Shaping(temperature=0.5)
-    network = TableNetwork(SIZE, LENGTH, SIZE, seed=57, shaping=shaping)
+    warper = LogitsWarper(temperature=0.5)
+    network = TableNetwork(SIZE, LENGTH, SIZE, seed=57, warper=warper)
     law = network.law() ** 2
     z = every_text()[(every_text() < SIZE).all(-1)]
     process = Process(SCHEDULES[name], SIZE)

@@ -104,7 +104,7 @@ def test_confidence_masks_the_doubtful_again_and_only_what_was_drawn():
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ({"kappa": "remdm"}, r"sampling\.kappa='remdm': choose from remdm-cap, "),
+        ({"kappa": "remdm"}, r"sampling\.kappa='remdm': choose from constant-eta, "),
         ({"kappa": "pure-pc", "high": "cap"}, r"sampling\.kappa_high='cap': choose from "),
         ({"kappa": "pure-pc", "low": "cap"}, r"sampling\.kappa_low='cap': choose from "),
         ({"kappa": "constant-eta"}, r"sampling\.eta=None: sampling.kappa=constant-eta needs it"),

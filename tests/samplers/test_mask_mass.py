@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from diffusion.logits_warper import LogitsWarper
 from diffusion.process import Process
 from diffusion.schedule import absorbing
-from diffusion.shaping import Shaping
 from samplers.ancestral import ancestral
 from samplers.grids import uniform_grid
 from tests.diffusion import brute_force
@@ -75,16 +75,16 @@ def test_a_network_that_is_sure_of_the_mask_leaves_none_all_the_same():
 
 
 SHAPES_OF_P = {
-    "temperature": Shaping(temperature=0.5),
-    "min_p": Shaping(min_p=0.4),
-    "both": Shaping(temperature=2.0, min_p=0.3),
+    "temperature": LogitsWarper(temperature=0.5),
+    "min_p": LogitsWarper(min_p=0.4),
+    "both": LogitsWarper(temperature=2.0, min_p=0.3),
 }
 
 
-def bent(law, shaping):
+def bent(law, warper):
     """p^(1 / temperature), then without what is below min_p of the largest."""
-    p = law ** (1 / shaping.temperature)
-    p = np.where(p < shaping.min_p * p.max(-1, keepdims=True), 0.0, p)
+    p = law ** (1 / warper.temperature)
+    p = np.where(p < warper.min_p * p.max(-1, keepdims=True), 0.0, p)
     return p / p.sum(-1, keepdims=True)
 
 
@@ -92,12 +92,12 @@ def bent(law, shaping):
 @pytest.mark.parametrize(("t", "s"), [(0.7, 0.3), (0.3, 0.0)])
 def test_shaping_bends_the_prediction_before_the_posterior_is_taken(name, t, s):
     """The coin and the draw alike: a mask that min_p drops cannot keep a position masked."""
-    shaping = SHAPES_OF_P[name]
-    network = TableNetwork(SIZE, LENGTH, SIZE + 1, seed=34, shaping=shaping)
+    warper = SHAPES_OF_P[name]
+    network = TableNetwork(SIZE, LENGTH, SIZE + 1, seed=34, warper=warper)
     law = network.law()
     if s == 0:  # the mask is left out first, then the likeliest token is the measure
         law[..., SIZE] = 0
-    expected = kernel(bent(law, shaping), t, s)
+    expected = kernel(bent(law, warper), t, s)
     assert follows(ancestral, network, PROCESS, (3, 3), times(t, s), expected)
 
 
@@ -105,10 +105,10 @@ def test_shaping_bends_the_prediction_before_the_posterior_is_taken(name, t, s):
     ("schedule", "text"), [("uniform log-linear closed", (1, 0)), ("hybrid 0.6", (1, SIZE))]
 )
 def test_shaping_under_uniform_noise_bends_the_chance_to_stay_too(schedule, text):
-    shaping = Shaping(temperature=0.6, min_p=0.2)
+    warper = LogitsWarper(temperature=0.6, min_p=0.2)
     process, levels = Process(SCHEDULES[schedule], SIZE), brute_force.LEVELS[schedule]
-    network = TableNetwork(SIZE, LENGTH, SIZE, seed=35, shaping=shaping)
-    law = bent(network.law(), shaping)
+    network = TableNetwork(SIZE, LENGTH, SIZE, seed=35, warper=warper)
+    law = bent(network.law(), warper)
     expected = brute_force.product_kernel(
         lambda row, position, z: brute_force.posterior(
             law[row, position], z, levels(0.7), levels(0.3)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from diffusion.logits_warper import LogitsWarper
 from diffusion.process import Process
 from diffusion.schedule import absorbing
-from diffusion.shaping import Shaping
 from samplers.grids import uniform_grid
 from samplers.race import gumbel32
 from tests.diffusion import brute_force
@@ -63,7 +63,7 @@ def test_a_mask_among_the_outputs_is_one_of_the_racers(s):
 
 
 def test_shaping_is_of_the_prediction_not_of_the_posterior():
-    network = TableNetwork(SIZE, LENGTH, SIZE, seed=103, shaping=Shaping(temperature=0.5))
+    network = TableNetwork(SIZE, LENGTH, SIZE, seed=103, warper=LogitsWarper(temperature=0.5))
     law = network.law() ** 2
     expected = kernel(law / law.sum(-1, keepdims=True), NAMES[0], 0.7, 0.3)
     process = Process(SCHEDULES[NAMES[0]], SIZE)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from diffusion import chunked
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import ancestral
 from samplers.grids import uniform_grid

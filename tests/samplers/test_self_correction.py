@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from diffusion import chunked
-from diffusion.chunked import Prediction
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.self_correction import self_correct
 from tests.diffusion import brute_force

@@ -113,10 +113,6 @@ def test_a_limit_of_seconds_ends_a_run_validated_and_counted(tmp_path: Path, tim
     checkpoint: dict[str, Any] = {}
     clock.on_save_checkpoint(trainer, trainer.lightning_module, checkpoint)
     assert trained_seconds(checkpoint) == 5.0
-
-
-def test_seconds_of_an_older_checkpoint_are_its_wall_time() -> None:
-    assert trained_seconds({"train_seconds": 3.0}) == 3.0
     assert trained_seconds({}) is None
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from evaluation import batch_cache
 from modes.checks.folders import check_writable
-from modes.checks.samplers import SHARES
 from tests.modes.stopped.conftest import OF_RUN, Run, records, start
 
 PPL = ("ppl_eval", "eval.passes=2")
@@ -71,7 +70,8 @@ def test_samples_of_a_lone_checkpoint_lie_beside_it(
     assert "curve" not in read["metrics"]
 
 
-NUMBERS = ("temperature", "top_k", "guidance", "min_p", "self_correction_time")
+NUMBERS = ("temperature", "guidance", "min_p", "self_correction_time")
+SHARES = ("eta", "high_frac", "middle_frac", "plateau")
 
 
 @pytest.mark.parametrize("key", [*SHARES, *NUMBERS])

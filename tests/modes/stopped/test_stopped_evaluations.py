@@ -11,7 +11,7 @@ import pytest
 from evaluation import batch_cache
 from evaluation.batch_cache import RECORD, BatchCache
 from evaluation.passes import PassReader
-from modes.audit import run as audit
+from modes import audit
 from modes.oracle import run as oracle
 from modes.ppl_eval import likelihood, zero_shot
 from modes.sample_eval import generate, point
@@ -81,7 +81,7 @@ def test_kept_batches_that_are_damaged_are_made_again(
 ) -> None:
     """Empty, foreign, or with one flipped bit."""
     evaluate("sample_eval", *SAMPLES, results="whole")
-    calls(generate, "keep", at=3)
+    calls(generate, "keep_batch", at=3)
     with pytest.raises(Stopped):
         evaluate("sample_eval", *SAMPLES)
     (file,) = (copy / "samples").glob("unfinished-*/1.json")
@@ -90,7 +90,7 @@ def test_kept_batches_that_are_damaged_are_made_again(
     file.write_bytes(flipped if damage is None else damage)
     monkeypatch.undo()
     capsys.readouterr()
-    drawn = calls(generate, "keep")
+    drawn = calls(generate, "keep_batch")
     evaluate("sample_eval", *SAMPLES)
     printed = capsys.readouterr()
     assert f"{file}: damaged, made again" in printed.err
@@ -123,8 +123,8 @@ def test_a_command_that_is_killed_at_its_record_writes_one(
     with pytest.raises(KeyboardInterrupt):
         evaluate(mode, *more)
     monkeypatch.undo()
-    for forbidden in (likelihood, point):
-        monkeypatch.setattr(forbidden, "evaluate", killed, raising=False)
+    monkeypatch.setattr(likelihood.Evaluator, "_evaluate", killed)
+    monkeypatch.setattr(point, "evaluate", killed)
     monkeypatch.setattr(sample_eval, "evaluate", killed)
     evaluate(mode, *more)
     (record,) = records(tmp_path / "results")
@@ -155,13 +155,13 @@ def test_a_killed_sweep_draws_no_point_twice(
     evaluate: Run, calls: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, copy: Path
 ) -> None:
     sweep = ("sampling.sweep={temperature:[0.5,1.0]}", *SAMPLES)
-    calls(generate, "keep", at=5)
+    calls(generate, "keep_batch", at=5)
     with pytest.raises(Stopped):
         evaluate("sample_eval", *sweep)
     (first,) = records(tmp_path / "results")
     monkeypatch.undo()
     evaluate("sample_eval", *SAMPLES, "sampling.temperature=0.5")  # a command of its own
-    drawn = calls(generate, "keep")
+    drawn = calls(generate, "keep_batch")
     evaluate("sample_eval", *sweep)
     assert drawn.calls == 2
     found = records(tmp_path / "results")

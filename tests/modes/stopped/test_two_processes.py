@@ -30,7 +30,7 @@ def test_both_processes_stop(mode: str, copy: Path, tmp_path: Path) -> None:
     with log.open("w") as stream, started(line, cwd=tmp_path, env=quick, stderr=stream) as process:
         wait_until(lambda: WORKED.search(log.read_text()), process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM, log.read_text()
+        assert process.wait(timeout=150) == 128 + signal.SIGTERM, log.read_text()
     last = log.read_text().splitlines()[-1]
     assert last.startswith("stopped by SIGTERM: ")
     assert last.endswith(" kept; the same command goes on")

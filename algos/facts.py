@@ -1,0 +1,43 @@
+"""Facts of each algorithm that its class, the checks of a command and the modes share; the standard
+library alone, since a command is refused before torch is imported."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`samplers` are those that fit, the default first; `noise_schedules` the files of
+    configs/noise that it takes, none where its own parameters set the noise."""
+
+    samplers: tuple[str, ...]
+    noise_schedules: tuple[str, ...] = ()
+    self_corrects: bool = False  # whether the network predicts anything for a token that stands
+    causal: bool = False  # a causal network: prefixes only, from a first token that is given
+    predicts_ratios: bool = False  # which no temperature and no cut applies to
+    outputs_mask: bool = False  # whether the network's outputs are N + 1, the mask among them
+    has_teacher: bool = False  # another network, with which training begins
+
+
+ALPHAS = ("log-linear", "cosine", "geometric")
+PSI = ("ancestral", "psi", "semi_ar")
+SCORES = ("analytic", "euler", "semi_ar")
+
+FACTS = {
+    "ar": Facts(samplers=("ar",), causal=True),
+    "mdlm": Facts(("ancestral", "ancestral_cache", "psi", "first_hitting", "semi_ar"), ALPHAS),
+    # On the grid of T times alpha = 1 - t. Trained to copy the tokens that stand, it corrects none.
+    "d3pm": Facts(("ancestral", "semi_ar"), ("log-linear",), outputs_mask=True),
+    "sedd": Facts(SCORES, ("log-linear", "geometric")),
+    "sedd_uniform": Facts(SCORES, ("log-linear", "geometric"), predicts_ratios=True),
+    "udlm": Facts(PSI, ALPHAS, self_corrects=True),
+    "duo": Facts(PSI, ALPHAS, self_corrects=True),
+    "duo_distill": Facts(PSI, ALPHAS, self_corrects=True, has_teacher=True),
+    "gidd": Facts(PSI, self_corrects=True),  # unless p_uniform is 0
+}
+
+
+def facts_of(algorithm: str) -> Facts:
+    """The facts of an algorithm by its name; ValueError that lists the known ones."""
+    if algorithm not in FACTS:
+        raise ValueError(f"algo.name={algorithm!r}: choose from {', '.join(sorted(FACTS))}")
+    return FACTS[algorithm]

@@ -1,0 +1,86 @@
+"""The JSON file of samples that mode=sample_eval writes: its writer and its reader."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from data.tokenizers import Tokenizer
+from storage import write_atomic
+
+
+class Correction(NamedTuple):
+    """The tokens before self-correction, the self-accuracy before and after, the steps made."""
+
+    tokens: list[int]
+    before: float
+    after: float
+    steps: int
+
+
+class Text(NamedTuple):
+    """A finished text, and what self-correction changed, where it was on."""
+
+    tokens: list[int]
+    correction: Correction | None = None
+
+
+class Samples(NamedTuple):
+    """The rows of a file as they are there, none of them checked, and the digest of the tokenizer
+    of their ids."""
+
+    rows: list[Any]
+    tokenizer: Any
+
+
+def write_samples(
+    folder: Path,
+    name: str,
+    options: dict[str, Any],
+    texts: Sequence[Text],
+    tasks: Sequence[str | int | None],
+    tokenizer: Tokenizer,
+) -> Path:
+    """The path of a new file with the texts, their tokens and the ids of their `tasks`, those
+    before a correction beside those after; its name has the time and a digest of the content."""
+    rows = [_row(text, task, tokenizer) for text, task in zip(texts, tasks, strict=True)]
+    content = json.dumps(
+        {"sampling": options, "tokenizer": tokenizer.digest, "samples": rows}, ensure_ascii=False
+    )
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    file = folder / f"{stamp}-{name}-{digest}.json"
+    write_atomic(file, content)
+    return file
+
+
+def _row(text: Text, task: str | int | None, tokenizer: Tokenizer) -> dict[str, Any]:
+    row: dict[str, Any] = {"text": tokenizer.decode(text.tokens), "tokens": text.tokens}
+    row |= {} if task is None else {"task": task}
+    if text.correction is None:
+        return row
+    tokens, before, after, steps = text.correction
+    return row | {
+        "uncorrected": {"text": tokenizer.decode(tokens), "tokens": tokens},
+        "self_accuracy": [before, after],
+        "correction_steps": steps,
+    }
+
+
+def read(content: bytes) -> Samples:
+    """The samples of a file; ValueError for content that is none."""
+    whole = parse_json(content)
+    rows = whole.get("samples") if isinstance(whole, dict) else None
+    if not isinstance(rows, list):
+        raise ValueError("not a file of samples (it has no list `samples`)")
+    return Samples(rows, whole.get("tokenizer"))
+
+
+def parse_json(content: bytes) -> Any:
+    """The value of a JSON text in UTF-8, with or without a byte order mark; ValueError else."""
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({error})") from error

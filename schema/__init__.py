@@ -1,0 +1,1 @@
+"""Typed settings: fields with meanings and limits, and their check; only the standard library."""

@@ -1,0 +1,56 @@
+"""The points of a sweep."""
+
+import math
+from typing import Any
+
+import pytest
+
+from modes.checks.sweep import points
+
+OPTIONS = {"temperature": 1.0, "steps": 128, "top_k": None, "show": 3}
+
+
+def nothing(_: dict) -> None:
+    """A check that every point passes."""
+
+
+def test_points_are_the_product_and_each_is_checked() -> None:
+    seen: list[dict] = []
+    made = points({"temperature": [0.8, 1], "top_k": [None, 40]}, OPTIONS, seen.append)
+    assert [(one["temperature"], one["top_k"]) for one in made] == [
+        (0.8, None),
+        (0.8, 40),
+        (1, None),
+        (1, 40),
+    ]
+    assert seen == made and all(one["steps"] == 128 and one["show"] == 3 for one in made)
+
+
+def test_points_that_a_command_could_not_have_are_refused() -> None:
+    def check(one: dict) -> None:
+        if one["temperature"] > 2:
+            raise ValueError(f"sampling.temperature={one['temperature']}: not so high")
+
+    with pytest.raises(ValueError, match=r"sampling\.temperature=3: not so high"):
+        points({"steps": [1, 2], "temperature": [1, 3]}, OPTIONS, check)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "said"),
+    [
+        ({}, "sampling.sweep={}: must be lists by key"),
+        ([1], "sampling.sweep=[1]: must be lists by key"),
+        ({"show": [1]}, "sampling.sweep.show: choose from draws, eta, grid"),
+        ({"steps": []}, "sampling.sweep.steps=[]: must be a list of at least one value"),
+        ({"steps": 3}, "sampling.sweep.steps=3: must be a list"),
+        ({"steps": [1.5]}, "1.5 must be of type int"),
+        ({"steps": [True]}, "True must be of type int"),
+        ({"top_k": ["a"]}, "'a' must be a number"),
+        ({"temperature": [math.nan]}, "nan must be a finite number"),
+        ({"steps": [4, 8, 4]}, "4 is there twice"),
+    ],
+)
+def test_points_of_a_bad_sweep_are_refused_by_name(sweep: Any, said: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        points(sweep, OPTIONS, nothing)
+    assert said in str(refusal.value) and "\n" not in str(refusal.value)

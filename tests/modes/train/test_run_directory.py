@@ -1,0 +1,70 @@
+"""A run directory has one writer, and nothing in it is lost."""
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import initialize_config_dir
+
+import main
+from modes.settings import checked
+from modes.train import resume
+from modes.train import run as train
+from storage import Held, holding
+from tests.modes.conftest import ROOT
+
+
+def compose(given: list[str]) -> dict[str, Any]:
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        return main.compose(given)
+
+
+def test_run_directory_names_its_writer_to_a_second_run(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    settings, before = compose(arguments), sorted(tmp_path.rglob("*"))
+    with holding(tmp_path / "run" / train.LOCK, "test"):
+        message = rf"save_dir=.*run: process {os.getpid()} on {socket.gethostname()} \(since"
+        with pytest.raises(Held, match=message):
+            train.run(settings, arguments, main.compose)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_run_directory_of_a_refused_run_is_not_made(arguments: list[str], tmp_path: Path) -> None:
+    missing = [*arguments, f"data.path={tmp_path}/nowhere.txt"]
+    with pytest.raises(FileNotFoundError):
+        train.run(compose(missing), missing, main.compose)
+    (tmp_path / "empty.txt").touch()
+    empty = [*arguments, f"data.path={tmp_path}/empty.txt"]
+    with pytest.raises(ValueError, match="empty"):
+        train.run(compose(empty), empty, main.compose)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", ['{"model_type": "gpt2"}', "[1]", "no JSON"])
+def test_run_directory_of_another_program_is_left_alone(
+    content: str, arguments: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"save_dir=.*config.json there is of another program"):
+        train.run(compose(arguments), arguments, main.compose)
+    assert (tmp_path / "run" / "config.json").read_text() == content
+
+
+def test_run_directory_without_a_checkpoint_is_new(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    settings = compose(arguments)
+    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+    assert resume.resumed(settings).checkpoint is None
+
+
+@pytest.mark.parametrize("name", ["", None, "../../up", "..", "a\nb", 7, "x" * 101])
+def test_data_name_is_a_word(name: Any, arguments: list[str]) -> None:
+    settings = compose(arguments)
+    settings["data"]["name"] = name
+    with pytest.raises(ValueError, match=r"^data.name="):
+        checked(settings)
