@@ -13,7 +13,7 @@ from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from diffusion.bound import Interpolating, interpolating_bound, interpolating_weight
 from diffusion.process import Process
-from diffusion.schedule import Mix, hybrid
+from diffusion.schedule import Mix, hybrid, hybrid_by_token
 from schema.check import check_values
 
 
@@ -60,11 +60,31 @@ WEIGHTINGS: dict[str, Callable[[Row], Tensor]] = {
 }
 
 
+Processes = tuple[Process, Process]  # for evaluation and sampling, and for training
+
+
+def as_published(p_uniform: float, vocab_size: int) -> Processes:
+    """The mixture of the paper, closed at both ends of time."""
+    process = Process(partial(hybrid, p_uniform=p_uniform), vocab_size)
+    return process, process
+
+
+def as_released(p_uniform: float, vocab_size: int) -> Processes:
+    """The mixture of the released models, which ends a little before t = 1."""
+    schedule = partial(hybrid_by_token, p_uniform=p_uniform, vocab_size=vocab_size)
+    return Process(partial(schedule, closed=True), vocab_size), Process(schedule, vocab_size)
+
+
+PROCESSES = {"1.1": as_published, "1.0": as_released}
+
+
 class GIDD(DiffusionAlgorithm):
     """-log p(x) <= E_t E_z [ w (KL(q_t(.|x) || q_t(.|p)) + r - log r - 1) ]; training may weigh
     otherwise.
 
-    p_uniform is the share of uniform noise at t = 1/2; the network is conditioned on t."""
+    p_uniform is the share of uniform noise at t = 1/2; the network is conditioned on t. `version`
+    of the authors' code says how much noise that is: 1.1 as in the paper, 1.0 as in the models that
+    they released."""
 
     facts = FACTS["gidd"]
 
@@ -74,15 +94,16 @@ class GIDD(DiffusionAlgorithm):
         p_uniform: float = 0.1,
         weighting: str = "dynamic",
         max_weight: float = 2.0,
+        version: str = "1.1",
         sampling_eps: float = 1e-4,
         **diffusion: Any,
     ):
         checked = {"p_uniform": p_uniform, "weighting": weighting, "max_weight": max_weight}
-        check_values(settings.GIDD, "algo", **checked)
-        process = Process(partial(hybrid, p_uniform=p_uniform), vocab_size)
+        check_values(settings.GIDD, "algo", **checked, version=version)
+        process, training_process = PROCESSES[version](p_uniform, vocab_size)
         super().__init__(
             process=process,
-            training_process=process,
+            training_process=training_process,
             sampling_eps=(sampling_eps, sampling_eps),
             level=lambda t: t,
             vocab_size=vocab_size,

@@ -112,6 +112,9 @@ class GIDD(Algo):
     p_uniform: float = field(0.1, "share of uniform noise at t = 1/2", within="[0, 1)")
     weighting: Weighting = field("dynamic", "of the training loss; none: the bound itself")
     max_weight: float = field(2.0, "largest weight of a token", above=0, at_most=1_000_000)
+    version: Literal["1.0", "1.1"] = field(
+        "1.1", "of the authors' process; 1.0: of the models that they released"
+    )
 
 
 ALGOS: dict[str, type[Algo]] = {

@@ -84,3 +84,22 @@ def hybrid(t: Tensor, p_uniform: float, gamma: float = 1.0) -> Mix:
         return Mix(1 - t, t, torch.zeros_like(t))
     c = 2**gamma * p_uniform / (1 - p_uniform) * (t * (1 - t)) ** (gamma / 2)
     return Mix((1 - t) / (1 + c), t / (1 + c), c / (1 + c))
+
+
+def hybrid_by_token(t: Tensor, p_uniform: float, vocab_size: int, closed: bool = False) -> Mix:
+    """GIDD as in version 1.0 of its code: (1 - t - c, t, N c) / (1 + (N - 1) c), c = B (t (1 -
+    t))^(1/2) of each token, B = 1 / (1 + (1 - p_u) / p_u (N + 1) / 2), at least e^-20; t (B,).
+
+    Nothing is kept at t = 1 / (1 + B^2), beyond which there is no mixture: `closed` time runs from
+    0 to there."""
+    rate = token_noise(p_uniform, vocab_size)
+    t = t.unsqueeze(-1) / (1 + closed * rate**2)
+    c = rate * (t * (1 - t)).sqrt()
+    total = 1 + (vocab_size - 1) * c
+    return Mix((1 - t - c).clamp_min(0) / total, t / total, vocab_size * c / total)
+
+
+def token_noise(p_uniform: float, vocab_size: int) -> float:
+    """B of `hybrid_by_token`."""
+    rate = p_uniform / (p_uniform + (1 - p_uniform) * (vocab_size + 1) / 2)
+    return max(rate, math.exp(-20))

@@ -23,6 +23,15 @@ ROOMS = {
         "training.curve",
         "training.signals",
     },
+    "hub": {
+        "algos",
+        "backbones",
+        "data",
+        "diffusion",
+        "samplers",
+        "storage",
+        "training.checkpoint",
+    },
     "integral": {"storage"},
     "leaderboard": {"evaluation", "storage"},
     "modes": {

@@ -1,0 +1,1 @@
+"""Published checkpoints in: their formats and conventions, and the same networks in this suite."""

@@ -1,0 +1,73 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from algos.base import Algorithm
+from algos.build import make_algorithm
+from hub.open import ImportedModel, open_model
+from training.checkpoint import load_weights
+
+CHECKPOINTS = Path(__file__).resolve().parents[2].parent / "shared" / "checkpoints"
+PWNED = Path("/tmp/pwned")  # what the hostile files would create
+
+
+@pytest.fixture
+def checkpoints() -> Path:
+    """The folder of published files, which is not part of the repository."""
+    if not CHECKPOINTS.is_dir():
+        pytest.skip(f"no published checkpoints at {CHECKPOINTS}")
+    return CHECKPOINTS
+
+
+@pytest.fixture
+def nothing_runs() -> Iterator[None]:
+    """A test after which no file has been run."""
+    PWNED.unlink(missing_ok=True)
+    yield
+    assert not PWNED.exists()
+
+
+@pytest.fixture
+def imported(checkpoints: Path) -> Callable[[str], ImportedModel]:
+    return lambda name: open_model(str(checkpoints / name))
+
+
+@pytest.fixture
+def algorithm_of() -> Callable[..., Algorithm]:
+    """The algorithm of an imported model with its weights, averaged where it has such."""
+
+    def make(model: ImportedModel, averaged: bool = True) -> Algorithm:
+        config = model.checkpoint["config"]
+        algorithm = make_algorithm(config, model.vocab_size)
+        load_weights(algorithm, model.checkpoint, averaged)
+        return algorithm.eval()
+
+    return make
+
+
+@pytest.fixture
+def expected(checkpoints: Path) -> Callable[[str], dict[str, Tensor]]:
+    """The recorded arrays of a file, by the name of its npz."""
+
+    def read(name: str) -> dict[str, Tensor]:
+        with np.load(checkpoints / "expected" / f"{name}.npz") as arrays:
+            return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+
+    return read
+
+
+@pytest.fixture
+def batch_of() -> Callable[[Tensor], dict[str, Any]]:
+    """A batch of clean tokens (B, L), all of them scored and noised."""
+
+    def make(tokens: Tensor) -> dict[str, Any]:
+        everywhere = torch.ones_like(tokens, dtype=torch.bool)
+        index = torch.arange(len(tokens))
+        return {"tokens": tokens, "scored": everywhere, "noised": everywhere, "index": index}
+
+    return make

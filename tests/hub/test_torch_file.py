@@ -1,0 +1,117 @@
+"""Files of torch.save are read without torch's unpickler, and damaged ones are refused."""
+
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hub.torch_file import DTYPES, read_torch_file
+
+
+def saved(tmp_path: Path, content: Any) -> Path:
+    torch.save(content, tmp_path / "file.ckpt")
+    return tmp_path / "file.ckpt"
+
+
+def rewritten(file: Path, changes: dict[str, bytes | None], compress: int = 0) -> Path:
+    """The archive with other entries, checksums right; None leaves one out."""
+    with zipfile.ZipFile(file) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w", compress) as archive:
+        for name, data in entries.items():
+            new = changes.get(name.partition("/")[2], data)
+            if new is not None:
+                archive.writestr(name, new)
+    return file
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values())
+def test_read_torch_file_gives_tensors_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
+    whole = torch.randn(6, 4).mul(3).to(dtype)
+    parameter = torch.nn.Parameter(torch.randn(2))
+    content = {
+        "whole": whole,
+        "part": whole[1::2, 1:].t(),
+        "scalar": whole[0, 0],
+        "empty": whole[:0],
+        "parameter": parameter,
+    }
+    read = read_torch_file(saved(tmp_path, content))
+    assert read.keys() == content.keys()
+    for name, tensor in content.items():
+        assert read[name].dtype == tensor.dtype
+        assert torch.equal(read[name], tensor.detach())
+
+
+def test_read_torch_file_changes_no_file(tmp_path: Path) -> None:
+    file = saved(tmp_path, {"a": torch.zeros(3)})
+    read_torch_file(file)["a"].fill_(1)
+    assert torch.equal(read_torch_file(file)["a"], torch.zeros(3))
+
+
+def test_read_torch_file_refuses_every_damage(tmp_path: Path) -> None:
+    """A part of the file, or one byte of it changed: refused in one line, or of no effect."""
+    content = {"a": torch.arange(40.0), "b": [1, {"c": torch.ones(3, 3)}]}
+    file, draws = saved(tmp_path, content), random.Random(1)
+    whole, damaged = file.read_bytes(), tmp_path / "damaged.ckpt"
+    for number in range(400):
+        place = draws.randrange(len(whole))
+        changed = bytes([whole[place] ^ draws.randrange(1, 256)])
+        ends = (whole[:place], whole[:place] + changed + whole[place + 1 :])
+        damaged.write_bytes(ends[number % 2])
+        try:
+            read = read_torch_file(damaged)
+        except ValueError as refusal:
+            assert str(refusal).startswith("damaged.ckpt: ")
+            assert len(str(refusal).splitlines()) == 1
+            continue
+        assert torch.equal(read["a"], content["a"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"data/0": b"12"}, "the storage 0 has 2 bytes, not 4 numbers"),
+        ({"data/0": None}, "a storage that is not there"),
+        ({"data.pkl": None}, "no data.pkl"),
+        ({"byteorder": b"big"}, "not little-endian"),
+    ],
+)
+def test_read_torch_file_refuses_parts_that_do_not_fit(
+    changes: dict[str, bytes | None], reason: str, tmp_path: Path
+) -> None:
+    file = saved(tmp_path, torch.zeros(4))
+    with pytest.raises(ValueError, match=reason):
+        read_torch_file(rewritten(file, changes))
+
+
+def test_read_torch_file_refuses_what_is_compressed(tmp_path: Path) -> None:
+    """A small file could unpack to more than there is memory."""
+    file = saved(tmp_path, torch.zeros(4))
+    with pytest.raises(ValueError, match="compressed"):
+        read_torch_file(rewritten(file, {}, zipfile.ZIP_DEFLATED))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b"K\x04\x85", b"K\x05\x85", "leaves its storage of 4"),  # shape (5,)
+        (b"K\x01\x85", b"K\x09\x85", "leaves its storage of 4"),  # stride (9,)
+        (b"K\x01\x85", b"N\x85", "no counts"),  # stride (None,)
+        (b"FloatStorage", b"ThingStorage", "a storage of the type torch.ThingStorage"),
+        (b"K\x04\x85", b"K\x04K\x04\x86", "no counts"),  # shape (4, 4), one stride
+        (b"K\x04\x85", b"J\x00\x00\x00\xff\x85", "no counts"),  # a negative shape
+    ],
+)
+def test_read_torch_file_refuses_tensors_outside_of_their_storage(
+    old: bytes, new: bytes, reason: str, tmp_path: Path
+) -> None:
+    file = saved(tmp_path, torch.zeros(4))
+    with zipfile.ZipFile(file) as archive:
+        data = archive.read("file/data.pkl")
+    assert old in data
+    with pytest.raises(ValueError, match=reason):
+        read_torch_file(rewritten(file, {"data.pkl": data.replace(old, new, 1)}))
