@@ -82,7 +82,7 @@ def report(texts: list[Text], tokenizer: Tokenizer, fields: dict[str, Any], show
             print(f"{title} {value}{_held_out(metrics, name, digits)}")
     if "gen_ppl" in metrics:
         preset = metrics["quality_protocol"]["name"]
-        print(f"judged by {metrics['gen_ppl_scorer']['scorer']}, protocol {preset}")
+        print(f"scored by {metrics['gen_ppl_scorer']['scorer']}, protocol {preset}")
     for name in ("gen_ppl", "mauve", "divergence"):
         if f"{name}_absent" in metrics:
             print(f"no {SHOWN[name][0]}: {metrics[f'{name}_absent']}")
