@@ -176,7 +176,7 @@ def test_a_command_with_a_mistake_is_one_line(
     (tmp_path / "recipes").mkdir()
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    for case in drawn()[::3]:
+    for case in drawn():
         key, value = case[2]
         line = line_of(tmp_path / "recipes", *case)
         monkeypatch.setattr(sys, "argv", ["main.py", *line])
