@@ -19,7 +19,7 @@ def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None
     name = settings["eval"]["gen_ppl_eval_model_name_or_path"]
     if name is None:
         return None
-    path = Path(str(name)).expanduser()
+    path = Path(name)
     if path.is_file() or checkpoint_file(path).is_file():
         scorer = _of_run(settings, path)
     elif path.exists() and not (path / "config.json").is_file():
@@ -30,7 +30,7 @@ def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None
     else:
         from evaluation.gen_ppl.hf_scorer import pretrained  # it imports transformers
 
-        scorer = pretrained(str(path) if path.exists() else str(name), tokenizer)
+        scorer = pretrained(name, tokenizer)
     as_ids(scorer, tokenizer, protocol(settings["eval"]["quality_protocol"]))
     return scorer
 

@@ -58,7 +58,7 @@ def load_tasks(
     read and for files that ask for code, OSError for a path that is not there."""
     from evaluation.downstream.trust import render_in_sandbox
 
-    location = None if path is None else Path(path).expanduser()
+    location = None if path is None else Path(path)
     if location is not None and not location.exists():
         raise FileNotFoundError(f"eval.tasks_path={path}: there is no such file or folder")
     folder = location if location is not None and location.is_dir() else None
