@@ -176,8 +176,8 @@ def test_protocol_another_split_is_a_change(tmp_path: Path) -> None:
         assert protocol.changes(own) == changed
 
 
-def test_protocol_the_default_says_no_more_than_before(tmp_path: Path) -> None:
-    """So that records of earlier versions and new ones stand in one table."""
+def test_protocol_the_default_names_no_default(tmp_path: Path) -> None:
+    """It names what every protocol has; what differs from the defaults is named where it does."""
     fields = said(evaluation(tmp_path))
     assert set(fields) == {
         *("split", "corpus_digest", "tokenizer", "tokenizer_digest", "packing", "framing"),
