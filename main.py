@@ -71,7 +71,7 @@ def typed(overrides: ListConfig) -> list[str]:
 
 
 def composition(overrides: Sequence[str]) -> dict[str, Any]:
-    """What `overrides` compose to, unchecked."""
+    """The settings that `overrides` compose to, unchecked."""
     return plain(hydra.compose("config", overrides=[addable(text) for text in overrides]))
 
 
@@ -94,8 +94,8 @@ def check_groups(arguments: list[str]) -> None:
         if not is_group(group):
             continue
         (override,) = OverridesParser.create().parse_overrides([text])
-        one = override.is_sweep_override() or isinstance(override.value(), str)
-        if not one or not override.value():
+        is_single = override.is_sweep_override() or isinstance(override.value(), str)
+        if not is_single or not override.value():
             raise ConfigCompositionException(f"{text}: choose from {choices(group)}")
 
 
@@ -103,10 +103,10 @@ def check_groups(arguments: list[str]) -> None:
 def main(config: DictConfig) -> None:
     overrides = typed(HydraConfig.get().overrides.task)
     try:
-        chosen = HydraConfig.get().runtime.choices
+        choices = HydraConfig.get().runtime.choices
         settings = checked(plain(config), overrides)
-        check(settings, keys_of(overrides), chosen["algo"])
-        if chosen["experiment"] is None and (line := hint(settings)):
+        check(settings, keys_of(overrides), choices["algo"])
+        if choices["experiment"] is None and (line := hint(settings)):
             messages.note(line)
         name = "estimate" if settings["estimate"] else settings["mode"]
         mode = importlib.import_module(MODES[name])
@@ -148,7 +148,7 @@ def explain(error: Exception) -> list[str]:
 
 
 def composed_alone(arguments: list[str], overrides: Sequence[str]) -> dict[str, Any]:
-    """What `overrides` compose to outside of `main`."""
+    """The settings that `overrides` compose to outside of `main`."""
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         return composition([*own_configs(arguments), *overrides])
@@ -156,22 +156,22 @@ def composed_alone(arguments: list[str], overrides: Sequence[str]) -> dict[str, 
 
 def prepared(arguments: list[str]) -> list[str]:
     """The command line as Hydra reads it: foreign keys as they are said here, paths quoted, a `+`
-    where Hydra needs one. What is so already stays: processes of a run get it again."""
+    where Hydra needs one. A line that is so already stays: processes of a run get it again."""
     for text in arguments:
         if text.startswith("="):
             refuse([f"{text}: KEY=VALUE is needed"])
-    said = translate(arguments)
-    ours = flags_first(verbatim(said.arguments))
-    if said.refused:
+    translation = translate(arguments)
+    ours = flags_first(verbatim(translation.arguments))
+    if translation.refused:
         composed = composed_alone(ours, overrides_of(ours))
         wrong = [line for _, line in unknown(Settings, composed)]
-        refuse(few([*said.refused, *wrong]))
+        refuse(few([*translation.refused, *wrong]))
     check_groups(ours)
     check_sweep(ours)
-    for line in said.notes:
+    for line in translation.notes:
         messages.note(line)
-    given = set(overrides_of(ours))
-    return [addable(text) if text in given else text for text in ours]
+    typed = set(overrides_of(ours))
+    return [addable(text) if text in typed else text for text in ours]
 
 
 def check_sweep(arguments: list[str]) -> None:
@@ -179,15 +179,14 @@ def check_sweep(arguments: list[str]) -> None:
     if not any(flag in arguments for flag in MULTIRUN):
         return
     parsed = OverridesParser.create().parse_overrides(overrides_of(arguments))
-    if any(
-        override.is_sweep_override() and not override.is_discrete_sweep() for override in parsed
-    ):
+    swept = [override for override in parsed if override.is_sweep_override()]
+    if not all(override.is_discrete_sweep() for override in swept):
         return  # what it holds, Hydra finds out
     values = [
-        [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
-        if one.is_sweep_override()
-        else [one.input_line or ""]
-        for one in parsed
+        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        if override in swept
+        else [override.input_line or ""]
+        for override in parsed
     ]
     check_apart([(job, composed_alone(arguments, job)) for job in itertools.product(*values)])
 
@@ -196,9 +195,9 @@ def print_help(arguments: list[str]) -> None:
     """The keys of the configuration that the other arguments choose."""
     from modes.checks.usage import usage
 
-    given = overrides_of(arguments)
-    composed = composed_alone(arguments, given)
-    print("\n".join(usage(checked(composed, given))))
+    overrides = overrides_of(arguments)
+    composed = composed_alone(arguments, overrides)
+    print("\n".join(usage(checked(composed, overrides))))
 
 
 def command_line() -> None:

@@ -11,7 +11,7 @@ Weighting = Literal["clip", "dynamic", "dynamic_published", "none"]
 
 @dataclass(frozen=True)
 class Algo:
-    """What every algorithm has; the rest are the keywords of its constructor."""
+    """The setting of every algorithm; the rest are the keywords of its constructor."""
 
     name: str = field("", "the algorithm")
 

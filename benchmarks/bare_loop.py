@@ -65,11 +65,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     raw = np.frombuffer(options.text.read_bytes(), dtype=np.uint8)
-    known = np.unique(raw) if options.symbols == "characters" else np.arange(256)
-    ids = torch.from_numpy(np.searchsorted(known, raw).astype(np.int64))
-    bos = len(known) if options.frame == "bos" else None
+    symbols = np.unique(raw) if options.symbols == "characters" else np.arange(256)
+    ids = torch.from_numpy(np.searchsorted(symbols, raw).astype(np.int64))
+    bos = len(symbols) if options.frame == "bos" else None
     cut = int(0.9 * len(ids))
-    size = len(known) + (options.symbols == "bytes" or bos is not None)
+    size = len(symbols) + (options.symbols == "bytes" or bos is not None)
     torch.manual_seed(options.seed)
     network = DiT(size, hidden_size=128, length=LENGTH, n_blocks=4, n_heads=4, causal=True)
     average = train(network, blocks(ids[:cut], bos), options.steps, options.seed)

@@ -50,9 +50,9 @@ def step_function(settings: build.Settings, step: Step, batch: int) -> Callable[
         for number in range(PASSES):
             tokens = torch.randint(step.sizes.vocab_size, shape, device=device)
             index = torch.arange(batch, device=device) + number * batch
-            given = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
+            inputs = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
             with torch.autocast(device, torch.bfloat16, enabled=step.low == 2):
-                loss = algorithm.objective(given).sum() / tokens.numel()
+                loss = algorithm.objective(inputs).sum() / tokens.numel()
             loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
@@ -99,21 +99,21 @@ def timed(step: Callable[[], None], cuda: bool) -> float:
 
 def measured(batch: int, repeats: int, overrides: list[str]) -> dict[str, Any]:
     cuda = torch.cuda.is_available()
-    given = [*overrides, f"loader.global_batch_size={PASSES * batch}", "loader.batch_size=null"]
-    given += [] if cuda else ["trainer.accelerator=cpu"]
+    changed = [*overrides, f"loader.global_batch_size={PASSES * batch}", "loader.batch_size=null"]
+    changed += [] if cuda else ["trainer.accelerator=cpu"]
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        recipe, settings = main.compose(overrides), main.compose(given)
+        recipe, settings = main.compose(overrides), main.compose(changed)
     step = estimate.step_of(settings)
     peak, run = memory(lambda: step_function(settings, step, batch), cuda)
-    found = {"texts": batch, "peak_bytes": peak, "estimate_bytes": round(peak_bytes(step, batch))}
+    result = {"texts": batch, "peak_bytes": peak, "estimate_bytes": round(peak_bytes(step, batch))}
     if not repeats:
-        return found
+        return result
     per_second = PASSES * batch * step.sizes.length / seconds(run, repeats, cuda)
     steps, together = recipe["trainer"]["max_steps"], recipe["loader"]["global_batch_size"]
     hours = steps * together * step.sizes.length / per_second / 3600
     device = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
     rates = {"tokens_per_second": round(per_second, 1), "hours": round(hours)}
-    return {"recipe": overrides, "device": device} | found | rates
+    return {"recipe": overrides, "device": device} | result | rates
 
 
 if __name__ == "__main__":

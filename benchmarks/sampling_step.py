@@ -82,11 +82,11 @@ class Clock:
         self.forward = forward
         self.seconds = 0.0
 
-    def __call__(self, *given: Any, **options: Any) -> Tensor:
+    def __call__(self, *arguments: Any, **options: Any) -> Tensor:
         began = time.perf_counter()
-        made = self.forward(*given, **options)
+        result = self.forward(*arguments, **options)
         self.seconds += time.perf_counter() - began
-        return made
+        return result
 
 
 def algorithm(name: str, length: int = LENGTH) -> Any:
@@ -155,9 +155,9 @@ def report_steps(wanted: list[str], repeats: int) -> None:
             seconds[name].append(timed(step))
     unit = statistics.median(seconds["plain"])
     print(f"{'step':24} {'seconds':>8} {'/ plain':>8} {'target':>7} {'network':>8} {'peak MB':>8}")
-    for name, found in seconds.items():
-        middle, limit = statistics.median(found), CASES[name].limit if name in CASES else None
-        share = clocks[name].seconds / sum(found) if name in CASES else 1.0
+    for name, times in seconds.items():
+        middle, limit = statistics.median(times), CASES[name].limit if name in CASES else None
+        share = clocks[name].seconds / sum(times) if name in CASES else 1.0
         mark = f"{limit:7.2f}" if limit else " " * 7
         late = "  above its target" if limit and middle > limit * unit else ""
         print(f"{name:24} {middle:8.4f} {middle / unit:8.3f} {mark} {share:8.0%} ", end="")
@@ -166,17 +166,17 @@ def report_steps(wanted: list[str], repeats: int) -> None:
 
 def uncached(net: DiT, tokens: Tensor) -> None:
     """Left to right by one full forward, head over all positions, for every token."""
-    for place in range(1, tokens.shape[1]):
-        tokens[:, place] = draw(plain(net, tokens[:, :place])[:, -1])
+    for position in range(1, tokens.shape[1]):
+        tokens[:, position] = draw(plain(net, tokens[:, :position])[:, -1])
 
 
 def published(net: DiT, tokens: Tensor) -> None:
     """The same as the published code of AR does it: with the log-softmax of all positions, and a
     race of Gumbel noise, drawn for every token at every position beforehand."""
     noise = torch.distributions.Gumbel(0.0, 1.0).sample((*tokens.shape, VOCABULARY))
-    for place in range(1, tokens.shape[1]):
-        log_p = plain(net, tokens[:, :place]).log_softmax(-1)
-        tokens[:, place] = (log_p[:, -1] + noise[:, place]).argmax(-1)
+    for position in range(1, tokens.shape[1]):
+        log_p = plain(net, tokens[:, :position]).log_softmax(-1)
+        tokens[:, position] = (log_p[:, -1] + noise[:, position]).argmax(-1)
 
 
 @torch.inference_mode()  # as mode=sample_eval draws
@@ -187,10 +187,10 @@ def report_left_to_right(lengths: list[int]) -> None:
     print(f" {'published':>10} {'ratio':>7}")
     for length in lengths:
         tokens = torch.zeros(BATCH, length, dtype=torch.long)
-        given = torch.zeros_like(tokens, dtype=torch.bool)
-        given[:, 0] = True
+        fixed = torch.zeros_like(tokens, dtype=torch.bool)
+        fixed[:, 0] = True
         cached = statistics.median(
-            timed(partial(model.sample, tokens, given, autoregressive)) for _ in range(3)
+            timed(partial(model.sample, tokens, fixed, autoregressive)) for _ in range(3)
         )
         slow = timed(partial(uncached, model.backbone, tokens))
         slower = timed(partial(published, model.backbone, tokens))

@@ -154,7 +154,7 @@ def compared(options: argparse.Namespace) -> dict[Case, dict[str, float]]:
         {case: measure(*case, options.repeats) for case in cases} for _ in range(options.rounds)
     ]
     return {
-        case: {key: min(one[case][key] for one in rounds) for key in ("seconds", "megabytes")}
+        case: {key: min(cases[case][key] for cases in rounds) for key in ("seconds", "megabytes")}
         for case in cases
     }
 
@@ -163,10 +163,10 @@ def report(best: dict[Case, dict[str, float]], small: int) -> None:
     """The table, against the AR step of the suite."""
     ours = best["ar", small, False]
     print(f"{'step':14} {'batch':>5} {'seconds':>8} {'/ ar':>6} {'peak MB':>8} {'/ ar':>6}")
-    for (case, size, checkpointing), found in best.items():
-        ratios = [found[key] / ours[key] for key in ("seconds", "megabytes")]
-        print(f"{case:14} {size:5} {found['seconds']:8.3f} {ratios[0]:6.2f} ", end="")
-        print(f"{found['megabytes']:8.0f} {ratios[1]:6.2f}", end="")
+    for (case, size, checkpointing), measured in best.items():
+        ratios = [measured[key] / ours[key] for key in ("seconds", "megabytes")]
+        print(f"{case:14} {size:5} {measured['seconds']:8.3f} {ratios[0]:6.2f} ", end="")
+        print(f"{measured['megabytes']:8.0f} {ratios[1]:6.2f}", end="")
         print("  activations recomputed" if checkpointing else "")
 
 

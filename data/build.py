@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Counts:
-    """What a store holds; `text_tokens` leaves out the inserted EOS, `text_bytes` is UTF-8."""
+    """The contents of a store; `text_tokens` leaves out the inserted EOS, `text_bytes` is UTF-8."""
 
     documents: int = 0
     tokens: int = 0
@@ -62,8 +62,8 @@ def build_or_open(
     """
     dtype = token_dtype(tokenizer.vocab_size)
     fields = store_fields(corpus.digest(split), split, tokenizer.digest, insert_eos, dtype)
-    found = corpus.found(split)
-    left_out = [] if found is None else found.left_out()
+    source = corpus.found(split)
+    left_out = [] if source is None else source.left_out()
     folder = cache_dir / store_name(fields)
     store, _ = _opened(folder, fields, verify)
     if store is not None:
@@ -76,7 +76,7 @@ def build_or_open(
         if store is None:
             with _in_place_of(folder, damaged):
                 store = _build(folder, fields, corpus, split, tokenizer, num_proc)
-    files = None if found is None else len(found.files)
+    files = None if source is None else len(source.files)
     tell(built_line(split, store.meta, files, left_out))
     return store
 
@@ -132,7 +132,7 @@ def _build(
 def _write(
     folder: Path, encoded: Iterator[Encoded], dtype: np.dtype, eos: int | None, bar: tqdm
 ) -> tuple[Counts, dict[str, Any]]:
-    """What was written, and the checksums of both files."""
+    """The counts of what was written, and the checksums of both files."""
     counts = Counts()
     with (
         (folder / TOKENS).open("wb") as token_file,

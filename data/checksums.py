@@ -40,7 +40,7 @@ class Summed:
         self._page = hashlib.sha256()
 
     def sums(self) -> dict[str, Any]:
-        """What `damage` compares the finished file with."""
+        """The checksums that `damage` compares the finished file with."""
         if self._bytes % PAGE:
             self._end_page()
         return {"bytes": self._bytes, "sha256": self._whole.hexdigest(), "pages": self._pages}
@@ -54,12 +54,12 @@ def are_sums(value: Any) -> bool:
     if type(size) is not int or size < 0 or not isinstance(pages, list):
         return False
     return len(pages) == -(-size // PAGE) and all(
-        isinstance(one, str) for one in (value["sha256"], *pages)
+        isinstance(digest, str) for digest in (value["sha256"], *pages)
     )
 
 
 def damage(file: Path, sums: Mapping[str, Any], full: bool) -> str | None:
-    """What is wrong with a file of which `sums` were taken, None for nothing. A file above `WHOLE`
+    """The fault of a file of which `sums` were taken, None for nothing. A file above `WHOLE`
     is read whole only where `full` is true, else its first, its last and random pages."""
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -79,8 +79,8 @@ def damage(file: Path, sums: Mapping[str, Any], full: bool) -> str | None:
 
 def _sample(pages: int) -> list[int]:
     """Not the generators that a run seeds: every opening looks at others."""
-    chosen = SystemRandom().sample(range(pages), min(SAMPLED, pages))
-    return sorted({0, pages - 1, *chosen})
+    sampled = SystemRandom().sample(range(pages), min(SAMPLED, pages))
+    return sorted({0, pages - 1, *sampled})
 
 
 def _sum(stream: IO[bytes], size: int) -> str:

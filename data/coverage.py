@@ -20,7 +20,7 @@ class Coverage:
         """The characters that leave no token behind, with how often each occurs in `text`."""
         if self._is_complete:
             return {}
-        return {one: text.count(one) for one in sorted(set(text)) if self._vanishes(one)}
+        return {sign: text.count(sign) for sign in sorted(set(text)) if self._vanishes(sign)}
 
     def _vanishes(self, character: str) -> bool:
         if character not in self._known:
@@ -53,7 +53,7 @@ def unknown_id(layout: dict[str, Any]) -> int | None:
     if model["type"] == "Unigram":
         return model["unk_id"]
     token = model.get("unk_token")
-    added = {one["content"]: one["id"] for one in layout["added_tokens"]}
+    added = {entry["content"]: entry["id"] for entry in layout["added_tokens"]}
     return model["vocab"].get(token, added.get(token))
 
 

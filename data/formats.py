@@ -118,7 +118,7 @@ def _open(file: Path) -> IO[bytes]:
 
 @contextmanager
 def _explained(file: Path, key: str, *more: type[Exception]) -> Iterator[None]:
-    """What the reading libraries raise over a file becomes one line that names it."""
+    """Errors of the reading libraries over a file become one line that names it."""
     damaged: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, lzma.LZMAError, *more)
     try:
         yield

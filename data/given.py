@@ -30,9 +30,9 @@ def encode_given(text: str, tokenizer: Tokenizer, begins: bool) -> list[int]:
             return ids
     _check_nothing_is_lost(text, tokenizer)
     for change in (str, _plain):
-        for place in (1, 0):  # read with a token behind it, then without
+        for index in (1, 0):  # read with a token behind it, then without
             for ids, reading in zip(ways, readings, strict=True):
-                if change(reading[place]) == change(text):
+                if change(reading[index]) == change(text):
                     return ids
     return ways[0]
 
@@ -86,7 +86,7 @@ def _readings(
 def _plain(text: str) -> str:
     """Without what normalizers change: case, accents, compatibility forms."""
     decomposed = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(one for one in decomposed if unicodedata.category(one) != "Mn")
+    return "".join(character for character in decomposed if unicodedata.category(character) != "Mn")
 
 
 def _check_nothing_is_lost(text: str, tokenizer: Tokenizer) -> None:

@@ -30,13 +30,13 @@ def read_tasks(
 
     ValueError in one line for what cannot be drawn so."""
     check_tasks_early(options)
-    given = [key for key in GIVEN if options[key] is not None]
-    if not given:
+    keys = [key for key in GIVEN if options[key] is not None]
+    if not keys:
         raise ValueError(f"needs one of {', '.join(f'sampling.{key}' for key in GIVEN)}")
-    if given == ["tasks"]:
+    if keys == ["tasks"]:
         lines = read_lines(Path(str(options["tasks"])))
     else:
-        (key,) = given
+        (key,) = keys
         lines = [(label(key, options[key]), {key: options[key]})]
     default = options["length"] or longest
     tasks = []

@@ -1,4 +1,4 @@
-"""What a tokenizer.json says: what decides ids and texts, and what acts at the edges of a text."""
+"""The contents of a tokenizer.json: what decides ids and texts, and what acts at their edges."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def _without_offsets(part: Any) -> Any:
     if isinstance(part, dict):
         kept = {key: value for key, value in part.items() if key != "trim_offsets"}
         return {key: _without_offsets(value) for key, value in kept.items()}
-    return [_without_offsets(one) for one in part] if isinstance(part, list) else part
+    return [_without_offsets(child) for child in part] if isinstance(part, list) else part
 
 
 def _without_unread(part: Any) -> Any:
@@ -38,7 +38,7 @@ def _without_unread(part: Any) -> Any:
         if part.get("type") == "ByteLevel":
             return {"type": "ByteLevel"}
         return {key: _without_unread(value) for key, value in part.items()}
-    return [_without_unread(one) for one in part] if isinstance(part, list) else part
+    return [_without_unread(child) for child in part] if isinstance(part, list) else part
 
 
 def is_cuttable(layout: Layout) -> bool:
@@ -55,7 +55,7 @@ def _types(normalizer: Any) -> set[str]:
     if normalizer is None:
         return set()
     if normalizer["type"] == "Sequence":
-        return {name for one in normalizer["normalizers"] for name in _types(one)}
+        return {name for child in normalizer["normalizers"] for name in _types(child)}
     return {normalizer["type"]}
 
 
@@ -72,8 +72,8 @@ def _inner_normalizer(part: Any) -> Any:
         return None
     if part["type"] != "Sequence":
         return part
-    inner = [_inner_normalizer(one) for one in part["normalizers"]]
-    return part | {"normalizers": [one for one in inner if one is not None]}
+    inner = [_inner_normalizer(child) for child in part["normalizers"]]
+    return part | {"normalizers": [child for child in inner if child is not None]}
 
 
 def _inner_pre_tokenizer(part: Any) -> Any:
@@ -85,5 +85,5 @@ def _inner_pre_tokenizer(part: Any) -> Any:
     if "prepend_scheme" in part:
         changed["prepend_scheme"] = "never"
     if "pretokenizers" in part:
-        changed["pretokenizers"] = [_inner_pre_tokenizer(one) for one in part["pretokenizers"]]
+        changed["pretokenizers"] = [_inner_pre_tokenizer(child) for child in part["pretokenizers"]]
     return changed

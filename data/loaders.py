@@ -51,7 +51,7 @@ class Loader:
 
 def tensors(batch: Arrays) -> Batch:
     """A batch as tensors, in memory that a GPU copies from by itself where there is one."""
-    made = {name: torch.from_numpy(array) for name, array in batch.items()}
+    unpinned = {name: torch.from_numpy(array) for name, array in batch.items()}
     if not torch.cuda.is_available():
-        return made
-    return {name: tensor.pin_memory() for name, tensor in made.items()}
+        return unpinned
+    return {name: tensor.pin_memory() for name, tensor in unpinned.items()}

@@ -88,13 +88,13 @@ class MarkovLanguage:
             rows += np.arange(len(rows))[:, None]  # one increasing sequence over all rows
         context = np.zeros(count, dtype=np.int64)
         drawn = np.empty((count, length), dtype=np.int64)
-        for place in range(length):
-            rows = ends[min(place, self.order)]
-            found = np.searchsorted(rows.ravel(), context + rng.random(count), side="right")
-            symbol = np.minimum(found - context * self.states, self.states - 1)
-            drawn[:, place] = symbol
-            known = self.states ** min(place + 1, self.order)
-            context = (context * self.states + symbol) % known
+        for position in range(length):
+            rows = ends[min(position, self.order)]
+            index = np.searchsorted(rows.ravel(), context + rng.random(count), side="right")
+            symbol = np.minimum(index - context * self.states, self.states - 1)
+            drawn[:, position] = symbol
+            contexts = self.states ** min(position + 1, self.order)
+            context = (context * self.states + symbol) % contexts
         return drawn
 
     def nll(self, tokens: "Tensor") -> "Tensor":
@@ -111,10 +111,10 @@ class MarkovLanguage:
         last_break = np.maximum.accumulate(np.where(is_symbol, -1, positions), axis=1)
         depth = np.minimum(positions - last_break - 1, self.order)
         nats = np.zeros(ids.shape)
-        for known, table in enumerate(self.tables):
-            row, column = np.nonzero(is_symbol & (depth == known))
+        for past, table in enumerate(self.tables):
+            row, column = np.nonzero(is_symbol & (depth == past))
             context = np.zeros(len(row), dtype=np.int64)
-            for back in range(known, 0, -1):
+            for back in range(past, 0, -1):
                 context = context * self.states + ids[row, column - back]
             with np.errstate(divide="ignore"):
                 nats[row, column] = -np.log(table[context, ids[row, column]])

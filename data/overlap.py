@@ -53,13 +53,13 @@ def refuse_same_documents(
         return
     sizes = np.diff(valid.offsets)
     share = float(sizes[twice].sum() / sizes.sum())
-    said = (
+    finding = (
         f"{twice.sum():,} of {len(twice):,} validation documents ({100 * share:.2g} % of the "
         f"tokens) are in the training text as well"
     )
     if share > _ALLOWED_SHARE:
-        raise ValueError(f"{key}: {said}; {REMEDIES[key]}")
-    tell(f"{key}: {said}")
+        raise ValueError(f"{key}: {finding}; {REMEDIES[key]}")
+    tell(f"{key}: {finding}")
 
 
 def _documents_in(some: TokenStore, others: TokenStore) -> NDArray[np.bool_]:

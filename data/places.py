@@ -90,9 +90,9 @@ def _explained(cache_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = Path(error.filename).resolve() if isinstance(error.filename, str) else None
+        path = Path(error.filename).resolve() if isinstance(error.filename, str) else None
         here = cache_dir.resolve()
-        ours = place is not None and (here in (place, *place.parents) or place in here.parents)
+        ours = path is not None and (here in (path, *path.parents) or path in here.parents)
         if not ours and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
         raise OSError(

@@ -31,18 +31,18 @@ def workers(work: Work, tokenizer: Tokenizer, num_proc: int) -> Any:
 
 
 def answer(future: Future[Any]) -> Any:
-    """What a worker made; raises here what it refused, which it hands over as a value: raised again
-    on this side, it is this program's own line."""
+    """The result of a worker; raises here what it refused, which it hands over as a value: raised
+    again on this side, it is this program's own line."""
     try:
-        found = future.result()
+        result = future.result()
     except BrokenProcessPool as error:
         raise OSError(
             "data.num_proc: a process that tokenizes was ended from outside; for want of memory, "
             "fewer of them need less"
         ) from error
-    if isinstance(found, (ValueError, OSError)):
-        raise found
-    return found
+    if isinstance(result, (ValueError, OSError)):
+        raise result
+    return result
 
 
 def _attempt(work: Work, tokenizer: Tokenizer, batch: Sequence[Any]) -> Any:

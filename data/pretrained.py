@@ -132,7 +132,7 @@ class PretrainedTokenizer:
         except BaseException as error:
             if not is_librarys(error):
                 raise
-            odd = next((one for text in texts if (one := _odd_end(backend, text))), "")
+            odd = next((end for text in texts if (end := _odd_end(backend, text))), "")
             raise ValueError(
                 f"data.tokenizer_name_or_path={self.name!r}: it has no tokens for {odd!r} "
                 f"({first_line(error)})"

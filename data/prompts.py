@@ -24,15 +24,15 @@ def check_tasks_early(options: dict[str, Any]) -> None:
     """Checks the strings of sampling.prompt, sampling.infill or the file sampling.tasks.
 
     ValueError or FileNotFoundError in one line; none of the three is fine."""
-    given = [key for key in GIVEN if options[key] is not None]
-    if len(given) > 1:
-        named = " and ".join(f"sampling.{key}" for key in given)
+    keys = [key for key in GIVEN if options[key] is not None]
+    if len(keys) > 1:
+        named = " and ".join(f"sampling.{key}" for key in keys)
         raise ValueError(f"{named}: give only one of them")
-    if given == ["tasks"]:
+    if keys == ["tasks"]:
         read_lines(Path(str(options["tasks"])))
-    for key in set(given) & {"prompt", "infill"}:
+    for key in set(keys) & {"prompt", "infill"}:
         check_text(options[key], label(key, options[key]))
-    if given == ["infill"]:
+    if keys == ["infill"]:
         parts_of(options["infill"], label("infill", options["infill"]))
 
 

@@ -1,4 +1,4 @@
-"""What a token store was made of, and what of the text its tokens do not say."""
+"""The report of how a token store was made, and of what its tokens do not say of the text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,8 +16,8 @@ class Losses:
     unknown_tokens: int = 0
 
     def add(self, other: "Losses") -> None:
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
 def unsaid(meta: Mapping[str, Any]) -> list[str]:

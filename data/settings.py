@@ -11,7 +11,7 @@ Detokenizer = Literal["lambada", "lm1b", "ptb", "scientific_papers", "wikitext"]
 
 @dataclass(frozen=True)
 class Data:
-    """What every corpus has."""
+    """The settings of every corpus."""
 
     name: str = field("", "of the text, in records, tables and folders", written="name")
     corpus: str = field("", "the kind of corpus")

@@ -69,7 +69,7 @@ def is_librarys(error: BaseException) -> bool:
 
 
 def _check_files(folder: Path) -> None:
-    """What the library would wait for without end, or ask for another package for."""
+    """Refuses what the library would wait for without end, or ask for another package for."""
     for file in folder.iterdir() if folder.is_dir() else []:
         if file.is_fifo():
             raise ValueError(f"{file.name} is not a file")

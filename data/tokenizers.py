@@ -16,7 +16,7 @@ BUILT_IN = "bytes, text8, symbols:<n>"
 
 
 class Tokenizer(Protocol):
-    """What the suite asks of a tokenizer; `vocab_size` is N, so the mask id is `vocab_size`."""
+    """The interface of a tokenizer; `vocab_size` is N, so the mask id is `vocab_size`."""
 
     name: str
     vocab_size: int
@@ -121,8 +121,8 @@ class SymbolTokenizer:
 
     def cut(self, text: str, start: int) -> int | None:
         """At a space."""
-        place = text.find(" ", start)
-        return None if place < 0 else place
+        position = text.find(" ", start)
+        return None if position < 0 else position
 
     def lost(self, text: str) -> dict[str, int]:
         """Nothing: the spaces only separate."""

@@ -9,7 +9,7 @@ from data.packing import Arrays, Blocks
 
 
 class View(Protocol):
-    """What a loader asks for batches; loader processes get a copy of it."""
+    """The source of a loader's batches; loader processes get a copy of it."""
 
     def batch(self, numbers: list[int]) -> Arrays:
         """The arrays of `Blocks.batch`, and `index`, the numbers."""

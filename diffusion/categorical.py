@@ -36,8 +36,8 @@ def draw_weighted(weights: Tensor, uniform: Tensor | None = None) -> Tensor:
     places = block * span + torch.arange(span, device=weights.device)  # (n, span)
     inside = weights.gather(-1, places.clamp_max(size - 1)).double()
     inside = torch.where(places < size, inside, 0.0).cumsum(-1)
-    place = (target - before) / mass.gather(-1, block) * inside[:, -1:]
-    within = torch.minimum(place, _below(inside[:, -1:]))
+    position = (target - before) / mass.gather(-1, block) * inside[:, -1:]
+    within = torch.minimum(position, _below(inside[:, -1:]))
     return (block * span + torch.searchsorted(inside, within, right=True)).squeeze(-1)
 
 

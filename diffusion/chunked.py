@@ -47,11 +47,11 @@ def chunked(
     same factor, and by a second pass over the head otherwise. A function may be
     `WithGradient` or `Prepared`."""
     shape = hidden.shape[:2]
-    chosen = None if rows is None else rows.flatten().nonzero().squeeze(-1)
+    indices = None if rows is None else rows.flatten().nonzero().squeeze(-1)
 
     def flat(tensor: Tensor) -> Tensor:
         tensor = tensor.expand(*shape, *tensor.shape[2:]).flatten(0, 1)
-        return tensor if chosen is None else tensor[chosen]
+        return tensor if indices is None else tensor[indices]
 
     taken = [_each(flat, column) for column in columns]
 
@@ -62,8 +62,8 @@ def chunked(
 
     inputs = flat(hidden)
     values = head(inputs, values_of) if isinstance(head, Head) else values_of(head, inputs)
-    if chosen is not None:
-        values = values.new_zeros(shape.numel(), *values.shape[1:]).index_put((chosen,), values)
+    if indices is not None:
+        values = values.new_zeros(shape.numel(), *values.shape[1:]).index_put((indices,), values)
     return values.unflatten(0, shape)
 
 

@@ -29,15 +29,15 @@ class LogitsWarper:
     nucleus: str = NUCLEI[0]
 
     def __post_init__(self) -> None:
-        given = asdict(self)
-        check_values(Prediction, "sampling", p_nucleus=given.pop("top_p"), **given)
+        settings = asdict(self)
+        check_values(Prediction, "sampling", p_nucleus=settings.pop("top_p"), **settings)
 
     def __call__(self, logits: Tensor) -> Tensor:
         if self.temperature != 1:
             logits = logits / self.temperature
         if self.top_k is not None and self.top_k < logits.shape[-1]:
-            chosen = logits.topk(self.top_k).indices
-            logits = _only(logits, chosen, torch.ones_like(chosen, dtype=torch.bool))
+            largest = logits.topk(self.top_k).indices
+            logits = _only(logits, largest, torch.ones_like(largest, dtype=torch.bool))
         if self.top_p < 1:
             logits = self._in_nucleus(logits)
         if self.min_p > 0:

@@ -31,9 +31,9 @@ def stratified(index: Tensor, global_batch: int, seed: int) -> Tensor:
 
     t_i = (offset(seed, step) + i / global_batch) mod 1, float64, on the device of `index`."""
     numbers = index.cpu().numpy()
-    steps, place = np.divmod(numbers, global_batch)
+    steps, row = np.divmod(numbers, global_batch)
     offsets = {step: _generator(STEP, seed, int(step)).random() for step in np.unique(steps)}
-    t = (np.array([offsets[step] for step in steps]) + place / global_batch) % 1
+    t = (np.array([offsets[step] for step in steps]) + row / global_batch) % 1
     return torch.from_numpy(t).to(index.device)
 
 

@@ -8,14 +8,14 @@ import lightning as L
 
 from algos.base import Draws
 from data.module import TokenDataModule
-from evaluation.passes import PassReader
+from evaluation.passes import PassEvaluator
 from evaluation.perplexity import Pass, bits_per_byte, summarise
 from evaluation.sample_quality.metrics import unigram_entropy
 from training.signals import StopSignals
 
 
-def read_passes(
-    reader: PassReader,
+def evaluate_passes(
+    evaluator: PassEvaluator,
     trainer: L.Trainer,
     data: TokenDataModule,
     signals: StopSignals,
@@ -24,11 +24,11 @@ def read_passes(
 ) -> list[Pass] | None:
     """`passes` passes over the blocks of `data`, one where the nats are exact, with noise levels in
     `times`; None on every process but the first."""
-    count = passes if reader.algorithm.nll_is_bound else 1
+    count = passes if evaluator.algorithm.nll_is_bound else 1
     # One process stops anywhere; several after a batch, where they agree.
     with signals.deferred() if trainer.world_size > 1 else nullcontext():
         draws = [Draws(number, count, times) for number in range(count)]
-        results = [reader.read(trainer, data, one) for one in draws]
+        results = [evaluator.evaluate(trainer, data, draw) for draw in draws]
     if not trainer.is_global_zero:
         return None
     data.trainer = None  # of all blocks, not of those of this process

@@ -17,13 +17,13 @@ from evaluation.batch_cache import BatchCache
 from evaluation.perplexity import Pass, in_order, sequence_rows
 from training.signals import StopSignals
 
-KEEP_SECONDS = 30.0  # of work that a kill may cost
+SAVE_SECONDS = 30.0  # of work that a kill may cost
 
 Rows = NDArray[np.float64]  # (n, 3): index, nats, scored tokens
 
 
 @dataclass
-class Kept:
+class CachedPass:
     """The rows of the first batches of a pass on one process, and whether those are all."""
 
     name: str
@@ -32,61 +32,61 @@ class Kept:
     written: bool = True
 
     @classmethod
-    def of(cls, name: str, content: bytes) -> "Kept":
+    def of(cls, name: str, content: bytes) -> "CachedPass":
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             rows = np.split(arrays["rows"], np.cumsum(arrays["lengths"]))[:-1]
             return cls(name, rows, bool(arrays["whole"]))
 
     def content(self) -> bytes:
         stream = io.BytesIO()
-        lengths = np.array([len(one) for one in self.rows], dtype=np.int64)
+        lengths = np.array([len(part) for part in self.rows], dtype=np.int64)
         rows = np.concatenate([np.empty((0, 3)), *self.rows])
         np.savez(stream, rows=rows, lengths=lengths, whole=np.array(self.whole))
         return stream.getvalue()
 
 
-class PassReader(L.LightningModule):
-    """Reads what is not kept of one pass after another; a process keeps its own batches.
+class PassEvaluator(L.LightningModule):
+    """Evaluates the batches of each pass that the cache lacks; a process caches its own.
 
     Batches come in the same order and have the same texts whenever the same command is started, so
-    what is kept are the first ones of a pass, to the last bit."""
+    the cached ones are the first ones of a pass, to the last bit."""
 
     def __init__(self, algorithm: Algorithm, cache: BatchCache, signals: StopSignals):
         super().__init__()
         self.algorithm, self.cache, self.signals = algorithm, cache, signals
         self.common = 0  # batches that every process has
-        self.passes: list[Kept] = []  # of this process, not on disk yet
+        self.passes: list[CachedPass] = []  # of this process, not on disk yet
         self.ready = 0  # passes
         self.draws = FIRST
         self._last = time.monotonic()
 
-    def read(self, trainer: L.Trainer, data: TokenDataModule, draws: Draws) -> Pass:
+    def evaluate(self, trainer: L.Trainer, data: TokenDataModule, draws: Draws) -> Pass:
         """The pass of `draws`, on every process that of all."""
         self.draws, number = draws, draws.number
         world = trainer.world_size
-        kept = [self._kept(number, rank) for rank in range(world)]
-        if not all(one.whole for one in kept):
-            own = kept[trainer.global_rank]
-            self.passes.append(own)
+        parts = [self._cached(number, rank) for rank in range(world)]
+        if not all(part.whole for part in parts):
+            part = parts[trainer.global_rank]
+            self.passes.append(part)
             trainer.validate(self, data, verbose=False)
-            own.whole, own.written = True, False
-            kept = _of_all(own, world)
+            part.whole, part.written = True, False
+            parts = _of_all(part, world)
         self.ready = number + 1
-        return in_order(torch.from_numpy(np.concatenate([part for k in kept for part in k.rows])))
+        return in_order(torch.from_numpy(np.concatenate([r for part in parts for r in part.rows])))
 
-    def _kept(self, number: int, rank: int) -> Kept:
+    def _cached(self, number: int, rank: int) -> CachedPass:
         name = f"pass-{number}-{rank}.npz"
         content = self.cache.read(name).get(name)
-        return Kept(name) if content is None else Kept.of(name, content)
+        return CachedPass(name) if content is None else CachedPass.of(name, content)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        own = self.passes[-1]
-        if batch_idx < len(own.rows):
+        part = self.passes[-1]
+        if batch_idx < len(part.rows):
             return
         nats = self.algorithm.nll(batch, self.draws)
         rows = sequence_rows(batch["index"], nats, self.algorithm.scored(batch))
-        own.rows.append(rows.cpu().numpy())
-        own.written = False
+        part.rows.append(rows.cpu().numpy())
+        part.written = False
 
     def on_validation_start(self) -> None:
         count = torch.tensor(int(sum(self.trainer.num_val_batches)), device=self.device)
@@ -97,30 +97,30 @@ class PassReader(L.LightningModule):
     def on_validation_batch_end(
         self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        if time.monotonic() - self._last > KEEP_SECONDS:
-            self.keep()
+        if time.monotonic() - self._last > SAVE_SECONDS:
+            self.save()
         strategy = self.trainer.strategy
         if batch_idx < self.common and strategy.reduce_boolean_decision(
             self.signals.asked, all=False
         ):
-            self.keep()
+            self.save()
             strategy.barrier()  # a launcher may kill all when one has ended
-            self.signals.look(lambda own: True)
+            self.signals.look(lambda here: True)
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Writes what is not on disk yet."""
-        for one in self.passes:
-            if not one.written:
-                self.cache.write(one.name, one.content())
-                one.written = True
+        for part in self.passes:
+            if not part.written:
+                self.cache.write(part.name, part.content())
+                part.written = True
         self.passes = self.passes[-1:]
         self._last = time.monotonic()
 
 
-def _of_all(own: Kept, world: int) -> list[Kept]:
+def _of_all(part: CachedPass, world: int) -> list[CachedPass]:
     """The parts of every process."""
     if world == 1:
-        return [own]
+        return [part]
     each: list[Any] = [None] * world
-    torch.distributed.all_gather_object(each, own)
+    torch.distributed.all_gather_object(each, part)
     return each

@@ -157,7 +157,7 @@ def _aligned(passes: Sequence[Pass]) -> tuple[Tensor, Tensor]:
     """Nats (P, S) in float64 and the common count (S,), on the CPU."""
     if not passes:
         raise ValueError("eval.passes=0: at least 1 pass is required")
-    on_cpu = [[part.detach().cpu().reshape(-1) for part in one] for one in passes]
+    on_cpu = [[part.detach().cpu().reshape(-1) for part in tensors] for tensors in passes]
     index, _, count = on_cpu[0]
     for number, (other_index, other_nats, other_count) in enumerate(on_cpu, start=1):
         if not (torch.equal(index, other_index) and torch.equal(count, other_count)):

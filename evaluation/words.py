@@ -31,8 +31,8 @@ def brief(value: object) -> str:
     return one_line(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
 
 
-def _picture(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match[0])
     if code < 32:
         return chr(0x2400 + code)
     return "\u2421" if code == 127 else "\ufffd"

@@ -20,12 +20,12 @@ WIDTH, HEIGHT = 64, 12  # characters of the terminal plot
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 2 with one line where the input makes no sense."""
-    chosen = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        if chosen.write_tables:
+        if options.write_tables:
             print(_write_tables())
         else:
-            print(_report(chosen))
+            print(_report(options))
     except (ValueError, OSError) as error:
         print(f"python -m integral: {error}", file=sys.stderr)
         return 2
@@ -53,62 +53,62 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(chosen: argparse.Namespace) -> None:
-    low, high = chosen.gamma_min, chosen.gamma_max
+def _check(options: argparse.Namespace) -> None:
+    low, high = options.gamma_min, options.gamma_max
     if not LOW <= low < high <= HIGH:
         raise ValueError(
             f"--gamma-min {low:g} --gamma-max {high:g}: must be {LOW:g} <= min < max <= {HIGH:g}"
         )
-    if chosen.points < 2:
-        raise ValueError(f"--points {chosen.points}: must be 2 or more")
-    if chosen.plot is not None and chosen.plot.suffix.lower() not in PICTURES:
-        raise ValueError(f"--plot {chosen.plot}: must end in {', '.join(PICTURES)}")
+    if options.points < 2:
+        raise ValueError(f"--points {options.points}: must be 2 or more")
+    if options.plot is not None and options.plot.suffix.lower() not in PICTURES:
+        raise ValueError(f"--plot {options.plot}: must end in {', '.join(PICTURES)}")
 
 
-def _report(chosen: argparse.Namespace) -> str:
-    _check(chosen)
-    transformation = Transformation(chosen.vocab_size, chosen.cache_dir)
-    gamma = _between(chosen, chosen.points)
+def _report(options: argparse.Namespace) -> str:
+    _check(options)
+    transformation = Transformation(options.vocab_size, options.cache_dir)
+    gamma = _between(options, options.points)
     a = torch.sqrt(torch.sigmoid(-gamma))
     alpha, slope, *_ = torch.func.jvp(transformation, (gamma,), (torch.ones_like(gamma),))
     lines = [f"{'gamma':>9} {'a':>10} {'alpha':>13} {'d alpha/d gamma':>16}"]
     for row in torch.stack([gamma, a, alpha, slope], 1).tolist():
         lines.append("{:9.4f} {:10.6f} {:13.6e} {:16.6e}".format(*row))
-    lines += ["", f"N = {chosen.vocab_size}; table {transformation.source}", ""]
-    lines += _plotted(transformation(_between(chosen, WIDTH)), chosen)
-    if chosen.plot is not None:
-        _picture(transformation, chosen)
-        lines.append(f"picture: {chosen.plot}")
+    lines += ["", f"N = {options.vocab_size}; table {transformation.source}", ""]
+    lines += _plotted(transformation(_between(options, WIDTH)), options)
+    if options.plot is not None:
+        _picture(transformation, options)
+        lines.append(f"picture: {options.plot}")
     return "\n".join(lines)
 
 
-def _between(chosen: argparse.Namespace, points: int) -> Tensor:
-    return torch.linspace(chosen.gamma_min, chosen.gamma_max, points, dtype=torch.float64)
+def _between(options: argparse.Namespace, points: int) -> Tensor:
+    return torch.linspace(options.gamma_min, options.gamma_max, points, dtype=torch.float64)
 
 
-def _plotted(alpha: Tensor, chosen: argparse.Namespace) -> list[str]:
+def _plotted(alpha: Tensor, options: argparse.Namespace) -> list[str]:
     """alpha over gamma in characters, from 1 at the top to 0 at the bottom."""
     heights = (alpha * (HEIGHT - 1)).round().int().tolist()
     lines = []
     for level in reversed(range(HEIGHT)):
         marks = "".join("*" if height == level else " " for height in heights).rstrip()
         lines.append(f"{level / (HEIGHT - 1):5.2f} |{marks}".rstrip())
-    ends = f"{chosen.gamma_min:<8g}{'gamma':^{WIDTH - 16}}{chosen.gamma_max:>8g}"
+    ends = f"{options.gamma_min:<8g}{'gamma':^{WIDTH - 16}}{options.gamma_max:>8g}"
     return [f"{'alpha':>5}", *lines, f"      +{'-' * WIDTH}", f"       {ends}"]
 
 
-def _picture(transformation: Transformation, chosen: argparse.Namespace) -> None:
+def _picture(transformation: Transformation, options: argparse.Namespace) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ValueError("--plot needs matplotlib: pip install matplotlib") from error
-    gamma = _between(chosen, 400)
+    gamma = _between(options, 400)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(gamma.numpy(), transformation(gamma).numpy())
-    axes.set(xlabel="gamma", ylabel="alpha", title=f"N = {chosen.vocab_size}", ylim=(0, 1))
+    axes.set(xlabel="gamma", ylabel="alpha", title=f"N = {options.vocab_size}", ylim=(0, 1))
     axes.grid(alpha=0.3)
-    figure.savefig(chosen.plot)
+    figure.savefig(options.plot)
 
 
 def _write_tables() -> str:

@@ -89,9 +89,9 @@ def _distinct(picks: Tensor, order: Tensor, n: int) -> Tensor:
 
     Floyd's algorithm draws the set, but its i-th number is not uniform: the numbers are paired
     with heights in order, so they are shuffled."""
-    chosen = picks[..., :0].long()
+    numbers = picks[..., :0].long()
     for last, uniform in zip(range(n - picks.shape[-1], n), picks.split(1, -1), strict=True):
         number = (uniform * (last + 1)).long()
-        taken = (chosen == number).any(-1, keepdim=True)
-        chosen = torch.cat([chosen, torch.where(taken, last, number)], -1)
-    return chosen.gather(-1, order.argsort(-1))
+        taken = (numbers == number).any(-1, keepdim=True)
+        numbers = torch.cat([numbers, torch.where(taken, last, number)], -1)
+    return numbers.gather(-1, order.argsort(-1))

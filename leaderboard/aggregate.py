@@ -89,7 +89,7 @@ class Runs:
         """The newest record of every value, oldest first; `claim` is oldest first."""
         newest: list[Record] = []
         for record in reversed(claim):
-            if not any(math.isclose(record.value, one.value, rel_tol=SAME) for one in newest):
+            if not any(math.isclose(record.value, other.value, rel_tol=SAME) for other in newest):
                 newest.append(record)
         return newest[::-1]
 

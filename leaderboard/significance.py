@@ -57,8 +57,8 @@ class Difference(NamedTuple):
     @property
     def stderr(self) -> float | None:
         """The largest known error."""
-        known = [error for error in (self.noise, self.text, self.seeds) if error is not None]
-        return max(known) if known else None
+        errors = [error for error in (self.noise, self.text, self.seeds) if error is not None]
+        return max(errors) if errors else None
 
     @property
     def p(self) -> float:
@@ -87,8 +87,8 @@ def side(measure: Measure) -> Side:
     return Side(measure.mean, measure.stderr, measure.deviation, measure.n)
 
 
-def difference(one: Side, other: Side) -> Difference:
-    """`one` minus `other`, sequence by sequence where both have the same ones.
+def difference(side: Side, other: Side) -> Difference:
+    """`side` minus `other`, sequence by sequence where both have the same ones.
 
     text^2 = S / (S - 1) sum_i (d_i - D t_i)^2 / T^2 with d_i the difference of sequence i in nats,
     t_i its tokens, T their sum and D = sum_i d_i / T, which counts sequences as drawn
@@ -96,12 +96,12 @@ def difference(one: Side, other: Side) -> Difference:
     sum_i (var_i + var'_i) / T^2, which takes the two noises for independent: runs that were
     evaluated on the same times and noise differ by less.
     """
-    seeds, df = _seeds(one, other)
-    here, there = one.sequences, other.sequences
+    seeds, df = _seeds(side, other)
+    here, there = side.sequences, other.sequences
     if here is None or there is None or here.digest != there.digest:
-        known = one.noise is not None and other.noise is not None
-        noise = math.hypot(one.noise or 0.0, other.noise or 0.0) if known else None
-        return Difference(one.value - other.value, noise, None, seeds, df)
+        both_known = side.noise is not None and other.noise is not None
+        noise = math.hypot(side.noise or 0.0, other.noise or 0.0) if both_known else None
+        return Difference(side.value - other.value, noise, None, seeds, df)
     total, count = float(here.tokens.sum()), len(here.tokens)
     apart = here.nats - there.nats
     gap = math.fsum(apart) / total
@@ -122,19 +122,19 @@ def significant_pairs(sides: Sequence[Side], new_text: bool = True) -> dict[Pair
     pairs = list(combinations(range(len(sides)), 2))
     differences = [difference(sides[first], sides[second]) for first, second in pairs]
     if not new_text:
-        differences = [one._replace(text=None) for one in differences]
-    rejected = _holm([one.p for one in differences])
-    real = [abs(one.gap) > SURE * (one.stderr or 0.0) for one in differences]
+        differences = [d._replace(text=None) for d in differences]
+    rejected = _holm([d.p for d in differences])
+    real = [abs(d.gap) > SURE * (d.stderr or 0.0) for d in differences]
     return {pair: a and b for pair, a, b in zip(pairs, rejected, real, strict=True)}
 
 
 def losing(losses: Sequence[Measure]) -> list[bool]:
     """For each number whether it is really above zero: beyond two standard errors and, as one of
     all of them, at Holm's level."""
-    tails = [_tail(one.mean, one.stderr, math.inf) if one.stderr else 1.0 for one in losses]
+    tails = [_tail(loss.mean, loss.stderr, math.inf) if loss.stderr else 1.0 for loss in losses]
     return [
-        rejected and one.mean > SURE * (one.stderr or 0.0)
-        for one, rejected in zip(losses, _holm(tails), strict=True)
+        rejected and loss.mean > SURE * (loss.stderr or 0.0)
+        for loss, rejected in zip(losses, _holm(tails), strict=True)
     ]
 
 
@@ -149,14 +149,14 @@ def _holm(tails: Sequence[float]) -> list[bool]:
     return rejected
 
 
-def _seeds(one: Side, other: Side) -> tuple[float | None, float]:
+def _seeds(side: Side, other: Side) -> tuple[float | None, float]:
     """The standard error over seeds and its degrees of freedom, None where both have one seed."""
-    parts = [(side.deviation, side.n) for side in (one, other) if side.deviation is not None]
+    parts = [(of.deviation, of.n) for of in (side, other) if of.deviation is not None]
     if not parts:
         return None, math.inf
     if len(parts) == 1:
         deviation, n = parts[0]
-        return deviation * math.sqrt(1 / one.n + 1 / other.n), n - 1
+        return deviation * math.sqrt(1 / side.n + 1 / other.n), n - 1
     unit = max(deviation for deviation, _ in parts)
     if not unit:
         return 0.0, math.inf

@@ -1,2 +1,2 @@
-"""What `mode=` chooses: each module connects the rooms for one kind of work; the folders hold their
+"""The choices of `mode=`: each module connects the rooms for one kind of work, folders hold their
 parts."""

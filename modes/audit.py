@@ -69,16 +69,16 @@ class Corpus(NamedTuple):
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    started, run, own, seed = time.monotonic(), None, settings, settings["seed"]
+    started, run, run_settings, seed = time.monotonic(), None, settings, settings["seed"]
     check_writable(settings["results_dir"], "results_dir")
     if settings["eval"]["checkpoint_path"]:
         run = trained_run.open_run(settings, overrides)
-        own = run.settings
-    tokenizer = make_tokenizer(trained_run.tokenizer_name(own["data"]))
+        run_settings = run.settings
+    tokenizer = make_tokenizer(trained_run.tokenizer_name(run_settings["data"]))
     named = protocol(settings["eval"]["quality_protocol"])
     scorer = open_scorer(settings, tokenizer)
-    data = build.data(own, devices=1) if run is None else trained_run.open_data(run)
-    corpus = split(settings, own, data)
+    data = build.data(run_settings, devices=1) if run is None else trained_run.open_data(run)
+    corpus = split(settings, run_settings, data)
     reference = Reference(corpus.reference, TrainOverlap(corpus.training, corpus.reference))
     texts = generators(corpus, seed)
     if run is not None:
@@ -151,22 +151,22 @@ def record_all(
         cache.clear()
 
 
-def split(settings: build.Settings, own: build.Settings, data: TokenDataModule) -> Corpus:
+def split(settings: build.Settings, run_settings: build.Settings, data: TokenDataModule) -> Corpus:
     """Twice as many held-out texts as sample_eval would draw, or all there are, in random halves;
     ValueError with fewer than 16 a half."""
     wanted = settings["loader"]["eval_batch_size"] * settings["sampling"]["num_sample_batches"]
-    rows = held_out(data).rows
+    rows, length = held_out(data).rows, run_settings["model"]["length"]
     count = min(wanted, len(rows) // 2)
     if count < LEAST:
         raise ValueError(
-            f"mode=audit: {count} texts of model.length={own['model']['length']} in each half of "
+            f"mode=audit: {count} texts of model.length={length} in each half of "
             f"the held-out text of data={data.name}, at least {LEAST} are needed; choose a smaller "
             f"model.length, more text, or a larger loader.eval_batch_size"
         )
     order = np.random.default_rng(settings["seed"]).permutation(len(rows))[: 2 * count]
     reference, real = ([rows[i] for i in half] for half in (order[:count], order[count:]))
     training = spaced_texts(data, "train", max(count, TRAINING_TOKENS // data.length))
-    begins = len(requests.beginning(own, data.tokenizer))
+    begins = len(requests.beginning(run_settings, data.tokenizer))
     return Corpus(reference, real, training, begins)
 
 
@@ -223,7 +223,7 @@ def not_penalised(metrics: Metrics, real: Metrics) -> list[str]:
     """The metrics by which a generator is at least as good as real text, within the errors."""
 
     def worse(name: str) -> bool:
-        variance = sum((one[f"{name}_stderr"] or 0.0) ** 2 for one in (metrics, real))
+        variance = sum((values[f"{name}_stderr"] or 0.0) ** 2 for values in (metrics, real))
         return BETTER[name] * (real[name] - metrics[name]) > NORMAL * variance**0.5
 
     return [name for name in BETTER if name in metrics and name in real and not worse(name)]

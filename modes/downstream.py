@@ -115,9 +115,9 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
     default = facts_of(settings["algo"]["name"]).samplers[0]
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
-        chosen = settings["sampling"] | keys
-        check_sampling(settings["algo"], chosen)
-        return sampler_config(chosen, default, length, len(begin))
+        sampling = settings["sampling"] | keys
+        check_sampling(settings["algo"], sampling)
+        return sampler_config(sampling, default, length, len(begin))
 
     algorithm = trained_run.restore(run, tokenizer.vocab_size).to(trainer.strategy.root_device)
     score = options["downstream_score"]
@@ -138,12 +138,14 @@ def evaluate(
     from evaluation.downstream.trust import rendering
 
     with trainer.precision_plugin.forward_context(), rendering("eval.tasks"):
-        found: Any = harness(lm=adapter, task_dict={"tasks": tasks}, limit=limit, bootstrap_iters=0)
+        output: Any = harness(
+            lm=adapter, task_dict={"tasks": tasks}, limit=limit, bootstrap_iters=0
+        )
     results = []
     for name, task in tasks.items():
-        samples, measured = found["samples"][name], adapter.measured.get(name)
+        samples, measured = output["samples"][name], adapter.measured.get(name)
         errors = precision(measured.values()) if measured else None
-        metrics = metrics_of(task, found["results"][name], samples)
+        metrics = metrics_of(task, output["results"][name], samples)
         results.append(Result(task, metrics, samples, errors))
     return results
 

@@ -74,8 +74,8 @@ def memory(step: Step) -> list[str]:
     state = state_bytes(step)
     lines = ["memory, for any batch", *table(state | {"all": sum(state.values())}, 1e9, "GB")]
     lines += ["memory, for each text at a time"]
-    for name, one in kinds(step).items():
-        lines += table({name: sum(text_bytes(one).values())}, 1e6, "MB")
+    for name, variant in kinds(step).items():
+        lines += table({name: sum(text_bytes(variant).values())}, 1e6, "MB")
     passing = {f"with {count} at a time": passing_bytes(step, count) for count in (1, 32)}
     lines += ["memory, in passing: some logits, or the gradients within a block"]
     return [*lines, *table(passing, 1e9, "GB")]
@@ -84,8 +84,8 @@ def memory(step: Step) -> list[str]:
 def batches(step: Step, together: int) -> list[str]:
     """Lines of the largest loader.batch_size, a divisor of `together`, within each card."""
     lines = ["texts at a time that fit (the largest loader.batch_size)"]
-    for name, one in kinds(step).items():
-        most = {size: largest_batch(one, size * 1e9) for size in CARDS}
+    for name, variant in kinds(step).items():
+        most = {size: largest_batch(variant, size * 1e9) for size in CARDS}
         cells = [f"{size} GB: {n:,} ({divisor(together, n)})" for size, n in most.items()]
         lines.append(f"  {name:{COLUMNS}} {'   '.join(cells)}")
     return lines
@@ -107,8 +107,8 @@ def divisor(together: int, most: int) -> int:
 
 def table(parts: Parts | dict[str, int], unit: float, name: str) -> list[str]:
     """Lines of what there is of each part."""
-    found = {part: value / unit for part, value in parts.items() if value}
-    return [f"  {part:{COLUMNS}} {value:12,.3f} {name}" for part, value in found.items()]
+    values = {part: value / unit for part, value in parts.items() if value}
+    return [f"  {part:{COLUMNS}} {value:12,.3f} {name}" for part, value in values.items()]
 
 
 def step_of(settings: Settings) -> Step:
@@ -147,8 +147,8 @@ def vocabulary(data: Settings) -> int:
 
 
 def work_of(settings: Settings, size: int) -> Work:
-    """What a training step of the algorithm does with a text, as the algorithm itself says it, made
-    with a network of next to nothing. DUO's soft inputs, which are sums of a few embeddings or of
+    """The work of a training step of the algorithm on a text, as it says itself, built with a
+    network of next to nothing. DUO's soft inputs, which are sums of a few embeddings or of
     all, are left out."""
     small = deepcopy(settings)
     small["model"] |= LEAST

@@ -67,13 +67,13 @@ def say(kind: str, lines: Sequence[str]) -> None:
         print(f"{kind}: {len(lines) - len(shown)} more; {FOLDER}.html lists them", file=sys.stderr)
 
 
-def folders(given: str | list[str]) -> list[Path]:
+def folders(setting: str | list[str]) -> list[Path]:
     """results_dir as a path, several with commas between them, or a list; ValueError for none."""
-    parts = given.split(",") if isinstance(given, str) else given
+    parts = setting.split(",") if isinstance(setting, str) else setting
     names = [str(part).strip() for part in parts]
     if not names or not all(names):
         raise ValueError(
-            f"results_dir={given}: a folder, or several as results_dir=[one,two] is needed"
+            f"results_dir={setting}: a folder, or several as results_dir=[one,two] is needed"
         )
     return [Path(name) for name in dict.fromkeys(names)]
 

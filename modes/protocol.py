@@ -16,23 +16,25 @@ PASSES, PRECISION = 4, "32-true"
 FREE = ("eval.passes", "trainer.precision")
 
 
-def applied(settings: build.Settings, preset: Mapping[str, Any], given: set[str]) -> build.Settings:
-    """`settings` with the keys of `preset`, but for those that are `given` on the command line.
+def applied(
+    settings: build.Settings, preset: Mapping[str, Any], overridden: set[str]
+) -> build.Settings:
+    """`settings` with the keys of `preset`, but for those `overridden` on the command line.
 
     ValueError for a length above that of the run, and for impossible settings."""
     groups = {group: keys for group, keys in preset.items() if isinstance(keys, Mapping)}
     length, most = groups.get("model", {}).get("length"), settings["model"]["length"]
-    if length is not None and length > most and "model.length" not in given:
+    if length is not None and length > most and "model.length" not in overridden:
         raise ValueError(
             f"protocol={preset['name']}: its model.length={length}, the run was trained with "
             f"{most}, at most that; model.length={most} makes another protocol of it"
         )
     result = dict(settings)
     for group, keys in groups.items():
-        new = {key: value for key, value in keys.items() if f"{group}.{key}" not in given}
+        new = {key: value for key, value in keys.items() if f"{group}.{key}" not in overridden}
         result[group] = settings[group] | new
     data, split = result["data"], preset.get("split")
-    if split is not None and data.get("corpus") == "hub" and "data.valid_split" not in given:
+    if split is not None and data.get("corpus") == "hub" and "data.valid_split" not in overridden:
         data = data | {"valid_split": split}  # other corpora have their own held-out text
     result["data"] = data | {"stride": result["eval"]["stride"]}
     _check(result)

@@ -49,13 +49,13 @@ class Protocol:
 
     def check(self) -> None:
         """ValueError for a key below that its node does not have, or not with that value."""
-        for name, known in PARTS.items():
+        for name, allowed in PARTS.items():
             for key, value in getattr(self, name).items():
                 dotted = f"protocol.{name}.{key}"
-                if key not in known:
-                    beside = [f"protocol.{name}.{other}" for other in known]
+                if key not in allowed:
+                    beside = [f"protocol.{name}.{other}" for other in allowed]
                     raise ValueError(no_such_key(dotted, beside))
-                accepted(dotted, value, known[key])
+                accepted(dotted, value, allowed[key])
 
 
 ANY_CORPUS = {key: value for cls in CORPORA.values() for key, value in settings_of(cls).items()}
@@ -78,7 +78,7 @@ class Benchmark:
         'of training, per row; or "300 steps", "60 seconds"; null: trainer.max_steps, which also '
         "wins if given",
     )
-    judge: bool = field(
+    scorer: bool = field(
         True, "the first row of algo=ar scores the samples of all, unless eval names a scorer"
     )
     jobs: Literal["print", "slurm"] | None = field(
@@ -155,7 +155,7 @@ GROUPS: dict[str, dict[str, type] | type] = {  # folders of configs/ whose files
 
 
 def defaults() -> Iterator[tuple[str | None, str, dict[str, Any]]]:
-    """What the files of configs/ begin with: the group, the name and the default values of every
+    """The first lines of the files of configs/: the group, the name and the default values of every
     node; the root has no group, and only what no group sets."""
     root = asdict(Settings())
     yield None, "settings", {key: value for key, value in root.items() if key not in GROUPS}
@@ -188,9 +188,9 @@ def checked(composed: dict[str, Any], overrides: Sequence[str] = ()) -> dict[str
 
     ValueError naming the key, the value and what is allowed; a line for each unknown key."""
     data, of_run = composed.get("data"), {}
-    if (known := keys_of_runs(overrides)) and isinstance(data, dict):
-        own = settings_of(node_class(Limits("", nodes=CORPORA, by="corpus"), data, "data"))
-        of_run = {key: data[key] for key in known & (set(data) - set(own))}
+    if (run_keys := keys_of_runs(overrides)) and isinstance(data, dict):
+        declared = settings_of(node_class(Limits("", nodes=CORPORA, by="corpus"), data, "data"))
+        of_run = {key: data[key] for key in run_keys & (set(data) - set(declared))}
         composed = composed | {"data": {key: data[key] for key in data if key not in of_run}}
     settings = asdict(build(Settings, composed))
     settings["data"] |= {

@@ -26,7 +26,7 @@ def semi_ar(
     """Texts (B, L) of any length that keep `tokens` (B, L) where `fixed` (B, L) is True.
 
     The first `window` tokens are one text of the model; then, again and again, the next `stride`
-    are drawn behind the last ones that the window still holds. What is fixed further ahead is seen
+    are drawn behind the last ones that the window still holds. Fixed tokens further ahead are seen
     when the window reaches it.
 
     The first `opening` tokens of the text stand at the front of every window: blocks of training

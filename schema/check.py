@@ -80,10 +80,10 @@ def unknown(cls: type, values: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """The dotted keys of `values` that `cls` has no field for, with a line for each."""
     settings = settings_of(cls)
     above = f"{key}." if key else ""
-    known = [f"{above}{name}" for name in settings]
+    names = [f"{above}{name}" for name in settings]
     for name, value in values.items():
         if name not in settings:
-            yield f"{above}{name}", no_such_key(f"{above}{name}", known)
+            yield f"{above}{name}", no_such_key(f"{above}{name}", names)
         elif settings[name].limits.nodes is not None:
             below = f"{above}{name}"
             yield from unknown(node_class(settings[name].limits, value, below), value, below)
@@ -186,8 +186,8 @@ def _expected(value: Any, setting: Setting) -> str:
     assert kind is not None
     if kind.choices:
         return f"choose from {', '.join(sorted({str(choice) for choice in kind.choices}))}"
-    if limits.rule is not None and (said := limits.rule(value)) is not None:
-        return said
+    if limits.rule is not None and (broken := limits.rule(value)) is not None:
+        return broken
     such = f", such as {shown(default)}"
     if kind.types == {bool}:
         return f"must be true or false{such}" if value is None else f"must be of type bool{such}"

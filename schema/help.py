@@ -23,14 +23,14 @@ def lines(cls: type, values: dict[str, Any], key: str = "") -> Iterator[str]:
         yield from lines(node_class(limits, value, below), value, below)
 
 
-def _line(said: str, setting: Setting) -> Iterator[str]:
+def _line(shown: str, setting: Setting) -> Iterator[str]:
     kind, limits, _ = setting
     choices = sorted({str(choice) for choice in kind.choices}) if kind is not None else []
     meaning = limits.meaning + (f" ({', '.join(choices)})" if choices else "")
-    if len(said) <= WIDTH:
-        yield f"  {said:<{WIDTH}}  {meaning}"
+    if len(shown) <= WIDTH:
+        yield f"  {shown:<{WIDTH}}  {meaning}"
     else:
-        yield f"  {said}\n  {'':<{WIDTH}}  {meaning}"
+        yield f"  {shown}\n  {'':<{WIDTH}}  {meaning}"
 
 
 def _plain(value: Any) -> str:

@@ -94,8 +94,8 @@ def measure(folder: Path) -> dict[str, Any]:
     numbers: dict[str, Any] = {}
 
     def train(name: str) -> None:
-        own = [f"training.finetune_path={folder}/duo"] if name == "duo_distill" else []
-        command(folder, f"train {name}", [*NETWORK, *TRAINING, f"algo={name}", *own], name)
+        start = [f"training.finetune_path={folder}/duo"] if name == "duo_distill" else []
+        command(folder, f"train {name}", [*NETWORK, *TRAINING, f"algo={name}", *start], name)
         (log,) = (folder / name).glob("logs/version_0/metrics.csv")
         numbers[f"train {name}"] = logged(log)
 
@@ -161,8 +161,8 @@ def command(folder: Path, name: str, line: list[str], run: str = "none") -> None
     if not any(text.startswith("data=") for text in line):
         common += ["data=text", f"data.path={folder}/poem.txt", "data.valid_split=tail"]
         common += ["data.max_eval_blocks=24"]
-    given = {text.partition("=")[0] for text in line}
-    common = [text for text in common if text.partition("=")[0] not in given]
+    typed = {text.partition("=")[0] for text in line}
+    common = [text for text in common if text.partition("=")[0] not in typed]
     done = subprocess.run(
         [sys.executable, str(ROOT / "main.py"), *common, *line],
         cwd=folder,
@@ -216,13 +216,11 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> int:
     """Prints what differs; the number of commands with a difference."""
     wrong = 0
     for name in sorted(before.keys() | after.keys()):
-        one, other = (pairs(numbers.get(name, [])) for numbers in (before, after))
-        different = sorted(
-            key for key in one.keys() | other.keys() if one.get(key) != other.get(key)
-        )
+        old, new = (pairs(numbers.get(name, [])) for numbers in (before, after))
+        different = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         wrong += bool(different)
         for key in different[:5]:
-            print(f"{name}: {key}: {one.get(key)} -> {other.get(key)}")
+            print(f"{name}: {key}: {old.get(key)} -> {new.get(key)}")
         if len(different) > 5:
             print(f"{name}: and {len(different) - 5} more")
     print(f"{len(before)} commands, {wrong} differ")

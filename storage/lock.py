@@ -22,7 +22,7 @@ def holding(file: Path, key: str) -> Iterator[None]:
     """Keeps `file` locked while the block runs, and removes it afterwards; the system frees the
     lock of a process that dies. Held, which begins with `key`, where another process has it;
     OSError where nothing can be written."""
-    made = [folder for folder in file.parents if not folder.exists()]
+    created = [folder for folder in file.parents if not folder.exists()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         stream = _locked(file, key)
@@ -41,7 +41,7 @@ def holding(file: Path, key: str) -> Iterator[None]:
     finally:
         file.unlink(missing_ok=True)
         stream.close()
-        for folder in made:  # nothing was written: the folder goes too
+        for folder in created:  # nothing was written: the folder goes too
             if folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -73,7 +73,7 @@ def _same(file: Path, stream: IO[bytes]) -> bool:
 def _holder(stream: IO[bytes]) -> str:
     stream.seek(0)
     try:
-        said = json.loads(stream.read())
-        return f"process {said['process']} on {said['host']} (since {said['since']})"
+        holder = json.loads(stream.read())
+        return f"process {holder['process']} on {holder['host']} (since {holder['since']})"
     except (ValueError, KeyError, TypeError):  # it has only just begun
         return "another process"

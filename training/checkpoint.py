@@ -137,9 +137,9 @@ def load_weights(module: nn.Module, checkpoint: dict[str, Any], averaged: bool =
     """Puts the (averaged) weights into `module`; refuses names or shapes that differ, naming the
     first."""
     weights = weights_of(checkpoint, averaged)
-    own = module.state_dict()
-    for name in sorted(own.keys() | weights.keys()):
-        here, there = (tuple(d[name].shape) if name in d else None for d in (own, weights))
+    state = module.state_dict()
+    for name in sorted(state.keys() | weights.keys()):
+        here, there = (tuple(d[name].shape) if name in d else None for d in (state, weights))
         if here != there:
             raise ValueError(
                 f"a checkpoint of another architecture: {name} has shape {there} there, {here} here"

@@ -88,8 +88,8 @@ class Generator:
         """The tokens behind each prompt, before they are cut."""
         most, device = _most(wanted), self.algorithm.device
         width = max(map(len, prompts)) + most
-        given = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        fixed = torch.arange(width, device=device) < given.unsqueeze(-1)
+        prompt_lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        fixed = torch.arange(width, device=device) < prompt_lengths.unsqueeze(-1)
         filled = [prompt + [self.tokenizer.pad] * (width - len(prompt)) for prompt in prompts]
         tokens = torch.tensor(filled, device=device)
         sampler = self.draws(sampling_keys(wanted))

@@ -34,12 +34,12 @@ class Metric(NamedTuple):
         return self.name.partition(",")[0] in PERPLEXITIES
 
 
-def metrics_of(task: Any, found: dict[str, Any], samples: list[dict[str, Any]]) -> list[Metric]:
-    """The metrics `found` of a task, the main one first; `samples` has their values by question.
+def metrics_of(task: Any, results: dict[str, Any], samples: list[dict[str, Any]]) -> list[Metric]:
+    """The metrics `results` of a task, the main one first; `samples` has their values by question.
 
     Names have the filter, which picks the answer out of a text, where there is one."""
     metrics = []
-    for key, value in found.items():
+    for key, value in results.items():
         name, _, filter_name = key.partition(",")
         if not filter_name or name.endswith("_stderr") or not isinstance(value, int | float):
             continue

@@ -124,8 +124,8 @@ def _check_task(name: str, task: Any) -> None:
         )
 
 
-def unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, [*known, LAST_WORD], n=1)
+def unknown(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, [*names, LAST_WORD], n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"eval.tasks={name}: neither lm-eval {VERSION} nor eval.tasks_path has such a task{hint}"
 

@@ -62,8 +62,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """lm-eval's environment of templates, which may look into plain data and change nothing."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        own = isinstance(obj, PLAIN) or type(obj).__module__.startswith("jinja2.")
-        return own and super().is_safe_attribute(obj, attr, value)
+        plain = isinstance(obj, PLAIN) or type(obj).__module__.startswith("jinja2.")
+        return plain and super().is_safe_attribute(obj, attr, value)
 
 
 def render_in_sandbox(trusted: bool) -> None:

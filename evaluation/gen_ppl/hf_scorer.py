@@ -142,9 +142,9 @@ def _check_weights(network: Any, name: str, report: dict[str, Any]) -> None:
             f"{KEY}={name}: {len(other)} of its weights have other sizes than its config.json "
             f"says, {weight} {tuple(there)} for {tuple(wanted)}"
         )
-    known = [re.sub(r"\d+", "#", weight) for weight, _ in network.named_parameters()]
+    parameters = [re.sub(r"\d+", "#", weight) for weight, _ in network.named_parameters()]
     for weight in sorted(report["unexpected_keys"]):
-        if any(one.endswith(re.sub(r"\d+", "#", weight)) for one in known):
+        if any(parameter.endswith(re.sub(r"\d+", "#", weight)) for parameter in parameters):
             raise ValueError(
                 f"{KEY}={name}: its files have more layers than its config.json says, {weight}"
             )

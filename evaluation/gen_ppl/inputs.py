@@ -35,11 +35,11 @@ def passages(
     if protocol.drop_incomplete:
         rows = rows[: len(rows) // size * size]
     texts = []
-    for row, given in zip(rows, fixed, strict=False):
-        given = given if protocol.given == "context" else [False] * len(row)
+    for row, is_given in zip(rows, fixed, strict=False):
+        is_given = is_given if protocol.given == "context" else [False] * len(row)
         if not ids:
-            row, given = _encoded(row, given, tokenizer, scorer, protocol)
-        texts.append(_passage(row, given, scorer, protocol))
+            row, is_given = _encoded(row, is_given, tokenizer, scorer, protocol)
+        texts.append(_passage(row, is_given, scorer, protocol))
     if protocol.padding == "first label" and not scorer.pads_left:
         groups = [texts[start : start + size] for start in range(0, len(texts), size)]
         texts = [text for group in groups for text in _padded(group, scorer, protocol)]
@@ -60,7 +60,7 @@ def unreadable(texts: Sequence[Passage], scorer: Scorer, protocol: Protocol) -> 
 
 
 def _encoded(
-    row: list[int], given: list[bool], tokenizer: Tokenizer, scorer: Scorer, protocol: Protocol
+    row: list[int], is_given: list[bool], tokenizer: Tokenizer, scorer: Scorer, protocol: Protocol
 ) -> tuple[list[int], list[bool]]:
     """The scorer's tokens of the decoded text, at most as many as the protocol keeps, and which of
     them were given; what was given and what was drawn are encoded apart."""
@@ -69,9 +69,9 @@ def _encoded(
         ids = scorer.encode(tokenizer.decode(row, special=special), True)[: protocol.longest]
         return ids, [False] * len(ids)
     if row[:1] == [tokenizer.bos]:  # the scorer has its own in front
-        row, given = row[1:], given[1:]
+        row, is_given = row[1:], is_given[1:]
     ids, mask = [], []
-    for was_given, part in groupby(zip(row, given, strict=True), key=itemgetter(1)):
+    for was_given, part in groupby(zip(row, is_given, strict=True), key=itemgetter(1)):
         piece = _pieces([token for token, _ in part], tokenizer, scorer)
         ids += piece
         mask += [was_given] * len(piece)
@@ -92,10 +92,10 @@ def _pieces(part: list[int], tokenizer: Tokenizer, scorer: Scorer) -> list[int]:
     return ids
 
 
-def _passage(ids: list[int], given: list[bool], scorer: Scorer, protocol: Protocol) -> Passage:
+def _passage(ids: list[int], is_given: list[bool], scorer: Scorer, protocol: Protocol) -> Passage:
     if protocol.bos == "prepended" and scorer.bos is not None and ids[:1] != [scorer.bos]:
-        ids, given = [scorer.bos, *ids], [True, *given]
-    scored = ~np.array(given, dtype=np.bool_) & _counting(ids, scorer, protocol)
+        ids, is_given = [scorer.bos, *ids], [True, *is_given]
+    scored = ~np.array(is_given, dtype=np.bool_) & _counting(ids, scorer, protocol)
     scored[:1] = False  # it has no context
     return Passage(ids, scored)
 

@@ -22,8 +22,8 @@ class Part(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What the language itself says of the texts, and what comes on top: the perfect network's
-    bound over it, the run's over the perfect network's."""
+    """Nats under the language itself, and on top of them: the perfect network's bound over it, the
+    run's over the perfect network's."""
 
     exact: Part
     bound: Part

@@ -59,10 +59,10 @@ class FadingMessages:
         the second half of the texts, which run backwards, in R."""
         symbol = torch.where(z < self.symbols, z, 0)
         past = F.pad(symbol, (self.memory, 0))[:, :-1].unfold(1, self.memory, 1).flip(-1)
-        place = torch.arange(self.memory) * self.symbols
+        offset = torch.arange(self.memory) * self.symbols
         backwards = torch.arange(len(z)) >= len(z) // 2
         start = backwards.long().view(-1, 1, 1) * (self.memory * self.symbols)
-        rows = past + place + start  # (2 B, L, K)
+        rows = past + offset + start  # (2 B, L, K)
         return F.pad(rows, (0, 1), value=len(self.table) - 1)
 
     def _weights(self, z: Tensor, keep: Tensor, rest: Tensor, rows: Tensor) -> Tensor:
@@ -70,16 +70,16 @@ class FadingMessages:
         symbol = torch.where(z < self.symbols, z, 0)
         at_symbol = self.table.flatten()[rows * self.symbols + symbol.unsqueeze(-1)].double()
         # A token without noise is known, also where nothing is left of it or it cannot be.
-        known = (keep * (z < self.symbols)).clamp_min(LEAST) * (z < self.symbols)
+        unnoised = (keep * (z < self.symbols)).clamp_min(LEAST) * (z < self.symbols)
         now = torch.zeros_like(at_symbol[:, 0])
         now[:, -1] = 1  # before the text nothing is known
         weights = torch.empty_like(at_symbol)
-        for place in range(z.shape[1]):
-            weights[:, place] = now
-            odds = torch.linalg.vecdot(now, at_symbol[:, place]).clamp_min(LEAST)
-            seen = known[:, place] * odds
-            total = (seen + rest[:, place]).clamp_min(LEAST * LEAST)
-            moved = now * (rest[:, place] / total).unsqueeze(-1)
+        for position in range(z.shape[1]):
+            weights[:, position] = now
+            odds = torch.linalg.vecdot(now, at_symbol[:, position]).clamp_min(LEAST)
+            seen = unnoised[:, position] * odds
+            total = (seen + rest[:, position]).clamp_min(LEAST * LEAST)
+            moved = now * (rest[:, position] / total).unsqueeze(-1)
             forgotten = moved[:, -2:].sum(-1)
             now = torch.cat(
                 [(seen / total).unsqueeze(-1), moved[:, :-2], forgotten.unsqueeze(-1)], -1

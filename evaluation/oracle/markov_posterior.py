@@ -1,4 +1,4 @@
-"""What is known of each symbol of a Markov text from noisy versions of all others: forward and
+"""The law of each symbol of a Markov text given noisy versions of all others: forward and
 backward messages, in float64.
 
 A context is the number whose digits are `order` symbols, the oldest first; `transition` (S, n) has
@@ -47,35 +47,35 @@ class ContextMessages:
         return hidden
 
     def _laws(self, z: Tensor, keep: Tensor, rest: Tensor) -> Tensor:
-        given = self._given(z, keep, rest)
-        before = self._before(given)
+        emissions = self._given(z, keep, rest)
+        before = self._before(emissions)
         after = torch.ones_like(before[0])  # (C, B, n): p(what follows | the context there)
-        laws = torch.empty_like(given)
-        for place in reversed(range(z.shape[1])):
-            laws[:, place] = (before[place] * after).sum(0)
-            seen = after * given[:, place]
+        laws = torch.empty_like(emissions)
+        for position in reversed(range(z.shape[1])):
+            laws[:, position] = (before[position] * after).sum(0)
+            seen = after * emissions[:, position]
             after = _oldest_last(torch.bmm(seen, self.back))
             after = _scaled(after, torch.ones_like(after))
         return log_law(laws)
 
     def _given(self, z: Tensor, keep: Tensor, rest: Tensor) -> Tensor:
         """(B, L, n) p(z_l | x_l)."""
-        given = rest.unsqueeze(-1).repeat(1, 1, self.symbols)
-        known = (keep * (z < self.symbols)).unsqueeze(-1)
-        return given.scatter_add(-1, z.clamp_max(self.symbols - 1).unsqueeze(-1), known)
+        emissions = rest.unsqueeze(-1).repeat(1, 1, self.symbols)
+        unnoised = (keep * (z < self.symbols)).unsqueeze(-1)
+        return emissions.scatter_add(-1, z.clamp_max(self.symbols - 1).unsqueeze(-1), unnoised)
 
-    def _before(self, given: Tensor) -> list[Tensor]:
+    def _before(self, emissions: Tensor) -> list[Tensor]:
         """For each position (C, B, n): p(context there, its last symbol | z before it)."""
-        count, length, _ = given.shape
+        count, length, _ = emissions.shape
         inner = len(self.steps)
         context = self.stationary.view(self.symbols, inner).T.unsqueeze(1)
         context = context.expand(-1, count, -1)  # (C, B, oldest)
         messages = []
-        for place in range(length):
+        for position in range(length):
             message = torch.bmm(context, self.steps)
             messages.append(message)
-            seen = message * given[:, place]
-            context = _oldest_first(_scaled(seen, given[:, place].expand_as(seen)))
+            seen = message * emissions[:, position]
+            context = _oldest_first(_scaled(seen, emissions[:, position].expand_as(seen)))
         return messages
 
 

@@ -45,8 +45,8 @@ class Denoising(nn.Module):
     ):
         super().__init__()
         self.bos, self.process, self.ideal = language.states, process, ideal
-        known = (torch.from_numpy(part) for part in (language.transition, language.stationary))
-        self.messages = messages(*known)
+        law = (torch.from_numpy(part) for part in (language.transition, language.stationary))
+        self.messages = messages(*law)
         self.head = Head(self._outputs, out_features)
 
     def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
@@ -94,11 +94,11 @@ class Reading(nn.Module):
 
     def decoder(self, length: int) -> Callable[[Tensor], Tensor]:
         """Reads a batch of texts left to right, the newest tokens (B, L) at a time."""
-        known: list[Tensor] = []
+        seen: list[Tensor] = []
 
         def read(newest: Tensor) -> Tensor:
-            known.append(newest)
-            return self(torch.cat(known, 1))[:, -newest.shape[1] :]
+            seen.append(newest)
+            return self(torch.cat(seen, 1))[:, -newest.shape[1] :]
 
         return read
 

@@ -23,28 +23,28 @@ def missing(texts: int) -> str | None:
     return None
 
 
-def mauve(made: NDArray[np.float32], reference: NDArray[np.float32], seed: int) -> Interval:
+def mauve(generated: NDArray[np.float32], reference: NDArray[np.float32], seed: int) -> Interval:
     """MAUVE of features (S, D), from 0 to 1 for equal distributions, with the package's defaults.
 
     The error is the spread over random halves of the texts (the delete-half jackknife): texts drawn
     twice would make clusters of their own."""
-    count = min(len(made), len(reference))
-    made, reference = made[:count], reference[:count]
-    value, generator = _score(made, reference, seed), np.random.default_rng(seed)
+    count = min(len(generated), len(reference))
+    generated, reference = generated[:count], reference[:count]
+    value, generator = _score(generated, reference, seed), np.random.default_rng(seed)
     halves = []
     for _ in range(HALVES):
         half = generator.permutation(count)[: count // 2]
-        halves.append(_score(made[half], reference[half], seed))
+        halves.append(_score(generated[half], reference[half], seed))
     stderr = float(np.std(halves, ddof=1))
     low, high = max(0.0, value - NORMAL * stderr), min(1.0, value + NORMAL * stderr)
     return Interval(value, stderr, low, high)
 
 
-def _score(made: NDArray[np.float32], reference: NDArray[np.float32], seed: int) -> float:
+def _score(generated: NDArray[np.float32], reference: NDArray[np.float32], seed: int) -> float:
     from mauve import compute_mauve
 
     with _silent_library():
-        return float(compute_mauve(p_features=reference, q_features=made, seed=seed).mauve)
+        return float(compute_mauve(p_features=reference, q_features=generated, seed=seed).mauve)
 
 
 @contextmanager

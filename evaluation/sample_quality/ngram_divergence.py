@@ -61,11 +61,11 @@ class Tokens(NamedTuple):
 
 
 def distance(
-    made: Sequence[Sequence[int]], reference: Sequence[Sequence[int]], seed: int
+    generated: Sequence[Sequence[int]], reference: Sequence[Sequence[int]], seed: int
 ) -> Distance | None:
     """Between as many generated and held-out texts as there are of both, each pair cut to the
     shorter one. None with fewer than 4 pairs that have a token."""
-    pairs = [(list(a), list(b)) for a, b in zip(made, reference, strict=False) if a and b]
+    pairs = [(list(a), list(b)) for a, b in zip(generated, reference, strict=False) if a and b]
     if len(pairs) < LEAST:
         return None
     tokens = _tokens([(a[: len(b)], b[: len(a)]) for a, b in pairs])

@@ -85,7 +85,7 @@ def quality(
 def drawn(rows: Rows, fixed: Masks) -> Rows:
     """The tokens that were not given."""
     return [
-        [token for token, given in zip(row, mask, strict=True) if not given]
+        [token for token, is_given in zip(row, mask, strict=True) if not is_given]
         for row, mask in zip(rows, fixed, strict=True)
     ]
 
@@ -156,8 +156,8 @@ def _mauve(
     reason = mauve.missing(min(map(len, sides)))
     if reason is not None:
         return {"mauve_absent": reason}
-    made, real = (features(scorer, side, protocol.features) for side in sides)
+    generated, real = (features(scorer, side, protocol.features) for side in sides)
     pooling = "mean over all positions" if protocol.features == "mean" else "last position"
-    return mauve.mauve(made, real, seed).fields("mauve") | {
+    return mauve.mauve(generated, real, seed).fields("mauve") | {
         "mauve_features": f"last layer of {scorer.provenance['scorer']}, {pooling}"
     }

@@ -35,7 +35,7 @@ class Groups:
     def name(self, words: str, key: Any) -> str:
         mark = record_schema.digest(key)
         if mark not in self._names:
-            taken = sum(one.split(" | ")[0] == words for one in self._names.values())
+            taken = sum(taken_name.split(" | ")[0] == words for taken_name in self._names.values())
             self._names[mark] = f"{words} | {taken + 1}" if taken else words
         return self._names[mark]
 

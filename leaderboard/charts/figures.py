@@ -112,8 +112,8 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
     }
     views = []
     for choice, (x, grouped) in axes.items():
-        known = [row for row in rows if row[x.field]]
-        for group, members in _grouped(known, grouped):
+        shown = [row for row in rows if row[x.field]]
+        for group, members in _grouped(shown, grouped):
             positive = all(row["value_low"] > 0 for row in members)
             y = Axis("value", members[0]["measure"], 10 if positive else None)
             fields = [*RUN, ("sampler", "sampler"), *COST, ("value_text", y.title)]
@@ -168,7 +168,7 @@ def _grouped(rows: Sequence[Point], field: str) -> list[tuple[str, list[Point]]]
     groups: dict[str, list[Point]] = {}
     for row in rows:
         groups.setdefault(row[field], []).append(row)
-    return sorted(groups.items(), key=lambda one: (-len(one[1]), one[0]))
+    return sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
 
 
 def _seen(rows: Sequence[Point], looks: Looks) -> Looks:

@@ -70,7 +70,7 @@ def _written(folder: Path, figure: Figure, rows: Sequence[Point]) -> list[Path]:
         shown = [row for row in rows if row[view.grouped] == view.group]
         title = {"text": figure.title, "subtitle": view.group}
         # What only a pointer finds is nothing on paper.
-        layers = [one for one in view.spec["layer"] if one["mark"].get("fillOpacity") != 0]
+        layers = [layer for layer in view.spec["layer"] if layer["mark"].get("fillOpacity") != 0]
         spec = view.spec | {"datasets": {figure.dataset: shown}, "title": title, "layer": layers}
         drawing = vl_convert.vegalite_to_svg(
             spec, vl_version=VEGA_LITE, config=config("#1c1e21", "#ffffff")

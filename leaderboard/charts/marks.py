@@ -79,7 +79,7 @@ def path(
     # By names of their own, dashes stay out of the legend, where they would border its marks.
     apart = chart.transform_calculate(dashes="'dashes of ' + datum.series")
     dashes = alt.Scale(
-        domain=[f"dashes of {name}" for name in seen], range=[one.dash for one in seen.values()]
+        domain=[f"dashes of {name}" for name in seen], range=[style.dash for style in seen.values()]
     )
     return apart.mark_line(strokeOpacity=0.8, strokeWidth=1.6, aria=False).encode(
         x=position(alt.X, x),
@@ -119,7 +119,7 @@ def legend(channel: Any, seen: Looks, look: str, field: str = "series") -> Any:
     return channel(
         f"{field}:N",
         title=None,
-        scale=alt.Scale(domain=list(seen), range=[getattr(one, look) for one in seen.values()]),
+        scale=alt.Scale(domain=list(seen), range=[getattr(style, look) for style in seen.values()]),
         legend=alt.Legend(orient="bottom", labelLimit=260, symbolSize=90),
     )
 

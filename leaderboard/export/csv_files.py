@@ -49,8 +49,8 @@ def _cells(row: Row, column: Column) -> list[tuple[str, str]]:
         return [(f"{key}{unit}", _plain(value))]
     parts = (value.stderr, value.deviation, value.n, "yes" if value.is_bound else "no")
     beside = [
-        (f"{key}_{part}{unit if part in ('stderr', 'deviation') else ''}", _plain(one))
-        for part, one in zip(PARTS, parts, strict=True)
+        (f"{key}_{part}{unit if part in ('stderr', 'deviation') else ''}", _plain(number))
+        for part, number in zip(PARTS, parts, strict=True)
     ]
     return [(f"{key}{unit}", _plain(value.mean)), *beside]
 

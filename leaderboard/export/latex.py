@@ -29,23 +29,23 @@ def latex(tables: Sequence[Table], explain: bool = False) -> str:
     as several, -1, -2 and so on behind that. `explain` as of Markdown."""
     kinds: Counter[str] = Counter()
     parts: list[str] = []
-    for one in tables:
-        kinds[one.kind] += 1
-        parts += _floats(one, kinds[one.kind], explain)
+    for table in tables:
+        kinds[table.kind] += 1
+        parts += _floats(table, kinds[table.kind], explain)
     return "\n".join([PREAMBLE, *parts])
 
 
-def _floats(one: Table, number: int, explain: bool) -> Iterator[str]:
-    kept, left_out = fitting(one, WIDTH)
+def _floats(table: Table, number: int, explain: bool) -> Iterator[str]:
+    kept, left_out = fitting(table, WIDTH)
     if left_out:
         yield f"% Left out, in leaderboard.csv: {', '.join(left_out)}."
     headers, *lines = (
-        [escaped(cells[index]) for index in kept] for cells in [one.headers(), *one.cells()]
+        [escaped(cells[index]) for index in kept] for cells in [table.headers(), *table.cells()]
     )
-    if one.best is not None:
-        lines[one.best][1] = f"\\textbf{{{lines[one.best][1]}}}"
-    title, label = escaped(one.title), f"tab:{one.kind}-{number}"
-    notes = escaped(f"{one.note()} {one.explanation() if explain else one.caption}")
+    if table.best is not None:
+        lines[table.best][1] = f"\\textbf{{{lines[table.best][1]}}}"
+    title, label = escaped(table.title), f"tab:{table.kind}-{number}"
+    notes = escaped(f"{table.note()} {table.explanation() if explain else table.caption}")
     pages = [lines[first : first + ROWS] for first in range(0, len(lines), ROWS)]
     for page, part in enumerate(pages, 1):
         if len(pages) == 1:

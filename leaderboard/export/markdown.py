@@ -8,17 +8,28 @@ from leaderboard.table import Table
 def markdown(tables: Sequence[Table], explain: bool = False) -> str:
     """Each table under its title, its note and protocol below, with `explain` the statistics and
     the meaning of the columns too."""
-    return "\n".join(_markdown(one, explain) for one in tables)
+    return "\n".join(_markdown(table, explain) for table in tables)
 
 
-def _markdown(one: Table, explain: bool) -> str:
-    headers, lines = one.headers(), [[_escaped(cell) for cell in line] for line in one.cells()]
-    if one.best is not None:
-        lines[one.best][1] = f"**{lines[one.best][1]}**"
+def _markdown(table: Table, explain: bool) -> str:
+    headers, lines = table.headers(), [[_escaped(cell) for cell in line] for line in table.cells()]
+    if table.best is not None:
+        lines[table.best][1] = f"**{lines[table.best][1]}**"
     rule = ["---", *["---:"] * (len(headers) - 1)]
     rows = [f"| {' | '.join(line)} |" for line in [list(map(_escaped, headers)), rule, *lines]]
-    below = [_escaped(one.note()), "", _escaped(one.explanation() if explain else one.caption)]
-    return "\n".join([f"### {_escaped(one.title)}", "", *rows, "", *below, ""])
+    notes = table.note(), table.explanation() if explain else table.caption
+    return "\n".join(
+        [
+            f"### {_escaped(table.title)}",
+            "",
+            *rows,
+            "",
+            _escaped(notes[0]),
+            "",
+            _escaped(notes[1]),
+            "",
+        ]
+    )
 
 
 def _escaped(text: str) -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from rich import box, table
+from rich import box
+from rich import table as rich_table
 from rich.console import Console, JustifyMethod
 from rich.text import Text
 
@@ -12,19 +13,19 @@ from leaderboard.table import Table
 WIDE = 200  # characters of a line in a file or a pipe, where no window has to be fitted
 
 
-def render(tables: Sequence[Table], width: int, explain: bool = False) -> list[table.Table]:
+def render(tables: Sequence[Table], width: int, explain: bool = False) -> list[rich_table.Table]:
     """Tables for a terminal of `width` characters, without the last columns where they do not fit;
     with `explain` the protocol, the statistics and the meaning of the columns below."""
-    return [_rich(one, width, explain) for one in tables]
+    return [_rich(table, width, explain) for table in tables]
 
 
-def _rich(one: Table, width: int, explain: bool) -> table.Table:
-    kept, left_out = fitting(one, width)
-    headers, lines = one.headers(), one.cells()
+def _rich(table: Table, width: int, explain: bool) -> rich_table.Table:
+    kept, left_out = fitting(table, width)
+    headers, lines = table.headers(), table.cells()
     wider = f"A wider terminal also shows: {', '.join(left_out)}." if left_out else ""
-    notes = [one.note(), *([one.explanation(), wider] if explain else [])]
-    drawn = table.Table(
-        title=Text(one.title),
+    notes = [table.note(), *([table.explanation(), wider] if explain else [])]
+    drawn = rich_table.Table(
+        title=Text(table.title),
         caption=Text(" ".join(filter(None, notes))),
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
@@ -35,7 +36,7 @@ def _rich(one: Table, width: int, explain: bool) -> table.Table:
         # Where the terminal is narrow, the first two columns keep their lines, no cell is cut.
         drawn.add_column(headers[index], justify=justify, no_wrap=index < 2, overflow="fold")
     for number, line in enumerate(lines):
-        best = number == one.best
+        best = number == table.best
         cells = [Text(line[index], "bold" if best and index == 1 else "") for index in kept]
         drawn.add_row(*cells)
     return drawn
@@ -50,7 +51,7 @@ def print_table(
 ) -> None:
     """Prints cells as a table; the first `words` columns hold words, the others numbers. A row
     without cells is a line between those above and below it."""
-    drawn = table.Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    drawn = rich_table.Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for position, header in enumerate(headers):
         justify: JustifyMethod = "left" if position < words else "right"
         drawn.add_column(header, justify=justify, no_wrap=position >= words, overflow="fold")

@@ -35,7 +35,7 @@ PAPERS = (BESIDE, ALONE)
 
 def environment() -> Environment:
     """Templates whose expressions are escaped and say only what a page can show."""
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
         trim_blocks=True,
@@ -43,8 +43,8 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         finalize=lambda value: value if isinstance(value, Markup) else printable(value),
     )
-    made.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    return made
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return templates
 
 
 def write_page(
@@ -87,7 +87,7 @@ def _render(
     """The page's HTML. Its policy allows exactly its own style and scripts, and no network."""
     ours = [table for table in tables if table.kind not in PAPERS]
     main = max(ours, key=lambda table: (table.kind == "perplexity", len(table.rows)))
-    sampled = [one.record for group in more["texts"].values() for one in group]
+    sampled = [text.record for group in more["texts"].values() for text in group]
     inline = {
         "style": (HERE / "page.css").read_text("utf-8"),
         "script": (HERE / "page.js").read_text("utf-8"),

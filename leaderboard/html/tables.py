@@ -86,7 +86,7 @@ def result_grid(table: Table, links: Links, sampled: Sequence[Record]) -> Grid:
         _line(table, kept, row, bars.get(index), index == table.best, links, sampled)
         for index, row in enumerate(table.rows)
     ]
-    headers = [Header("algorithm"), *(Header(one.name, one.about) for one in kept)]
+    headers = [Header("algorithm"), *(Header(column.name, column.about) for column in kept)]
     headers.append(Header("records", "their fields by seed, and the texts of samples"))
     return Grid(table.title, headers, lines, f"In all rows: {', '.join(same)}." if same else "")
 
@@ -97,8 +97,8 @@ def _bars(table: Table) -> Mapping[int, Bar]:
     measures = {row: value for row, value in enumerate(values) if isinstance(value, Measure)}
     reach = {row: 2 * (value.stderr or 0.0) for row, value in measures.items()}
     top = max((value.mean + reach[row] for row, value in measures.items()), default=0.0)
-    known = any(value.stderr is not None for value in measures.values())
-    if not known or top <= 0 or any(value.mean < 0 for value in measures.values()):
+    has_errors = any(value.stderr is not None for value in measures.values())
+    if not has_errors or top <= 0 or any(value.mean < 0 for value in measures.values()):
         return {}
     return {
         row: Bar(

@@ -41,8 +41,8 @@ def compare(
     ]
     tables = []
     for shared, table in kinds:
-        made = map(table, grouped(records, shared))
-        tables += sorted(made, key=lambda one: (one.title, one.caption))
+        of_kind = map(table, grouped(records, shared))
+        tables += sorted(of_kind, key=lambda built: (built.title, built.caption))
     if not tables:
         raise ValueError(NOTHING)
     return tables + published.tables(records, runs, papers)

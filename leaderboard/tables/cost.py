@@ -77,7 +77,7 @@ def table(group: Sequence[Record], runs: Runs, sampled: Mapping[str | None, Reco
 def _row(entry: Entry, sampled: Mapping[str | None, Record]) -> Row:
     runs, first = entry.records, entry.records[0]
     samples = [sampled[run.checkpoint] for run in runs if run.checkpoint in sampled]
-    here = [one for one in samples if _machine(one) == _machine(first)]
+    here = [sample for sample in samples if _machine(sample) == _machine(first)]
     seconds, tokens = mean_metric(runs, "train_seconds"), mean_trained(runs, "tokens")
     values: dict[str, Value] = {
         "training_speed": tokens / seconds if tokens and seconds else None,
@@ -86,10 +86,10 @@ def _row(entry: Entry, sampled: Mapping[str | None, Record]) -> Row:
         "evaluation_time": fmean(run.wall_time_s for run in runs),
         "evaluation_peak_memory": max(run.peak_memory_bytes for run in runs),
         "sampling_speed": mean_metric(here, "tokens_per_second"),
-        "sampling_peak_memory": _most(one.peak_memory_bytes for one in here),
+        "sampling_peak_memory": _most(sample.peak_memory_bytes for sample in here),
         "network_evaluations": mean_metric(here, "network_evaluations"),
         "parameters": first.network["parameters"],
-        "sampler": " or ".join(sorted({labels.sampler_and_steps(one) for one in here})),
+        "sampler": " or ".join(sorted({labels.sampler_and_steps(sample) for sample in here})),
     }
     return Row(entry.name, values, (*runs, *here))
 

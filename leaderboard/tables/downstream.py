@@ -58,11 +58,11 @@ def _columns(group: Sequence[Record]) -> tuple[Column, ...]:
 def _row(entry: Entry) -> Row:
     main = entry.records[0].metric
     metrics = [record.metrics["task_metrics"] for record in entry.records]
-    names = {name for one in metrics for name in one} - {main}
+    names = set().union(*metrics) - {main}
     values: dict[str, Value] = {
-        name: pooled([one[name] for one in metrics if name in one]) for name in names
+        name: pooled([of_run[name] for of_run in metrics if name in of_run]) for name in names
     }
     likelihoods = [record.metrics.get("log_likelihoods") or {} for record in entry.records]
-    shares = [one["undecided"] for one in likelihoods if one.get("undecided") is not None]
+    shares = [errors["undecided"] for errors in likelihoods if errors.get("undecided") is not None]
     values |= {main: pool_values(entry.records), "undecided": fmean(shares) if shares else None}
     return Row(entry.name, values, tuple(entry.records), entry.conflict)

@@ -41,7 +41,7 @@ def shared(record: Record) -> Any:
 
 
 def table(group: Sequence[Record], runs: Runs) -> Table:
-    entries = runs.entries(group, lambda one: [sampler_of(one), one.network["name"]])
+    entries = runs.entries(group, lambda record: [sampler_of(record), record.network["name"]])
     entries.sort(key=lambda entry: (entry.conflict, pool_values(entry.records).mean))
     rows, first = [_row(entry) for entry in entries], group[0]
     sentence, detail = _losses([row for row in rows if not row.conflict])

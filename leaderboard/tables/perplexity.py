@@ -91,11 +91,9 @@ def _row(entry: Entry, runs: Runs, papers: Sequence[Published]) -> Row:
 
 def _over_ar(row: Row, rows: Sequence[Row]) -> Measure | None:
     """The perplexity divided by that of AR with as many training tokens, or else of the only AR."""
-    rivals = [one for one in rows if one.records[0].algo == BASELINE and not one.conflict]
-    tokens = [
-        one for one in rivals if one.values["training_tokens"] == row.values["training_tokens"]
-    ]
-    rivals = tokens or rivals
+    rivals = [other for other in rows if other.records[0].algo == BASELINE and not other.conflict]
+    tokens = row.values["training_tokens"]
+    rivals = [other for other in rivals if other.values["training_tokens"] == tokens] or rivals
     if len(rivals) != 1 or row.conflict or row.records[0].algo == BASELINE:
         return None
     value, base = row.values["perplexity"], rivals[0].values["perplexity"]
@@ -121,9 +119,9 @@ def _side(entry: Entry, sequences: Mapping[Path, Sequences]) -> Side:
     nats = pooled(pairs)
     scored = [sequences.get(run.path) for run in entry.records]
     exact = [
-        one
-        for one, (value, _) in zip(scored, pairs, strict=True)
-        if one is not None and abs(one.nats.sum() / one.tokens.sum() - value) < PAIRED
+        scores
+        for scores, (value, _) in zip(scored, pairs, strict=True)
+        if scores is not None and abs(scores.nats.sum() / scores.tokens.sum() - value) < PAIRED
     ]
     mean = mean_over_runs(exact) if len(exact) == len(scored) else None
     return Side(nats.mean, nats.stderr, nats.deviation, nats.n, mean)

@@ -92,9 +92,9 @@ def _table(
 ) -> Table:
     mismatch = match.mismatch_of_samples if metric == "gen_ppl" else match.mismatch
     beside = [_beside(row, ours, runs, mismatch) for row in papers]
-    beside.sort(key=lambda one: (one.record is None, one.row.value))
-    rows = [_row(one, metric) for one in beside]
-    count = sum(one.record is not None for one in beside)
+    beside.sort(key=lambda result: (result.record is None, result.row.value))
+    rows = [_row(result, metric) for result in beside]
+    count = sum(result.record is not None for result in beside)
     have = "1 has" if count == 1 else f"{count or 'none'} {'have' if count else 'has'}"
     return Table(
         kind=BESIDE if ours else ALONE,

@@ -77,7 +77,7 @@ def shared(record: Record) -> Any:
 
 def newest(records: Sequence[Record]) -> dict[str | None, Record]:
     """The newest record of samples of every checkpoint."""
-    return {one.checkpoint: one for one in by_time(records) if one.metric == "samples"}
+    return {record.checkpoint: record for record in by_time(records) if record.metric == "samples"}
 
 
 def sampler_of(record: Record) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def table(group: Sequence[Record], runs: Runs) -> Table:
 
 def _order(row: Row) -> tuple[bool, float, float]:
     values = [row.values[key] for key in ("divergence", "generative_perplexity")]
-    divergence, gen_ppl = (one.mean if isinstance(one, Measure) else math.inf for one in values)
+    divergence, gen_ppl = (v.mean if isinstance(v, Measure) else math.inf for v in values)
     return row.conflict, divergence, gen_ppl
 
 

@@ -13,9 +13,9 @@ from modes.checks.folders import check_writable
 def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., Any]) -> None:
     """Trains, evaluates and samples what is not done yet; with benchmark.row one row alone, with
     benchmark.jobs by other machines."""
-    every, chosen = rows(settings, overrides, compose), options(settings)
-    if chosen.jobs is not None:
-        hand_over(chosen.jobs, every, overrides)
+    every, benchmark = rows(settings, overrides, compose), options(settings)
+    if benchmark.jobs is not None:
+        hand_over(benchmark.jobs, every, overrides)
         return
     # Here, since it takes seconds to import what follows, and a refusal should not.
     from modes.benchmark.local import GOES_ON, end_with_parent, run_all
@@ -25,13 +25,13 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
 
     check_writable(settings["results_dir"], "results_dir")
     stages = Stages(compose)
-    if chosen.row is not None:
+    if benchmark.row is not None:
         end_with_parent()
     with StopSignals(f"finished stages {GOES_ON}") as signals:
         for row in every:  # all before the first, which may take hours
             check_writable(row.folder, "checkpointing.save_dir")
             stages.check(row)
-        if chosen.row is not None:
+        if benchmark.row is not None:
             stages.run(every[0])
             return
         left = [(row, [stage.kind for stage in stages.left(row)]) for row in every]
@@ -48,7 +48,7 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     if failures:
         print("\n".join(map(str, failures)), file=sys.stderr)
         for row in every:
-            if row.judge is not None and row.waits and not stages.is_scored(row):
-                reason = WAITING.format(row.judge.name)
+            if row.scorer is not None and row.waits and not stages.is_scored(row):
+                reason = WAITING.format(row.scorer.name)
                 print(f"not done: {row.name}, sample_eval: {reason}", file=sys.stderr)
         sys.exit(1)

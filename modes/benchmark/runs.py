@@ -17,7 +17,7 @@ MARK = "benchmark stage: "  # begins the line in which a row announces its stage
 OF_ROW = ("mode", "algo", "seed", "benchmark")  # the keys that a row sets itself
 UNITS = ("tokens", "steps", "seconds")
 MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
-JUDGE = "gen_ppl_eval_model_name_or_path"  # of the keys of eval
+SCORER = "gen_ppl_eval_model_name_or_path"  # of the keys of eval
 MOST_POINTS = 10  # of a learning curve, unless the user says how often to validate
 CURVE_BATCHES = 2  # of each of them
 LENGTHS = ("trainer.max_steps", "experiment")  # the keys that set the length, but for a budget
@@ -38,7 +38,7 @@ class Row(NamedTuple):
     name: str
     overrides: list[str]
     settings: Settings
-    judge: "Row | None" = None  # the row whose network scores the samples of this one
+    scorer: "Row | None" = None  # the row whose network scores the samples of this one
 
     @property
     def folder(self) -> str:
@@ -48,20 +48,20 @@ class Row(NamedTuple):
     @property
     def waits(self) -> bool:
         """Whether its samples need the training of another row."""
-        return self.judge is not None and self.judge.number != self.number
+        return self.scorer is not None and self.scorer.number != self.number
 
 
 def options(settings: Settings) -> Benchmark:
     """ValueError naming the key, the value and what is allowed."""
-    chosen = Benchmark(**settings["benchmark"])
-    listed: dict[str, list[Any]] = {"algos": chosen.algos, "seeds": chosen.seeds or []}
+    asked = Benchmark(**settings["benchmark"])
+    listed: dict[str, list[Any]] = {"algos": asked.algos, "seeds": asked.seeds or []}
     for key, value in listed.items():
         if len(set(value)) < len(value):
             raise ValueError(f"benchmark.{key}={value}: a list is needed, nothing in it twice")
-    if chosen.row is not None and chosen.jobs is not None:
-        raise ValueError(f"benchmark.row={chosen.row}: a number, and no benchmark.jobs beside it")
-    budget(chosen.budget)
-    return chosen
+    if asked.row is not None and asked.jobs is not None:
+        raise ValueError(f"benchmark.row={asked.row}: a number, and no benchmark.jobs beside it")
+    budget(asked.budget)
+    return asked
 
 
 def budget(text: str | None) -> Budget | None:
@@ -80,11 +80,11 @@ def budget(text: str | None) -> Budget | None:
 
 def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list[Row]:
     """Every row, or the one that benchmark.row names, checked as a command of its own would be."""
-    chosen = options(settings)
-    seeds = [settings["seed"]] if chosen.seeds is None else chosen.seeds
-    pairs = [(algo, seed) for algo in chosen.algos for seed in seeds]
-    if chosen.row is not None and not 0 <= chosen.row < len(pairs):
-        raise ValueError(f"benchmark.row={chosen.row}: from 0 to {len(pairs) - 1}")
+    benchmark = options(settings)
+    seeds = [settings["seed"]] if benchmark.seeds is None else benchmark.seeds
+    pairs = [(algo, seed) for algo in benchmark.algos for seed in seeds]
+    if benchmark.row is not None and not 0 <= benchmark.row < len(pairs):
+        raise ValueError(f"benchmark.row={benchmark.row}: from 0 to {len(pairs) - 1}")
     shared = [
         text
         for text in overrides
@@ -92,27 +92,28 @@ def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list
     ]
     keys = {key_of(text) for text in overrides}
     # The default budget gives way to another key for the length.
-    given = "benchmark.budget" in keys or not keys & set(LENGTHS)
-    limit = budget(chosen.budget) if given else None
+    limited = "benchmark.budget" in keys or not keys & set(LENGTHS)
+    limit = budget(benchmark.budget) if limited else None
 
     def make(number: int) -> Row:
         return _row(number, *pairs[number], shared, limit, compose)
 
-    made = [make(number) for number in (range(len(pairs)) if chosen.row is None else [chosen.row])]
-    number = _scorer_number(chosen, settings, pairs)
+    numbers = range(len(pairs)) if benchmark.row is None else [benchmark.row]
+    every = [make(number) for number in numbers]
+    number = _scorer_number(benchmark, settings, pairs)
     if number is not None:
-        scorer = next((row for row in made if row.number == number), None) or make(number)
-        made = [_scored(row, scorer) for row in made]
-    _check_folders(made)
-    return made
+        scorer = next((row for row in every if row.number == number), None) or make(number)
+        every = [_scored(row, scorer) for row in every]
+    _check_folders(every)
+    return every
 
 
 def _scorer_number(
-    chosen: Benchmark, settings: Settings, pairs: Sequence[tuple[str, int]]
+    benchmark: Benchmark, settings: Settings, pairs: Sequence[tuple[str, int]]
 ) -> int | None:
     """The number of the row whose network scores the samples of all: the first one of algo=ar,
     unless the user names a scoring model, or wants none."""
-    if not chosen.judge or settings["eval"][JUDGE] is not None:
+    if not benchmark.scorer or settings["eval"][SCORER] is not None:
         return None
     return next(
         (number for number, (algo, _) in enumerate(pairs) if facts_of(canonical(algo)).causal), None
@@ -120,8 +121,8 @@ def _scorer_number(
 
 
 def _scored(row: Row, scorer: Row) -> Row:
-    evaluation = row.settings["eval"] | {JUDGE: scorer.folder}
-    return row._replace(settings=row.settings | {"eval": evaluation}, judge=scorer)
+    evaluation = row.settings["eval"] | {SCORER: scorer.folder}
+    return row._replace(settings=row.settings | {"eval": evaluation}, scorer=scorer)
 
 
 def key_of(override: str) -> str:
@@ -132,25 +133,25 @@ def _row(
     number: int, algo: str, seed: int, shared: list[str], limit: Budget | None, compose: Compose
 ) -> Row:
     overrides = [*shared, f"algo={algo}", f"seed={seed}"]
-    settings, given = compose(overrides), {key_of(text) for text in overrides}
-    added = _within_budget(limit, settings, given)
-    if not given & set(VALIDATIONS):
+    settings, changed = compose(overrides), {key_of(text) for text in overrides}
+    added = _within_budget(limit, settings, changed)
+    if not changed & set(VALIDATIONS):
         added |= _validations(added.get("trainer.max_steps", settings["trainer"]["max_steps"]))
     if added:
         overrides += [f"{key}={value}" for key, value in added.items()]
         settings = compose(overrides)
-    check(settings, given - {"protocol"})  # which is for the evaluation, and held to that there
+    check(settings, changed - {"protocol"})  # which is the evaluation's, and held to that there
     return Row(number, f"{algo}, seed {seed}", overrides, settings)
 
 
-def _within_budget(limit: Budget | None, settings: Settings, given: set[str]) -> dict[str, Any]:
+def _within_budget(limit: Budget | None, settings: Settings, changed: set[str]) -> dict[str, Any]:
     """The keys that hold a run to the budget."""
     if limit is None:
         return {}
     where = f"benchmark.budget={limit.amount:g} {limit.unit}"
     if limit.unit == "seconds":
         return {"training.max_seconds": limit.amount}
-    if "trainer.max_steps" in given:
+    if "trainer.max_steps" in changed:
         raise ValueError(f"{where}: and trainer.max_steps; give one of them")
     per_step = settings["loader"]["global_batch_size"] * settings["model"]["length"]
     steps = int(limit.amount // (per_step if limit.unit == "tokens" else 1))

@@ -13,7 +13,7 @@ from modes.benchmark.runs import Row, key_of
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "benchmark.sh"
 OF_JOBS = ("benchmark.jobs", "benchmark.row")
-LATE = "after it, once more, for samples that had to wait for their judge"
+LATE = "after it, once more, for samples that had to wait for their scorer"
 
 
 def command(overrides: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.record_schema import plain
 from evaluation.records import Record, read_records
 from modes import build, protocol, trained_run
-from modes.benchmark.runs import JUDGE, MARK, Compose, Row, Settings, key_of
+from modes.benchmark.runs import MARK, SCORER, Compose, Row, Settings, key_of
 from modes.checks import sweep
 from modes.ppl_eval import likelihood, zero_shot
 from modes.ppl_eval import run as ppl_eval
@@ -25,7 +25,7 @@ from modes.train import run as train
 from modes.trained_run import TrainedRun
 from training.memory import forget_peak
 
-WAITING = "its samples wait for {}, which judges them; the same command goes on"
+WAITING = "its samples wait for {}, which scores them; the same command goes on"
 
 
 class Stage(NamedTuple):
@@ -52,8 +52,8 @@ class Stages:
                 f"checkpointing.save_dir={row.folder}: the run there has {start.step} steps, more "
                 f"than the {most} of this benchmark; choose another checkpointing.save_dir"
             )
-        given = trained_run.keys_of(row.overrides)
-        protocol.applied(row.settings, row.settings["protocol"], given)
+        overridden = trained_run.keys_of(row.overrides)
+        protocol.applied(row.settings, row.settings["protocol"], overridden)
         run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings)
         if row.settings["eval"]["corpora"] is not None:
             self._texts(run, evaluation(row, "ppl_eval"), row)
@@ -71,12 +71,12 @@ class Stages:
         run = trained_run.open_run(reads, row.overrides)
         folder = Path(reads["results_dir"])
         records = read_records(folder)[0] if folder.is_dir() else []
-        own = [record for record in records if record.checkpoint == run.digest]
-        missing = self._missing_likelihoods(run, reads, row, own)
+        of_run = [record for record in records if record.checkpoint == run.digest]
+        missing = self._missing_likelihoods(run, reads, row, of_run)
         stages = [] if missing is None else [self._ppl_eval(row, missing)]
         if self.is_scored(row):  # a scorer that is not trained yet has scored nothing
             samples = [
-                settings for settings in samples if not self._has_samples(settings, row, own)
+                settings for settings in samples if not self._has_samples(settings, row, of_run)
             ]
         return [*stages, *self._sample_evals(row, samples)]
 
@@ -85,8 +85,8 @@ class Stages:
         scores them has been trained."""
         for stage in self.left(row):
             if stage.kind == "sample_eval" and not self.is_scored(row):
-                assert row.judge is not None
-                print(f"{row.name}: {WAITING.format(row.judge.name)}", file=sys.stderr)
+                assert row.scorer is not None
+                print(f"{row.name}: {WAITING.format(row.scorer.name)}", file=sys.stderr)
                 return
             print(f"{MARK}{stage.kind}", file=sys.stderr, flush=True)
             forget_peak()
@@ -95,9 +95,9 @@ class Stages:
     def is_scored(self, row: Row) -> bool:
         """Whether the samples of the row can be scored: not before its scorer, a row too, has been
         trained."""
-        if row.judge is None:
+        if row.scorer is None:
             return True
-        settings = row.judge.settings
+        settings = row.scorer.settings
         return train.has_finished(resume.resumed(settings), settings)
 
     def _ppl_eval(self, row: Row, settings: Settings) -> Stage:
@@ -105,32 +105,35 @@ class Stages:
         return Stage("ppl_eval", work)
 
     def _sample_evals(self, row: Row, every: list[Settings]) -> list[Stage]:
-        work = (partial(sample_eval.run, one, row.overrides, self.compose) for one in every)
-        return [Stage("sample_eval", run) for run in work]
+        return [
+            Stage("sample_eval", partial(sample_eval.run, settings, row.overrides, self.compose))
+            for settings in every
+        ]
 
     def _texts(self, run: TrainedRun, settings: Settings, row: Row) -> list[tuple[str, Settings]]:
         """The entries of eval.corpora with the settings to evaluate each."""
         overrides = evaluated_by(row)
         entries = zero_shot.entries(settings, overrides)
-        return [(one, zero_shot.settings_of(one, run, overrides, self.compose)) for one in entries]
+        of = partial(zero_shot.settings_of, run=run, overrides=overrides, compose=self.compose)
+        return [(entry, of(entry)) for entry in entries]
 
     def _missing_likelihoods(
-        self, run: TrainedRun, settings: Settings, row: Row, own: list[Record]
+        self, run: TrainedRun, settings: Settings, row: Row, records: list[Record]
     ) -> Settings | None:
         """The settings of the evaluation that is missing among the records of the run, None for
         none."""
         if settings["eval"]["corpora"] is None:
             asked = ppl_eval.under_protocol(run, settings, row.overrides)
-            return None if self._has_likelihood(asked, own) else settings
+            return None if self._has_likelihood(asked, records) else settings
         texts = self._texts(run, settings, row)
         missing = [
             entry
-            for entry, chosen in texts
-            if not self._has_likelihood(run._replace(settings=chosen), own)
+            for entry, of_text in texts
+            if not self._has_likelihood(run._replace(settings=of_text), records)
         ]
         return settings | {"eval": settings["eval"] | {"corpora": missing}} if missing else None
 
-    def _has_likelihood(self, run: TrainedRun, own: list[Record]) -> bool:
+    def _has_likelihood(self, run: TrainedRun, records: list[Record]) -> bool:
         settings = run.settings
         key = json.dumps([settings["data"], settings["model"]["length"]], sort_keys=True)
         try:
@@ -140,9 +143,9 @@ class Stages:
             wanted = likelihood.identity(run, self._opened[key], trainer)
         except (OSError, ValueError):
             return False  # a text that cannot be had is named by the evaluation itself
-        return any(agrees(record, wanted) for record in own)
+        return any(agrees(record, wanted) for record in records)
 
-    def _has_samples(self, settings: Settings, row: Row, own: list[Record]) -> bool:
+    def _has_samples(self, settings: Settings, row: Row, records: list[Record]) -> bool:
         run = trained_run.open_run(settings, row.overrides)
         tokenizer = trained_run.open_tokenizer(run)
         point = make_point(settings, run, tokenizer, settings["sampling"])
@@ -150,13 +153,13 @@ class Stages:
         weights = trained_run.averaged(run)
         return any(
             record.training["averaged_weights"] == weights and agrees(record, wanted)
-            for record in own
+            for record in records
         )
 
     def _scoring(self, settings: Settings, tokenizer: Tokenizer) -> dict[str, Any]:
         """The scoring of samples in a protocol; a scorer is loaded once for all rows with the same
         tokenizer."""
-        key = str(settings["eval"][JUDGE]), tokenizer.digest
+        key = str(settings["eval"][SCORER]), tokenizer.digest
         if key not in self._scorings:
             self._scorings[key] = scored_by(open_scorer(settings, tokenizer), settings)
         return self._scorings[key]
@@ -164,8 +167,8 @@ class Stages:
 
 def evaluation(row: Row, mode: str) -> Settings:
     """The settings of an evaluation of the row's run."""
-    chosen = row.settings["eval"] | {"checkpoint_path": row.folder}
-    return row.settings | {"mode": mode, "eval": chosen}
+    options = row.settings["eval"] | {"checkpoint_path": row.folder}
+    return row.settings | {"mode": mode, "eval": options}
 
 
 def evaluated_by(row: Row) -> list[str]:

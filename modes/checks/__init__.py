@@ -1,1 +1,1 @@
-"""What a command is refused for before anything heavy is imported; only the standard library."""
+"""The checks of a command before anything heavy is imported; only the standard library."""

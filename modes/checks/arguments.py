@@ -46,8 +46,8 @@ def own_configs(arguments: Sequence[str]) -> list[str]:
     for text, after in zip(arguments, [*arguments, ""][1:], strict=True):
         flag, equals, folder = text.partition("=")
         if flag in ("--config-dir", "-cd"):
-            place = Path(folder if equals else after).resolve()
-            return [f"hydra.searchpath=[{_quoted(f'file://{place}')}]"]
+            path = Path(folder if equals else after).resolve()
+            return [f"hydra.searchpath=[{_quoted(f'file://{path}')}]"]
     return []
 
 
@@ -81,7 +81,7 @@ def _verbatim(argument: str, sweep: bool) -> str:
 
 
 def _parts(value: str) -> list[str]:
-    """What commas outside of quotes and interpolations separate."""
+    """The parts between commas outside of quotes and interpolations."""
     return [match.group() for match in _PART.finditer(value)] or [value]
 
 

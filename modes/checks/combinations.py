@@ -42,50 +42,50 @@ OF_DRAWING = (  # what plays no part where texts come from a file
 )
 
 
-def check(settings: Settings, given: Collection[str], typed: str | None = None) -> None:
-    """ValueError naming the key, the value and what is allowed; `given` are the overridden keys,
-    `typed` is the name by which the user called the algorithm."""
+def check(settings: Settings, overridden: Collection[str], typed: str | None = None) -> None:
+    """ValueError naming the key, the value and what is allowed; `overridden` are keys of the
+    command line, `typed` is the name by which the user called the algorithm."""
     if typed is not None:
         settings = settings | {"algo": settings["algo"] | {"name": typed}}
-    check_pairs(settings, given)
-    check_training(settings, given)
-    check_judge(settings)
+    check_pairs(settings, overridden)
+    check_training(settings, overridden)
+    check_scorer(settings)
     if settings["mode"] == "train" and not settings["estimate"]:
         starts_from(settings)
         check_loggers(settings)
     if settings["mode"] == "oracle" and not settings["eval"]["checkpoint_path"]:
         check_oracle(settings)  # with a run it is the run's data that count
     if settings["sampling"]["sweep"]:
-        check_sweep(settings, given)
+        check_sweep(settings, overridden)
 
 
-def check_sweep(settings: Settings, given: Collection[str]) -> None:
+def check_sweep(settings: Settings, overridden: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
     check_plotting()
     alone = settings["sampling"] | {"sweep": None}
     points(
         settings["sampling"]["sweep"],
         alone,
-        lambda point: check(settings | {"sampling": point}, given),
+        lambda point: check(settings | {"sampling": point}, overridden),
     )
 
 
-def check_pairs(settings: Settings, given: Collection[str]) -> None:
+def check_pairs(settings: Settings, overridden: Collection[str]) -> None:
     """Combinations that make no sense."""
     algo = settings["algo"]
     # An evaluation takes the algorithm from its run, unless the command line says which it must be.
-    if settings["mode"] == "train" or "algo" in given:
+    if settings["mode"] == "train" or "algo" in overridden:
         check_sampling(algo, settings["sampling"])
-    if "protocol" in given and settings["mode"] not in ("ppl_eval", "benchmark"):
+    if "protocol" in overridden and settings["mode"] not in ("ppl_eval", "benchmark"):
         raise ValueError(
             f"protocol={settings['protocol']['name']}: mode=ppl_eval measures by it, not "
             f"mode={settings['mode']}"
         )
     check_tasks_early(settings["sampling"])
-    check_texts(settings["sampling"], given)
+    check_texts(settings["sampling"], overridden)
     noise = settings["noise"]["name"]
     schedules = facts_of(canonical(algo["name"])).noise_schedules
-    if any(key.split(".")[0] == "noise" for key in given) and noise not in schedules:
+    if any(key.split(".")[0] == "noise" for key in overridden) and noise not in schedules:
         allowed = [*schedules] or "no noise key: its own parameters set it"
         raise ValueError(f"noise={noise}: algo={algo['name']} takes {allowed}")
     if settings["mode"] in OF_A_RUN and not settings["eval"]["checkpoint_path"]:
@@ -94,11 +94,11 @@ def check_pairs(settings: Settings, given: Collection[str]) -> None:
         )
 
 
-def check_training(settings: Settings, given: Collection[str]) -> None:
-    """What an algorithm needs or cannot use in training."""
+def check_training(settings: Settings, overridden: Collection[str]) -> None:
+    """Refuses what the algorithm cannot use in training, and the lack of what it needs."""
     algo, training = settings["algo"], settings["training"]
     steps, share = algo.get("curriculum_steps"), algo.get("curriculum_share")
-    if steps is not None and "algo.curriculum_share" in given:
+    if steps is not None and "algo.curriculum_share" in overridden:
         raise ValueError(
             f"algo.curriculum_share={share}: algo.curriculum_steps={steps} says the step of the "
             f"switch already; algo.curriculum_steps=null leaves it to the share"
@@ -120,19 +120,19 @@ def check_training(settings: Settings, given: Collection[str]) -> None:
             )
 
 
-def check_judge(settings: Settings) -> None:
-    """A judge that is named as a path is there; anything else may be a Hub name (owner/name)."""
-    judge = settings["eval"]["gen_ppl_eval_model_name_or_path"]
-    if judge is None or Path(judge).exists():
+def check_scorer(settings: Settings) -> None:
+    """A scorer that is named as a path is there; anything else may be a Hub name (owner/name)."""
+    scorer = settings["eval"]["gen_ppl_eval_model_name_or_path"]
+    if scorer is None or Path(scorer).exists():
         return
-    if not re.fullmatch(HUB_NAME, judge) or judge.endswith((".ckpt", ".pt")):
+    if not re.fullmatch(HUB_NAME, scorer) or scorer.endswith((".ckpt", ".pt")):
         raise FileNotFoundError(
-            f"eval.gen_ppl_eval_model_name_or_path={judge}: there is no such run directory, "
+            f"eval.gen_ppl_eval_model_name_or_path={scorer}: there is no such run directory, "
             f"checkpoint or folder, and it is no Hub name"
         )
 
 
-def check_texts(sampling: Settings, given: Collection[str]) -> None:
+def check_texts(sampling: Settings, overridden: Collection[str]) -> None:
     """A file of texts to correct is there, and nothing is said of it that is for drawing."""
     if sampling["texts"] is None:
         return
@@ -140,7 +140,7 @@ def check_texts(sampling: Settings, given: Collection[str]) -> None:
     if not sampling["self_correction"]:
         raise ValueError(f"{named}: needs sampling.self_correction, the steps of correction")
     for key in OF_DRAWING:
-        if key in given:
+        if key in overridden:
             raise ValueError(f"{key}: plays no part with {named}, nothing is drawn")
     if file.suffix not in TEXTS:
         raise ValueError(f"{named}: a file that ends in {', '.join(TEXTS)} is needed")
@@ -153,18 +153,18 @@ def starts_from(settings: Settings) -> Path | None:
     and for one that goes on from its own last checkpoint.
 
     ValueError for the run itself, FileNotFoundError where there is none."""
-    given, own = settings["training"]["finetune_path"], settings["checkpointing"]["save_dir"]
-    if not given:
+    start, save_dir = settings["training"]["finetune_path"], settings["checkpointing"]["save_dir"]
+    if not start:
         return None
-    path, folder = Path(given), Path(own) / "checkpoints"
+    path, folder = Path(start), Path(save_dir) / "checkpoints"
     file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
-    if path.resolve() == Path(own).resolve() or file.resolve().parent == folder.resolve():
+    if path.resolve() == Path(save_dir).resolve() or file.resolve().parent == folder.resolve():
         raise ValueError(
-            f"training.finetune_path={given}: that is this run itself; choose another one, or "
+            f"training.finetune_path={start}: that is this run itself; choose another one, or "
             f"another checkpointing.save_dir"
         )
     if (folder / "last.ckpt").exists():
         return None
     if not file.is_file():
-        raise FileNotFoundError(f"training.finetune_path={given}: there is no checkpoint at {file}")
+        raise FileNotFoundError(f"training.finetune_path={start}: there is no checkpoint at {file}")
     return file

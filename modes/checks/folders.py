@@ -13,7 +13,7 @@ def check_writable(folder: str | Path, key: str) -> None:
     is gone afterwards."""
     folder = Path(folder)
     try:
-        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
         try:
             _probe(folder)
         finally:

@@ -12,7 +12,7 @@ from modes.checks.names import canonical, same_algorithm
 HUB_RUNS = ("dvruette/", "kuleshov-group/", "s-sahoo/", "subbham/")
 OLDER = ("start", "end")  # algo.curriculum_end was algo.curriculum.end later
 
-Given = Mapping[str, str]
+Overrides = Mapping[str, str]
 Outcome = tuple[dict[str, str], str] | None  # the table that has it, and what stands there
 
 
@@ -26,33 +26,35 @@ class Translation(NamedTuple):
 
 
 def translate(arguments: Sequence[str]) -> Translation:
-    given = {_key(text): _value(text) for text in overrides_of(arguments)}
-    made = Translation([], [], [])
+    overrides = {_key(text): _value(text) for text in overrides_of(arguments)}
+    translation = Translation([], [], [])
     for text in arguments:
         if text not in overrides_of(arguments):
-            made.arguments.append(text)
+            translation.arguments.append(text)
             continue
-        table, ours = outcome(_key(text), _value(text), given) or (None, "")
+        table, ours = outcome(_key(text), _value(text), overrides) or (None, "")
         if table is TAKEN:
             _, _, typed = text.partition("=")
             same = [part.replace("{}", typed) for part in ours.split()]
-            made.arguments.extend(same)
-            made.notes.append(f"{text}: taken as {' '.join(same)}")
+            translation.arguments.extend(same)
+            translation.notes.append(f"{text}: taken as {' '.join(same)}")
         elif table is LEFT_OUT:
-            made.notes.append(f"{text}: left out, {ours}")
+            translation.notes.append(f"{text}: left out, {ours}")
         elif table is REFUSED:
-            made.refused.append(f"{text.lstrip('+')}: not a key or value here; instead: {ours}")
+            translation.refused.append(
+                f"{text.lstrip('+')}: not a key or value here; instead: {ours}"
+            )
         else:
-            made.arguments.append(text)
-    return made
+            translation.arguments.append(text)
+    return translation
 
 
-def outcome(key: str, value: str, given: Given) -> Outcome:
-    """What becomes of a key with its value; None where it is this suite's own business."""
+def outcome(key: str, value: str, overrides: Overrides) -> Outcome:
+    """The outcome of a foreign key with its value; None for a key that is this suite's own."""
     if key.startswith("algo.curriculum_") and key != "algo.curriculum_steps":
         key = key.replace("_", ".", 1) if key.endswith(OLDER) else key
     key = key.replace("algo.gumbel_tau", "algo.curriculum.gumbel_tau")
-    if key in SPECIAL and (special := SPECIAL[key](value, given)) is not None:
+    if key in SPECIAL and (special := SPECIAL[key](value, overrides)) is not None:
         return special
     groups = key.split(".")
     above = [f"{'.'.join(groups[:depth])}.*" for depth in range(len(groups) - 1, 0, -1)]
@@ -63,28 +65,28 @@ def outcome(key: str, value: str, given: Given) -> Outcome:
     return None
 
 
-def algorithm(given: Given) -> str | None:
+def algorithm(overrides: Overrides) -> str | None:
     """The algorithm that the command line says; None where a recipe does."""
-    if "algo" in given:
-        return canonical(given["algo"])
-    if "experiment" in given:
+    if "algo" in overrides:
+        return canonical(overrides["algo"])
+    if "experiment" in overrides:
         return None
-    named = given.get("parameterization", "subs")
+    named = overrides.get("parameterization", "subs")
     return named if named in ("ar", "d3pm", "sedd") else "mdlm"
 
 
-def _parameterization(value: str, given: Given) -> Outcome:
+def _parameterization(value: str, overrides: Overrides) -> Outcome:
     named = {"subs": "mdlm"}.get(value, value)
-    if "algo" in given and same_algorithm(given["algo"], named):
+    if "algo" in overrides and same_algorithm(overrides["algo"], named):
         return LEFT_OUT, "algo= says it"
     return None
 
 
-def _discrete_steps(value: str, given: Given) -> Outcome:
+def _discrete_steps(value: str, overrides: Overrides) -> Outcome:
     """T of both: D3PM's here alone, and the grid of a distillation."""
-    name = algorithm(given)
+    name = algorithm(overrides)
     if name is None or name == "d3pm":
-        return (TAKEN, "algo.T={}") if "T" in given else None
+        return (TAKEN, "algo.T={}") if "T" in overrides else None
     if name == "duo_distill":
         return TAKEN, "algo.grid={}"
     if value == "0":
@@ -92,26 +94,26 @@ def _discrete_steps(value: str, given: Given) -> Outcome:
     return REFUSED, "algo=d3pm with algo.T=1000; the others have continuous time"
 
 
-def _time_conditioning(value: str, given: Given) -> Outcome:
-    name = algorithm(given)
+def _time_conditioning(value: str, overrides: Overrides) -> Outcome:
+    name = algorithm(overrides)
     if name is None or name == "mdlm":
-        return (TAKEN, "algo.time_conditioning={}") if "time_conditioning" in given else None
+        return (TAKEN, "algo.time_conditioning={}") if "time_conditioning" in overrides else None
     if (value == "true") != (name == "ar"):
         return LEFT_OUT, f"algo={name} {'needs none' if name == 'ar' else 'has it'}"
     return REFUSED, "algo=mdlm alone has the choice, algo.time_conditioning"
 
 
-def _loss_type(value: str, given: Given) -> Outcome:
+def _loss_type(value: str, overrides: Overrides) -> Outcome:
     if value != "elbo":
         return None
-    if algorithm(given) == "mdlm":
+    if algorithm(overrides) == "mdlm":
         return TAKEN, "algo.loss_type=bound"
     return LEFT_OUT, "the loss of diffusion is its bound"
 
 
-def _temperature(value: str, given: Given) -> Outcome:
+def _temperature(value: str, overrides: Overrides) -> Outcome:
     """The two ends of a temperature in powers of ten: one here, where they agree."""
-    ends = {text for key, text in given.items() if "gumbel_tau_log10" in key}
+    ends = {text for key, text in overrides.items() if "gumbel_tau_log10" in key}
     try:
         (tau,) = {float(end) for end in ends}
     except ValueError:
@@ -119,38 +121,38 @@ def _temperature(value: str, given: Given) -> Outcome:
     return TAKEN, f"algo.tau={10**tau:g}"
 
 
-def _start(value: str, given: Given) -> Outcome:
+def _start(value: str, overrides: Overrides) -> Outcome:
     return (LEFT_OUT, "the curriculum begins at step 0") if value == "0" else None
 
 
-def _run_folder(value: str, given: Given) -> Outcome:
+def _run_folder(value: str, overrides: Overrides) -> Outcome:
     """That of a run; the working directory is what Lightning tells the processes it starts."""
     return None if value == "." else (TAKEN, "checkpointing.save_dir={}")
 
 
-def _valid_eos(value: str, given: Given) -> Outcome:
-    evaluates = given.get("mode") == "ppl_eval"
+def _valid_eos(value: str, overrides: Overrides) -> Outcome:
+    evaluates = overrides.get("mode") == "ppl_eval"
     return (TAKEN, "data.insert_eos={}") if evaluates else (REFUSED, OF_TEXTS)
 
 
-def _no_samples(value: str, given: Given) -> Outcome:
-    draws = given.get("mode") == "sample_eval"
+def _no_samples(value: str, overrides: Overrides) -> Outcome:
+    draws = overrides.get("mode") == "sample_eval"
     return (LEFT_OUT, "mode=sample_eval alone draws") if value == "0" and not draws else None
 
 
-def _predictor(value: str, given: Given) -> Outcome:
+def _predictor(value: str, overrides: Overrides) -> Outcome:
     """Their sampler of a window, where windows are what is asked for."""
-    windows = given.get("sampling.semi_ar") == "true" and value.startswith("ddpm")
+    windows = overrides.get("sampling.semi_ar") == "true" and value.startswith("ddpm")
     return (LEFT_OUT, "the windows of sampling.predictor=semi_ar have it") if windows else None
 
 
-def _published_weights(value: str, given: Given) -> Outcome:
+def _published_weights(value: str, overrides: Overrides) -> Outcome:
     if not value.startswith(HUB_RUNS):
         return None
     return REFUSED, "eval.checkpoint_path=RUN, trained here; published weights cannot be read"
 
 
-SPECIAL: dict[str, Callable[[str, Given], Outcome]] = {
+SPECIAL: dict[str, Callable[[str, Overrides], Outcome]] = {
     "T": _discrete_steps,
     "algo.T": _discrete_steps,
     "algo.curriculum.gumbel_tau_log10_end": _temperature,

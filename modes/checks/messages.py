@@ -31,8 +31,8 @@ def of_composition(text: str, cause: BaseException | None) -> str:
         r"In '(.+?)': \w+ raised while composing \w+:\s+(.+?)\s+full_key: (\S+)", text
     ):
         file, reason, key = match.groups()
-        said = "there is no such key" if reason.startswith("Key ") else reason
-        return f"{key}: {said} ({file}.yaml)"
+        explanation = "there is no such key" if reason.startswith("Key ") else reason
+        return f"{key}: {explanation} ({file}.yaml)"
     if "Error merging override" in text and cause is not None:
         reason = str(cause).splitlines()[0]
         return f"{text.removeprefix('Error merging override ').strip().lstrip('+')}: {reason}"
@@ -46,8 +46,8 @@ def of_grammar(override: str, reason: str) -> str:
     if not equals:
         return f"{override}: KEY=VALUE is needed"
     quoted = value.replace('"', r"\"")
-    said = reason.strip().splitlines()[0].partition("See https")[0].strip()
-    why = f" ({said})" if said and "Exception" not in said else ""
+    first_line = reason.strip().splitlines()[0].partition("See https")[0].strip()
+    why = f" ({first_line})" if first_line and "Exception" not in first_line else ""
     return f"{override}: cannot be read{why}; in quotes it is a text: " + shlex.quote(
         f'{key}="{quoted}"'
     )

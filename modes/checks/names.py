@@ -8,5 +8,5 @@ def canonical(algorithm: str) -> str:
     return ALIASES.get(algorithm, algorithm)
 
 
-def same_algorithm(one: str, other: str) -> bool:
-    return canonical(one) == canonical(other)
+def same_algorithm(name: str, other: str) -> bool:
+    return canonical(name) == canonical(other)

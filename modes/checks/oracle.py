@@ -1,4 +1,4 @@
-"""What mode=oracle refuses before anything is loaded; only the standard library."""
+"""The checks of mode=oracle before anything is loaded; only the standard library."""
 
 from typing import Any
 
@@ -28,20 +28,20 @@ def check_oracle(settings: Settings) -> None:
 
 def check_samplers(algos: list[Settings], wanted: list[str] | None) -> None:
     """ValueError for a sampler of oracle.samplers that none of `algos` can use."""
-    known = {name for algo in algos for name in samplers_of(algo, None)}
+    usable = {name for algo in algos for name in samplers_of(algo, None)}
     for name in wanted or []:
-        if name not in known:
+        if name not in usable:
             raise ValueError(
-                f"oracle.samplers={name}: the algorithms here can use {', '.join(sorted(known))}"
+                f"oracle.samplers={name}: the algorithms here can use {', '.join(sorted(usable))}"
             )
 
 
 def samplers_of(algo: Settings, wanted: list[str] | None) -> list[str]:
     """The samplers that `algo` can use, of those that are `wanted`; all texts are as long as the
     network."""
-    known = facts_of(algo["name"]).samplers
+    names = facts_of(algo["name"]).samplers
     return [
         name
-        for name in known
+        for name in names
         if not SAMPLERS[name].longer_than_network and (wanted is None or name in wanted)
     ]

@@ -52,7 +52,7 @@ def check_loop(algo: Settings, facts: Facts, sampling: Settings, predictor: str)
 
 
 def check_prediction(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
-    """What is done to predictions before a draw."""
+    """Refuses temperature, nucleus and guidance where the algorithm cannot use them."""
     bent = (sampling["temperature"], sampling["min_p"], sampling["top_k"], sampling["p_nucleus"])
     if facts.predicts_ratios and bent != (1, 0, None, 1):
         raise ValueError(

@@ -46,7 +46,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     run = trained_run.open_run(settings, overrides) if settings["eval"]["checkpoint_path"] else None
     composed = examined(run.settings if run else settings, overrides, compose)
     language = language_of(composed[0]["data"])
-    subjects = [perfect(one, language) for one in composed]
+    subjects = [perfect(variant, language) for variant in composed]
     if run is not None:
         trained = trained_run.restore(run, language.states + 1)
         parts = decomposition.likelihood(
@@ -98,7 +98,7 @@ def examined(
         composed = [base]
     else:
         composed = [compose([*kept, f"algo={name}"]) for name in names]
-    algos = [one["algo"] for one in composed]
+    algos = [variant["algo"] for variant in composed]
     check_samplers(algos, base["oracle"]["samplers"])
     for algo in algos:
         for name in samplers_of(algo, base["oracle"]["samplers"]):
@@ -121,8 +121,8 @@ def perfect(settings: build.Settings, language: MarkovLanguage) -> Subject:
     samplers = []
     for name in samplers_of(algo, options["samplers"]):
         for steps in options["steps"]:
-            chosen = settings["sampling"] | {"predictor": name, "steps": steps}
-            sampler = sampler_config(chosen, default, settings["model"]["length"], 1)
+            sampling = settings["sampling"] | {"predictor": name, "steps": steps}
+            sampler = sampler_config(sampling, default, settings["model"]["length"], 1)
             # One that sets its own pace does so for any number of steps.
             if sampler.protocol()["steps"] is not None or steps == options["steps"][0]:
                 samplers.append(sampler)

@@ -13,8 +13,8 @@ import lightning as L
 from data.module import TokenDataModule
 from evaluation import record_files
 from evaluation.batch_cache import BatchCache
-from evaluation.likelihood import perplexity_fields, read_passes
-from evaluation.passes import PassReader
+from evaluation.likelihood import evaluate_passes, perplexity_fields
+from evaluation.passes import PassEvaluator
 from evaluation.rounding import with_error
 from modes import build, protocol, trained_run
 from modes.trained_run import TrainedRun
@@ -62,19 +62,19 @@ class Evaluator:
                 fields = json.loads(path.read_text(encoding="utf-8"))
                 show(fields)
                 return Evaluation(fields, path, cache)
-            reader = PassReader(self.algorithm, cache, self.signals)
+            evaluator = PassEvaluator(self.algorithm, cache, self.signals)
             try:
-                evaluated = self._evaluate(run, data, reader)
+                evaluated = self._evaluate(run, data, evaluator)
                 if evaluated is None:
                     return None
                 show(evaluated)
                 return Evaluation(evaluated, cache.record(folder, evaluated), cache)
             except Stopped:
-                reader.keep()
+                evaluator.save()
                 bound = self.algorithm.nll_is_bound
                 count = run.settings["eval"]["passes"] if bound else 1
                 self.signals.kept = (
-                    f"{reader.ready} of {count} passes and the batches after them are kept; the "
+                    f"{evaluator.ready} of {count} passes and the batches after them are kept; the "
                     f"same command goes on"
                 )
                 raise
@@ -87,13 +87,13 @@ class Evaluator:
         return [run.digest, identity(run, data, self.trainer), how, settings]
 
     def _evaluate(
-        self, run: TrainedRun, data: TokenDataModule, reader: PassReader
+        self, run: TrainedRun, data: TokenDataModule, evaluator: PassEvaluator
     ) -> Fields | None:
         """The fields of the record, on the process that writes it."""
         started, options, trainer = time.monotonic(), run.settings["eval"], self.trainer
         self.progress.description = f"{run.settings['algo']['name']} on {data.name}"
-        passes = read_passes(
-            reader, trainer, data, self.signals, options["passes"], options["times"]
+        passes = evaluate_passes(
+            evaluator, trainer, data, self.signals, options["passes"], options["times"]
         )
         if passes is None:
             return None

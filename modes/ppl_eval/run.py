@@ -34,5 +34,5 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
 
 def under_protocol(run: TrainedRun, settings: build.Settings, overrides: list[str]) -> TrainedRun:
     """The run under the protocol that the settings name."""
-    given = trained_run.keys_of(overrides)
-    return run._replace(settings=protocol.applied(run.settings, settings["protocol"], given))
+    overridden = trained_run.keys_of(overrides)
+    return run._replace(settings=protocol.applied(run.settings, settings["protocol"], overridden))

@@ -30,8 +30,8 @@ def run(
     aside."""
     runs = []
     for entry in entries(settings, overrides):
-        own = settings_of(entry, run, overrides, compose)
-        runs.append((name_of(entry), run._replace(settings=own, own_text=False)))
+        text_settings = settings_of(entry, run, overrides, compose)
+        runs.append((name_of(entry), run._replace(settings=text_settings, own_text=False)))
     tokenizer = trained_run.open_tokenizer(runs[0][1])
     evaluate = Evaluator(runs[0][1], tokenizer.vocab_size, signals, command)
     evaluations: dict[str, Evaluation] = {}
@@ -92,9 +92,9 @@ def settings_of(
     settings = compose([*overrides, f"data={'text' if path else name}"])
     if path:
         settings["data"] |= {"name": name, "path": path, "valid_path": path}
-    given = trained_run.keys_of(overrides)
-    merged = trained_run.merged(settings, run.checkpoint["config"], given | {"data"})
-    return protocol.applied(merged, settings["protocol"], given)
+    overridden = trained_run.keys_of(overrides)
+    merged = trained_run.merged(settings, run.checkpoint["config"], overridden | {"data"})
+    return protocol.applied(merged, settings["protocol"], overridden)
 
 
 def show(name: str, fields: Fields) -> None:

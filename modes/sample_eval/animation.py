@@ -91,7 +91,7 @@ def _sample(sample: Trajectory, parts: TokenTexts, numbers: _Numbers, mask: int)
         "first": first,
         "steps": steps,
         "times": [None if t is None else float(f"{float(t):.4g}") for t in sample.times],
-        "fixed": [i for i, given in enumerate(sample.fixed) if given],
+        "fixed": [i for i, is_fixed in enumerate(sample.fixed) if is_fixed],
         "widths": [_width(part, token == mask) for part, token in widths],
     }
 

@@ -68,8 +68,8 @@ def make_point(
     default = facts_of(run.settings["algo"]["name"]).samplers[0]
     sampler = sampler_config(options, default, window, len(beginning(run.settings, tokenizer)))
     longest = options["length"] or window if sampler.facts.longer_than_network else window
-    own = settings | {"sampling": options}
-    return Point(options, read_requests(own, run.settings, tokenizer, longest), sampler)
+    point_settings = settings | {"sampling": options}
+    return Point(options, read_requests(point_settings, run.settings, tokenizer, longest), sampler)
 
 
 def cache_of(context: Context, point: Point, alone: bool) -> BatchCache:
@@ -200,8 +200,8 @@ def corrected_with(options: dict[str, Any]) -> dict[str, Any]:
     """The settings of self-correction that are not the defaults, where it is on."""
     if not options["self_correction"]:
         return {}
-    known = CORRECTION_DEFAULTS.items()
-    return {key: options[key] for key, default in known if options[key] != default}
+    defaults = CORRECTION_DEFAULTS.items()
+    return {key: options[key] for key, default in defaults if options[key] != default}
 
 
 def scored_by(scorer: Scorer | None, settings: build.Settings) -> dict[str, Any]:
@@ -209,8 +209,8 @@ def scored_by(scorer: Scorer | None, settings: build.Settings) -> dict[str, Any]
     without a scoring model."""
     if scorer is None:
         return {}
-    known = {key: value for key, value in scorer.provenance.items() if key != "scorer"}
-    return {"scorer": known, "quality": settings["eval"]["quality_protocol"]}
+    provenance = {key: value for key, value in scorer.provenance.items() if key != "scorer"}
+    return {"scorer": provenance, "quality": settings["eval"]["quality_protocol"]}
 
 
 def correction(options: dict[str, Any]) -> generate.Correct | None:

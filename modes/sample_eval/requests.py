@@ -69,8 +69,8 @@ def read_requests(
     return Requests(*in_batches(tasks, size), options["texts"] is None, names, protocol)
 
 
-def _prefix(given: int, length: int) -> list[bool]:
-    return [position < given for position in range(length)]
+def _prefix(count: int, length: int) -> list[bool]:
+    return [position < count for position in range(length)]
 
 
 def in_batches(tasks: Sequence[InfillTask], size: int) -> tuple[list[Batch], list[int]]:

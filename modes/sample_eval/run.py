@@ -31,11 +31,11 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     trained_run.check_output(run)
     algo = run.settings["algo"]
     check_sampling(algo, options)
-    sweep, chosen = options["sweep"] or {}, [options]
+    sweep, settings_of_points = options["sweep"] or {}, [options]
     if sweep:
-        chosen = points(sweep, options, partial(check_sampling, algo))
+        settings_of_points = points(sweep, options, partial(check_sampling, algo))
     tokenizer = trained_run.open_tokenizer(run)
-    every = [make_point(settings, run, tokenizer, point) for point in chosen]
+    every = [make_point(settings, run, tokenizer, point) for point in settings_of_points]
     with StopSignals(GOES_ON) as signals:
         scorer = open_scorer(settings, tokenizer)
         algorithm = trained_run.restore(run, tokenizer.vocab_size)

@@ -29,8 +29,9 @@ LEGEND = (
     f"entropy,\n  or a higher entropy at the same perplexity, by more than {ERRORS} standard errors"
     " of the difference.\n  ± is one standard error; one that is not known counts as none."
 )
-NO_JUDGE = (
-    "No generative perplexity and no frontier: eval.gen_ppl_eval_model_name_or_path names no judge."
+NO_SCORER = (
+    "No generative perplexity and no frontier: eval.gen_ppl_eval_model_name_or_path names no "
+    "scorer."
 )
 
 
@@ -100,7 +101,7 @@ def table(rows: Sequence[Row], reference: float | None = None) -> str:
     lines.insert(1, "─" * len(lines[0]))
     if reference is not None:
         lines.append(f"Entropy of held-out text in blocks of the same length: {reference:.3f} nats")
-    return "\n".join([*lines, LEGEND if _scored(rows) else NO_JUDGE])
+    return "\n".join([*lines, LEGEND if _scored(rows) else NO_SCORER])
 
 
 def picture(rows: Sequence[Row], file_stem: Path, reference: float | None = None) -> list[Path]:

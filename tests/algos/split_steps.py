@@ -67,7 +67,7 @@ def trainable(name: str) -> Algorithm:
 
 
 class Losses(L.Callback):
-    """What is logged of every step."""
+    """The values logged of every step."""
 
     def __init__(self) -> None:
         self.values: list[float] = []

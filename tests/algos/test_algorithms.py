@@ -1,4 +1,4 @@
-"""What every algorithm promises, on a tiny network."""
+"""Promises of every algorithm, on a tiny network."""
 
 import itertools
 import math

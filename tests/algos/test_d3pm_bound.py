@@ -1,4 +1,4 @@
-"""What D3PM reports against the variational bound of its chain, summed over all paths."""
+"""D3PM's bound against the variational bound of its chain, summed over all paths."""
 
 import itertools
 

@@ -21,7 +21,7 @@ forms = pytest.mark.parametrize("form", FORMS)
 
 
 class Call(NamedTuple):
-    """What the curriculum hands to the chunked head."""
+    """The inputs of the chunked head under the curriculum."""
 
     hidden: Tensor
     x: Tensor

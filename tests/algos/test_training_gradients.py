@@ -1,4 +1,4 @@
-"""What training minimises, through the chunked head, against all logits at once under autograd."""
+"""The training objective, through the chunked head, against all logits at once under autograd."""
 
 from types import ModuleType
 from typing import Any

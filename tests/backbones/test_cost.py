@@ -1,4 +1,4 @@
-"""What the arithmetic says a network costs, beside real networks."""
+"""Cost of a network by arithmetic, beside real networks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What each input of the network can change, and what the network refuses."""
+"""Influence of each input of the network, and the inputs it refuses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -82,7 +82,7 @@ def test_soft_tokens_are_the_weighted_sum_of_rows(build: Build) -> None:
 
 
 def test_embeddings_enter_as_they_are(build: Build, tokens: Tensor) -> None:
-    """What the caller mixed replaces the look-up, and carries its gradient."""
+    """A mixture of the caller's replaces the look-up, and carries its gradient."""
     net = build()
     level = torch.tensor([0.1, 0.5, 0.9])
     results = []

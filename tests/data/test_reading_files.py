@@ -1,4 +1,4 @@
-"""What is read of files, what is passed over, and the line that says so."""
+"""Files that are read, files that are passed over, and the line that says so."""
 
 import gzip
 import json

@@ -68,7 +68,7 @@ def legacy(vocabulary: str, merges: str) -> Damage:
 
 
 def prefix(folder: Path) -> None:
-    """What the library did not foresee: it panics."""
+    """Input that the library did not foresee: it panics."""
     layout = json.loads(kinds.byte_level().to_str())
     layout["model"]["continuing_subword_prefix"] = "####"
     (folder / "tokenizer.json").write_text(json.dumps(layout))

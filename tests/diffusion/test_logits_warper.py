@@ -1,4 +1,4 @@
-"""What is done to a prediction before a draw, draws by weights, and steps taken in place."""
+"""Changes of a prediction before a draw, draws by weights, and steps taken in place."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What may lie in a results_dir beside records: each is named in a line, and the rest is read."""
+"""Files that may lie in a results_dir beside records: each is named in a line, the rest is read."""
 
 import json
 import os

@@ -1,5 +1,5 @@
-"""What overlapping blocks report: exact for AR, the bound of the new tokens given their context for
-diffusion."""
+"""Likelihoods of overlapping blocks: exact for AR, the bound of the new tokens given their context
+for diffusion."""
 
 from pathlib import Path
 

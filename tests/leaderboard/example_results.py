@@ -20,7 +20,7 @@ PERPLEXITY = {
     "duo": 13.7,
     "gidd": 12.9,
 }
-JUDGE = {"scorer": "outputs/stdlib/ar-nano/seed7", "scorer_digest": "0f" * 32, "algo": "ar"}
+SCORER = {"scorer": "outputs/stdlib/ar-nano/seed7", "scorer_digest": "0f" * 32, "algo": "ar"}
 HARDWARE = {"cpu": "Example(R) Processor", "cores": 2, "threads": 2, "gpu": None, "gpus": 0}
 TEXTS = (
     "def __init__(self, path):\n    self.path = os.fspath(path)\n",
@@ -115,7 +115,7 @@ def _samples(folder: Path, run: dict[str, Any], rng: Random, steps: int | None) 
     entropy = 2.72 + 0.3 / (steps or 128) + 0.02 * rng.gauss(0, 1)
     calls = float(steps or run["config"]["model"]["length"])
     how = {"predictor": "ar" if steps is None else "ancestral", "temperature": 1.0, "steps": steps}
-    how |= {"length": run["config"]["model"]["length"], "scorer": JUDGE, "quality": "default"}
+    how |= {"length": run["config"]["model"]["length"], "scorer": SCORER, "quality": "default"}
     fields = {name: part for name, part in run.items() if name != "also_curve"} | {
         "metric": "samples",
         "value": entropy,
@@ -130,7 +130,7 @@ def _samples(folder: Path, run: dict[str, Any], rng: Random, steps: int | None) 
         "metrics": {
             "gen_ppl": gen_ppl,
             "gen_ppl_stderr": 0.03 * gen_ppl,
-            "gen_ppl_scorer": JUDGE,
+            "gen_ppl_scorer": SCORER,
             "quality_protocol": {"name": "default"},
             "distinct_2": 0.17,
             "divergence": 0.02 * best + 1.5 / (steps or 128) + 0.01 * rng.gauss(0, 1),

@@ -162,9 +162,9 @@ def test_tables_have_published_and_off_by(owt, board):
 
 def test_generative_perplexity_stands_beside_its_like(record, owt, board):
     fields = owt("duo")
-    judge = {"scorer": "models/gpt2-large", "scorer_digest": "j"}
+    scorer = {"scorer": "models/gpt2-large", "scorer_digest": "j"}
     sampler = {"predictor": "ancestral", "steps": 32, "length": 1024, "temperature": 1.0}
-    metrics = {"gen_ppl": 80.0, "gen_ppl_stderr": 1.0, "gen_ppl_scorer": judge}
+    metrics = {"gen_ppl": 80.0, "gen_ppl_stderr": 1.0, "gen_ppl_scorer": scorer}
     fields |= {"metric": "samples", "value": 5.5, "stderr": 0.01, "kind": "estimate"}
     fields |= {"metrics": metrics | {"quality_protocol": {"name": "duo"}}, "sampler": sampler}
     target = row("duo_t5_duo_T32")

@@ -4,7 +4,7 @@ import pytest
 
 from leaderboard.tables.build import compare, without_table
 
-JUDGE = {
+SCORER = {
     "gen_ppl_scorer": {"scorer": "ar", "scorer_digest": "j"},
     "quality_protocol": {"name": "x"},
 }
@@ -14,17 +14,17 @@ def of_kind(records, kind):
     return [table for table in compare(records) if table.kind == kind]
 
 
-def judged(sample, checkpoint, gen_ppl, entropy, **changes):
-    metrics = {"gen_ppl": gen_ppl, "gen_ppl_stderr": 0.5, **JUDGE, **changes.pop("metrics", {})}
+def scored(sample, checkpoint, gen_ppl, entropy, **changes):
+    metrics = {"gen_ppl": gen_ppl, "gen_ppl_stderr": 0.5, **SCORER, **changes.pop("metrics", {})}
     return sample(checkpoint, entropy, algo=checkpoint, metrics=metrics, **changes)
 
 
 def test_generative_perplexity_never_stands_without_entropy(board, algorithm, sample):
     records = board(
         algorithm("mdlm", 13.0),
-        judged(sample, "mdlm", 30.0, 5.1),
-        judged(sample, "gidd", 25.0, 4.1),
-        sample("udlm", 5.0, algo="udlm", metrics=JUDGE),
+        scored(sample, "mdlm", 30.0, 5.1),
+        scored(sample, "gidd", 25.0, 4.1),
+        sample("udlm", 5.0, algo="udlm", metrics=SCORER),
     )
     for table in compare(records):
         keys = [column.key for column in table.columns]
@@ -54,14 +54,14 @@ def test_generative_perplexity_never_stands_without_entropy(board, algorithm, sa
     ],
 )
 def test_samples_that_cannot_be_compared_never_share_a_table(board, sample, other):
-    records = board(judged(sample, "mdlm", 30.0, 5.1), judged(sample, "gidd", 25.0, 4.1, **other))
+    records = board(scored(sample, "mdlm", 30.0, 5.1), scored(sample, "gidd", 25.0, 4.1, **other))
     assert [len(table.rows) for table in of_kind(records, "samples")] == [2, 2]  # with held-out
 
 
-def test_a_judge_of_its_own_samples_is_named(board, sample):
-    (alone,) = of_kind(board(judged(sample, "mdlm", 30.0, 5.1)), "samples")
+def test_a_scorer_of_its_own_samples_is_named(board, sample):
+    (alone,) = of_kind(board(scored(sample, "mdlm", 30.0, 5.1)), "samples")
     assert "itself" not in alone.sentence
-    (table,) = of_kind(board(judged(sample, "j", 20.0, 4.9)), "samples")  # beside the other
+    (table,) = of_kind(board(scored(sample, "j", 20.0, 4.9)), "samples")  # beside the other
     assert "gen. ppl of j is by itself" in table.sentence
 
 
@@ -71,7 +71,7 @@ def test_samplers_are_rows_and_seeds_are_not(board, sample):
         sampler |= {"network_evaluations": network_evaluations}
         run = {"training": {"checkpoint_digest": f"c{seed}"}, "seed": seed, "sampler": sampler}
         metrics = {"divergence": gen_ppl / 100, "divergence_stderr": 0.01, "seconds": 50.0}
-        return judged(sample, "mdlm", gen_ppl, 5.0, metrics=metrics, count=100, **run)
+        return scored(sample, "mdlm", gen_ppl, 5.0, metrics=metrics, count=100, **run)
 
     few = [drawn(8, seed, 50.0 + seed, 8 - seed / 10) for seed in range(3)]
     many = [drawn(64, seed, 30.0 + seed, 64) for seed in range(2)]
@@ -92,7 +92,7 @@ def test_held_out_text_is_a_row_over_its_seeds(board, sample):
     def drawn(seed, gen_ppl, entropy):
         reference = {"reference_gen_ppl": gen_ppl, "reference_entropy": entropy}
         run = {"seed": seed, "training": {"checkpoint_digest": f"c{seed}"}}
-        return judged(sample, "mdlm", 30.0, 5.1, metrics=reference, **run)
+        return scored(sample, "mdlm", 30.0, 5.1, metrics=reference, **run)
 
     records = board(drawn(1, 20.0, 5.5), drawn(2, 22.0, 5.7))
     *_, row = of_kind(records, "samples")[0].rows

@@ -16,7 +16,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 def refused(line: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> list[str]:
-    """What a command that must not start says."""
+    """The message of a command that must not start."""
     monkeypatch.setenv(main.QUIET, "1")
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr(main, "REFUSED_JOBS", [])

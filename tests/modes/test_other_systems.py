@@ -1,4 +1,4 @@
-"""What is Linux's alone is left out elsewhere, and Apple's GPUs are not taken for one that fits."""
+"""Calls that Linux alone has are left out elsewhere, and Apple's GPUs are not taken for CUDA's."""
 
 import ctypes
 import sys

@@ -1,4 +1,4 @@
-"""What the profiles of kappa are: their published formulas, presets, parts of time, refusals."""
+"""Profiles of kappa: their published formulas, presets, parts of time, refusals."""
 
 from itertools import pairwise
 

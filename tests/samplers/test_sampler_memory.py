@@ -1,4 +1,4 @@
-"""What a sampling step costs: how large its tensors are, and how many rows go through the head."""
+"""Cost of a sampling step: how large its tensors are, and how many rows go through the head."""
 
 import pytest
 import torch

@@ -170,7 +170,7 @@ def test_a_text_without_masks_is_not_shown(rule):
 
 @every_rule
 def test_half_of_a_batch_goes_on_by_its_own_text(rule):
-    """What is known of the texts that go on is not mixed up with those that are complete."""
+    """The knowledge of the texts that go on is not mixed up with those that are complete."""
     network, process = (
         TableNetwork(SIZE, LENGTH, SIZE, seed=47),
         process_of("absorbing", "geometric"),

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def resumed_parts() -> dict[str, Any]:
-    """What a run needs to go on, beside weights and configuration."""
+    """The state that a run needs to go on, beside weights and configuration."""
     return {
         "optimizer_states": [{"state": {0: {"step": 3}}, "param_groups": [{"lr": 1}]}],
         "lr_schedulers": [{"last_epoch": 3}],

@@ -35,7 +35,7 @@ def test_a_file_that_holds_no_id_is_named(tmp_path: Path, content: bytes) -> Non
 
 
 def logged(directory: Path, **wandb: Any) -> dict[str, Any]:
-    """What W&B is started with."""
+    """The arguments with which W&B is started."""
     none = dict.fromkeys(("project", "name", "group", "entity", "tags"))
     settings = {
         "checkpointing": {"save_dir": str(directory)},

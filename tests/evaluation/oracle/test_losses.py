@@ -1,4 +1,4 @@
-"""What texts lose against a known language: true texts nothing, others what theory says."""
+"""Losses of texts against a known language: true texts nothing, others what theory says."""
 
 import numpy as np
 import pytest

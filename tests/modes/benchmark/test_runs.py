@@ -6,7 +6,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.benchmark.runs import JUDGE, Budget, Row, budget, rows
+from modes.benchmark.runs import SCORER, Budget, Row, budget, rows
 from tests.modes.conftest import ROOT
 
 PLACE = "checkpointing.save_dir=runs/${algo.name}-${seed}"
@@ -42,14 +42,14 @@ def test_rows_with_one_number_are_that_row() -> None:
 def test_rows_are_scored_by_the_first_one_of_ar() -> None:
     both = ["benchmark.algos=[mdlm,ar]", "benchmark.seeds=[1,2]"]
     found = made(*both)
-    assert {row.judge and row.judge.name for row in found} == {"ar, seed 1"}
+    assert {row.scorer and row.scorer.name for row in found} == {"ar, seed 1"}
     assert [row.waits for row in found] == [True, True, False, True]
-    assert {row.settings["eval"][JUDGE] for row in found} == {found[2].folder}
+    assert {row.settings["eval"][SCORER] for row in found} == {found[2].folder}
     (alone,) = made("benchmark.algos=[mdlm]")
-    (unjudged,) = made("benchmark.algos=[ar]", "benchmark.judge=false")
-    (another,) = made("benchmark.algos=[ar]", f"eval.{JUDGE}=gpt2")
-    assert [row.judge for row in (alone, unjudged, another)] == [None] * 3
-    assert another.settings["eval"][JUDGE] == "gpt2"
+    (unscored,) = made("benchmark.algos=[ar]", "benchmark.scorer=false")
+    (another,) = made("benchmark.algos=[ar]", f"eval.{SCORER}=gpt2")
+    assert [row.scorer for row in (alone, unscored, another)] == [None] * 3
+    assert another.settings["eval"][SCORER] == "gpt2"
 
 
 def test_rows_keep_keys_of_algorithms_and_recipes() -> None:
@@ -122,7 +122,7 @@ REFUSED = {
     "benchmark.algos=[udlm,duo_base]": r"udlm, seed 1 and duo_base, seed 1 would share it",
     "checkpointing.save_dir=here": r"save_dir=here: ar, seed 1 and mdlm, seed 1 would",
     "benchmark.jobs=pbs": r"benchmark.jobs='pbs': choose from print, slurm",
-    "benchmark.judge=maybe": r"benchmark.judge='maybe': must be of type bool",
+    "benchmark.scorer=maybe": r"benchmark.scorer='maybe': must be of type bool",
     "benchmark.row=8": r"benchmark.row=8: from 0 to 7",
     "benchmark.row=1 benchmark.jobs=print": r"benchmark.row=1: a number, and no benchmark.jobs",
     "noise=cosine benchmark.algos=[mdlm,gidd]": r"noise=cosine: algo=gidd takes no noise key",

@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 
 import main
 from modes.benchmark import run as benchmark
-from modes.benchmark.runs import JUDGE
+from modes.benchmark.runs import SCORER
 from modes.benchmark.slurm import LATE, SCRIPT
 from tests.modes.conftest import ROOT
 
@@ -42,13 +42,13 @@ def test_jobs_printed_are_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
     places = [f"SUITE_PYTHON={sys.executable}", f"SUITE_WORK={Path.cwd()}"]
     start = ["env", *places, "sbatch", "--parsable"]
     assert commands[4] == [*start, "--array=0,1", str(SCRIPT), *GIVEN[1:]]
-    late = ["--array=1", "--dependency=afterany:JOB"]  # mdlm, whose judge is ar
+    late = ["--array=1", "--dependency=afterany:JOB"]  # mdlm, whose scorer is ar
     assert commands[6] == [*start, *late, str(SCRIPT), *GIVEN[1:]]
     assert commands[8] == [*first[:2], "mode=leaderboard", "results_dir=here"]
 
 
 @pytest.mark.parametrize(
-    "more", [["benchmark.judge=false"], ["benchmark.algos=[mdlm]"], [f"eval.{JUDGE}=gpt2"]]
+    "more", [["benchmark.scorer=false"], ["benchmark.algos=[mdlm]"], [f"eval.{SCORER}=gpt2"]]
 )
 def test_jobs_that_wait_for_no_other_are_one_array(
     capsys: pytest.CaptureFixture[str], more: list[str]

@@ -1,4 +1,4 @@
-"""What of a row is done: by its checkpoint and its records, and by nothing else."""
+"""Stages of a row that are done: by its checkpoint and its records, and by nothing else."""
 
 import csv
 import hashlib
@@ -139,12 +139,12 @@ def test_stages_draw_samples_once_their_scorer_is_trained(
     assert left(mdlm, run=True) == ["sample_eval"]
     assert left(mdlm) == left(ar) == []
     records = [json.loads(file.read_text()) for file in (tmp_path / "all").glob("*.json")]
-    judged = {one["algo"]: one["metrics"] for one in records if one["metric"] == "samples"}
-    assert judged.keys() == {"mdlm", "ar"}
-    for metrics in judged.values():
+    scored = {one["algo"]: one["metrics"] for one in records if one["metric"] == "samples"}
+    assert scored.keys() == {"mdlm", "ar"}
+    for metrics in scored.values():
         assert metrics["gen_ppl"] > 1
         assert metrics["gen_ppl_scorer"]["scorer"] == f"{tmp_path}/ar"
-    assert left(mdlm, "benchmark.judge=false") == ["sample_eval"]  # unjudged ones are others
+    assert left(mdlm, "benchmark.scorer=false") == ["sample_eval"]  # unscored ones are others
 
 
 def test_stages_of_a_budget_in_seconds(base: list[str], tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_table_is_aligned_and_names_what_is_missing() -> None:
 
     alone = table([row(None, 4.0, None, steps=8)])
     assert "gen. ppl" not in alone and "*" not in alone
-    assert "eval.gen_ppl_eval_model_name_or_path names no judge" in alone
+    assert "eval.gen_ppl_eval_model_name_or_path names no scorer" in alone
 
 
 def specification(page: Path) -> dict:

@@ -10,7 +10,7 @@ import pytest
 
 from evaluation import batch_cache
 from evaluation.batch_cache import RECORD, BatchCache
-from evaluation.passes import PassReader
+from evaluation.passes import PassEvaluator
 from modes import audit
 from modes.oracle import run as oracle
 from modes.ppl_eval import likelihood, zero_shot
@@ -34,7 +34,7 @@ def test_a_stopped_likelihood_goes_on_bit_for_bit(
 ) -> None:
     """Three batches of three passes; the signal comes in the second batch of the second pass."""
     evaluate("ppl_eval", "eval.passes=3", results="whole")
-    calls(PassReader, "validation_step", at=5, number=number)
+    calls(PassEvaluator, "validation_step", at=5, number=number)
     with pytest.raises(Stopped) as error:
         evaluate("ppl_eval", "eval.passes=3")
     assert error.value.code == 128 + number
@@ -43,7 +43,7 @@ def test_a_stopped_likelihood_goes_on_bit_for_bit(
     assert capsys.readouterr().err.splitlines()[-1] == f"stopped by {name}: {kept}"
     assert not records(tmp_path / "results")
     monkeypatch.undo()
-    read = calls(likelihood.PassReader, "read")
+    read = calls(likelihood.PassEvaluator, "evaluate")
     nll = calls(OF_RUN, "nll")
     evaluate("ppl_eval", "eval.passes=3")
     assert (read.calls, nll.calls) == (3, 9 - 4)
@@ -59,7 +59,7 @@ OTHERS = {"eval.passes=2": 2 * 3, "loader.eval_batch_size=12": 3 * 2, "eval.time
 
 
 def test_other_evaluations_are_not_answered_by_what_is_kept(evaluate: Run, calls: Any) -> None:
-    calls(PassReader, "validation_step", at=5)
+    calls(PassEvaluator, "validation_step", at=5)
     with pytest.raises(Stopped):
         evaluate("ppl_eval", "eval.passes=3")
     nll = calls(OF_RUN, "nll")

@@ -1,4 +1,4 @@
-"""What a kill costs a likelihood: the time since batches were kept last."""
+"""Cost of a kill to a likelihood: the time since batches were cached last."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from evaluation import passes
-from evaluation.passes import Kept, PassReader
+from evaluation.passes import CachedPass, PassEvaluator
 from tests.modes.stopped.conftest import OF_RUN, Run, records
 
 
@@ -16,7 +16,7 @@ def test_a_killed_likelihood_goes_on_with_what_was_kept(
 ) -> None:
     """Three batches of three passes, kept after each; killed in the fifth, so nothing is said."""
     evaluate("ppl_eval", "eval.passes=3", results="whole")
-    step = PassReader.validation_step
+    step = PassEvaluator.validation_step
     done = []
 
     def killed(*arguments: Any) -> None:
@@ -25,8 +25,8 @@ def test_a_killed_likelihood_goes_on_with_what_was_kept(
             raise FloatingPointError("killed")
         step(*arguments)
 
-    monkeypatch.setattr(passes, "KEEP_SECONDS", -1.0)
-    monkeypatch.setattr(PassReader, "validation_step", killed)
+    monkeypatch.setattr(passes, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(PassEvaluator, "validation_step", killed)
     with pytest.raises(FloatingPointError):
         evaluate("ppl_eval", "eval.passes=3")
     monkeypatch.undo()
@@ -41,7 +41,7 @@ def test_a_killed_likelihood_goes_on_with_what_was_kept(
 def test_a_pass_is_read_as_it_was_written(lengths: list[int]) -> None:
     rows = [np.random.default_rng(0).random((count, 3)) for count in lengths]
     for whole in (True, False):
-        kept = Kept("pass-0-0.npz", rows, whole)
-        read = Kept.of(kept.name, kept.content())
+        kept = CachedPass("pass-0-0.npz", rows, whole)
+        read = CachedPass.of(kept.name, kept.content())
         assert read.whole == whole and len(read.rows) == len(rows)
         assert all(np.array_equal(*pair) for pair in zip(read.rows, rows, strict=True))
