@@ -1,7 +1,6 @@
 """Steps of gradients written over the logits: what spares a second array of the vocabulary's
 size."""
 
-import torch
 from torch import Tensor
 
 
