@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffusion.in_place import add_at_, softmax_
+from diffusion.in_place import add_at_, exponentials_
 from diffusion.schedule import Mix
 
 
@@ -28,9 +28,9 @@ class CrossEntropy:
     ) -> tuple[Tensor, Tensor]:
         """Values (n,) and a scale (n,); scale * (what `logits` then holds) is the gradient."""
         scale = self.weight(x, logits.shape[-1], *columns)
-        (log_p,) = softmax_(logits, x)
-        add_at_(logits, x, torch.full_like(log_p, -1.0))
-        return -scale * log_p, scale
+        total, (log_p,) = exponentials_(logits, x)
+        add_at_(logits, x, -total)
+        return -scale * log_p, scale / total
 
 
 def _every(x: Tensor, vocab_size: int) -> Tensor:
@@ -143,13 +143,13 @@ class Interpolating:
         """As `CrossEntropy.with_gradient`, by the chain rule.
 
         With a = o p / (1 + o p), o = keep / n: d spread = a - p sum a, d log p(y) = [y] - p."""
-        odds = known.odds.to(logits.dtype).unsqueeze(-1)
-        log_p_x, log_p_z = softmax_(logits, x, known.token)
+        total, (log_p_x, log_p_z) = exponentials_(logits, x, known.token)
+        odds = (known.odds / total).to(logits.dtype).unsqueeze(-1)
         scratch = (logits * odds).add_(1)
         value, at_x, at_z, of_sum = _divergence(log_p_x, log_p_z, _sum_of_logs(scratch), known)
         share = torch.mul(logits, scratch.reciprocal_(), out=scratch)
         share.mul_((odds * of_sum.unsqueeze(-1)).to(share.dtype))
-        drain = at_x + at_z + share.sum(-1)
+        drain = (at_x + at_z + share.sum(-1)) / total
         logits.mul_(-drain.unsqueeze(-1).to(logits.dtype)).add_(share)
         add_at_(logits, x, at_x)
         add_at_(logits, known.token, at_z)

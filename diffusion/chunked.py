@@ -27,13 +27,16 @@ class Prepared(WithGradient, Protocol):
     prepare: Callable[..., tuple[Column, ...]]  # (V, *columns)
 
 
-# float32 logits held at once: on a CPU few enough to stay near the caches, on a GPU enough to fill
-# it
+# float32 logits held at once, the output of one product: on a CPU few enough to stay near the
+# caches, on a GPU enough to fill it
 CHUNK_BYTES = {"cpu": 2**25, "cuda": 2**29}
+LEAST_ROWS = 256  # of a product, however large the vocabulary: fewer are bound by reading the head
 # Of these, what a row function gets at a time: on a CPU it makes several passes over them, which
 # stay in the cache, and its scratch space is small enough to be used again by the allocator.
 BLOCK_BYTES = {"cpu": 2**23, "cuda": 2**29}
 FEW_ROWS, FEW_OUTPUTS = 16, 256
+# Rows of many outputs begin at multiples of so many numbers: BLAS is slow at odd addresses.
+ALIGNED, MANY_OUTPUTS = 64, 4096
 
 
 def chunked(
@@ -74,9 +77,17 @@ def _each(function: Callable[[Tensor], Tensor], column: Column) -> Column:
     return type(column)(*(function(tensor) for tensor in column))
 
 
-def _slices(count: int, width: int, device: torch.device, limit: dict[str, int]) -> list[slice]:
-    size = max(1, limit.get(device.type, limit["cpu"]) // (4 * width))
+def rows_at_once(outputs: int, device: str) -> int:
+    """The rows of one product with a head of so many outputs."""
+    return max(LEAST_ROWS, CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"]) // (4 * outputs))
+
+
+def _slices(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, max(count, 1), size)]
+
+
+def _padded(outputs: int) -> int:
+    return outputs if outputs < MANY_OUTPUTS else -(-outputs // ALIGNED) * ALIGNED
 
 
 def _cut(columns: list[Column], part: slice) -> list[Column]:
@@ -85,7 +96,8 @@ def _cut(columns: list[Column], part: slice) -> list[Column]:
 
 def _blocks(fn: Callable[..., Any], logits: Tensor, columns: list[Column]) -> Iterator[Any]:
     """fn(logits, *columns) of a few rows after another."""
-    for block in _slices(len(logits), logits.shape[1], logits.device, BLOCK_BYTES):
+    limit = BLOCK_BYTES.get(logits.device.type, BLOCK_BYTES["cpu"])
+    for block in _slices(len(logits), max(1, limit // (4 * logits.shape[1]))):
         yield fn(logits[block], *_cut(columns, block))
 
 
@@ -95,20 +107,25 @@ def _rows(
     """Values (n,) without gradients, from float32 logits whatever the precision of the network."""
     values: list[Tensor] = []
     with torch.autocast(hidden.device.type, enabled=False):
-        hidden = hidden.to(head.weight.dtype)
-        for part in _slices(len(hidden), head.out_features, hidden.device, CHUNK_BYTES):
-            values += _blocks(fn, _outputs(head, hidden[part]), _cut(columns, part))
+        hidden, width = hidden.to(head.weight.dtype), head.out_features
+        parts = _slices(len(hidden), rows_at_once(width, hidden.device.type))
+        buffer = hidden.new_empty(len(hidden[parts[0]]), _padded(width))[:, :width]
+        for part in parts:
+            outputs = _outputs(head, hidden[part], buffer)
+            values += _blocks(fn, outputs, _cut(columns, part))
     return torch.cat(values)
 
 
-def _outputs(head: nn.Linear | Affine, rows: Tensor) -> Tensor:
-    """head(rows). For a few rows on a CPU by parts of the vocabulary that stay in the cache: such a
-    product is bound by reading the weights, and BLAS reads them once for every three rows."""
-    whole = head.weight.shape[0] // FEW_OUTPUTS
-    if rows.device.type != "cpu" or not 3 < len(rows) <= FEW_ROWS or not whole:
+def _outputs(head: nn.Linear | Affine, rows: Tensor, buffer: Tensor) -> Tensor:
+    """head(rows), where it can be in `buffer` (at least n, V). For a few rows on a CPU by parts of
+    the vocabulary that stay in the cache: such a product is bound by reading the weights, and BLAS
+    reads them once for every three rows."""
+    if not isinstance(head, Affine):
         return head(rows)
+    outputs, whole = buffer[: len(rows)], head.out_features // FEW_OUTPUTS
+    if rows.device.type != "cpu" or not 3 < len(rows) <= FEW_ROWS or not whole:
+        return torch.addmm(head.bias, rows, head.weight.T, out=outputs)
     split = whole * FEW_OUTPUTS
-    outputs = rows.new_empty(len(rows), head.out_features)
     parts = torch.baddbmm(
         head.bias[:split].view(whole, 1, FEW_OUTPUTS),
         rows.expand(whole, *rows.shape),
@@ -146,31 +163,43 @@ def _gradients(
     hidden, weight, bias = inputs
     if isinstance(fn, Prepared):
         columns = list(fn.prepare(len(weight), *columns))
-    low_weight, low_bias = weight.to(dtype), bias.to(dtype)
+    low = dtype != weight.dtype
+    size, width = len(weight), _padded(len(weight))
+    low_weight, low_bias = (_widened(p, width, dtype) if low else p for p in (weight, bias))
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
     d_weight = torch.empty_like(weight)
     values = []
-    parts = _slices(len(hidden), len(weight), hidden.device, CHUNK_BYTES)
+    parts = _slices(len(hidden), rows_at_once(size, hidden.device.type))
     # One buffer for all chunks: a new one each time would be memory that the system has to clear.
-    buffer = weight.new_empty(len(hidden[parts[0]]), len(weight), dtype=dtype)
+    buffer = weight.new_empty(len(hidden[parts[0]]), width, dtype=dtype)[:, : len(low_weight)]
     for part in parts:
         low_hidden = hidden[part].to(dtype)
-        logits = torch.addmm(low_bias, low_hidden, low_weight.T, out=buffer[: len(low_hidden)])
-        value, scale, d_logits = _with_gradient(fn, logits.to(weight.dtype), _cut(columns, part))
+        outputs = torch.addmm(low_bias, low_hidden, low_weight.T, out=buffer[: len(low_hidden)])
+        logits = outputs[:, :size].to(weight.dtype)
+        value, scale, d_logits = _with_gradient(fn, logits, _cut(columns, part))
         values.append(value)
         scale = scale if factors is None else scale * factors[part]
         scale = scale.to(weight.dtype).unsqueeze(-1)  # on D numbers a row, not on V
         d_bias += (d_logits.T @ scale).squeeze(-1)
-        d_logits = d_logits.to(dtype)
+        if low:  # the outputs that pad are zero and stay so
+            outputs[:, :size] = d_logits
+            d_logits = outputs
         d_hidden[part] = (d_logits @ low_weight) * scale
         scaled = (low_hidden * scale).to(dtype)
-        if dtype == weight.dtype:
+        if not low:
             d_weight.addmm_(d_logits.T, scaled, beta=min(part.start, 1))  # 0 for the first part
         elif part.start == 0:
-            d_weight.copy_(d_logits.T @ scaled)
+            d_weight.copy_((d_logits.T @ scaled)[:size])
         else:
-            d_weight += d_logits.T @ scaled
+            d_weight += (d_logits.T @ scaled)[:size]
     return torch.cat(values), [d_hidden, d_weight, d_bias]
+
+
+def _widened(parameter: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
+    """A weight or bias in `dtype`, with zeros for further outputs."""
+    wide = parameter.new_zeros(outputs, *parameter.shape[1:], dtype=dtype)
+    wide[: len(parameter)] = parameter
+    return wide
 
 
 class _RowsWithGradient(torch.autograd.Function):

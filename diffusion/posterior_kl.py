@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion.in_place import add_at_, softmax_
+from diffusion.in_place import add_at_, exponentials_
 from diffusion.schedule import Mix
 
 
@@ -42,9 +42,9 @@ class PosteriorKL:
         """As `CrossEntropy.with_gradient`: -c ([x] - p) + d ([mask] - p), d the derivative by log
         a."""
         mask = torch.full_like(x, logits.shape[-1] - 1)
-        log_p_x, log_a = softmax_(logits, x, mask)
+        total, (log_p_x, log_a) = exponentials_(logits, x, mask)
         value, revealed, by_log_a = self._value(log_p_x, log_a, now, then)
-        logits.mul_((revealed - by_log_a).to(logits.dtype).unsqueeze(-1))
+        logits.mul_(((revealed - by_log_a) / total).to(logits.dtype).unsqueeze(-1))
         add_at_(logits, x, -revealed)
         add_at_(logits, mask, by_log_a)
         scale = weight * torch.ones_like(value)

@@ -16,6 +16,7 @@ temperatures = pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 @pytest.fixture(autouse=True)
 def seeded_in_uneven_chunks(monkeypatch):
     torch.manual_seed(8)
+    monkeypatch.setattr(module, "LEAST_ROWS", 1)
     monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * SIZE * 7)
 
 
@@ -77,6 +78,7 @@ def test_only_the_positions_asked_for_go_through_the_head(head):
 
 def test_no_tensor_of_all_logits_is_ever_made(monkeypatch):
     size, rows_at_once = 2000, 16
+    monkeypatch.setattr(module, "LEAST_ROWS", 1)
     monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
     prediction = Prediction(nn.Linear(8, size), torch.randn(4, 128, 8))
     with LargestTensor() as largest:

@@ -210,6 +210,7 @@ def test_the_generator_alone_decides():
 
 def test_a_step_is_one_pass_over_the_free_rows_and_makes_no_tensor_of_all_logits(monkeypatch):
     batch, length, size, width, rows_at_once, given = 4, 128, 2000, 8, 20, 28
+    monkeypatch.setattr(chunked, "LEAST_ROWS", 1)
     monkeypatch.setitem(chunked.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
     head, embedding, rows = nn.Linear(width, size), torch.randn(size + 1, width), []
     head.register_forward_hook(lambda layer, inputs, made: rows.append(len(made)))
