@@ -41,6 +41,7 @@ class ImportedModel:
     format: str
     source: str  # the name that it was opened by
     revision: str | None  # the commit of the Hub's repository
+    published: str | None  # the row of leaderboard/published/results.csv that it is of
     steps: int | None  # of its training, None where nothing says
     tokens: int | None
     file: Path  # of the weights
@@ -100,8 +101,8 @@ def _read(name: str, key: str) -> Published:
     content = read_torch_file(path)
     if not is_lightning(content):
         raise ValueError(
-            "of another program, not a checkpoint of Lightning (state_dict and hyper_parameters) or "
-            "of SEDD"
+            "of another program, not a checkpoint of Lightning (state_dict and hyper_parameters) "
+            "or of SEDD"
         )
     return read_lightning(path, content)
 
@@ -146,7 +147,7 @@ def _imported(name: str, published: Published) -> ImportedModel:
     if averaged is not None:
         average = {f"backbone.{key}": tensor for key, tensor in averaged.items()}
         checkpoint["ema"] = {"weights": average, "updates": published.steps or 0}
-    algorithm = published.algo["name"]
+    algorithm, registered = published.algo["name"], models().get(name.partition("@")[0])
     return ImportedModel(
         checkpoint=checkpoint,
         vocab_size=vocab_size,
@@ -158,6 +159,7 @@ def _imported(name: str, published: Published) -> ImportedModel:
         format=published.format,
         source=name,
         revision=_revision(published.files[-1]),
+        published=registered.published if registered else None,
         steps=published.steps,
         tokens=_tokens(published),
         file=published.files[-1],

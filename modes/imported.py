@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from hub.open import ImportedModel
 from hub.tokenizer import open_with_tokenizer
@@ -62,9 +63,10 @@ def open_import(
 def check_given(model: ImportedModel, settings: Settings, given: set[str], key: str) -> None:
     """ValueError for a network on the command line that is not the model's."""
     network = model.checkpoint["config"]["model"]
+    causal = facts_of(model.checkpoint["config"]["algo"]["name"]).causal
     for name in SIZES if {"model", "model.name"} & given else ():
         asked, has = settings["model"][name], network[name]
-        if asked != has:
+        if asked != has and not (causal and name == "cond_dim"):  # which is told no noise level
             raise ValueError(
                 f"model={settings['model']['name']}: its {name}={asked}, that of "
                 f"{key}={model.source} is {has}"

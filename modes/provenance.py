@@ -61,7 +61,12 @@ def _of_model(model: ImportedModel) -> dict[str, Any]:
         "tokens": model.tokens,
         "seed": None,
         "finetuned_from": None,
-        "source": {"name": model.source, "format": model.format, "revision": model.revision},
+        "source": {
+            "name": model.source,
+            "format": model.format,
+            "revision": model.revision,
+            "published": model.published,
+        },
     }
 
 

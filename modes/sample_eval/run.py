@@ -42,7 +42,10 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         algorithm = trained_run.restore(run)
         callbacks: list[L.Callback] = [generate.StopAfterBatch(signals)]
         trainer = build.trainer(run.settings, callbacks, fitting=False, share_batches=True)
-        reference = held_out(trained_run.open_data(run)) if settings["eval"]["reference"] else None
+        wanted = settings["eval"]["reference"]
+        if wanted is None:  # the text of a published model need not be on this machine
+            wanted = run.model is None
+        reference = held_out(trained_run.open_data(run)) if wanted else None
         context = Context(signals, settings, run, tokenizer, algorithm, trainer, scorer, reference)
         evaluate_points(context, list(sweep), every)
 
