@@ -12,6 +12,7 @@ from modes.checks.loggers import check_loggers
 from modes.checks.names import canonical
 from modes.checks.oracle import check_oracle
 from modes.checks.samplers import check_sampling
+from modes.checks.sources import LAST, check_source
 from modes.checks.sweep import check_plotting, points
 
 Settings = dict[str, Any]
@@ -148,16 +149,16 @@ def check_texts(sampling: Settings, overridden: Collection[str]) -> None:
         raise FileNotFoundError(f"{named}: there is no such file")
 
 
-def starts_from(settings: Settings) -> Path | None:
-    """The checkpoint file of another run that this one begins with; None for a run from nothing,
-    and for one that goes on from its own last checkpoint.
+def starts_from(settings: Settings) -> str | None:
+    """The run, checkpoint or published model that this run begins with; None for a run from
+    nothing, and for one that goes on from its own last checkpoint.
 
     ValueError for the run itself, FileNotFoundError where there is none."""
     start, save_dir = settings["training"]["finetune_path"], settings["checkpointing"]["save_dir"]
     if not start:
         return None
-    path, folder = Path(start), Path(save_dir) / "checkpoints"
-    file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    path, folder = Path(start).expanduser(), Path(save_dir) / "checkpoints"
+    file = path / LAST if path.is_dir() else path
     if path.resolve() == Path(save_dir).resolve() or file.resolve().parent == folder.resolve():
         raise ValueError(
             f"training.finetune_path={start}: that is this run itself; choose another one, or "
@@ -165,6 +166,5 @@ def starts_from(settings: Settings) -> Path | None:
         )
     if (folder / "last.ckpt").exists():
         return None
-    if not file.is_file():
-        raise FileNotFoundError(f"training.finetune_path={start}: there is no checkpoint at {file}")
-    return file
+    check_source(start, "training.finetune_path")
+    return str(start)
