@@ -95,8 +95,8 @@ class Evaluator:
     def _announce(self, run: TrainedRun, data: TokenDataModule) -> None:
         """Prints the cost of the order, and has the bar count network calls."""
         assert self.order is not None
-        texts, length = len(data.blocks("valid")), run.settings["model"]["length"]
-        most = self.order.steps(length)
+        how, length = data.protocol(), run.settings["model"]["length"]
+        texts, most = how["blocks"], self.order.steps(length - (how["framing"] == "bos"))
         self.progress.calls = most
         if self.trainer.is_global_zero:
             sign = "at most " if self.order.entropy_bound is not None else ""
