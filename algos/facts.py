@@ -24,15 +24,18 @@ SCORES = ("analytic", "euler", "semi_ar")
 
 FACTS = {
     "ar": Facts(samplers=("ar",), causal=True),
-    "mdlm": Facts(("ancestral", "ancestral_cache", "psi", "first_hitting", "semi_ar"), ALPHAS),
+    "mdlm": Facts(
+        ("ancestral", "ancestral_cache", "psi", "first_hitting", "ordered", "semi_ar"), ALPHAS
+    ),
     # On the grid of T times alpha = 1 - t. Trained to copy the tokens that stand, it corrects none.
-    "d3pm": Facts(("ancestral", "semi_ar"), ("log-linear",), outputs_mask=True),
-    "sedd": Facts(SCORES, ("log-linear", "geometric")),
+    "d3pm": Facts(("ancestral", "ordered", "semi_ar"), ("log-linear",), outputs_mask=True),
+    "sedd": Facts(("analytic", "euler", "ordered", "semi_ar"), ("log-linear", "geometric")),
     "sedd_uniform": Facts(SCORES, ("log-linear", "geometric"), predicts_ratios=True),
     "udlm": Facts(PSI, ALPHAS, self_corrects=True),
     "duo": Facts(PSI, ALPHAS, self_corrects=True),
     "duo_distill": Facts(PSI, ALPHAS, self_corrects=True, has_teacher=True),
-    "gidd": Facts(PSI, self_corrects=True),  # unless p_uniform is 0
+    # It reveals in an order where p_uniform is 0, and corrects itself elsewhere.
+    "gidd": Facts(("ancestral", "psi", "ordered", "semi_ar"), self_corrects=True),
 }
 
 

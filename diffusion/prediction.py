@@ -34,11 +34,17 @@ class Prediction:
         """p(z | .) (B, L) float64, 0 where `where` (B, L) is False."""
 
         def mass(logits: Tensor, token: Tensor) -> Tensor:
-            logits = self.warper(logits)
-            log_p = logits.gather(-1, token.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-            return log_p.double().exp()
+            return _log_p(self.warper(logits), token).exp()
 
         return self.apply(mass, z, where=where)
+
+    def nats_at(self, z: Tensor, where: Tensor | None = None, among: int | None = None) -> Tensor:
+        """-log p(z | .) (B, L) float64, 0 where `where` (B, L) is False; `among` as in `draw`."""
+
+        def nats(logits: Tensor, token: Tensor) -> Tensor:
+            return -_log_p(self.warper(logits[:, :among]), token)
+
+        return self.apply(nats, z, where=where)
 
     def draw(self, where: Tensor | None = None, among: int | None = None) -> Tensor:
         """Tokens (B, L) ~ p at the positions where `where` (B, L) is True, 0 elsewhere, everywhere
@@ -52,3 +58,9 @@ class Prediction:
     def likeliest(self, where: Tensor, among: int | None = None) -> Tensor:
         """argmax p (B, L) where `where` is True, 0 elsewhere; `among` as in `draw`."""
         return self.apply(lambda logits: logits[:, :among].argmax(-1), where=where).long()
+
+
+def _log_p(logits: Tensor, token: Tensor) -> Tensor:
+    """(n,) float64 of logits (n, V) and tokens (n,)."""
+    log_p = logits.gather(-1, token.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+    return log_p.double()

@@ -13,15 +13,21 @@ from evaluation.rules import (
     TEXT,
     Each,
     Group,
+    Leaf,
     Optional,
     Row,
     Rule,
     number,
-    one_of,
     whole,
 )
 
 KINDS = ("exact", "upper bound", "estimate")
+UNDER = "exact under "  # an order, which follows: the likelihood of a sampler with it
+ORDER = "order"  # the key of its settings in a protocol
+KIND = Leaf(
+    f"one of {', '.join(KINDS)}, {UNDER}...",
+    lambda value: value in KINDS or (NAME.holds(value) and value.startswith(UNDER)),
+)
 COUNT, SEED, LENGTH = whole(0), whole(-(2**63), 2**64), whole(1)
 
 
@@ -125,7 +131,7 @@ RECORD = Group(
         "value": number(),
         "stderr": Optional(FROM_0),
         "count": whole(1),
-        "kind": one_of(KINDS),
+        "kind": KIND,
         "algo": NAME,
         "protocol": Group(known=HOW.get),
         "network": Group({"name": NAME, "parameters": COUNT}),
@@ -146,6 +152,8 @@ RECORD = Group(
 )
 # Of metrics whose value is no number from -LARGEST to LARGEST.
 VALUES: dict[str, Rule] = {
-    **dict.fromkeys(("ppl", "perplexity", "word_perplexity", "byte_perplexity"), POSITIVE),
+    **dict.fromkeys(
+        ("ppl", "ordered_ppl", "perplexity", "word_perplexity", "byte_perplexity"), POSITIVE
+    ),
     **dict.fromkeys(("samples", "corrected_samples"), FROM_0),
 }

@@ -13,6 +13,8 @@ from evaluation.perplexity import Pass, bits_per_byte, summarise
 from evaluation.sample_quality.metrics import unigram_entropy
 from training.signals import StopSignals
 
+BOUND = "upper bound"  # the kind of a record
+
 
 def evaluate_passes(
     evaluator: PassEvaluator,
@@ -24,7 +26,8 @@ def evaluate_passes(
 ) -> list[Pass] | None:
     """`passes` passes over the blocks of `data`, one where the nats are exact, with noise levels in
     `times`; None on every process but the first."""
-    count = passes if evaluator.algorithm.nll_is_bound else 1
+    bounds = evaluator.algorithm.nll_is_bound and evaluator.exact is None
+    count = passes if bounds else 1
     # One process stops anywhere; several after a batch, where they agree.
     with signals.deferred() if trainer.world_size > 1 else nullcontext():
         draws = [Draws(number, count, times) for number in range(count)]
@@ -36,11 +39,11 @@ def evaluate_passes(
 
 
 def perplexity_fields(
-    passes: Sequence[Pass], exact: bool, batch: int | None, data: TokenDataModule
+    passes: Sequence[Pass], kind: str, batch: int | None, data: TokenDataModule
 ) -> dict[str, Any]:
     """value, stderr, count, kind and metrics of the record of `passes` over the blocks of `data`;
     with `batch` the mean of the token means of so many sequences each."""
-    likelihood = summarise(passes, exact=exact, batch=batch)
+    likelihood = summarise(passes, exact=kind != BOUND, batch=batch)
     metrics: dict[str, Any] = {
         "nats_per_token": likelihood.nats_per_token,
         "nats_per_token_stderr": likelihood.stderr,
@@ -64,7 +67,7 @@ def perplexity_fields(
         "value": likelihood.perplexity,
         "stderr": likelihood.perplexity_stderr,
         "count": likelihood.tokens,
-        "kind": "exact" if exact else "upper bound",
+        "kind": kind,
         "metrics": metrics,
     }
 

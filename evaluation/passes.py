@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from algos.base import FIRST, Algorithm, Draws
+from algos.base import FIRST, Algorithm, Batch, Draws
 from data.module import TokenDataModule
 from evaluation.batch_cache import BatchCache
 from evaluation.perplexity import Pass, in_order, sequence_rows
@@ -19,7 +20,9 @@ from training.signals import StopSignals
 
 SAVE_SECONDS = 30.0  # of work that a kill may cost
 
-Rows = NDArray[np.float64]  # (n, 3): index, nats, scored tokens
+Rows = NDArray[np.float64]  # (n, 4): index, nats, scored tokens, network evaluations
+# a batch -> nats (B, L), network evaluations (B,)
+Exact = Callable[[Batch], tuple[Tensor, Tensor]]
 
 
 @dataclass
@@ -40,7 +43,7 @@ class CachedPass:
     def content(self) -> bytes:
         stream = io.BytesIO()
         lengths = np.array([len(part) for part in self.rows], dtype=np.int64)
-        rows = np.concatenate([np.empty((0, 3)), *self.rows])
+        rows = np.concatenate([np.empty((0, 4)), *self.rows])
         np.savez(stream, rows=rows, lengths=lengths, whole=np.array(self.whole))
         return stream.getvalue()
 
@@ -49,10 +52,21 @@ class PassEvaluator(L.LightningModule):
     """Evaluates the batches of each pass that the cache lacks; a process caches its own.
 
     Batches come in the same order and have the same texts whenever the same command is started, so
-    the cached ones are the first ones of a pass, to the last bit."""
+    the cached ones are the first ones of a pass, to the last bit.
 
-    def __init__(self, algorithm: Algorithm, cache: BatchCache, signals: StopSignals):
+    `exact` takes the place of the algorithm's own nats: those of an order, which need no second
+    pass."""
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        cache: BatchCache,
+        signals: StopSignals,
+        exact: Exact | None = None,
+    ):
         super().__init__()
+        self.exact = exact
+        self.evaluations = 1.0  # of the network per text, in the newest pass
         self.algorithm, self.cache, self.signals = algorithm, cache, signals
         self.common = 0  # batches that every process has
         self.passes: list[CachedPass] = []  # of this process, not on disk yet
@@ -72,7 +86,9 @@ class PassEvaluator(L.LightningModule):
             part.whole, part.written = True, False
             parts = _of_all(part, world)
         self.ready = number + 1
-        return in_order(torch.from_numpy(np.concatenate([r for part in parts for r in part.rows])))
+        rows = np.concatenate([batch for part in parts for batch in part.rows])
+        self.evaluations = float(rows[:, 3].mean()) if len(rows) else 0.0
+        return in_order(torch.from_numpy(rows[:, :3]))
 
     def _cached(self, number: int, rank: int) -> CachedPass:
         name = f"pass-{number}-{rank}.npz"
@@ -83,9 +99,12 @@ class PassEvaluator(L.LightningModule):
         part = self.passes[-1]
         if batch_idx < len(part.rows):
             return
-        nats = self.algorithm.nll(batch, self.draws)
+        if self.exact is None:
+            nats, calls = self.algorithm.nll(batch, self.draws), torch.ones_like(batch["index"])
+        else:
+            nats, calls = self.exact(batch)
         rows = sequence_rows(batch["index"], nats, self.algorithm.scored(batch))
-        part.rows.append(rows.cpu().numpy())
+        part.rows.append(torch.cat([rows, calls.double().unsqueeze(-1)], 1).cpu().numpy())
         part.written = False
 
     def on_validation_start(self) -> None:

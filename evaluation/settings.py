@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from samplers.settings import OrderRule
 from schema.fields import field
 
 QualityProtocol = Literal["default", "duo", "gidd", "mdlm", "remdm", "sedd"]
@@ -58,6 +59,11 @@ class Eval:
         None,
         "null: all of (0, 1); [0.001, 1]: uniform in it, the noise as in training, as published",
         rule=_times,
+    )
+    order: OrderRule | None = field(
+        None,
+        "of ppl_eval: exact for the sampler that reveals masks by this rule, at the pace of "
+        "sampling.per_step or sampling.entropy_bound",
     )
     batch_mean: int | None = field(
         None,

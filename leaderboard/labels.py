@@ -20,11 +20,12 @@ def title(record: Record) -> str:
     return ", ".join([f"{record.data['name']}: perplexity", *parts])
 
 
-def caption(record: Record) -> str:
-    """The rest of a record's protocol."""
-    rest = {k: v for k, v in record.protocol.items() if k not in ("length", "tokenizer")}
+def caption(record: Record, without: Sequence[str] = ()) -> str:
+    """The rest of a record's protocol, but for the keys that are told `without`."""
+    protocol = {k: v for k, v in record.protocol.items() if k not in without}
+    rest = {k: v for k, v in protocol.items() if k not in ("length", "tokenizer")}
     settings = ", ".join(_setting(key, value) for key, value in rest.items())
-    return f"Protocol {record.protocol_digest}: {settings}."
+    return f"Protocol {record_schema.digest(protocol)[:12]}: {settings}."
 
 
 def names(

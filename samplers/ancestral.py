@@ -9,6 +9,7 @@ from torch import Tensor
 
 from diffusion.prediction import Prediction
 from diffusion.process import Process
+from samplers.coins import Coins, Independent, MakeCoins
 
 # (z (b, L), t (b,), rows (b,)) -> the prediction of the clean tokens of these texts of the batch;
 # without rows of all of them
@@ -29,6 +30,7 @@ def ancestral(
     kappa: Kappa | None = None,
     watch: Watch | None = None,
     clamp: Clamp | None = None,
+    coins: MakeCoins = Independent,
 ) -> Tensor:
     """z_s ~ q(z_s | z_t, p(. | z_t)) along a decreasing grid of times; z (B, L) is a draw from the
     prior.
@@ -39,7 +41,9 @@ def ancestral(
     clamp = clamp or (lambda tokens: tokens)
     z = clamp(z)
     for t, s in pairwise(grid.to(z.device)):
-        z = clamp(_step(denoise, process, z, t.expand(len(z)), s.expand(len(z)), kappa, watch))
+        z = clamp(
+            _step(denoise, process, z, t.expand(len(z)), s.expand(len(z)), kappa, watch, coins)
+        )
     return z
 
 
@@ -51,6 +55,7 @@ def _step(
     s: Tensor,
     kappa: Kappa | None,
     watch: Watch | None,
+    coins: MakeCoins,
 ) -> Tensor:
     """From times t (B,) to s (B,).
 
@@ -60,29 +65,32 @@ def _step(
     each text by itself. The last step, to s = 0, leaves no mask: a prediction that has mass there
     is taken among the tokens."""
     last = bool((s == 0).all())
-    coin = torch.rand(z.shape, dtype=torch.float64, device=z.device)
-    kept, other = process.noise((z.shape[0], z.shape[1]), s)
+    coin, keeping = coins(z.shape, z.device), coins(z.shape, z.device)
+    which = torch.rand(z.shape, dtype=torch.float64, device=z.device)
     anew = None
     if kappa is not None and not last:  # to level 0 both ways are the same
-        anew = torch.rand_like(coin) >= kappa(process, z, t, s)
+        anew = ~coins(z.shape, z.device)(kappa(process, z, t, s))
 
     def jump(mass: Tensor | float) -> Tensor:
         rho = process.jump(z, mass, t, s)
         if anew is not None:
             rho = torch.where(anew, process.jump(z, mass, t, torch.zeros_like(s)), rho)
-        return coin < rho
+        return coin(rho)
 
     asked = process.needs_prediction(z)
     if last:
         asked &= z != process.mask
     jumps = jump(0.0)  # right where the network has no say
+    kept, other = _noised(process, s, keeping, which, jumps if anew is None else jumps | anew)
     rows = (asked | (jumps & kept)).any(-1).nonzero().squeeze(-1)
     if len(rows):
         prediction, where = denoise(z[rows], t[rows], rows), asked[rows]
         if bool(where.any()):
-            mass = coin.new_zeros(z.shape)
+            mass = torch.zeros_like(which)
             mass[rows] = prediction.mass_at(z[rows], where=where)
             jumps = jump(mass)
+            noised = jumps if anew is None else jumps | anew
+            kept, other = _noised(process, s, keeping, which, noised)
         drawn = (jumps & kept)[rows]
         tokens = prediction.draw(drawn, process.vocab_size if last else None)
         other[rows] = torch.where(drawn, tokens, other[rows])
@@ -91,3 +99,12 @@ def _step(
     # What does not jump stays; where it is noised anew, only if that keeps it.
     stays = ~jumps if anew is None else ~jumps & (kept | ~anew)
     return torch.where(stays, z, other)
+
+
+def _noised(
+    process: Process, s: Tensor, coin: Coins, which: Tensor, where: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`Process.noise` at times s (B,), of use `where` (B, L) alone: the coins fall among these."""
+    keep = torch.where(where, process.schedule(s.double()).keep, 0.0)
+    uniform = torch.stack([coin.uniforms(keep), which])
+    return process.noise((where.shape[0], where.shape[1]), s, uniform)

@@ -14,11 +14,14 @@ from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive
+from samplers.coins import COINS
 from samplers.facts import FACTS, SamplerFacts
 from samplers.first_hitting import first_hitting
 from samplers.greedy import TAILS
 from samplers.grids import GRIDS
 from samplers.kappa import Profile, profile, psi
+from samplers.ordered import ordered
+from samplers.orders import Order, make_order
 from samplers.race import gumbel32
 from samplers.score import analytic, euler
 from samplers.semi_ar import check_stride, semi_ar
@@ -30,6 +33,7 @@ SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "ancestral_cache": ancestral,
     "psi": psi,
     "first_hitting": first_hitting,
+    "ordered": ordered,
     "analytic": analytic,
     "euler": euler,
     "ar": autoregressive,
@@ -84,6 +88,7 @@ class SamplerConfig:
     temperature: float
     stride: int
     profile: Profile | None
+    order: Order | None
     min_p: float = 0.0
     top_k: int | None = None
     p_nucleus: float = 1.0
@@ -91,6 +96,7 @@ class SamplerConfig:
     draws: str = "exact"
     noise_removal: str = "ancestral"
     grid: str = "uniform"
+    coins: str = "independent"
     guidance: float = 0.0
 
     @property
@@ -130,6 +136,8 @@ class SamplerConfig:
     def calls(self, lengths: list[int]) -> int:
         """The most network calls for a batch of texts of one of these lengths."""
         longest, inner = max(lengths), FACTS[self.inner]
+        if self.order is not None and not self.facts.longer_than_network:
+            return self.order.steps(longest)
         if not inner.has_grid:
             return longest - inner.left_to_right
         once = self.steps + (self.noise_removal in ("greedy", "greedy-posterior"))
@@ -150,6 +158,8 @@ class SamplerConfig:
             record |= {"stride": self.stride}
         if self.profile is not None:
             record |= {key: value for key, value in self.profile._asdict().items() if value}
+        if self.order is not None:
+            record |= self.order.protocol()
         return record
 
 
@@ -187,15 +197,19 @@ def sampler_config(
     if facts.longer_than_network:
         check_stride(stride, window, opening)
     own = {key.removeprefix("kappa_"): options[key] for key in OF_KAPPA}
+    inner = default if facts.longer_than_network else predictor
+    if facts.longer_than_network and options["order"] is not None:
+        inner = "ordered"
     return SamplerConfig(
         predictor=predictor,
-        inner=default if facts.longer_than_network else predictor,
+        inner=inner,
         window=window,
         opening=opening,
         steps=options["steps"],
         temperature=options["temperature"],
         stride=stride,
         profile=profile(**own) if facts.has_profile else None,
+        order=make_order(options, options["order"], window) if FACTS[inner].has_order else None,
         **{key: options[key] for key in DEFAULTS},
     )
 
@@ -203,10 +217,14 @@ def sampler_config(
 def build_sampler(config: SamplerConfig, process: Process | None) -> Sampler:
     """The loop of a configuration for an algorithm with this process."""
     loop = SAMPLERS[config.inner]
+    if config.order is not None:
+        return Sampler(partial(loop, order=config.order), None)
     if process is None or not FACTS[config.inner].has_grid:
         return Sampler(loop, None)  # one token after another
     if config.draws != "exact":
         loop = gumbel32
+    elif FACTS[config.inner].flips_coins:
+        loop = partial(loop, coins=COINS[config.coins])
     make_grid = GRIDS[config.grid]
     if config.profile is not None:
         loop = partial(loop, profile=config.profile)

@@ -16,15 +16,19 @@ class SamplerFacts:
     has_profile: bool = False  # whether it takes sampling.kappa and what belongs to it
     has_older_draws: bool = False  # whether sampling.draws can be those of older code
     constant_in_time: bool = False  # whether the network must not see the time
+    flips_coins: bool = False  # whether a step flips a coin for each position
+    has_order: bool = False  # whether it reveals masks by sampling.order
+    masks_only: bool = False  # whether it knows no uniform noise
 
 
 FACTS = {
-    "ancestral": SamplerFacts(has_older_draws=True),
-    "ancestral_cache": SamplerFacts(has_older_draws=True, constant_in_time=True),
-    "psi": SamplerFacts(has_profile=True),
-    "first_hitting": SamplerFacts(has_grid=False, own_end=True),
-    "analytic": SamplerFacts(own_end=True),
-    "euler": SamplerFacts(own_end=True),
+    "ancestral": SamplerFacts(has_older_draws=True, flips_coins=True),
+    "ancestral_cache": SamplerFacts(has_older_draws=True, constant_in_time=True, flips_coins=True),
+    "psi": SamplerFacts(has_profile=True, flips_coins=True),
+    "first_hitting": SamplerFacts(has_grid=False, own_end=True, masks_only=True),
+    "ordered": SamplerFacts(has_grid=False, own_end=True, has_order=True, masks_only=True),
+    "analytic": SamplerFacts(own_end=True, flips_coins=True),
+    "euler": SamplerFacts(own_end=True, flips_coins=True),
     "ar": SamplerFacts(has_grid=False, own_end=True, left_to_right=True),
     "semi_ar": SamplerFacts(longer_than_network=True),
 }

@@ -18,6 +18,7 @@ from torch import Tensor
 from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import Clamp, Denoiser, ancestral
+from samplers.coins import Independent, MakeCoins
 from samplers.grids import plateau_time
 from samplers.settings import Sampling
 from schema.check import check_values
@@ -176,9 +177,10 @@ def psi(
     grid: Tensor,
     profile: Profile,
     clamp: Clamp | None = None,
+    coins: MakeCoins = Independent,
 ) -> Tensor:
     """Texts by a profile of kappa; one with a plateau goes with its `plateau_grid`."""
-    run = partial(ancestral, denoise, process, z, grid, clamp=clamp)
+    run = partial(ancestral, denoise, process, z, grid, clamp=clamp, coins=coins)
     if profile.kappa != CONFIDENCE:
         return run(kappa=Parts(profile, process))
     kappa = Confidence(z)

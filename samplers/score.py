@@ -19,6 +19,7 @@ from diffusion.prediction import Prediction
 from diffusion.process import Process
 from diffusion.schedule import Mix
 from samplers.ancestral import Clamp, Denoiser
+from samplers.coins import Coins, Independent, MakeCoins
 
 # the mixture at t, its rate, the mixture at s, t - s
 Step = tuple[Mix, Mix, Mix, Tensor]
@@ -102,6 +103,7 @@ def score_steps(
     grid: Tensor,
     rule: Rule,
     clamp: Clamp | None = None,
+    coins: MakeCoins = Independent,
 ) -> Tensor:
     """z (B, L) from a draw of the prior down a decreasing grid of times. The last step, to s = 0,
     is the analytic denoising one, drawn without the mask, whatever the rule."""
@@ -115,18 +117,20 @@ def score_steps(
         text, last, (now, rate) = z[rows], bool(s == 0), process.mix(t)
         step = (now, rate, process.mix(s)[0], (t - s).unsqueeze(-1))  # (1, 1) each
         prediction = denoise(text, t.expand(len(rows)), rows)
+        coin = coins(text.shape, text.device)
         if process.has_noise:
-            text = _moved(prediction, text, step, ANALYTIC if last else rule)
+            text = _moved(prediction, text, step, ANALYTIC if last else rule, coin)
+        elif last:
+            text = torch.where(going[rows], prediction.draw(going[rows]), text)
         else:
-            text = _unmasked(prediction, text, going[rows], step, None if last else rule)
+            text = _unmasked(prediction, text, going[rows], step, rule, coin)
         z = clamp(z.index_put((rows,), text))
     return z
 
 
-def _moved(prediction: Prediction, z: Tensor, step: Step, rule: Rule) -> Tensor:
+def _moved(prediction: Prediction, z: Tensor, step: Step, rule: Rule, coin: Coins) -> Tensor:
     """Every position (b, L): whether it leaves, and only then where to."""
-    chance = prediction.apply(rule.leaving, z, *step)
-    leaves = torch.rand(z.shape, dtype=torch.float64, device=z.device) < chance
+    leaves = coin(prediction.apply(rule.leaving, z, *step))
 
     def elsewhere(*row: Tensor) -> Tensor:
         return draw_weighted(rule.moving(*row))
@@ -135,13 +139,11 @@ def _moved(prediction: Prediction, z: Tensor, step: Step, rule: Rule) -> Tensor:
 
 
 def _unmasked(
-    prediction: Prediction, z: Tensor, masked: Tensor, step: Step, rule: Rule | None
+    prediction: Prediction, z: Tensor, masked: Tensor, step: Step, rule: Rule, coin: Coins
 ) -> Tensor:
-    """Masks (b, L) by their chance to be gone; without a rule all of them."""
-    if rule is not None:
-        chance = rule.unmasking(prediction.apply(_mass, where=masked), *step)
-        masked = masked & (torch.rand(z.shape, dtype=torch.float64, device=z.device) < chance)
-    return torch.where(masked, prediction.draw(masked), z)
+    """Masks (b, L) by their chance to be gone."""
+    gone = masked & coin(rule.unmasking(prediction.apply(_mass, where=masked), *step))
+    return torch.where(gone, prediction.draw(gone), z)
 
 
 analytic = partial(score_steps, rule=ANALYTIC)

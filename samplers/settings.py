@@ -29,6 +29,7 @@ Kappa = (
         "remdm-rescale",
     ]
 )
+OrderRule = Literal["confidence", "entropy", "left-to-right", "margin", "random"]
 LastStep = Literal["ancestral", "greedy", "greedy-posterior", "none"]
 
 
@@ -51,6 +52,21 @@ class Sampling(Prediction):
     )
     noise_removal: LastStep = field(
         "ancestral", "the last step; greedy, greedy-posterior: argmax at t = 1e-5; none: stop there"
+    )
+    coins: Literal["independent", "systematic"] = field(
+        "independent", "systematic: those of a step fall evenly over the positions of a text"
+    )
+    order: OrderRule | None = field(
+        None, "of predictor=ordered, whose default is confidence, and of the windows of semi_ar"
+    )
+    per_step: int | None = field(
+        None, "positions that an order reveals at a time; null: 1", at_least=1, at_most=2**24
+    )
+    entropy_bound: float | None = field(
+        None,
+        "instead: as many as their entropies without the largest stay below, in nats",
+        at_least=0,
+        at_most=1_000_000,
     )
     kappa: Kappa = field("psi-rescale", "of predictor=psi: a preset or a rule (docs/sampling.md)")
     eta: float | None = field(None, "null: the preset's; so are the next five", within="[0, 1]")

@@ -21,6 +21,7 @@ class RunProgress(ProgressBar):
         self.description = description
         self.tokens_per_step = tokens_per_step
         self.clock = clock
+        self.calls = 1  # of the network for a batch of an evaluation, at most
         self._hidden = False
         self._first = 0  # step of this start
         self._step = 0  # the last one seen
@@ -69,11 +70,19 @@ class RunProgress(ProgressBar):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == TrainerFn.VALIDATING:
-            self._open(int(sum(trainer.num_val_batches)), 0, "batch")
+            total = int(sum(trainer.num_val_batches)) * self.calls
+            self._open(total, 0, "batch" if self.calls == 1 else "call")
 
-    def on_validation_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if trainer.state.fn == TrainerFn.VALIDATING and self._bar is not None:
+    def called(self, *_: Any) -> None:
+        """A hook of the network within a batch."""
+        if self._bar is not None and (self._bar.n + 1) % self.calls:
             self._bar.update()
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, number: int, *_: Any
+    ) -> None:
+        if trainer.state.fn == TrainerFn.VALIDATING and self._bar is not None:
+            self._bar.update((number + 1) * self.calls - self._bar.n)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException

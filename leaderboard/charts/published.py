@@ -18,17 +18,22 @@ def beside_published(
     """Every row of every table of perplexities, and the published numbers of the same text with the
     same tokenizer, context and packing."""
     groups, points = Groups(), []
-    perplexities = [table for table in tables if table.kind == KIND and table.rows]
+    perplexities = [table for table in tables if table.kind == KIND and any(_own(table))]
     titles = [table.title for table in perplexities]
     for table in perplexities:
         first = table.rows[0].records[0]
         clash = titles.count(table.title) > 1
         words = table.title + (f", protocol {first.protocol_digest}" if clash else "")
         group = {"group": groups.name(words, [table.title, table.caption])}
-        points += [_ours(row, href) | group for row in table.rows]
+        points += [_ours(row, href) | group for row in _own(table)]
         same = (row for row in papers if _usual(row) and same_text(row, first))
         points += [_theirs(row, first.data["name"]) | group for row in same]
     return points
+
+
+def _own(table: Table) -> list[Row]:
+    """The rows with a perplexity of the model: not those of orders, which are of a sampler."""
+    return [row for row in table.rows if row.values[KIND] is not None]
 
 
 def _usual(row: Published) -> bool:

@@ -129,7 +129,10 @@ def answer(table: Table) -> str:
     rows = [
         row
         for row in table.rows
-        if row.records and row.records[0].algo != BASELINE and not row.conflict
+        if row.records
+        and row.records[0].algo != BASELINE
+        and not row.conflict
+        and row.values["perplexity"] is not None
     ]
     if table.kind != "perplexity" or not rows:
         return ""

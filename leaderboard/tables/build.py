@@ -13,7 +13,7 @@ from leaderboard.table import Table
 from leaderboard.tables import cost, downstream, oracle, perplexity, published, samples
 
 NOTHING = "no record of a result: run python main.py mode=benchmark first"
-SHOWN = ("ppl", "samples", "oracle")
+SHOWN = ("ppl", "ordered_ppl", "samples", "oracle")
 
 
 def compare(

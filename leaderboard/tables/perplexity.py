@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from evaluation import record_schema
+from evaluation.fields import ORDER, UNDER
 from evaluation.record_files import Sequences, mean_over_runs
 from evaluation.records import Record
 from leaderboard import format, labels
@@ -15,10 +17,13 @@ from leaderboard.published.results import Published
 from leaderboard.significance import Side, verdict
 from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled
 
+ORDERED = "ordered_ppl"  # the metric of the likelihoods of orders
 PAIRED = 1e-6  # nats per token by which sequences may miss the value of their record
 
 COLUMNS = (
     Column("perplexity", "perplexity", format.measure, "exp of nats per token; diffusion: a bound"),
+    Column("under an order", "ordered", format.measure, "exact for a sampler in that order"),
+    Column("NFE", "network_evaluations", format.evaluations, "evaluations a text, of an order"),
     Column("rank", "rank", format.count, "among diffusion; shared where not really different"),
     Column("over AR", "over_ar", format.factor, "perplexity divided by that of AR"),
     Column("bits/byte", "bits_per_byte", format.bound, "bits per byte of the text", "bits"),
@@ -33,12 +38,14 @@ COLUMNS = (
 
 
 def shared(record: Record) -> Any:
-    """The key of comparable records: protocol, text, tokenizer, length."""
-    if record.metric != "ppl":
+    """The key of comparable records: protocol, text, tokenizer, length; the likelihoods of orders
+    stand beside those of the model."""
+    if record.metric not in ("ppl", ORDERED):
         return None
     settings = {**record.data, **record.protocol}
+    protocol = {key: value for key, value in record.protocol.items() if key != ORDER}
     about = [settings.get("tokenizer"), settings.get("length")]
-    return [record.protocol_digest, record.data["name"], record.data["digest"], *about]
+    return [record_schema.digest(protocol)[:12], record.data["name"], record.data["digest"], *about]
 
 
 def table(
@@ -47,7 +54,7 @@ def table(
     sequences: Mapping[Path, Sequences],
     papers: Sequence[Published],
 ) -> Table:
-    entries = runs.entries(group)
+    entries = runs.entries([record for record in group if record.metric != ORDERED])
     entries.sort(key=lambda entry: (entry.conflict, pool_values(entry.records).mean))
     agreed = [entry for entry in entries if not entry.conflict]
     baseline = [row for row, entry in enumerate(agreed) if entry.records[0].algo == BASELINE]
@@ -59,13 +66,15 @@ def table(
         replace(row, values={**row.values, "rank": rank, "over_ar": _over_ar(row, rows)})
         for row, rank in zip(rows, [*comparison.ranks, *[None] * len(entries)], strict=False)
     ]
+    orders = runs.entries([record for record in group if record.metric == ORDERED])
+    rows += sorted(map(_ordered_row, orders), key=lambda row: (row.conflict, _value(row)))
     return Table(
         kind="perplexity",
         title=labels.title(group[0]),
-        caption=labels.caption(group[0]),
+        caption=labels.caption(group[0], without=(ORDER,)),
         columns=filled(COLUMNS, rows),
         rows=tuple(rows),
-        sentence=f"{comparison.sentence}{labels.conflicts(entries)}",
+        sentence=f"{comparison.sentence}{labels.conflicts([*entries, *orders])}",
         detail=comparison.detail,
         best=comparison.best if len(agreed) == len(entries) else None,
     )
@@ -87,6 +96,30 @@ def _row(entry: Entry, runs: Runs, papers: Sequence[Published]) -> Row:
         values["published_perplexity"] = Measure(value, None, is_bound=paper.bound)
         values["off_published"] = perplexity.mean / value - 1
     return Row(entry.name, values, tuple(entry.records), entry.conflict)
+
+
+def _ordered_row(entry: Entry) -> Row:
+    """A row that is not ranked: its number is of a sampler, not of the model."""
+    first, order = entry.records[0], entry.records[0].kind.removeprefix(UNDER)
+    temperature = first.protocol[ORDER].get("temperature", 1)
+    order += "" if temperature == 1 else f", temperature {temperature:g}"
+    values: dict[str, Value] = {
+        "ordered": pool_values(entry.records),
+        "network_evaluations": mean_metric(entry.records, "network_evaluations"),
+        "perplexity": None,
+        "rank": None,
+        "training_tokens": mean_trained(entry.records, "tokens"),
+        "training_steps": mean_trained(entry.records, "steps"),
+        "training_time": mean_metric(entry.records, "train_seconds"),
+        "parameters": first.network["parameters"],
+    }
+    return Row(f"{entry.name}, {order}", values, tuple(entry.records), entry.conflict)
+
+
+def _value(row: Row) -> float:
+    ordered = row.values["ordered"]
+    assert isinstance(ordered, Measure)
+    return ordered.mean
 
 
 def _over_ar(row: Row, rows: Sequence[Row]) -> Measure | None:

@@ -11,7 +11,7 @@ from data.prompts import check_tasks_early
 from modes.checks.loggers import check_loggers
 from modes.checks.names import canonical
 from modes.checks.oracle import check_oracle
-from modes.checks.samplers import check_sampling
+from modes.checks.samplers import check_eval_order, check_ordered_run, check_sampling
 from modes.checks.sources import LAST, check_source
 from modes.checks.sweep import check_plotting, points
 
@@ -32,6 +32,10 @@ OF_DRAWING = (  # what plays no part where texts come from a file
     "sampling.nucleus",
     "sampling.min_p",
     "sampling.draws",
+    "sampling.coins",
+    "sampling.order",
+    "sampling.per_step",
+    "sampling.entropy_bound",
     "sampling.noise_removal",
     "sampling.prompt",
     "sampling.infill",
@@ -74,8 +78,13 @@ def check_sweep(settings: Settings, overridden: Collection[str]) -> None:
 def check_pairs(settings: Settings, overridden: Collection[str]) -> None:
     """Combinations that make no sense."""
     algo = settings["algo"]
+    order, length = settings["eval"]["order"], settings["model"]["length"]
+    if order is not None:
+        check_eval_order(settings)
+        if "algo" in overridden:
+            check_ordered_run(algo, settings["sampling"] | {"order": order}, length)
     # An evaluation takes the algorithm from its run, unless the command line says which it must be.
-    if settings["mode"] == "train" or "algo" in overridden:
+    elif settings["mode"] == "train" or "algo" in overridden:
         check_sampling(algo, settings["sampling"])
     if "protocol" in overridden and settings["mode"] not in ("ppl_eval", "benchmark"):
         raise ValueError(

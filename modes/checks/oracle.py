@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from algos.facts import facts_of
+from modes.checks.samplers import usable
 from samplers.facts import FACTS as SAMPLERS
 
 Settings = dict[str, Any]
@@ -39,9 +39,8 @@ def check_samplers(algos: list[Settings], wanted: list[str] | None) -> None:
 def samplers_of(algo: Settings, wanted: list[str] | None) -> list[str]:
     """The samplers that `algo` can use, of those that are `wanted`; all texts are as long as the
     network."""
-    names = facts_of(algo["name"]).samplers
     return [
         name
-        for name in names
+        for name in usable(algo)
         if not SAMPLERS[name].longer_than_network and (wanted is None or name in wanted)
     ]

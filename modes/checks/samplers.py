@@ -8,6 +8,8 @@ from samplers.facts import FACTS as SAMPLERS
 
 Settings = dict[str, Any]
 
+CUTS = {"top_k": None, "p_nucleus": 1, "min_p": 0}
+OF_ORDER = ("order", "per_step", "entropy_bound")
 OF_PSI = ("eta", "kappa_high", "kappa_low", "high_frac", "middle_frac", "plateau")
 GIVEN = ("prompt", "infill", "tasks")
 
@@ -19,14 +21,109 @@ def check_sampling(algo: Settings, sampling: Settings) -> None:
         raise ValueError(
             f"sampling.predictor={predictor}: algo={algo['name']} can use {[*facts.samplers]}"
         )
-    for check in (check_loop, check_prediction, check_given, check_correction):
+    checks = (check_loop, check_coins, check_order, check_prediction, check_given, check_correction)
+    for check in checks:
         check(algo, facts, sampling, predictor or facts.samplers[0])
+
+
+def usable(algo: Settings) -> list[str]:
+    """The samplers that fit `algo` as it is set."""
+    names = facts_of(canonical(algo["name"])).samplers
+    return [name for name in names if not (SAMPLERS[name].masks_only and algo.get("p_uniform"))]
+
+
+def check_coins(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
+    inner = inner_of(facts, sampling, predictor)
+    if sampling["coins"] != "independent" and (
+        not SAMPLERS[inner].flips_coins or sampling["draws"] != "exact"
+    ):
+        how = f"sampling.predictor={inner}"
+        how = how if sampling["draws"] == "exact" else f"sampling.draws={sampling['draws']}"
+        raise ValueError(f"sampling.coins={sampling['coins']}: {how} flips no coins")
+
+
+def inner_of(facts: Facts, sampling: Settings, predictor: str) -> str:
+    """The sampler of a window."""
+    if not SAMPLERS[predictor].longer_than_network:
+        return predictor
+    return facts.samplers[0] if sampling["order"] is None else "ordered"
+
+
+def check_order(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
+    """Whether and how masks can be revealed in an order."""
+    inner = inner_of(facts, sampling, predictor)
+    if not SAMPLERS[inner].has_order:
+        for key in OF_ORDER:
+            if sampling[key] is not None:
+                raise ValueError(
+                    f"sampling.{key}={sampling[key]}: only sampling.predictor=ordered, or "
+                    "semi_ar with sampling.order"
+                )
+        return
+    named = "sampling.predictor=ordered"
+    if inner != predictor:
+        named = f"sampling.order={sampling['order']}"
+    check_masks_only(algo, facts, named)
+    check_pace(sampling, sampling["length"] if inner == predictor else None)
+
+
+def check_eval_order(settings: Settings) -> None:
+    """What eval.order cannot be, whatever the run."""
+    order, sampling = settings["eval"]["order"], settings["sampling"]
+    named = f"eval.order={order}"
+    if settings["mode"] != "ppl_eval":
+        raise ValueError(f"{named}: mode=ppl_eval measures by it, not mode={settings['mode']}")
+    if order == "random":
+        raise ValueError(
+            f"{named}: the probability of a text is then a sum over all orders, no product; choose "
+            "confidence, entropy, left-to-right or margin"
+        )
+    for key, neutral in CUTS.items():
+        if sampling[key] != neutral:
+            raise ValueError(
+                f"sampling.{key}={sampling[key]}: with eval.order={order} texts with a token that "
+                "is cut off would have no likelihood; leave it out"
+            )
+    check_pace(sampling, None)
+
+
+def check_ordered_run(algo: Settings, options: Settings, length: int) -> None:
+    """Whether a run of `algo` that reads `length` tokens has a likelihood by `options`, those of
+    eval and sampling."""
+    check_masks_only(algo, facts_of(canonical(algo["name"])), f"eval.order={options['order']}")
+    check_pace(options, length)
+
+
+def check_masks_only(algo: Settings, facts: Facts, named: str) -> None:
+    """ValueError that begins with `named` for an algorithm with more noise than masks, or none."""
+    if "ordered" not in facts.samplers:
+        raise ValueError(
+            f"{named}: algo={algo['name']} has no masks to reveal in an order; algorithms whose "
+            "noise only masks have"
+        )
+    if "ordered" not in usable(algo):
+        raise ValueError(
+            f"{named}: algo={algo['name']} with p_uniform={algo['p_uniform']} has uniform noise, "
+            "which no order reveals; it takes noise that only masks, p_uniform=0"
+        )
+
+
+def check_pace(sampling: Settings, length: int | None) -> None:
+    """Exactly one pace, of no more positions than a text of `length` tokens has."""
+    per_step, bound = sampling["per_step"], sampling["entropy_bound"]
+    if per_step is not None and bound is not None:
+        raise ValueError(
+            f"sampling.entropy_bound={bound}: sampling.per_step={per_step} says already how many "
+            "positions a step reveals"
+        )
+    if per_step is not None and length is not None and per_step > length:
+        raise ValueError(f"sampling.per_step={per_step}: at most {length}, the tokens of a text")
 
 
 def check_loop(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
     """Steps, their grid and their end."""
     sampler = SAMPLERS[predictor]
-    inner = facts.samplers[0] if sampler.longer_than_network else predictor
+    inner = inner_of(facts, sampling, predictor)
     tail, named = sampling["noise_removal"], f"sampling.predictor={inner} of algo={algo['name']}"
     if tail != "ancestral" and SAMPLERS[inner].own_end:
         raise ValueError(f"sampling.noise_removal={tail}: {named} has its own last step")

@@ -10,7 +10,9 @@ from schema.check import complaint
 from schema.fields import settings_of
 
 SWEPT = (  # what may differ between the points of a sweep
+    "coins",
     "draws",
+    "entropy_bound",
     "eta",
     "grid",
     "guidance",
@@ -18,7 +20,9 @@ SWEPT = (  # what may differ between the points of a sweep
     "min_p",
     "noise_removal",
     "nucleus",
+    "order",
     "p_nucleus",
+    "per_step",
     "predictor",
     "steps",
     "temperature",

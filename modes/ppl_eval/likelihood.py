@@ -10,14 +10,19 @@ from typing import Any, NamedTuple
 
 import lightning as L
 
+from algos.denoising import DiffusionAlgorithm
 from data.module import TokenDataModule
+from diffusion.logits_warper import LogitsWarper
 from evaluation import record_files
 from evaluation.batch_cache import BatchCache
-from evaluation.likelihood import evaluate_passes, perplexity_fields
+from evaluation.fields import ORDER, UNDER
+from evaluation.likelihood import BOUND, evaluate_passes, perplexity_fields
+from evaluation.ordered import OrderedNats
 from evaluation.passes import PassEvaluator
-from evaluation.rounding import with_error
+from evaluation.rounding import figures, with_error
 from modes import build, protocol, provenance, trained_run
 from modes.trained_run import TrainedRun
+from samplers.orders import Order, make_order
 from training.clock import trained_seconds
 from training.memory import PEAK
 from training.progress import RunProgress
@@ -43,6 +48,7 @@ class Evaluator:
         self.algorithm = trained_run.restore(run)
         self.signals, self.command = signals, command
         self.single = run.settings["eval"]["corpora"] is None
+        self.order = order_of(run)
 
     def __call__(
         self, run: TrainedRun, data: TokenDataModule, show: Callable[[Fields], None]
@@ -62,7 +68,7 @@ class Evaluator:
                 fields = json.loads(path.read_text(encoding="utf-8"))
                 show(fields)
                 return Evaluation(fields, path, cache)
-            evaluator = PassEvaluator(self.algorithm, cache, self.signals)
+            evaluator = PassEvaluator(self.algorithm, cache, self.signals, self._exact(run))
             try:
                 evaluated = self._evaluate(run, data, evaluator)
                 if evaluated is None:
@@ -71,13 +77,40 @@ class Evaluator:
                 return Evaluation(evaluated, cache.record(folder, evaluated), cache)
             except Stopped:
                 evaluator.save()
-                bound = self.algorithm.nll_is_bound
-                count = run.settings["eval"]["passes"] if bound else 1
+                count = run.settings["eval"]["passes"] if self._kind() == BOUND else 1
                 self.signals.kept = (
                     f"{evaluator.ready} of {count} passes and the batches after them are kept; the "
                     f"same command goes on"
                 )
                 raise
+
+    def _exact(self, run: TrainedRun) -> OrderedNats | None:
+        """The nats of the order, if there is one."""
+        if self.order is None:
+            return None
+        assert isinstance(self.algorithm, DiffusionAlgorithm)
+        warper = LogitsWarper(run.settings["sampling"]["temperature"])
+        return OrderedNats(self.algorithm, self.order, warper)
+
+    def _announce(self, run: TrainedRun, data: TokenDataModule) -> None:
+        """Prints the cost of the order, and has the bar count network calls."""
+        assert self.order is not None
+        how, length = data.protocol(), run.settings["model"]["length"]
+        texts, most = how["blocks"], self.order.steps(length - (how["framing"] == "bos"))
+        self.progress.calls = most
+        if self.trainer.is_global_zero:
+            sign = "at most " if self.order.entropy_bound is not None else ""
+            print(
+                f"{UNDER}{self.order}: {sign}{most:,} network evaluations per text of {length:,} "
+                f"tokens, {texts:,} texts, {sign}{most * texts:,} in all",
+                flush=True,
+            )
+
+    def _kind(self) -> str:
+        """The kind of the record."""
+        if self.order is not None:
+            return f"{UNDER}{self.order}"
+        return BOUND if self.algorithm.nll_is_bound else "exact"
 
     def _key(self, run: TrainedRun, data: TokenDataModule) -> Any:
         """Everything that the nats of a batch depend on, to the last bit."""
@@ -92,20 +125,26 @@ class Evaluator:
         """The fields of the record, on the process that writes it."""
         started, options, trainer = time.monotonic(), run.settings["eval"], self.trainer
         self.progress.description = f"{run.settings['algo']['name']} on {data.name}"
+        if self.order is not None:
+            self._announce(run, data)
+        hook = self.algorithm.backbone.register_forward_hook(self.progress.called)
         passes = evaluate_passes(
             evaluator, trainer, data, self.signals, options["passes"], options["times"]
         )
+        hook.remove()
         if passes is None:
             return None
-        exact, folder = not self.algorithm.nll_is_bound, Path(run.settings["results_dir"])
-        numbers = perplexity_fields(passes, exact, options["batch_mean"], data)
+        kind, folder = self._kind(), Path(run.settings["results_dir"])
+        numbers = perplexity_fields(passes, kind, options["batch_mean"], data)
+        if self.order is not None:
+            numbers["metrics"]["network_evaluations"] = evaluator.evaluations
         directory, step = trained_run.run_directory(run.file), run.checkpoint["global_step"]
         curve = record_files.write_curve(directory, step, folder)
         numbers["metrics"] |= {
             "train_seconds": trained_seconds(run.checkpoint),
             "train_peak_memory_bytes": run.checkpoint.get(PEAK),
             **({} if curve is None else {"curve": curve}),
-            "sequences_file": record_files.write_sequences(passes, exact, folder),
+            "sequences_file": record_files.write_sequences(passes, kind != BOUND, folder),
         }
         device = trainer.strategy.root_device
         about = provenance.provenance(run, self.algorithm, started, device)
@@ -115,21 +154,35 @@ class Evaluator:
 def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fields:
     """The fields in which the record of an evaluation differs from those of others of the same
     checkpoint."""
-    how = protocol.fields(run, data, trainer)
+    how, order = protocol.fields(run, data, trainer), order_of(run)
+    if order is not None:
+        how[ORDER] = order.protocol() | {"temperature": run.settings["sampling"]["temperature"]}
     digests = {"digest": how["corpus_digest"], "tokens_sha256": data.store("valid").sha256}
     return {
-        "metric": "ppl",
+        "metric": "ppl" if order is None else "ordered_ppl",
         "protocol": how,
         "data": {"name": data.name} | digests,
         "sampler": None,
     }
 
 
+def order_of(run: TrainedRun) -> Order | None:
+    """The order that the likelihood is exact for, if one is named."""
+    rule = run.settings["eval"]["order"]
+    if rule is None:
+        return None
+    return make_order(run.settings["sampling"], rule, run.settings["model"]["length"])
+
+
 def report(fields: Fields) -> None:
     """Prints the numbers of a record, rounded to their errors."""
-    metrics, bound = fields["metrics"], fields["kind"] != "exact"
+    metrics, bound = fields["metrics"], fields["kind"] == BOUND
     error = metrics["nats_per_token_stderr"] if bound else None
     nats = with_error(metrics["nats_per_token"], error, 5, "<= " if bound else "")
+    if fields["kind"].startswith(UNDER):
+        print(f"{fields['kind']}; {metrics['network_evaluations']:.4g} evaluations per text")
+        if metrics["data_stderr"] is not None:
+            nats += f" (± {figures(metrics['data_stderr'])} over texts)"
     print(f"perplexity {perplexity(fields)} over {fields['count']:,} tokens")
     print(f"nats per token {nats}", flush=True)
     if "bits_per_byte_absent" in metrics:
@@ -144,7 +197,7 @@ def report(fields: Fields) -> None:
 
 def perplexity(fields: Fields) -> str:
     """The perplexity of a record, with its error where it is a bound."""
-    bound = fields["kind"] != "exact"
+    bound = fields["kind"] == BOUND
     return with_error(
         fields["value"], fields["stderr"] if bound else None, 4, "<= " if bound else ""
     )
@@ -153,7 +206,7 @@ def perplexity(fields: Fields) -> str:
 def bits(fields: Fields) -> str:
     """Bits per byte of a record, with the error of the nats where they are a bound; empty where it
     has none."""
-    metrics, bound = fields["metrics"], fields["kind"] != "exact"
+    metrics, bound = fields["metrics"], fields["kind"] == BOUND
     value, nats = metrics.get("bits_per_byte"), metrics["nats_per_token"]
     if value is None:
         return ""

@@ -7,6 +7,7 @@ from typing import Any
 from evaluation.batch_cache import mark_of
 from modes import build, protocol, trained_run
 from modes.checks.folders import check_writable
+from modes.checks.samplers import check_ordered_run
 from modes.ppl_eval import zero_shot
 from modes.ppl_eval.likelihood import Evaluator, report
 from modes.trained_run import TrainedRun
@@ -18,6 +19,9 @@ GOES_ON = "what was evaluated is kept; the same command goes on"
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     check_writable(settings["results_dir"], "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
+    if settings["eval"]["order"] is not None:
+        options = settings["sampling"] | {"order": settings["eval"]["order"]}
+        check_ordered_run(run.settings["algo"], options, run.settings["model"]["length"])
     command = mark_of([settings, run.digest])
     with StopSignals(GOES_ON) as signals:
         if settings["eval"]["corpora"] is not None:

@@ -17,6 +17,7 @@ from modes.build import algorithm
 from samplers.build import SAMPLERS
 from samplers.grids import uniform_grid
 from samplers.kappa import profile
+from samplers.orders import Order
 
 CONFIGS = Path(main.__file__).parent / "configs"
 TINY = {"hidden_size": 16, "n_blocks": 1, "n_heads": 2, "cond_dim": 8, "dropout": 0.0}
@@ -43,6 +44,7 @@ PREDICTORS = [
     for name in NAMES
     for predictor in FACTS[name].samplers
     if predictor in SAMPLERS  # semi_ar is a loop around another one
+    and (name, predictor) != ("gidd", "ordered")  # whose p_uniform is above 0 by default
 ]
 
 
@@ -67,6 +69,8 @@ def sampler_of(name: str, steps: int) -> Callable[..., Tensor]:
     """The sampling loop, with a grid of times where it has times."""
     if name == "ar":
         return SAMPLERS[name]
+    if name == "ordered":
+        return partial(SAMPLERS[name], order=Order("confidence", 1))
     own = {"profile": profile("psi-rescale")} if name == "psi" else {}
     return partial(SAMPLERS[name], grid=uniform_grid(steps), **own)
 
