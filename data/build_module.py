@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.corpora import Corpus, MarkovCorpus, StdlibCorpus, TextCorpus
 from data.hf_corpus import HubCorpus
+from data.shakespeare import ShakespeareCorpus
 from data.tokenizers import Tokenizer, make_tokenizer
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 CORPORA: dict[str, Callable[..., Corpus]] = {
     "stdlib": StdlibCorpus,
+    "shakespeare": ShakespeareCorpus,
     "text": TextCorpus,
     "hub": HubCorpus,
     "markov": MarkovCorpus,

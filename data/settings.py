@@ -88,6 +88,18 @@ class Markov(Data):
 
 
 @dataclass(frozen=True)
+class Shakespeare(Data):
+    name: str = field("shakespeare", "of the text, in records, tables and folders", written="name")
+    corpus: str = field("shakespeare", "tinyshakespeare, which comes with the project")
+    train_characters: int | None = field(
+        None,
+        "train on the first so many alone; null: on nine tenths of the text",
+        at_least=1,
+        at_most=1_003_854,
+    )
+
+
+@dataclass(frozen=True)
 class Stdlib(Data):
     name: str = field("stdlib", "of the text, in records, tables and folders", written="name")
     corpus: str = field("stdlib", "the running Python's own standard library")
@@ -110,7 +122,7 @@ class Text(Data):
     valid_fraction: float = field(0.1, "how much is held out", within="(0, 1)")
 
 
-CORPORA: dict[str, type] = {cls().corpus: cls for cls in (Stdlib, Text, Hub, Markov)}
+CORPORA: dict[str, type] = {cls().corpus: cls for cls in (Stdlib, Shakespeare, Text, Hub, Markov)}
 
 
 @dataclass(frozen=True)

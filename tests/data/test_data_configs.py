@@ -32,6 +32,7 @@ def test_there_is_a_file_for_every_corpus() -> None:
     expected = {
         *(
             "stdlib",
+            "shakespeare",
             "markov",
             "text",
             "hub",

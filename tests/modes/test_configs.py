@@ -140,7 +140,7 @@ def test_the_run_directory_names_data_algorithm_network_and_seed() -> None:
 
 
 def test_an_experiment_can_be_overridden() -> None:
-    settings = compose("experiment=shakespeare_char", "data.path=x", "trainer.max_steps=5")
+    settings = compose("experiment=shakespeare_char", "trainer.max_steps=5")
     assert settings["trainer"]["max_steps"] == 5
     assert settings["model"]["length"] == 64
     assert settings["lr_scheduler"]["name"] == "cosine_warmup"
