@@ -8,6 +8,7 @@ from typing import Any, cast
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from algos.facts import Facts
 from backbones.dit import DiT
@@ -21,6 +22,11 @@ Batch = dict[str, Tensor]  # tokens (B, L) int64, scored and noised (B, L) bool,
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 Average = Callable[[], dict[str, Tensor]]
 PLAIN = LogitsWarper()  # changes nothing
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor that may be a DTensor, whose parts other processes have, as a plain one."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Algorithm(L.LightningModule):
         self.vocab_size = vocab_size
         self.seed = seed
         self.average = average
+        # Of the strategy: places another network as it has placed this one.
+        self.place: Callable[[DiT], object] | None = None
         # Of the passes of a step so far: nats, scored tokens, positions.
         self._step_sums: Tensor | None = None
         self._drops = backbone.dropout > 0
@@ -147,7 +155,7 @@ class Algorithm(L.LightningModule):
         self._step_sums = None
         loss, scale = nats / scored.clamp_min(1), positions / scored.clamp_min(1)
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients) * scale
+        norm = whole(nn.utils.get_total_norm(gradients)) * scale
         if not torch.isfinite(norm):
             raise FloatingPointError(self._not_finite(float(norm), float(loss)))
         if gradient_clip_val is not None:

@@ -86,10 +86,14 @@ Soft = tuple[Tensor, ...]  # z (B, L) and what the network takes in its place
 
 def full(algorithm: DUO, batch: Batch, gamma: Tensor) -> Soft:
     """Embeddings (B, L, D) of the softmax over all N tokens."""
-    x, noised, table = batch["tokens"], batch["noised"], algorithm.backbone.embedding.weight
+    x, noised, embedding = batch["tokens"], batch["noised"], algorithm.backbone.embedding
     seeds = example_seeds(batch["index"], algorithm.seed, GAUSSIANS)
-    z, soft = soft_embedding(x, gamma, algorithm.tau, table, algorithm.vocab_size, seeds)
-    plain = algorithm.backbone.embedding(x)
+
+    def soft_of(table: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        return soft_embedding(x, gamma, algorithm.tau, table, algorithm.vocab_size, seeds)
+
+    z, soft = embedding(x, soft_of)
+    plain = embedding(x)
     return torch.where(noised, z, x), torch.where(noised.unsqueeze(-1), soft, plain)
 
 

@@ -5,7 +5,7 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from algos import settings
 from algos.base import FIRST, Batch, Draws
@@ -61,6 +61,7 @@ class DUODistill(DiffusionAlgorithm):
         self.teacher_is = teacher
         self.round = -1
         self._teacher: tuple[DiT, ...] = ()  # in a tuple, which is not searched for modules
+        self._blank = (_without_weights(self.backbone),)
 
     def delta(self) -> float:
         """How far back in time the teacher looks, at most all of it."""
@@ -75,12 +76,19 @@ class DUODistill(DiffusionAlgorithm):
         return self._teacher[0].to(self.device)
 
     def _copy_of_student(self) -> DiT:
-        teacher = copy.deepcopy(self.backbone).requires_grad_(False).eval()
         if self.teacher_is == "averaged" and self.round > 0:
             assert self.average is not None
             prefix = "backbone."
-            average = {k.removeprefix(prefix): v for k, v in self.average().items()}
-            teacher.load_state_dict(average)
+            return self._new_teacher({k.removeprefix(prefix): v for k, v in self.average().items()})
+        return self._new_teacher(self.backbone.state_dict())
+
+    def _new_teacher(self, weights: dict[str, Tensor]) -> DiT:
+        """A network with copies of `weights`, placed as the student."""
+        teacher = copy.deepcopy(self._blank[0]).to(next(self.backbone.parameters()).dtype)
+        if self.place is not None:
+            self.place(teacher)
+        teacher = teacher.to_empty(device=self.device)
+        teacher.load_state_dict(weights)
         return teacher
 
     def objective(self, batch: Batch) -> Tensor:
@@ -113,5 +121,14 @@ class DUODistill(DiffusionAlgorithm):
         stored = checkpoint["distillation"]
         self.round = stored["round"]
         if stored["teacher"]:
-            self._teacher = (copy.deepcopy(self.backbone).requires_grad_(False).eval(),)
-            self._teacher[0].load_state_dict(stored["teacher"])
+            self._teacher = (self._new_teacher(stored["teacher"]),)
+
+
+def _without_weights(network: DiT) -> DiT:
+    """The same network for evaluation, whose weights are shapes alone."""
+    shapes: dict[int, Any] = {
+        id(p): nn.Parameter(p.detach().to("meta"), requires_grad=False)
+        for p in network.parameters()
+    }
+    blank: DiT = copy.deepcopy(network, shapes)
+    return blank.eval()

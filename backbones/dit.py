@@ -1,6 +1,7 @@
 """The diffusion transformer of MDLM, DUO and GIDD, and its causal form for AR."""
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from backbones.attention import CAUSAL, FULL, Pattern, pick_attention
 from backbones.decoding import Decoder
 from backbones.layers import (
     Block,
+    Embedding,
     LevelEmbedding,
     Norm,
     SelfAttention,
@@ -60,7 +62,7 @@ class DiT(nn.Module):
         self.causal = causal
         self.dropout = dropout
         self.activation_checkpointing = activation_checkpointing
-        self.embedding = nn.Embedding(vocab_size + 1, hidden_size)  # the last row is the mask
+        self.embedding = Embedding(vocab_size + 1, hidden_size)  # the last row is the mask
         nn.init.kaiming_uniform_(self.embedding.weight, a=math.sqrt(5))
         self.level = None if causal else LevelEmbedding(cond_dim)
         self.blocks = nn.ModuleList(
@@ -113,16 +115,9 @@ class DiT(nn.Module):
     def _embed(self, tokens: Tensor, weights: Tensor | None) -> Tensor:
         if tokens.is_floating_point():
             return tokens
-        if weights is None:
-            return self.embedding(tokens)
-        table = self.embedding.weight
-        bags = F.embedding_bag(
-            tokens.flatten(0, 1),
-            table,
-            mode="sum",
-            per_sample_weights=weights.flatten(0, 1).to(table.dtype),
-        )
-        return bags.unflatten(0, tokens.shape[:2])
+        use = None if weights is None else partial(_mixed, weights=weights)
+        rows: Tensor = self.embedding(tokens, use)
+        return rows
 
     def _condition(self, level: Tensor | None, device: torch.device) -> Tensor | None:
         if self.level is None:
@@ -169,3 +164,10 @@ class DiT(nn.Module):
         if level is not None and level.shape not in (tokens.shape[:1], tokens.shape[:2]):
             shapes = f"({tokens.shape[0]},) or {tuple(tokens.shape[:2])}"
             raise ValueError(f"level of shape {tuple(level.shape)}: give {shapes}")
+
+
+def _mixed(table: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
+    """Sums (B, L, D) of the rows of tokens (B, L, K) with weights (B, L, K)."""
+    each = weights.flatten(0, 1).to(table.dtype)
+    bags = F.embedding_bag(tokens.flatten(0, 1), table, mode="sum", per_sample_weights=each)
+    return bags.reshape(*tokens.shape[:2], -1)

@@ -1,6 +1,8 @@
 """The parts of the transformer: norm, noise-level embedding, self-attention, block."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +33,14 @@ class Norm(nn.Module):
         # The weight joins the scale, (B, 1, D) numbers, so that one (B, L, D) pass does both.
         unit = F.layer_norm(x.float(), weight.shape, eps=EPSILON)
         return torch.addcmul(shift.float(), unit, weight * (1 + scale.float())).to(x.dtype)
+
+
+class Embedding(nn.Embedding):
+    """A table whose rows are used within calls of the module alone, as those of `Head`."""
+
+    def forward(self, tokens: Tensor, use: Callable[[Tensor, Tensor], Any] | None = None) -> Any:
+        """Rows (..., D) of tokens (...), or use(the table, tokens)."""
+        return F.embedding(tokens, self.weight) if use is None else use(self.weight, tokens)
 
 
 class LevelEmbedding(nn.Module):
@@ -114,16 +124,17 @@ class Block(nn.Module):
         dropped = self._dropped(x, seeds) if dropping else None
         if self.modulation is None or condition is None:
             x = x + self._drop(
-                self.attention(self.norm_attention(x), rotary, positions), dropped, 0
+                self.attention(_normed(self.norm_attention, x), rotary, positions), dropped, 0
             )
-            return x + self._drop(self.mlp(self.norm_mlp(x)), dropped, 1)
+            return x + self._drop(self.mlp(_normed(self.norm_mlp, x)), dropped, 1)
+        condition = condition.to(self.modulation.weight.dtype)
         parts = per_position(self.modulation(condition)).chunk(6, dim=-1)  # six of (B, 1, D)
         shift, scale, gate = parts[:3]
-        branch = self.attention(self.norm_attention(x, shift, scale), rotary, positions)
-        x = torch.addcmul(x, gate.to(x.dtype), self._drop(branch, dropped, 0))
+        branch = self.attention(_normed(self.norm_attention, x, shift, scale), rotary, positions)
+        x = torch.addcmul(x, gate.to(x.dtype), self._drop(branch, dropped, 0).to(x.dtype))
         shift, scale, gate = parts[3:]
-        branch = self.mlp(self.norm_mlp(x, shift, scale))
-        return torch.addcmul(x, gate.to(x.dtype), self._drop(branch, dropped, 1))
+        branch = self.mlp(_normed(self.norm_mlp, x, shift, scale))
+        return torch.addcmul(x, gate.to(x.dtype), self._drop(branch, dropped, 1).to(x.dtype))
 
     @torch.compiler.disable
     def _dropped(self, x: Tensor, seeds: Tensor) -> Tensor:
@@ -137,6 +148,13 @@ class Block(nn.Module):
         if dropped is None:
             return F.dropout(branch, self.dropout, self.training)
         return branch.masked_fill(dropped[:, which], 0.0) / (1 - self.dropout)
+
+
+def _normed(norm: Norm, x: Tensor, *modulation: Tensor) -> Tensor:
+    """In the type of the weights, which a strategy that shards may gather in half precision, while
+    the residual stream is float32."""
+    rows: Tensor = norm(x, *modulation)
+    return rows.to(norm.weight.dtype)
 
 
 def per_position(x: Tensor) -> Tensor:

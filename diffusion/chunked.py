@@ -60,7 +60,8 @@ def chunked(
 
     def values_of(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
         if torch.is_grad_enabled():
-            return _RowsWithGradient.apply(fn, taken, hidden, layer.weight, layer.bias)
+            dtype = getattr(head, "products", None)
+            return _RowsWithGradient.apply(fn, taken, dtype, hidden, layer.weight, layer.bias)
         return _rows(fn, layer, hidden, taken)
 
     inputs = flat(hidden)
@@ -211,14 +212,17 @@ class _RowsWithGradient(torch.autograd.Function):
         ctx: Any,
         fn: RowFunction,
         columns: list[Column],
+        dtype: torch.dtype | None,
         hidden: Tensor,
         weight: Tensor,
         bias: Tensor,
     ) -> Tensor:
+        """`dtype` of the products; None: that of autocast, or of the hidden states without."""
         device = hidden.device.type
         autocast = torch.is_autocast_enabled(device)
         ctx.fn, ctx.columns = fn, columns
-        ctx.dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
+        usual = torch.get_autocast_dtype(device) if autocast else hidden.dtype
+        ctx.dtype = usual if dtype is None else dtype
         ctx.save_for_backward(hidden, weight, bias)
         with torch.autocast(device, enabled=False):
             inputs = (hidden, weight, bias)
@@ -235,4 +239,4 @@ class _RowsWithGradient(torch.autograd.Function):
         elif len(factors):
             for gradient in gradients:
                 gradient.mul_(factors[0])
-        return None, None, *gradients
+        return None, None, None, *gradients

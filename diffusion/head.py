@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,7 +24,11 @@ class Affine(NamedTuple):
 
 class Head(nn.Linear):
     """A linear layer whose parameters are used within calls of the module alone, so that a strategy
-    that shards them can gather them around a call."""
+    that shards them can gather them around a call.
+
+    In training its products are in `products`, None for the type that autocast sets."""
+
+    products: torch.dtype | None = None
 
     def forward(
         self, hidden: Tensor, use: Callable[[Affine, Tensor], Tensor] | None = None

@@ -28,6 +28,7 @@ from training.checkpoint import AtomicCheckpointIO
 from training.logs import RunLog
 from training.memory import keep_freed_memory
 from training.optim import SCHEDULES, adamw
+from training.sharding import EvenValidation, FullyShardedStrategy
 from training.signals import keep_handlers
 from training.wandb_run import continued
 
@@ -61,9 +62,10 @@ OURS = {
 }
 # How many processes a launcher says it started.
 LAUNCHED = {"WORLD_SIZE": "torchrun", "SLURM_STEP_NUM_TASKS": "srun"}
-STRATEGIES: dict[str, Callable[[], Strategy | str]] = {
-    "auto": lambda: "auto",
-    "ddp": lambda: DDPStrategy(gradient_as_bucket_view=True),
+STRATEGIES: dict[str, Callable[[Settings, Settings], Strategy | str]] = {
+    "auto": lambda strategy, options: "auto",
+    "ddp": lambda strategy, options: DDPStrategy(gradient_as_bucket_view=True),
+    "fsdp": lambda strategy, options: _fully_sharded(strategy, options),
 }
 
 
@@ -111,9 +113,12 @@ def trainer(
     if options["precision"] is None:
         gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
         options["precision"] = "bf16-mixed" if gpu else "32-true"
+    asked = settings["strategy"]
+    strategy = pick(STRATEGIES, "strategy.name", asked["name"])(asked, options)
+    if isinstance(strategy, FullyShardedStrategy):
+        callbacks = [EvenValidation(), *callbacks]
     # The data module counts blocks, the same for any number of devices.
     options["limit_val_batches"] = 0 if fitting and options["limit_val_batches"] == 0 else None
-    strategy = pick(STRATEGIES, "strategy.name", settings["strategy"]["name"])()
     check_launch(options)
     options |= {
         "strategy": strategy,
@@ -141,6 +146,13 @@ def trainer(
         built.accumulate_grad_batches = passes(settings, built.world_size)
         built.val_check_interval *= built.accumulate_grad_batches
     return built
+
+
+def _fully_sharded(strategy: Settings, options: Settings) -> Strategy:
+    """It has low precision of its own, in the place of Lightning's autocast."""
+    low = torch.bfloat16 if options["precision"] == "bf16-mixed" else None
+    options["precision"] = "32-true"
+    return FullyShardedStrategy(low, strategy["shard_within_node"])
 
 
 def check_launch(options: dict[str, Any]) -> None:

@@ -13,8 +13,10 @@ import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from storage import replacing
+from training.shards import INDEX, Take, is_index, read_shards, remove_unused, take_all
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 DIGESTS = "data_digests"  # of a checkpoint: corpus by split, tokenizer
@@ -53,26 +55,29 @@ RESUMED_PARTS: dict[str, type] = {
 
 
 def checkpoint_file(path: str | Path) -> Path:
-    """`path` itself, or the last checkpoint of the run directory that it is."""
+    """`path` itself, the index of the folder of parts that it is, or the last checkpoint of the
+    run directory."""
     path = Path(path)
+    if (path / INDEX).is_file():
+        return path / INDEX
     return path / "checkpoints" / LAST if path.is_dir() else path
 
 
 def read_checkpoint(
-    path: str | Path, key: str = "eval.checkpoint_path", resumes: bool = False
+    path: str | Path,
+    key: str = "eval.checkpoint_path",
+    resumes: bool = False,
+    take: Take = take_all,
+    part: slice = slice(None),
 ) -> dict[str, Any]:
-    """The checkpoint at `path` (a file, or a run directory: its last one), tensors on the CPU;
-    plain data only, whole where training `resumes` from it. `key` is the setting that an error
-    names."""
+    """The checkpoint at `path` (a file, or a run directory: its last one), tensors on the CPU, or
+    what `take` makes of them; plain data only, whole where training `resumes` from it. `key` is
+    the setting that an error names. Of a checkpoint in parts a `part` of the files is checked."""
     file = checkpoint_file(path)
     if not file.is_file():
         raise FileNotFoundError(f"{key}={path}: there is no checkpoint at {file}")
     try:
-        with zipfile.ZipFile(file) as archive:  # torch itself does not look at the checksums
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint = _in_parts(file, take, part) if is_index(file) else _in_one(file, take)
     except DAMAGED as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
@@ -86,6 +91,29 @@ def read_checkpoint(
     if missing is not None:
         raise ValueError(f"{key}={file}: damaged, it has no {missing} as this program writes it")
     return checkpoint
+
+
+def _in_one(file: Path, take: Take) -> Any:
+    with zipfile.ZipFile(file) as archive:  # torch itself does not look at the checksums
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+    checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    if take is take_all:
+        return checkpoint
+
+    def taken(tensor: Tensor) -> Tensor:
+        return take(tuple(tensor.shape), lambda rows: tensor[rows] if tensor.dim() else tensor)
+
+    return tree_map_only(Tensor, taken, checkpoint)
+
+
+def _in_parts(file: Path, take: Take, part: slice) -> dict[str, Any]:
+    """A run that goes on may replace the checkpoint while it is opened."""
+    try:
+        return read_shards(file, take, part)
+    except FileNotFoundError:
+        return read_shards(file, take, part)
 
 
 def _missing(checkpoint: dict[str, Any], resumes: bool) -> str | None:
@@ -176,6 +204,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             with replacing(path) as stream:
                 torch.save(checkpoint, stream)
+            remove_unused(path.parent)  # of a run that was in parts before
         except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
             reason = error.strerror if isinstance(error, OSError) else "the write failed"
             free = free_bytes(path.parent)

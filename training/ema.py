@@ -6,6 +6,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
 
 class EMA(L.Callback):
@@ -36,9 +37,17 @@ class EMA(L.Callback):
         weights = [parameter.detach() for parameter in pl_module.parameters()]
         torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
 
+    @torch.no_grad()
     def _exchange(self, pl_module: L.LightningModule) -> None:
+        """Copies, since a sharded parameter keeps its storage whatever `data` is set to. What is
+        still gathered of the last forward pass is given up: it would hide the other weights."""
+        for module in pl_module.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
         for name, parameter in pl_module.named_parameters():
-            parameter.data, self.average[name] = self.average[name], parameter.data
+            before = parameter.detach().clone()
+            parameter.copy_(self.average[name])
+            self.average[name].copy_(before)
         self._exchanged = not self._exchanged
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -126,7 +126,12 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Strategy:
-    name: Literal["auto", "ddp"] = field("auto", "how devices share a step")
+    name: Literal["auto", "ddp", "fsdp"] = field(
+        "auto", "how devices share a step; fsdp: each has a part of every weight"
+    )
+    shard_within_node: bool = field(
+        False, "of fsdp on several nodes: parts within a node, copies between nodes"
+    )
 
 
 @dataclass(frozen=True)
