@@ -81,7 +81,7 @@ def test_a_stopped_evaluation_goes_on_to_the_same_number(
         return plain(self, batch)
 
     monkeypatch.setattr(OrderedNats, "__call__", counted)
-    monkeypatch.setattr("evaluation.passes.KEEP_SECONDS", -1.0)
+    monkeypatch.setattr("evaluation.passes.SAVE_SECONDS", -1.0)
     with pytest.raises(OSError, match="went down"):
         evaluate(trained, tmp_path / "parts", "eval.order=confidence")
     again = evaluate(trained, tmp_path / "parts", "eval.order=confidence")
