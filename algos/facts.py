@@ -39,6 +39,19 @@ FACTS = {
 }
 
 
+# Algorithms with two names: the second is the one of settings, records and folders.
+ALIASES = {"duo_base": "udlm", "distillation": "duo_distill"}
+
+
+def canonical(algorithm: str) -> str:
+    """The name that settings, records and folders have."""
+    return ALIASES.get(algorithm, algorithm)
+
+
+def same_algorithm(one: str, other: str) -> bool:
+    return canonical(one) == canonical(other)
+
+
 def facts_of(algorithm: str) -> Facts:
     """The facts of an algorithm by its name; ValueError that lists the known ones."""
     if algorithm not in FACTS:

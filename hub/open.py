@@ -12,7 +12,8 @@ from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
 from hub.lightning import is_lightning, parts_of, read_lightning
 from hub.published import Published
 from hub.register import models
-from hub.torch_file import read_torch_file
+from hub.sources import check_source, is_hub_name, is_published_folder
+from hub.torch_file import read_torch_file, top_keys
 from training.checkpoint import digest
 
 # Algorithms that are the same in evaluation and sampling: the Hub's files do not say which trained.
@@ -68,6 +69,19 @@ class ImportedModel:
 def ids(those: range) -> str:
     """Ids in words."""
     return f"the id {those[0]}" if len(those) == 1 else f"the ids {those[0]} to {those[-1]}"
+
+
+def is_published(name: str, key: str) -> bool:
+    """Whether it is no run of this suite: a file or folder of another program, or a name of the
+    Hub. FileNotFoundError where there is nothing of that name."""
+    check_source(name, key)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return is_published_folder(path)
+    if is_hub_name(name) or path.suffix == ".safetensors":
+        return True
+    keys = top_keys(path)  # what is damaged is left to the reader of runs
+    return keys is not None and not {"state_dict", "config"} <= keys
 
 
 def open_model(

@@ -23,11 +23,11 @@ from evaluation.rounding import figures, with_error
 from leaderboard.export.terminal import print_table
 from modes import build, trained_run
 from modes.checks.folders import check_writable
-from modes.checks.samplers import check_sampling
 from modes.provenance import provenance
 from modes.sample_eval.requests import beginning
 from modes.trained_run import TrainedRun
 from samplers.build import SamplerConfig, sampler_config
+from samplers.check import check_sampling
 
 if TYPE_CHECKING:
     from evaluation.downstream.lm_eval_adapter import Adapter

@@ -9,8 +9,6 @@ from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from hub.open import ImportedModel
 from hub.tokenizer import open_with_tokenizer
-from hub.torch_file import top_keys
-from modes.checks.sources import check_source, is_hub_name, is_published_folder
 
 Settings = dict[str, Any]
 Compose = Callable[[list[str]], Settings]
@@ -30,19 +28,6 @@ class Import(NamedTuple):
     model: ImportedModel
     config: Settings
     tokenizer: Tokenizer
-
-
-def is_published(name: str, key: str) -> bool:
-    """Whether it is no run of this suite: a file or folder of another program, or a name of the
-    Hub. FileNotFoundError where there is nothing of that name."""
-    check_source(name, key)
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return is_published_folder(path)
-    if is_hub_name(name) or path.suffix == ".safetensors":
-        return True
-    keys = top_keys(path)  # what is damaged is left to the reader of runs
-    return keys is not None and not {"state_dict", "config"} <= keys
 
 
 def open_import(

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from algos.base import Algorithm
 from algos.build import make_algorithm
+from algos.facts import canonical
 from data.extended import with_states
 from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
-from hub.open import ImportedModel
+from hub.open import ImportedModel, is_published
 from modes import build, imported
 from modes.checks.folders import check_writable
-from modes.checks.names import canonical
 from modes.imported import Compose
 from training.checkpoint import (
     BEST,
@@ -59,7 +59,7 @@ def open_run(
     messages; `compose` gives the text of a model's training. ValueError for an algo or model on the
     command line that is not the run's."""
     name = settings["eval"]["checkpoint_path"]
-    if imported.is_published(name, key):
+    if is_published(name, key):
         return _open_import(settings, overrides, key, compose)
     path = Path(name)
     checkpoint, file = read_checkpoint(path, key), checkpoint_file(path)

@@ -2,7 +2,7 @@
 network again, and the replacements that it is surest of are made, a few at a time."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from diffusion.categorical import draw
 from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import Denoiser
+from samplers.build import Counter
 from samplers.settings import Sampling
 from schema.check import check_values
 
@@ -76,6 +77,28 @@ def self_correct(
         going = going[goes]
         made[going] += 1
     return Corrected(best, before, accuracy, made)
+
+
+class Correctable(Protocol):
+    """An algorithm as self-correction sees it."""
+
+    @property
+    def process(self) -> Process: ...
+
+    def hidden(self, z: Tensor, t: Tensor) -> Tensor: ...
+
+    def prediction(self, hidden: Tensor) -> Prediction: ...
+
+
+def correct(model: Correctable, z: Tensor, fixed: Tensor, **settings: Any) -> tuple[Corrected, int]:
+    """Texts (B, L) corrected where they are not `fixed` (B, L), and the network evaluations."""
+    counter = Counter()
+
+    def denoise(z: Tensor, t: Tensor) -> Prediction:
+        return model.prediction(model.hidden(z, t))
+
+    loop = counter.of(self_correct, 1)
+    return loop(denoise, model.process, z, fixed, **settings), counter.texts
 
 
 def _ask(

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,19 @@ def test_glossary_has_every_metric_that_commands_write(session: Path) -> None:
     for name in {name for record in records for name in record["metrics"]}:
         bare = re.sub(r"^reference_|_(stderr|ci|absent)$", "", name)
         assert f"`{name}`" in GLOSSARY or f"`{bare}`" in GLOSSARY, name
+
+
+def test_pipeline_page_runs(
+    session: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(session)
+    page = (ROOT / "docs" / "pipeline.md").read_text()
+    (script,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(script, "pipeline.md", "exec"), names)
+    assert capsys.readouterr().out.count("nats, 31 tokens: ") == len(names["texts"]) == 4
+    assert names["continued"].startswith("import")
+    assert names["filled"].startswith("def ") and " = " in names["filled"]
 
 
 def test_python_page_runs(

@@ -29,6 +29,7 @@ ROOMS = {
         "data",
         "diffusion",
         "samplers",
+        "schema",
         "storage",
         "training.checkpoint",
     },
@@ -47,13 +48,13 @@ ROOMS = {
         "storage",
         "training",
     },
-    "samplers": {"diffusion", "schema"},
+    "samplers": {"algos.facts", "diffusion", "schema"},
     "schema": set(),
     "storage": set(),
     "training": {"schema", "storage"},
 }
 # The standard library alone, so that what they refuse is refused within a second.
-LIGHT = ("algos.facts", "data.prompts", "samplers.facts", "schema")
+LIGHT = ("algos.facts", "data.prompts", "hub.sources", "samplers.check", "samplers.facts", "schema")
 LIGHT += (*(f"{room}.settings" for room in ROOMS),)
 NO_LIGHTNING = {"backbones", "diffusion", "integral", "samplers", "schema", "storage"}
 ONLY_IN_MAIN = {"hydra", "omegaconf"}

@@ -5,9 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from algos.facts import facts_of
+from algos.facts import canonical, facts_of
 from modes.checks.combinations import check
-from modes.checks.names import canonical
 from modes.settings import Benchmark
 
 Settings = dict[str, Any]

@@ -6,14 +6,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from algos.facts import FACTS, facts_of
+from algos.facts import FACTS, canonical, facts_of
 from data.prompts import check_tasks_early
+from hub.sources import LAST, check_source
 from modes.checks.loggers import check_loggers
-from modes.checks.names import canonical
 from modes.checks.oracle import check_oracle
-from modes.checks.samplers import check_eval_order, check_ordered_run, check_sampling
-from modes.checks.sources import LAST, check_source
 from modes.checks.sweep import check_plotting, points
+from samplers.check import check_eval_order, check_ordered_run, check_sampling
 
 Settings = dict[str, Any]
 

@@ -5,9 +5,9 @@ commands."""
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from algos.facts import canonical, same_algorithm
 from modes.checks.arguments import overrides_of
 from modes.checks.foreign_keys import LEFT_OUT, OF_A_CURRICULUM, OF_TEXTS, REFUSED, TAKEN
-from modes.checks.names import canonical, same_algorithm
 
 OLDER = ("start", "end")  # algo.curriculum_end was algo.curriculum.end later
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from modes.checks.samplers import usable
+from samplers.check import usable
 from samplers.facts import FACTS as SAMPLERS
 
 Settings = dict[str, Any]

@@ -21,11 +21,11 @@ from evaluation.oracle.network import teach
 from modes import build, provenance, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.oracle import check_oracle, check_samplers, samplers_of
-from modes.checks.samplers import check_sampling
 from modes.oracle import report
 from modes.oracle.report import PERFECT, RUN, Row
 from modes.trained_run import TrainedRun
 from samplers.build import SamplerConfig, Samples, sampler_config
+from samplers.check import check_sampling
 from training.signals import StopSignals
 
 FLOOR = 1  # the stream of random numbers for true texts

@@ -7,10 +7,10 @@ from typing import Any
 from evaluation.batch_cache import mark_of
 from modes import build, protocol, trained_run
 from modes.checks.folders import check_writable
-from modes.checks.samplers import check_ordered_run
 from modes.ppl_eval import zero_shot
 from modes.ppl_eval.likelihood import Evaluator, report
 from modes.trained_run import TrainedRun
+from samplers.check import check_ordered_run
 from training.signals import StopSignals
 
 GOES_ON = "what was evaluated is kept; the same command goes on"

@@ -15,14 +15,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from algos.base import Algorithm
-from algos.denoising import DiffusionAlgorithm
-from diffusion.prediction import Prediction
 from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache
 from evaluation.samples_file import Correction, Text
 from modes.sample_eval.requests import Batch
-from samplers.build import Counter, Samples
-from samplers.self_correction import Corrected, self_correct
+from samplers.build import Samples
+from samplers.self_correction import Corrected
 from training.signals import StopSignals
 
 # (algorithm, tokens (B, L), fixed (B, L), number of the batch) -> texts (B, L)
@@ -81,20 +79,6 @@ class BatchGenerator:
 def as_given(algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int) -> Samples:
     """A batch of finished texts."""
     return Samples(tokens, 0)
-
-
-def correct(
-    algorithm: Algorithm, z: Tensor, fixed: Tensor, **settings: Any
-) -> tuple[Corrected, int]:
-    """Texts (B, L) corrected where they are not `fixed` (B, L), and the network evaluations."""
-    assert isinstance(algorithm, DiffusionAlgorithm)
-    counter = Counter()
-
-    def denoise(z: Tensor, t: Tensor) -> Prediction:
-        return algorithm.prediction(algorithm.hidden(z, t))
-
-    loop = counter.of(self_correct, 1)
-    return loop(denoise, algorithm.process, z, fixed, **settings), counter.texts
 
 
 class Predicting(L.LightningModule):

@@ -24,6 +24,7 @@ from modes.sample_eval.requests import Requests, beginning, read_requests
 from modes.sample_eval.summary import measure, report
 from modes.trained_run import TrainedRun
 from samplers.build import SamplerConfig, Samples, sampler_config
+from samplers.self_correction import correct
 from samplers.trajectory import Trace
 from training.signals import StopSignals
 
@@ -220,4 +221,4 @@ def correction(options: dict[str, Any]) -> generate.Correct | None:
         return None
     keywords = {key.removeprefix("self_correction_"): options[key] for key in CORRECTION_DEFAULTS}
     keywords["steps"] = keywords.pop("self_correction")
-    return partial(generate.correct, **keywords)
+    return partial(correct, **keywords)

@@ -14,12 +14,12 @@ import lightning as L
 from evaluation.sample_quality.metrics import unigram_entropy
 from modes import build, trained_run
 from modes.checks.folders import check_writable
-from modes.checks.samplers import check_sampling
 from modes.checks.sweep import points
 from modes.held_out import held_out
 from modes.sample_eval import generate, sweep_plot
 from modes.sample_eval.point import Context, Point, cache_of, evaluate, make_point
 from modes.scorer import open_scorer
+from samplers.check import check_sampling
 from training.signals import StopSignals
 
 GOES_ON = "what was drawn is kept; the same command goes on"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hub.open import is_published
 from modes import build, imported
 from training import finetune
 from training.checkpoint import checkpoint_file, weights_of
@@ -12,7 +13,7 @@ def read_source(name: str, settings: build.Settings) -> Source:
     """A run, checkpoint or published model; ValueError where the tokenizer of this run is not that
     of the published model."""
     averaged = settings["training"]["finetune_ema"]
-    if not imported.is_published(name, KEY):
+    if not is_published(name, KEY):
         return finetune.read_source(checkpoint_file(Path(name).expanduser()), averaged)
     tokenizer = settings["data"]["tokenizer_name_or_path"]
     model, config, made = imported.open_import(name, KEY, tokenizer, [], None)

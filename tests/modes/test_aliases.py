@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import main
-from modes.checks.names import ALIASES, canonical, same_algorithm
+from algos.facts import ALIASES, canonical, same_algorithm
 
 
 def test_names() -> None:

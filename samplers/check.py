@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from algos.facts import Facts, facts_of
-from modes.checks.names import canonical
+from algos.facts import Facts, canonical, facts_of
 from samplers.facts import FACTS as SAMPLERS
 
 Settings = dict[str, Any]

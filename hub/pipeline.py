@@ -1,0 +1,260 @@
+"""A model with its tokenizer for scripts and notebooks: texts drawn, corrected and scored by the
+code of the commands."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from algos.base import Algorithm, Draws
+from algos.denoising import DiffusionAlgorithm
+from algos.facts import facts_of
+from data.given import encode_given
+from data.infill import InfillTask, read_tasks
+from data.order import by_length
+from data.prompts import GIVEN
+from data.tokenizers import Tokenizer
+from diffusion.times import seed_of
+from hub.trained import open_trained
+from samplers.build import sampler_config
+from samplers.check import check_sampling
+from samplers.self_correction import correct
+from samplers.settings import Sampling
+from schema.check import check_values, unknown
+
+# Keys of `sampling` that are of commands alone.
+OF_COMMANDS = frozenset({"animate", "num_sample_batches", "show", "sweep", "tasks", "texts"})
+
+
+class Texts(list[str]):
+    """Texts, with the `tokens` of each, BOS among them: a text need not show them all."""
+
+    def __init__(self, texts: Sequence[str], tokens: list[list[int]]) -> None:
+        super().__init__(texts)
+        self.tokens = tokens
+
+
+class Nats(NamedTuple):
+    """-log p of a text, or a bound on it: `stderr` is the standard error of its random noise, 0 for
+    an exact number, None for a single pass; `tokens` are those that are scored."""
+
+    nats: float
+    stderr: float | None
+    tokens: int
+
+
+class TextPipeline:
+    """An algorithm in eval mode, its tokenizer, and the configuration that it was trained under."""
+
+    def __init__(
+        self, algorithm: Algorithm, tokenizer: Tokenizer, config: dict[str, Any], name: str = ""
+    ) -> None:
+        self.algorithm, self.tokenizer, self.config = algorithm.eval(), tokenizer, config
+        self.name = name
+        self.facts = facts_of(config["algo"]["name"])
+        self.length: int = config["model"]["length"]
+        self._start = [] if config["data"].get("framing") == "none" else [tokenizer.bos]
+        if self.facts.causal and not self._start:
+            raise ValueError(f"{name}: trained without BOS, it has nothing to begin a text with")
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        tokenizer: str | None = None,
+        averaged: bool = True,
+        device: str | torch.device | None = None,
+    ) -> Self:
+        """A run directory or checkpoint of this suite, a published file or folder, or a name of the
+        Hub, `OWNER/NAME@REVISION`; by default on a GPU where there is one.
+
+        ValueError or OSError in one line for what cannot be opened."""
+        model = open_trained(str(name), tokenizer, averaged)
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        algorithm = model.algorithm.to(device)
+        return cls(algorithm, model.tokenizer, model.checkpoint["config"], str(name))
+
+    def to(self, device: str | torch.device) -> Self:
+        self.algorithm.to(device)
+        return self
+
+    def generate(
+        self,
+        num_samples: int = 1,
+        num_inference_steps: int = 128,
+        *,
+        seed: int = 1,
+        batch_size: int = 64,
+        progress: bool = True,
+        **sampling: Any,
+    ) -> Texts:
+        """Texts by any sampler: `sampling` takes the keys of the command line's `sampling`, such as
+        prompt, infill, length, temperature, p_nucleus, predictor. mode=sample_eval draws the same
+        texts with this seed and loader.eval_batch_size. ValueError as there."""
+        check_count("num_samples", num_samples)
+        check_count("batch_size", batch_size)
+        options = self._options(steps=num_inference_steps, **sampling)
+        sampler = sampler_config(options, self.facts.samplers[0], self.length, len(self._start))
+        longest = options["length"] or self.length
+        if longest > self.length and not sampler.facts.longer_than_network:
+            raise ValueError(f"sampling.length={longest}: between 2 and model.length={self.length}")
+        task = self._task(options, longest)
+        batches = range(0, num_samples, batch_size)
+        sizes = [min(batch_size, num_samples - start) for start in batches]
+        rows: list[list[int]] = []
+        with self._bar(len(sizes) * sampler.calls([len(task.tokens)]), progress):
+            for number, size in enumerate(sizes):
+                torch.manual_seed(seed_of(seed, number))
+                tokens = self._tensor([task.tokens] * size)
+                rows += sampler.draw(
+                    self.algorithm, tokens, self._tensor([task.fixed] * size)
+                ).tokens.tolist()
+        return self._texts(rows)
+
+    def self_correction(
+        self,
+        texts: Sequence[str],
+        num_inference_steps: int = 128,
+        *,
+        early_stopping: bool = True,
+        temperature: float = 0.1,
+        seed: int = 1,
+        batch_size: int = 64,
+        progress: bool = True,
+        **options: Any,
+    ) -> Texts:
+        """The texts after GIDD's self-correction, at most so many steps; without `early_stopping`
+        a text is not left alone before. `options` are tokens, patience and time, as of
+        sampling.self_correction_*. ValueError where the algorithm corrects nothing."""
+        check_count("batch_size", batch_size)
+        if not early_stopping:
+            options = {"patience": max(1, num_inference_steps)} | options
+        given = options | {"temperature": temperature}
+        self._options(
+            self_correction=num_inference_steps,
+            **{f"self_correction_{key}": value for key, value in given.items()},
+        )
+        rows = self._rows(texts)
+        corrected = [list[int]() for _ in rows]
+        groups = by_length(rows, batch_size)
+        with self._bar(len(groups) * (num_inference_steps + 1), progress):
+            for number, group in enumerate(groups):
+                torch.manual_seed(seed_of(seed, number))
+                z = self._tensor([rows[i] for i in group])
+                fixed = torch.zeros_like(z, dtype=torch.bool)
+                fixed[:, : len(self._start)] = True
+                assert isinstance(self.algorithm, DiffusionAlgorithm)
+                result, _ = correct(self.algorithm, z, fixed, steps=num_inference_steps, **given)
+                for i, row in zip(group, result.tokens.tolist(), strict=True):
+                    corrected[i] = row
+        return self._texts(corrected)
+
+    @torch.no_grad()
+    def likelihood(
+        self,
+        texts: Sequence[str],
+        passes: int = 16,
+        *,
+        batch_size: int = 64,
+        progress: bool = True,
+    ) -> list[Nats]:
+        """-log p of each text, or a bound on it in the mean over `passes` draws of noise, with its
+        standard error; exact, in one pass, for algo=ar (see `pipe.algorithm.nll_is_bound`)."""
+        check_count("passes", passes)
+        check_count("batch_size", batch_size)
+        rows = self._rows(texts)
+        count = passes if self.algorithm.nll_is_bound else 1
+        groups = by_length(rows, batch_size)
+        sums = torch.zeros(count, len(rows), dtype=torch.float64)
+        with self._bar(count * len(groups), progress):
+            for number in range(count):
+                for group in groups:
+                    tokens = self._tensor([rows[i] for i in group])
+                    noised = torch.ones_like(tokens, dtype=torch.bool)
+                    noised[:, : len(self._start)] = False
+                    index = torch.tensor(group, device=tokens.device)
+                    batch = {"tokens": tokens, "scored": noised, "noised": noised, "index": index}
+                    nats = self.algorithm.nll(batch, Draws(number, count)).double()
+                    nats = torch.where(self.algorithm.scored(batch), nats, 0.0)
+                    sums[number, group] = nats.sum(1).cpu()
+        errors = [None if self.algorithm.nll_is_bound else 0.0] * len(rows)
+        if count > 1:
+            errors = (sums.std(0) / count**0.5).tolist()
+        scored = [len(row) - len(self._start) for row in rows]
+        return [Nats(*row) for row in zip(sums.mean(0).tolist(), errors, scored, strict=True)]
+
+    def _options(self, **options: Any) -> dict[str, Any]:
+        """All keys of `sampling`, checked as those of a command."""
+        if of_commands := sorted(OF_COMMANDS & options.keys()):
+            raise ValueError(f"sampling.{of_commands[0]}: of commands alone")
+        for _, line in unknown(Sampling, options, "sampling"):
+            raise ValueError(line)
+        check_values(Sampling, "sampling", **options)
+        every = asdict(Sampling()) | options
+        check_sampling(self.config["algo"], every)
+        return every
+
+    def _task(self, options: dict[str, Any], longest: int) -> InfillTask:
+        """The tokens of a text, and which of them are given."""
+        if any(options[key] is not None for key in GIVEN):
+            (task,) = read_tasks(options, self.tokenizer, self._start, longest, self.facts.causal)
+            return task
+        rest = longest - len(self._start)
+        blank = [self.tokenizer.vocab_size] * rest
+        return InfillTask(self._start + blank, [True] * len(self._start) + [False] * rest)
+
+    def _rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text, with BOS."""
+        if isinstance(texts, str):
+            raise ValueError("texts: a list of texts, not a text")
+        if not texts:
+            raise ValueError("texts: there is none")
+        if isinstance(texts, Texts):
+            return texts.tokens
+        rows = []
+        for number, text in enumerate(texts):
+            row = self._start + encode_given(text, self.tokenizer, begins=True)
+            if not len(self._start) < len(row) <= self.length:
+                raise ValueError(
+                    f"texts[{number}]: {len(row)} tokens with BOS, from {len(self._start) + 1} to "
+                    f"model.length={self.length} are allowed"
+                )
+            rows.append(row)
+        return rows
+
+    def _texts(self, rows: list[list[int]]) -> Texts:
+        return Texts([self.tokenizer.decode(row) for row in rows], rows)
+
+    def _tensor(self, rows: Sequence[Sequence[Any]]) -> Tensor:
+        return torch.tensor(rows, device=self.algorithm.device)
+
+    @contextmanager
+    def _bar(self, calls: int, shown: bool) -> Iterator[None]:
+        """A progress bar of network calls."""
+        with tqdm(desc="network calls", total=calls, unit="call", disable=not shown) as bar:
+
+            def count(*_: Any) -> None:  # a value would replace the network's output
+                bar.update()
+
+            hook = self.algorithm.backbone.register_forward_hook(count)
+            try:
+                yield
+            finally:
+                hook.remove()
+
+
+def check_count(name: str, value: Any) -> None:
+    """ValueError where there is not one at least."""
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{name}={value!r}: must be a whole number of at least 1")
+
+
+class GiddPipeline(TextPipeline):
+    """The same under the name that users of GIDD's code type."""

@@ -1,0 +1,55 @@
+"""A trained model with its weights and tokenizer, of this suite or published, for use without a
+command."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from algos.base import Algorithm
+from algos.build import make_algorithm
+from data.extended import with_states
+from data.tokenizers import Tokenizer, make_tokenizer
+from hub.open import is_published
+from hub.tokenizer import open_with_tokenizer
+from training.checkpoint import DIGESTS, read_checkpoint, restored, vocab_size_of
+
+KEY = "name"
+
+
+class Trained(NamedTuple):
+    algorithm: Algorithm
+    tokenizer: Tokenizer
+    checkpoint: dict[str, Any]
+
+
+def open_trained(name: str, tokenizer: str | None = None, averaged: bool = True) -> Trained:
+    """A run directory, checkpoint, published file or folder, or name of the Hub, with its averaged
+    weights where it has them; `tokenizer` is another name of its tokenizer. ValueError or OSError
+    in one line."""
+    if is_published(name, KEY):
+        model, fitted = open_with_tokenizer(name, KEY, tokenizer)
+        if not averaged and model.averaged and "ema" not in model.checkpoint:
+            raise ValueError(f"{KEY}={name}: it has averaged weights alone")
+        return _restored(name, model.checkpoint, model.vocab_size, fitted, averaged)
+    checkpoint = read_checkpoint(Path(name).expanduser(), KEY)
+    data, digests = checkpoint["config"]["data"], checkpoint.get(DIGESTS)
+    made = make_tokenizer(
+        tokenizer or data["tokenizer_name_or_path"] or f"symbols:{data['states']}"
+    )
+    if digests and digests["tokenizer"] != made.digest:
+        raise ValueError(
+            f"tokenizer={made.name}: not the one that {name} was trained with: the content differs"
+        )
+    states = vocab_size_of(checkpoint)
+    if states < made.vocab_size:
+        raise ValueError(f"tokenizer={made.name}: has {made.vocab_size} tokens, {name} {states}")
+    return _restored(name, checkpoint, states, with_states(made, states), averaged)
+
+
+def _restored(
+    name: str, checkpoint: dict[str, Any], states: int, tokenizer: Tokenizer, averaged: bool
+) -> Trained:
+    algorithm = make_algorithm(checkpoint["config"], states)
+    try:
+        return Trained(restored(algorithm, checkpoint, averaged), tokenizer, checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{KEY}={name}: {error}") from error
