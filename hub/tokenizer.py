@@ -45,10 +45,10 @@ def fitted(model: ImportedModel, tokenizer: Tokenizer) -> Tokenizer:
         )
     if extra:
         log.warning(
-            "%s: %s of its %d states are of no token of %s",
+            "%s: no token of %s for %s of its %d states",
             model.source,
+            tokenizer.name,
             ids(extra),
             model.vocab_size,
-            tokenizer.name,
         )
     return with_states(tokenizer, model.vocab_size)

@@ -126,6 +126,8 @@ def _render(
 
 def answer(table: Table) -> str:
     """A sentence on who leads a table of perplexities among the algorithms of diffusion."""
+    if table.kind != "perplexity":
+        return ""
     rows = [
         row
         for row in table.rows
@@ -134,7 +136,7 @@ def answer(table: Table) -> str:
         and not row.conflict
         and row.values["perplexity"] is not None
     ]
-    if table.kind != "perplexity" or not rows:
+    if not rows:
         return ""
     columns = {column.name: column for column in table.columns}
     leaders = [row.name for row in rows if row.values["rank"] == 1]

@@ -182,7 +182,7 @@ def report(fields: Fields) -> None:
     if fields["kind"].startswith(UNDER):
         print(f"{fields['kind']}; {metrics['network_evaluations']:.4g} evaluations per text")
         if metrics["data_stderr"] is not None:
-            nats += f" (± {figures(metrics['data_stderr'])} over texts)"
+            nats += f", standard error over texts {figures(metrics['data_stderr'])}"
     print(f"perplexity {perplexity(fields)} over {fields['count']:,} tokens")
     print(f"nats per token {nats}", flush=True)
     if "bits_per_byte_absent" in metrics:

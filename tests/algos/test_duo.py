@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import algos.duo as room
 from algos.duo import DUO
 from diffusion.bound import interpolating_bound
-from diffusion.chunked import chunked
+from diffusion.chunked import ALIGNED, LEAST_ROWS, chunked
 from diffusion.schedule import Mix
 from tests.algos.configured import a_batch, build
 from tests.diffusion.tensor_sizes import LargestTensor
@@ -165,11 +165,11 @@ def test_gradients_are_those_of_the_dense_computation(form: str, calls: list[Cal
 @forms
 def test_no_tensor_of_positions_by_vocabulary(form: str) -> None:
     """The largest is a chunk of logits, or of normals; both have a size of their own."""
-    size, batch = 50257, a_batch(50257, 64, 8)
+    size, batch = 50257, a_batch(50257, 64, 16)
     algorithm = build("duo", size, 64, curriculum=form)
     with LargestTensor() as largest:
         algorithm.objective(batch).sum().backward()
-    assert largest.elements <= 2**25 // 4 < 8 * 64 * size / 3
+    assert largest.elements <= LEAST_ROWS * (size + ALIGNED) < 16 * 64 * size / 3
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from scipy.stats import ks_2samp
 from torch import Tensor, nn
 
 from algos.noise import GaussianTime
+from backbones.layers import Embedding
 from integral.transformation import Transformation
 from tests.algos.configured import a_batch, build
 
@@ -23,7 +24,7 @@ class Table(nn.Module):
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
-        self.embedding = nn.Embedding.from_pretrained(F.pad(logits, (0, 0, 0, 1)))
+        self.embedding = Embedding.from_pretrained(F.pad(logits, (0, 0, 0, 1)))
         self.head = nn.Linear(N, N)
         self.head.load_state_dict({"weight": torch.eye(N), "bias": torch.zeros(N)})
 

@@ -94,7 +94,7 @@ def evaluation(tmp_path: Path, *more: str, algo: str = "mdlm", length: int = LEN
     overrides += ["data=text", *places, *more]
     settings, given = compose(*overrides), trained_run.keys_of(overrides)
     own = protocol.applied(trained_run.merged(settings, stored, given), settings["protocol"], given)
-    return TrainedRun({"config": stored, "ema": {}}, file, "", own)
+    return TrainedRun({"config": stored, "ema": {}}, file, "", own, vocab_size=9)
 
 
 def said(run: TrainedRun) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_points_that_a_command_could_not_have_are_refused() -> None:
     [
         ({}, "sampling.sweep={}: must be lists by key"),
         ([1], "sampling.sweep=[1]: must be lists by key"),
-        ({"show": [1]}, "sampling.sweep.show: choose from draws, eta, grid"),
+        ({"show": [1]}, "sampling.sweep.show: choose from coins, draws, entropy_bound, eta, grid"),
         ({"steps": []}, "sampling.sweep.steps=[]: must be a list of at least one value"),
         ({"steps": 3}, "sampling.sweep.steps=3: must be a list"),
         ({"steps": [1.5]}, "1.5 must be of type int"),

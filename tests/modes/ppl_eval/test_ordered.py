@@ -51,7 +51,7 @@ def test_a_record_says_its_order_and_cost(
     texts = record["metrics"]["sequences"]
     said = f"4 network evaluations per text of 16 tokens, {texts} texts, {4 * texts} in all"
     cost, result = printed.index(said), printed.index("perplexity")
-    assert cost < result and "over texts)" in printed
+    assert cost < result and "standard error over texts" in printed
     assert record["value"] == pytest.approx(math.exp(record["metrics"]["nats_per_token"]))
 
 

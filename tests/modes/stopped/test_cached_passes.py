@@ -39,7 +39,7 @@ def test_a_killed_likelihood_goes_on_with_what_was_kept(
 
 @pytest.mark.parametrize("lengths", [[], [2], [3, 1]])
 def test_a_pass_is_read_as_it_was_written(lengths: list[int]) -> None:
-    rows = [np.random.default_rng(0).random((count, 3)) for count in lengths]
+    rows = [np.random.default_rng(0).random((count, 4)) for count in lengths]
     for whole in (True, False):
         kept = CachedPass("pass-0-0.npz", rows, whole)
         read = CachedPass.of(kept.name, kept.content())

@@ -31,7 +31,7 @@ def run(arguments: list[str], folder: Path, *more: str) -> Path:
 
 
 # A learning rate at which the loss rises after the first validation: that one is the best.
-STEPS = ["trainer.max_steps=8", "checkpointing.every_n_steps=4", "optim.lr=3", "training.ema=0"]
+STEPS = ["trainer.max_steps=8", "checkpointing.every_n_steps=4", "optim.lr=12", "training.ema=0"]
 
 
 def at(moment: int) -> Any:
