@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.corpora import Corpus, MarkovCorpus, StdlibCorpus, TextCorpus
 from data.hf_corpus import HubCorpus
-from data.tokenizers import make_tokenizer
+from data.tokenizers import Tokenizer, make_tokenizer
 
 if TYPE_CHECKING:
     from data.module import TokenDataModule
@@ -20,12 +20,17 @@ CORPORA: dict[str, Callable[..., Corpus]] = {
 
 
 def build_data(
-    name: str, tokenizer_name_or_path: str | None, corpus: str | None = None, **arguments: Any
+    name: str,
+    tokenizer_name_or_path: str | None,
+    corpus: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    **arguments: Any,
 ) -> "TokenDataModule":
     """The data module of a configs/data file: its keys, and length, loader and seed of the run.
 
     `corpus` is a name of CORPORA, by default `name` itself. The arguments that TokenDataModule
-    does not take are the corpus's. ValueError in one line for what is not known or missing.
+    does not take are the corpus's. `tokenizer` is the one of that name, where it is there already.
+    ValueError in one line for what is not known or missing.
     """
     # Only here: lightning takes seconds to import.
     from data.module import TokenDataModule
@@ -34,7 +39,8 @@ def build_data(
     module_arguments = {key: value for key, value in arguments.items() if key in taken}
     corpus_arguments = {key: value for key, value in arguments.items() if key not in taken}
     source = _make_corpus(name if corpus is None else corpus, corpus_arguments)
-    tokenizer = make_tokenizer(_tokenizer_name(source, tokenizer_name_or_path))
+    named = _tokenizer_name(source, tokenizer_name_or_path)
+    tokenizer = tokenizer or make_tokenizer(named)
     return TokenDataModule(name=name, corpus=source, tokenizer=tokenizer, **module_arguments)
 
 

@@ -32,12 +32,15 @@ class PretrainedTokenizer:
     that was 30521 is 103 here.
     """
 
+    extra = range(0)
+
     def __init__(self, name: str, backend: Backend, special: dict[str, int | None]) -> None:
         vocabulary = backend.get_vocab(with_added_tokens=True)
         size = max(vocabulary.values()) + 1
         if size > _LARGEST_ID:
             raise refusal(name, f"it has the id {size - 1}, at most {_LARGEST_ID - 1} are allowed")
         mask = special["mask"]
+        self.mask = mask
         self._swap = None if mask is None or mask == size - 1 else (mask, size - 1)
         self.stored_mask = mask  # its id in the files of the tokenizer, None where they have none
         self.name = name

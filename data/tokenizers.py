@@ -25,6 +25,8 @@ class Tokenizer(Protocol):
     pad: int
     digest: str
     unknown: int | None  # the id that stands for what has none
+    mask: int | None  # the id of a mask in its files, which changed places with the last one
+    extra: range  # the last of 0..N-1 that stand for nothing
 
     def __hash__(self) -> int:
         """Of the object, as by default."""
@@ -51,6 +53,8 @@ class ByteTokenizer:
     """One id per byte of an alphabet, then one end-of-text id that is BOS, EOS and PAD."""
 
     unknown: int | None = None
+    mask: int | None = None
+    extra = range(0)
 
     def __init__(self, name: str, alphabet: bytes) -> None:
         self.name = name
@@ -99,6 +103,8 @@ class SymbolTokenizer:
     """Texts that are space-separated integers 0..n-1 (the Markov language); id n ends a text."""
 
     unknown: int | None = None
+    mask: int | None = None
+    extra = range(0)
 
     def __init__(self, symbols: int) -> None:
         self.name = f"symbols:{symbols}"

@@ -50,9 +50,11 @@ HARDWARE = optional(
     | dict.fromkeys(("cores", "threads", "gpus"), COUNT)
 )
 ORIGIN = optional({"algo": NAME, "steps": COUNT, "tokens": COUNT, "weights": NAME})
+SOURCE = optional({"name": PATH, "format": NAME, "revision": NAME, "published": NAME})
 TRAINING = {
     **optional({"corpus": NAME, "seed": SEED, "averaged_weights": FLAG, "checkpoint": PATH}),
     "finetuned_from": Optional(Group(known=ORIGIN.get)),
+    "source": Optional(Group(known=SOURCE.get)),
 }
 SIZES = optional(dict.fromkeys(("length", "n_blocks", "hidden_size", "n_heads"), LENGTH))
 PRESET = {

@@ -25,17 +25,23 @@ def _times(value: Any) -> str | None:
 @dataclass(frozen=True)
 class Eval:
     checkpoint_path: str | None = field(
-        None, "a run directory, or a checkpoint file", written="path"
+        None,
+        "a run directory, a checkpoint file, a published folder or Hub name (NAME@REVISION)",
+        written="path",
     )
     disable_ema: bool = field(False, "the raw weights, where averaged ones are there")
     output_dir: str | None = field(
         None, "where samples and answers are written; null: beside the run", written="path"
     )
     gen_ppl_eval_model_name_or_path: str | None = field(
-        None, "the scorer of samples: a run of algo=ar, a folder or Hub name", written="path"
+        None,
+        "the scorer of samples: a run or checkpoint of algo=ar, a folder or Hub name",
+        written="path",
     )
     quality_protocol: QualityProtocol = field("default", "how it scores; the others as published")
-    reference: bool = field(True, "hold samples against held-out text")
+    reference: bool | None = field(
+        None, "hold samples against held-out text; null: those of a run trained here"
+    )
     passes: int = field(
         4,
         "over the evaluated text, each with its own times and noise",

@@ -59,7 +59,10 @@ def read_folder(folder: Path) -> Published:
     if (folder / "model.pt").is_file() and (folder / "config.yaml").is_file():
         return _trained_gidd(folder)
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}: there is no config.json in it, and no run of SEDD or GIDD")
+        raise ValueError(
+            f"{folder}: there is no config.json in it as of a published model, no "
+            f"checkpoints/last.ckpt as of a run, and no run of SEDD or GIDD"
+        )
     config = Config(read_json(folder / "config.json"), "config.json")
     kind = config.get("model_type")
     if kind is None and config.get("graph.type") is not None:
@@ -112,7 +115,8 @@ def read_sedd_training(folder: Path) -> Published:
     averaged = averaged_weights(content["ema"], weights, file.name)
     steps = content.get("step")
     config = Config(_read_yaml(hydra), str(SEDD_CONFIG))
-    more: Settings = {"averaged": averaged, "steps": steps if type(steps) is int else 0}
+    steps = steps if type(steps) is int and steps > 0 else None
+    more: Settings = {"averaged": averaged, "steps": steps}
     return _sedd(config, "SEDD training folder", weights, [hydra, file], **more)
 
 
@@ -139,7 +143,8 @@ def _sedd(
         rows=config.count("tokens") + absorbing,
         noise=noise,
         corpus=config.text("data.train"),
-        global_batch_size=config.count("training.batch_size", 1),
+        framing="none",
+        global_batch_size=config.stated_count("training.batch_size"),
         **more,
     )
 
@@ -174,7 +179,7 @@ def _trained_gidd(folder: Path) -> Published:
     if mask is None and table is not None and table.shape[:1].numel() % ROUNDED == 0:
         raise ValueError(f"{MASK_TOKEN}: not there, so which of the rows is the mask is not known")
     state = folder / "state.json"
-    steps = read_json(state).get("step") if state.is_file() else 0
+    steps = read_json(state).get("step") if state.is_file() else None
     return Published(
         format=f"GIDD training folder, {'current' if current else '1.0'}",
         algo=_gidd(config, "model.", "1.1" if current else "1.0"),
@@ -186,8 +191,8 @@ def _trained_gidd(folder: Path) -> Published:
         noise={},
         tokenizer=_tokenizer_of_folder(folder) or config.text("data.tokenizer_name"),
         corpus=config.text("data.dataset_name"),
-        steps=steps if type(steps) is int else 0,
-        global_batch_size=config.count("training.train_batch_size", 1),
+        steps=steps if type(steps) is int and steps > 0 else None,
+        global_batch_size=config.stated_count("training.train_batch_size"),
     )
 
 

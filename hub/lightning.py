@@ -67,8 +67,8 @@ def read_lightning(file: Path, content: dict[str, Any]) -> Published:
         noise={} if algo["name"] == "ar" else NOISES[config.choice("noise.type", NOISES)],
         tokenizer=config.text("data.tokenizer_name_or_path"),
         corpus=config.text("data.train"),
-        steps=steps if type(steps) is int and steps >= 0 else 0,
-        global_batch_size=config.count("loader.global_batch_size", 1),
+        steps=steps if type(steps) is int and steps > 0 else None,
+        global_batch_size=config.stated_count("loader.global_batch_size"),
         parts=parts_of(algo["name"]),
     )
 

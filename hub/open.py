@@ -34,23 +34,40 @@ class ImportedModel:
     checkpoint: dict[str, Any]
     vocab_size: int
     mask: int | None
+    mask_is_stated: bool  # whether a file or the register says it
     tokenizer: str | None  # a name or a folder; None where nothing says
     algorithms: frozenset[str]  # the names that are right for it
     averaged: bool  # whether the published evaluation uses averaged weights and these are here
     format: str
     source: str  # the name that it was opened by
+    revision: str | None  # the commit of the Hub's repository
+    published: str | None  # the row of leaderboard/published/results.csv that it is of
+    steps: int | None  # of its training, None where nothing says
+    tokens: int | None
     file: Path  # of the weights
     digest: str
 
     def extra_states(self, tokens: int) -> range:
         """The ids that a tokenizer of so many `tokens`, its mask not among them, has not got.
         ValueError where it does not fit."""
-        extra = self.vocab_size - tokens
-        if extra < 0 or (extra and STATES[self.checkpoint["config"]["algo"]["name"]].mask):
+        extra = range(tokens, self.vocab_size)
+        if self.vocab_size < tokens or (extra and self.has_mask):
+            more = f", none for {ids(extra)}" if extra else ""
             raise ValueError(
-                f"{self.source}: a model of {self.vocab_size} tokens, the tokenizer has {tokens}"
+                f"{self.source}: a model of {self.vocab_size} tokens, the tokenizer has "
+                f"{tokens}{more}"
             )
-        return range(tokens, self.vocab_size)
+        return extra
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the last row of its embedding is a mask, and no state of the process."""
+        return STATES[self.checkpoint["config"]["algo"]["name"]].mask
+
+
+def ids(those: range) -> str:
+    """Ids in words."""
+    return f"the id {those[0]}" if len(those) == 1 else f"the ids {those[0]} to {those[-1]}"
 
 
 def open_model(
@@ -60,7 +77,7 @@ def open_model(
     last. ValueError or OSError in one line that begins with `key`."""
     try:
         published = _read(name, key)
-        if mask is not None:
+        if mask is not None and published.mask is None:
             published = replace(published, mask=mask)
         return _imported(name, published)
     except OSError as error:
@@ -84,7 +101,8 @@ def _read(name: str, key: str) -> Published:
     content = read_torch_file(path)
     if not is_lightning(content):
         raise ValueError(
-            "not a checkpoint of Lightning (state_dict and hyper_parameters) or of SEDD"
+            "of another program, not a checkpoint of Lightning (state_dict and hyper_parameters) "
+            "or of SEDD"
         )
     return read_lightning(path, content)
 
@@ -123,22 +141,27 @@ def _imported(name: str, published: Published) -> ImportedModel:
     checkpoint = {
         "config": _config(published),
         "state_dict": state,
-        "global_step": published.steps,
+        "global_step": published.steps or 0,
         **published.parts,
     }
     if averaged is not None:
         average = {f"backbone.{key}": tensor for key, tensor in averaged.items()}
-        checkpoint["ema"] = {"weights": average, "updates": published.steps}
-    algorithm = published.algo["name"]
+        checkpoint["ema"] = {"weights": average, "updates": published.steps or 0}
+    algorithm, registered = published.algo["name"], models().get(name.partition("@")[0])
     return ImportedModel(
         checkpoint=checkpoint,
         vocab_size=vocab_size,
         mask=mask,
+        mask_is_stated=published.mask is not None,
         tokenizer=published.tokenizer,
         algorithms=SAME if algorithm in SAME else frozenset({algorithm}),
         averaged=averaged is not None or published.are_averaged,
         format=published.format,
         source=name,
+        revision=_revision(published.files[-1]),
+        published=registered.published if registered else None,
+        steps=published.steps,
+        tokens=_tokens(published),
         file=published.files[-1],
         digest=_digest(published.files),
     )
@@ -160,10 +183,24 @@ def _config(published: Published) -> dict[str, Any]:
         "data": {
             "name": published.corpus,
             "tokenizer_name_or_path": published.tokenizer,
+            "framing": published.framing,
         },
-        "loader": {"global_batch_size": published.global_batch_size},
+        "loader": {"global_batch_size": published.global_batch_size or 1},
         "training": {"sampling_eps": None, "antithetic_sampling": True},
     }
+
+
+def _tokens(published: Published) -> int | None:
+    """Of all blocks that the model was trained on; None where nothing says."""
+    if published.steps is None or published.global_batch_size is None:
+        return None
+    return published.steps * published.global_batch_size * published.network["length"]
+
+
+def _revision(file: Path) -> str | None:
+    """The commit that a file of the Hub's cache is of."""
+    folder = file.parent
+    return folder.name if folder.parent.name == "snapshots" else None
 
 
 def _digest(files: list[Path]) -> str:

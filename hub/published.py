@@ -36,8 +36,9 @@ class Published:
     noise: Settings = field(default_factory=lambda: {"name": "log-linear", "eps": 1e-3})
     tokenizer: str | None = None
     corpus: str | None = None
-    steps: int = 0
-    global_batch_size: int = 1
+    framing: str = "bos-eos"  # of the texts that it was trained on
+    steps: int | None = None
+    global_batch_size: int | None = None
     parts: Settings = field(
         default_factory=dict
     )  # of a checkpoint of the algorithm, beside weights
@@ -72,6 +73,11 @@ class Config:
         if type(value) is not int or not 1 <= value <= LARGEST:
             raise self.refusal(key, f"an integer from 1 to {LARGEST}")
         return value
+
+    def stated_count(self, key: str) -> int | None:
+        """The same, None for anything else: a number that nothing depends on."""
+        value = self.get(key)
+        return value if type(value) is int and 1 <= value <= LARGEST else None
 
     def number(self, key: str, low: float, high: float) -> float:
         """A number from `low` to below `high`."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from data.tokenizer_files import first_line
-from hub.unpickle import Name, load
+from hub.unpickle import MOST_BYTES, Name, load
 from training.checkpoint import DAMAGED
 
 SHOWN = 200  # characters of a reason
@@ -74,6 +74,20 @@ def read_torch_file(file: Path) -> Any:
         raise ValueError(
             f"{file.name}: truncated, changed or not of torch.save ({reason})"
         ) from error
+
+
+def top_keys(file: Path) -> frozenset[Any] | None:
+    """The keys of the dict in a file of torch.save, of which no tensor is read; None where it is
+    damaged or holds anything else."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            pickles = [one for one in archive.infolist() if one.filename.endswith("/data.pkl")]
+            if len(pickles) != 1 or pickles[0].file_size > MOST_BYTES:
+                return None
+            content = load(archive.read(pickles[0]), {}, lambda identity: None)
+    except DAMAGED:
+        return None
+    return frozenset(content) if isinstance(content, dict) else None
 
 
 def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, Entry]:

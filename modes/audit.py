@@ -24,7 +24,7 @@ from evaluation.sample_quality import naive_baselines
 from evaluation.sample_quality.report import Reference, quality
 from evaluation.sample_quality.train_overlap import TrainOverlap
 from leaderboard.export.terminal import print_table
-from modes import build, trained_run
+from modes import build, provenance, trained_run
 from modes.checks.folders import check_writable
 from modes.held_out import held_out, spaced_texts
 from modes.sample_eval import requests
@@ -72,9 +72,12 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     started, run, own, seed = time.monotonic(), None, settings, settings["seed"]
     check_writable(settings["results_dir"], "results_dir")
     if settings["eval"]["checkpoint_path"]:
-        run = trained_run.open_run(settings, overrides)
+        run = trained_run.open_run(settings, overrides, compose=compose)
         own = run.settings
-    tokenizer = make_tokenizer(trained_run.tokenizer_name(own["data"]))
+    if run is None:
+        tokenizer = make_tokenizer(trained_run.tokenizer_name(own["data"]))
+    else:
+        tokenizer = trained_run.open_tokenizer(run)
     named = protocol(settings["eval"]["quality_protocol"])
     scorer = open_scorer(settings, tokenizer)
     data = build.data(own, devices=1) if run is None else trained_run.open_data(run)
@@ -82,7 +85,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     reference = Reference(corpus.reference, TrainOverlap(corpus.training, corpus.reference))
     texts = generators(corpus, seed)
     if run is not None:
-        draw = partial(samples, run, settings, tokenizer.vocab_size, corpus)
+        draw = partial(samples, run, settings, corpus)
         texts |= {"run, temperature 1": partial(draw, 1.0)}
         if not facts_of(run.settings["algo"]["name"]).predicts_ratios:  # which have no temperature
             texts |= {f"run, temperature {COOL}": partial(draw, COOL)}
@@ -97,7 +100,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         assert not math.isnan(metrics["divergence"])
         passed = not_penalised(metrics, measured.get(REAL, metrics))
         return {
-            **trained_run.untrained(name, "none", settings, started, where),
+            **provenance.untrained(name, "none", settings, started, where),
             "metric": "audit",
             "value": metrics["divergence"],
             "stderr": metrics["divergence_stderr"],
@@ -193,7 +196,6 @@ def generators(corpus: Corpus, seed: int) -> dict[str, Callable[[], Rows]]:
 def samples(
     run: TrainedRun,
     settings: build.Settings,
-    vocab_size: int,
     corpus: Corpus,
     temperature: float,
 ) -> Rows:
@@ -201,7 +203,7 @@ def samples(
     options, length = settings["sampling"] | {"temperature": temperature}, len(corpus.real[0])
     default = facts_of(run.settings["algo"]["name"]).samplers[0]
     sampler = sampler_config(options, default, length, corpus.begins)
-    algorithm = trained_run.restore(run, vocab_size).to(device(settings))
+    algorithm = trained_run.restore(run).to(device(settings))
     size, rows = settings["loader"]["eval_batch_size"], []
     torch.manual_seed(settings["seed"])
     with torch.no_grad():

@@ -22,6 +22,7 @@ from algos.build import make_algorithm, pick
 from data.build_module import build_data
 from data.module import TokenDataModule
 from data.order import accumulation
+from data.tokenizers import Tokenizer
 from modes.checks.loggers import check_loggers
 from training.checkpoint import AtomicCheckpointIO
 from training.logs import RunLog
@@ -66,11 +67,12 @@ STRATEGIES: dict[str, Callable[[], Strategy | str]] = {
 }
 
 
-def data(settings: Settings, devices: int) -> TokenDataModule:
+def data(settings: Settings, devices: int, tokenizer: Tokenizer | None = None) -> TokenDataModule:
     """Blocks of the corpus, split over devices and passes."""
     loader = settings["loader"]
     return build_data(
         **settings["data"],
+        tokenizer=tokenizer,
         length=settings["model"]["length"],
         global_batch_size=loader["global_batch_size"],
         batch_size=loader["global_batch_size"] // (passes(settings, devices) * devices),

@@ -24,6 +24,7 @@ from leaderboard.export.terminal import print_table
 from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.samplers import check_sampling
+from modes.provenance import provenance
 from modes.sample_eval.requests import beginning
 from modes.trained_run import TrainedRun
 from samplers.build import SamplerConfig, sampler_config
@@ -64,7 +65,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     trusted = options["trust_tasks"]
     tasks = load_tasks(options["tasks"], options["tasks_path"], options["num_fewshot"], trusted)
     check_score(options["downstream_score"], tasks)
-    run = trained_run.open_run(settings, overrides)
+    run = trained_run.open_run(settings, overrides, compose=compose)
     trained_run.check_output(run)
     trainer = build.trainer(run.settings, [], fitting=False)
     adapter = open_model(run, trainer)
@@ -73,7 +74,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     show(results, algorithm.nll_is_bound)
     for result in results:
         answers = written(trained_run.output_directory(run), result, adapter)
-        fields = trained_run.provenance(run, algorithm, started, algorithm.device)
+        fields = provenance(run, algorithm, started, algorithm.device)
         fields |= fields_of(result, algorithm) | {
             "seed": settings["seed"],
             "protocol": protocol(run, result, adapter, trainer),
@@ -119,7 +120,7 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
         check_sampling(settings["algo"], chosen)
         return sampler_config(chosen, default, length, len(begin))
 
-    algorithm = trained_run.restore(run, tokenizer.vocab_size).to(trainer.strategy.root_device)
+    algorithm = trained_run.restore(run).to(trainer.strategy.root_device)
     score = options["downstream_score"]
     log_likelihoods = LogLikelihoods(
         algorithm, length, tokenizer.eos, options["passes"], size, score

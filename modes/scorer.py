@@ -45,7 +45,7 @@ def _of_run(settings: build.Settings, path: Path) -> Scorer:
         )
     tokenizer = trained_run.open_tokenizer(run)
     return ar_scorer(
-        trained_run.restore(run, tokenizer.vocab_size),
+        trained_run.restore(run),
         tokenizer,
         run.settings["model"]["length"],
         bos=None if run.settings["data"]["framing"] == "none" else tokenizer.bos,

@@ -1,36 +1,36 @@
 """A trained run, rebuilt from its checkpoint for evaluation, and its provenance in a record."""
 
-import time
-from datetime import UTC, datetime
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from algos.base import Algorithm
+from algos.build import make_algorithm
+from data.extended import with_states
 from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
-from evaluation import records
-from modes import build
+from hub.open import ImportedModel
+from modes import build, imported
 from modes.checks.folders import check_writable
-from modes.checks.names import same_algorithm
+from modes.checks.names import canonical
+from modes.imported import Compose
 from training.checkpoint import (
     BEST,
     DIGESTS,
     LAST,
     checkpoint_file,
     digest,
-    load_weights,
     read_checkpoint,
-    tokens_seen,
+    restored,
+    vocab_size_of,
 )
-from training.memory import peak_memory_bytes
 
 TAKEN_FROM_RUN = ("algo", "model", "noise", "training")
 # Keys of data that leave the text as it is.
 SAME_TEXT = {f"data.{key}" for key in ("cache_dir", "num_proc", "verify", "max_eval_blocks")}
 SAME_TEXT |= {f"data.{key}" for key in ("packing", "framing", "drop_last", "crop", "insert_eos")}
-SAME_TEXT |= {"data.tokenizer_name_or_path", "data.name"}
+TOKENIZER = "data.tokenizer_name_or_path"
+SAME_TEXT |= {TOKENIZER, "data.name"}
 # The rest of the configuration in a record is the run's.
 SET_BY_EVALUATION = ("mode", "eval", "protocol", "sampling", "oracle", "results_dir")
 
@@ -43,26 +43,66 @@ class TrainedRun(NamedTuple):
     file: Path
     digest: str  # of the file as it was read: a run that goes on replaces it
     settings: build.Settings
+    vocab_size: int  # N, all states of the network but the mask
     own_text: bool = False  # whether it is evaluated on the text that its configuration names
+    model: ImportedModel | None = None  # a published one, no run of this suite
+    tokenizer: Tokenizer | None = None  # of a published model
 
 
 def open_run(
-    settings: build.Settings, overrides: list[str], key: str = "eval.checkpoint_path"
+    settings: build.Settings,
+    overrides: list[str],
+    key: str = "eval.checkpoint_path",
+    compose: Compose | None = None,
 ) -> TrainedRun:
-    """The run at eval.checkpoint_path, whose setting is called `key` in messages; ValueError for an
-    algo or model on the command line that is not the run's."""
-    path = Path(settings["eval"]["checkpoint_path"])
+    """The run or published model at eval.checkpoint_path, whose setting is called `key` in
+    messages; `compose` gives the text of a model's training. ValueError for an algo or model on the
+    command line that is not the run's."""
+    name = settings["eval"]["checkpoint_path"]
+    if imported.is_published(name, key):
+        return _open_import(settings, overrides, key, compose)
+    path = Path(name)
     checkpoint, file = read_checkpoint(path, key), checkpoint_file(path)
     mark = digest(file)
     stored, given = checkpoint["config"], keys_of(overrides)
-    for name in sorted(given & {"algo", "model", "algo.name", "model.name"}):
-        group = name.removesuffix(".name")
-        asked, has = settings[group]["name"], stored[group]["name"]
-        if not same_algorithm(asked, has):
-            typed = [text for text in overrides if text.lstrip("+").startswith(f"{name}=")]
-            raise ValueError(f"{typed[-1]}: the run at {path} has {group}={has}")
+    for group in ("algo", "model"):
+        has = stored[group]["name"]
+        _check_given(settings, overrides, group, {has}, f"the run at {path} has {group}={has}")
     own_text = not any(key.split(".")[0] == "data" and key not in SAME_TEXT for key in given)
-    return TrainedRun(checkpoint, file, mark, merged(settings, stored, given), own_text)
+    try:
+        vocab_size = vocab_size_of(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{key}={file}: {error}") from error
+    return TrainedRun(checkpoint, file, mark, merged(settings, stored, given), vocab_size, own_text)
+
+
+def _open_import(
+    settings: build.Settings, overrides: list[str], key: str, compose: Compose | None
+) -> TrainedRun:
+    name, given = settings["eval"]["checkpoint_path"], keys_of(overrides)
+    tokenizer = None
+    if TOKENIZER in given:
+        tokenizer = settings["data"]["tokenizer_name_or_path"]
+    model, config, made = imported.open_import(name, key, tokenizer, overrides, compose)
+    has = f"{key}={name} has algo={' or '.join(sorted(model.algorithms))}"
+    _check_given(settings, overrides, "algo", model.algorithms, has)
+    imported.check_given(model, settings, given, key)
+    checkpoint = model.checkpoint | {"config": config | {"seed": settings["seed"]}}
+    own = merged(settings, config, given)
+    return TrainedRun(
+        checkpoint, model.file, model.digest, own, model.vocab_size, model=model, tokenizer=made
+    )
+
+
+def _check_given(
+    settings: build.Settings, overrides: list[str], group: str, right: Collection[str], has: str
+) -> None:
+    """ValueError for an algo or model of another name than one of those that are right."""
+    names = {canonical(name) for name in right}
+    for key in (group, f"{group}.name"):
+        typed = [text for text in overrides if text.lstrip("+").startswith(f"{key}=")]
+        if typed and canonical(settings[group]["name"]) not in names:
+            raise ValueError(f"{typed[-1]}: {has}")
 
 
 def run_directory(file: Path) -> Path | None:
@@ -73,12 +113,19 @@ def run_directory(file: Path) -> Path | None:
 
 
 def output_directory(run: TrainedRun) -> Path:
-    """The folder of samples and answers: eval.output_dir, the run directory, or a folder beside a
-    checkpoint that lies alone, of its name."""
+    """The folder of samples and answers: eval.output_dir, the run directory, a folder beside a
+    checkpoint that lies alone, of its name, or in results_dir that of a published model."""
     directory = run.settings["eval"]["output_dir"]
     if directory is not None:
         return Path(directory)
+    if run.model is not None:  # the Hub's cache, or files of another program
+        return Path(run.settings["results_dir"]) / folder_of(run.model.source)
     return run_directory(run.file) or run.file.with_name(f"{run.file.stem}-output")
+
+
+def folder_of(source: str) -> str:
+    """The end of a published model's name or path as the name of a folder."""
+    return "--".join(part for part in Path(source).parts[-2:] if part not in ("/", ".", "..", "~"))
 
 
 def check_output(run: TrainedRun) -> None:
@@ -142,17 +189,30 @@ def differing_data(stored: dict[str, Any], data: TokenDataModule) -> str | None:
 
 
 def open_tokenizer(run: TrainedRun) -> Tokenizer:
-    """The run's tokenizer; ValueError where the one of its name has another content by now."""
+    """The run's tokenizer, with ids for all states of its network; ValueError where the one of its
+    name has another content by now."""
+    if run.tokenizer is not None:
+        return run.tokenizer
     tokenizer = make_tokenizer(tokenizer_name(run.settings["data"]))
     _check_tokenizer(run, tokenizer)
-    return tokenizer
+    if run.vocab_size < tokenizer.vocab_size:
+        raise ValueError(
+            f"data.tokenizer_name_or_path={tokenizer.name}: has {tokenizer.vocab_size} tokens, the "
+            f"run {run.file} {run.vocab_size}"
+        )
+    return with_states(tokenizer, run.vocab_size)
 
 
 def open_data(run: TrainedRun) -> TokenDataModule:
     """The text to evaluate on, under the run's tokenizer; ValueError where either has the run's
     name for it, and another content. Each rank takes its share of the blocks itself."""
+    if run.model is not None and "corpus" not in run.settings["data"]:
+        raise ValueError(
+            f"eval.checkpoint_path={run.model.source}: nothing says on which text; data=NAME does"
+        )
+    tokenizer = open_tokenizer(run)
     try:
-        data = build.data(run.settings, devices=1)
+        data = build.data(run.settings, devices=1, tokenizer=tokenizer)
         text = data.corpus.digest("valid") if run.own_text else None
     except FileNotFoundError as error:
         if not run.own_text:
@@ -160,7 +220,6 @@ def open_data(run: TrainedRun) -> TokenDataModule:
         raise FileNotFoundError(
             f"{error}; it is the text of the run {run.file}: if that moved, give data.path"
         ) from error
-    _check_tokenizer(run, data.tokenizer)
     stored = run.checkpoint.get(DIGESTS)
     if text is not None and stored and text != stored["corpus"].get("valid"):
         raise ValueError(
@@ -182,69 +241,15 @@ def _check_tokenizer(run: TrainedRun, tokenizer: Tokenizer) -> None:
 
 def averaged(run: TrainedRun) -> bool:
     """Whether averaged weights are evaluated: where the run has them, unless eval.disable_ema."""
+    if run.model is not None and "ema" not in run.checkpoint:
+        return run.model.averaged
     return "ema" in run.checkpoint and not run.settings["eval"]["disable_ema"]
 
 
-def restore(run: TrainedRun, vocab_size: int) -> Algorithm:
+def restore(run: TrainedRun) -> Algorithm:
     """The algorithm with the checkpoint's weights: averaged ones unless eval.disable_ema."""
-    algorithm = build.algorithm(run.settings, vocab_size)
+    algorithm = make_algorithm(run.settings, run.vocab_size)
     try:
-        load_weights(algorithm, run.checkpoint, averaged(run))
+        return restored(algorithm, run.checkpoint, averaged(run))
     except ValueError as error:
         raise ValueError(f"eval.checkpoint_path={run.file}: {error}") from error
-    algorithm.on_load_checkpoint(run.checkpoint)  # as Lightning does where it restores a run
-    return algorithm.eval()
-
-
-def provenance(
-    run: TrainedRun, algorithm: Algorithm, started: float, device: torch.device
-) -> dict[str, Any]:
-    """The fields of a record that do not depend on the measured value; `started` is
-    time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""
-    settings, stored = run.settings, run.checkpoint["config"]
-    head = algorithm.backbone.head
-    parameters = sum(p.numel() for p in algorithm.parameters())
-    return {
-        "algo": settings["algo"]["name"],
-        "network": {
-            "name": settings["model"]["name"],
-            "parameters": parameters,
-            "vocab_size": algorithm.vocab_size,
-            "outputs": head.out_features,
-        },
-        "training": {
-            "corpus": stored["data"]["name"],
-            "steps": run.checkpoint["global_step"],
-            "tokens": tokens_seen(run.checkpoint),
-            "seed": stored["seed"],
-            "averaged_weights": averaged(run),
-            "checkpoint_digest": run.digest,
-            "checkpoint": str(run.file),
-            "finetuned_from": run.checkpoint.get("finetuned_from"),
-        }
-        | algorithm.training_facts(),
-        "seed": stored["seed"],
-        "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
-    } | _circumstances(started, device)
-
-
-def untrained(
-    algo: str, network: str, settings: build.Settings, started: float, device: torch.device
-) -> dict[str, Any]:
-    """The same fields of a network that nobody trained."""
-    return {
-        "algo": algo,
-        "network": {"name": network, "parameters": 0},
-        "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
-        "config": settings,
-    } | _circumstances(started, device)
-
-
-def _circumstances(started: float, device: torch.device) -> dict[str, Any]:
-    return {
-        "commit": records.commit(),
-        "hardware": records.hardware(device),
-        "wall_time_s": time.monotonic() - started,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

@@ -40,6 +40,7 @@ ROOMS = {
         "data",
         "diffusion",
         "evaluation",
+        "hub",
         "leaderboard",
         "samplers",
         "schema",

@@ -7,8 +7,9 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
@@ -17,7 +18,10 @@ from storage import replacing
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 DIGESTS = "data_digests"  # of a checkpoint: corpus by split, tokenizer
+EMBEDDING = "backbone.embedding.weight"  # a row for each of N states, and one for the mask
 VALIDATION = "validation"  # of a checkpoint: the last step with one due, the last with one done
+
+Module = TypeVar("Module", bound=L.LightningModule)
 
 # The errors of torch and its unpickler for damaged files.
 DAMAGED = (
@@ -145,6 +149,21 @@ def load_weights(module: nn.Module, checkpoint: dict[str, Any], averaged: bool =
                 f"a checkpoint of another architecture: {name} has shape {there} there, {here} here"
             )
     module.load_state_dict(weights)
+
+
+def vocab_size_of(checkpoint: dict[str, Any]) -> int:
+    """The number N of the network's states without the mask; ValueError where nothing says."""
+    table = checkpoint["state_dict"].get(EMBEDDING)
+    if not isinstance(table, Tensor) or table.dim() != 2:
+        raise ValueError(f"a checkpoint of another architecture: there is no {EMBEDDING}")
+    return len(table) - 1
+
+
+def restored(algorithm: Module, checkpoint: dict[str, Any], averaged: bool = True) -> Module:
+    """The algorithm, new, with the (averaged) weights of a checkpoint, in eval mode."""
+    load_weights(algorithm, checkpoint, averaged)
+    algorithm.on_load_checkpoint(checkpoint)  # as Lightning does where it restores a run
+    return algorithm.eval()
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from training.checkpoint import DIGESTS, digest, read_checkpoint, tokens_seen, weights_of
+from training.checkpoint import (
+    DIGESTS,
+    EMBEDDING,
+    digest,
+    read_checkpoint,
+    tokens_seen,
+    weights_of,
+)
 
 KEY = "training.finetune_path"
 SHOWN_SHAPES = 3
@@ -17,11 +24,13 @@ Shape = tuple[int, ...]
 
 class Source(NamedTuple):
     """The weights to begin with, the configuration that they were trained under, their provenance
-    for checkpoints of the new run, and the digest of their tokenizer, None where it has none."""
+    for checkpoints of the new run, the number of its states without the mask, 0 where nothing says,
+    and the digest of their tokenizer, None where it has none."""
 
     weights: dict[str, Tensor]
     config: dict[str, Any]
     provenance: dict[str, Any]
+    vocab_size: int = 0
     tokenizer_digest: str | None = None
 
 
@@ -38,7 +47,9 @@ def read_source(file: Path, averaged: bool) -> Source:
         "finetuned_from": checkpoint.get("finetuned_from"),
     }
     tokenizer = checkpoint.get(DIGESTS, {}).get("tokenizer")
-    return Source(weights_of(checkpoint, averaged), checkpoint["config"], provenance, tokenizer)
+    weights = weights_of(checkpoint, averaged)
+    states = len(weights[EMBEDDING]) - 1 if EMBEDDING in weights else 0
+    return Source(weights, checkpoint["config"], provenance, states, tokenizer)
 
 
 class Fit(NamedTuple):

@@ -39,6 +39,8 @@ def passages(
         given = given if protocol.given == "context" else [False] * len(row)
         if not ids:
             row, given = _encoded(row, given, tokenizer, scorer, protocol)
+        elif tokenizer.extra:  # of no token: the scorer has none for them
+            row = [scorer.eos if token in tokenizer.extra else token for token in row]
         texts.append(_passage(row, given, scorer, protocol))
     if protocol.padding == "first label" and not scorer.pads_left:
         groups = [texts[start : start + size] for start in range(0, len(texts), size)]
@@ -81,7 +83,7 @@ def _encoded(
 def _pieces(part: list[int], tokenizer: Tokenizer, scorer: Scorer) -> list[int]:
     """The text between special tokens encoded, the scorer's EOS for each of them: spelled out in
     the text, they would be plain characters to another tokenizer."""
-    special = {tokenizer.bos, tokenizer.eos, tokenizer.pad}
+    special = {tokenizer.bos, tokenizer.eos, tokenizer.pad, *tokenizer.extra}
     ids: list[int] = []
     for is_special, piece in groupby(part, key=special.__contains__):
         tokens = list(piece)

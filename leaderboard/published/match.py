@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from evaluation.records import Record
-from leaderboard.published.results import Published
+from leaderboard.published.results import Published, published
 from leaderboard.run_key import Settings
 
 DATASETS = {  # ours under the name of the published rows
@@ -138,7 +138,8 @@ def _text_checks(row: Published, record: Record) -> dict[str, bool]:
         "dataset": row.dataset == dataset_of(record),
         "metric": row.metric == metric_of(record),
         "training data": row.train_dataset == _corpus(record),
-        "tokenizer": row.tokenizer.split()[0] == str(protocol.get("tokenizer")).split("/")[-1],
+        "tokenizer": row.tokenizer.split()[0] == str(protocol.get("tokenizer")).split("/")[-1]
+        or (record.training.get("source") or {}).get("published") == row.id,  # it fits the model
         "context": row.context_length == protocol.get("length"),
         "packing": row.packing is not None and row.packing == packing,
     }
@@ -169,12 +170,25 @@ def _first(checks: Mapping[str, bool]) -> str:
 
 def _variant(row: Published, record: Record, changed: Settings) -> str:
     """ "variant" unless our run is what the row says, and nothing that it does not say."""
+    if record.training.get("source") is not None:
+        return "" if _is_that_model(row, record) else "variant"
     stated = dict(part.partition("=")[::2] for part in (row.variant or "").split("; ") if part)
     run = {f"algo.{key}": value for key, value in record.config.get("algo", {}).items()}
     run |= {f"optim.{key}": value for key, value in record.config.get("optim", {}).items()}
     unstated = {key for key in changed if key.startswith("algo.") and key not in stated}
     same = all(key in run and _plain(run[key]) == value for key, value in stated.items())
     return "" if same and unstated <= {"algo.name"} else "variant"
+
+
+def _is_that_model(row: Published, record: Record) -> bool:
+    """Whether a row is of the published model that was evaluated: of the same training as the row
+    that the register of models names."""
+    named = record.training["source"].get("published")
+    like = next((one for one in published() if one.id == named), None)
+    if like is None or row.variant != like.variant:
+        return False
+    budgets = ((row.train_steps, like.train_steps), (row.train_tokens, like.train_tokens))
+    return all(None in pair or pair[0] == pair[1] for pair in budgets)
 
 
 def _plain(value: Any) -> str:

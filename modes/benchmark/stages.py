@@ -54,7 +54,7 @@ class Stages:
             )
         given = trained_run.keys_of(row.overrides)
         protocol.applied(row.settings, row.settings["protocol"], given)
-        run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings)
+        run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
         if row.settings["eval"]["corpora"] is not None:
             self._texts(run, evaluation(row, "ppl_eval"), row)
         tokenizer = make_tokenizer(trained_run.tokenizer_name(row.settings["data"]))

@@ -12,6 +12,7 @@ from modes.checks.loggers import check_loggers
 from modes.checks.names import canonical
 from modes.checks.oracle import check_oracle
 from modes.checks.samplers import check_sampling
+from modes.checks.sources import LAST, check_source
 from modes.checks.sweep import check_plotting, points
 
 Settings = dict[str, Any]
@@ -148,16 +149,16 @@ def check_texts(sampling: Settings, given: Collection[str]) -> None:
         raise FileNotFoundError(f"{named}: there is no such file")
 
 
-def starts_from(settings: Settings) -> Path | None:
-    """The checkpoint file of another run that this one begins with; None for a run from nothing,
-    and for one that goes on from its own last checkpoint.
+def starts_from(settings: Settings) -> str | None:
+    """The run, checkpoint or published model that this run begins with; None for a run from
+    nothing, and for one that goes on from its own last checkpoint.
 
     ValueError for the run itself, FileNotFoundError where there is none."""
     given, own = settings["training"]["finetune_path"], settings["checkpointing"]["save_dir"]
     if not given:
         return None
-    path, folder = Path(given), Path(own) / "checkpoints"
-    file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    path, folder = Path(given).expanduser(), Path(own) / "checkpoints"
+    file = path / LAST if path.is_dir() else path
     if path.resolve() == Path(own).resolve() or file.resolve().parent == folder.resolve():
         raise ValueError(
             f"training.finetune_path={given}: that is this run itself; choose another one, or "
@@ -165,6 +166,5 @@ def starts_from(settings: Settings) -> Path | None:
         )
     if (folder / "last.ckpt").exists():
         return None
-    if not file.is_file():
-        raise FileNotFoundError(f"training.finetune_path={given}: there is no checkpoint at {file}")
-    return file
+    check_source(given, "training.finetune_path")
+    return str(given)

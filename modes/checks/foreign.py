@@ -9,7 +9,6 @@ from modes.checks.arguments import overrides_of
 from modes.checks.foreign_keys import LEFT_OUT, OF_A_CURRICULUM, OF_TEXTS, REFUSED, TAKEN
 from modes.checks.names import canonical, same_algorithm
 
-HUB_RUNS = ("dvruette/", "kuleshov-group/", "s-sahoo/", "subbham/")
 OLDER = ("start", "end")  # algo.curriculum_end was algo.curriculum.end later
 
 Given = Mapping[str, str]
@@ -144,12 +143,6 @@ def _predictor(value: str, given: Given) -> Outcome:
     return (LEFT_OUT, "the windows of sampling.predictor=semi_ar have it") if windows else None
 
 
-def _published_weights(value: str, given: Given) -> Outcome:
-    if not value.startswith(HUB_RUNS):
-        return None
-    return REFUSED, "eval.checkpoint_path=RUN, trained here; published weights cannot be read"
-
-
 SPECIAL: dict[str, Callable[[str, Given], Outcome]] = {
     "T": _discrete_steps,
     "algo.T": _discrete_steps,
@@ -159,7 +152,6 @@ SPECIAL: dict[str, Callable[[str, Given], Outcome]] = {
     "algo.loss_type": _loss_type,
     "algo.time_conditioning": _time_conditioning,
     "data.insert_valid_eos": _valid_eos,
-    "eval.checkpoint_path": _published_weights,
     "hydra.run.dir": _run_folder,
     "parameterization": _parameterization,
     "sampling.num_sample_batches": _no_samples,

@@ -36,6 +36,7 @@ TAKEN = {  # the same by another name; with {} for its value
 }
 LEFT_OUT = {  # changes nothing here
     "algo.backbone=dit": "the network is a DiT",
+    "algo.backbone=hf_dit": "the network is that of eval.checkpoint_path",
     "algo.causal_attention": "algo=ar has it, no other",
     "algo.curriculum.cache_dir": "integrals are computed: python -m integral",
     "algo.curriculum.integral_cache_path": "integrals are computed: python -m integral",
@@ -49,6 +50,7 @@ LEFT_OUT = {  # changes nothing here
     "algo.subs_masking=false": "algo= says it",
     "backbone=ar": "algo=ar has a causal network",
     "backbone=dit": "the network is a DiT",
+    "backbone=hf_dit": "the network is that of eval.checkpoint_path",
     "data.streaming=false": "texts are tokenized once",
     "diffusion=absorbing_state": "algo= says it",
     "eval.compute_generative_perplexity=false": "eval.gen_ppl_eval_model_name_or_path is null",
@@ -78,7 +80,7 @@ OF_PSI = (
 )
 OF_TEXTS = "data.insert_eos says it for training and validation, data.framing for BOS and EOS"
 REFUSED = {  # another meaning, or none: what says it here
-    "algo.backbone": "the network is a DiT, model=; published weights cannot be read",
+    "algo.backbone": "the network is a DiT, model=",
     "algo.curriculum.*": OF_A_CURRICULUM,
     "algo.curriculum.mode": "algo.curriculum=full or efficient; alpha(gamma) is exact",
     "algo.grow_dt_every": OF_ROUNDS,
@@ -86,7 +88,7 @@ REFUSED = {  # another meaning, or none: what says it here
     "algo.posterior_loss_weight": "the loss is algo.divergence=forward or reverse",
     "algo.subs_masking": "algo= says it",
     "algo.update_teacher_every": OF_ROUNDS,
-    "backbone": "the network is a DiT, model=; published weights cannot be read",
+    "backbone": "the network is a DiT, model=",
     "callbacks.checkpoint_every_n_steps.*": "checkpointing.every_n_steps",
     "callbacks.checkpoint_monitor.*": "checkpoints/best.ckpt is of the lowest validation loss",
     "checkpointing.resume_ckpt_path": "a run goes on from its checkpointing.save_dir",

@@ -18,7 +18,7 @@ from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache, mark_of
 from evaluation.oracle import decomposition, losses
 from evaluation.oracle.network import teach
-from modes import build, trained_run
+from modes import build, provenance, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.oracle import check_oracle, check_samplers, samplers_of
 from modes.checks.samplers import check_sampling
@@ -43,12 +43,14 @@ class Subject(NamedTuple):
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     folder = Path(settings["results_dir"])
     check_writable(folder, "results_dir")
-    run = trained_run.open_run(settings, overrides) if settings["eval"]["checkpoint_path"] else None
+    run = None
+    if settings["eval"]["checkpoint_path"]:
+        run = trained_run.open_run(settings, overrides, compose=compose)
     composed = examined(run.settings if run else settings, overrides, compose)
     language = language_of(composed[0]["data"])
     subjects = [perfect(one, language) for one in composed]
     if run is not None:
-        trained = trained_run.restore(run, language.states + 1)
+        trained = trained_run.restore(run)
         parts = decomposition.likelihood(
             subjects[0].algorithm,
             trained,
@@ -211,9 +213,9 @@ def row_of(
 def described(subject: Subject, run: TrainedRun | None, started: float) -> dict[str, Any]:
     """The fields of a record about the network."""
     if run is not None and subject.network == RUN:
-        return trained_run.provenance(run, subject.algorithm, started, subject.algorithm.device)
+        return provenance.provenance(run, subject.algorithm, started, subject.algorithm.device)
     algo, device = subject.settings["algo"]["name"], subject.algorithm.device
-    return trained_run.untrained(algo, PERFECT, subject.settings, started, device)
+    return provenance.untrained(algo, PERFECT, subject.settings, started, device)
 
 
 def fields(subject: Subject, row: Row, language: MarkovLanguage) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from evaluation.batch_cache import BatchCache
 from evaluation.likelihood import perplexity_fields, read_passes
 from evaluation.passes import PassReader
 from evaluation.rounding import with_error
-from modes import build, protocol, trained_run
+from modes import build, protocol, provenance, trained_run
 from modes.trained_run import TrainedRun
 from training.clock import trained_seconds
 from training.memory import PEAK
@@ -37,10 +37,10 @@ class Evaluation(NamedTuple):
 class Evaluator:
     """Evaluates a run on texts, one after another, in a command of the digest `command`."""
 
-    def __init__(self, run: TrainedRun, vocab_size: int, signals: StopSignals, command: str):
+    def __init__(self, run: TrainedRun, signals: StopSignals, command: str):
         self.progress = RunProgress("", 0)
         self.trainer = build.trainer(run.settings, [self.progress], fitting=False)
-        self.algorithm = trained_run.restore(run, vocab_size)
+        self.algorithm = trained_run.restore(run)
         self.signals, self.command = signals, command
         self.single = run.settings["eval"]["corpora"] is None
 
@@ -108,8 +108,8 @@ class Evaluator:
             "sequences_file": record_files.write_sequences(passes, exact, folder),
         }
         device = trainer.strategy.root_device
-        provenance = trained_run.provenance(run, self.algorithm, started, device)
-        return provenance | identity(run, data, trainer) | numbers
+        about = provenance.provenance(run, self.algorithm, started, device)
+        return about | identity(run, data, trainer) | numbers
 
 
 def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fields:

@@ -17,7 +17,7 @@ GOES_ON = "what was evaluated is kept; the same command goes on"
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     check_writable(settings["results_dir"], "results_dir")
-    run = trained_run.open_run(settings, overrides)
+    run = trained_run.open_run(settings, overrides, compose=compose)
     command = mark_of([settings, run.digest])
     with StopSignals(GOES_ON) as signals:
         if settings["eval"]["corpora"] is not None:
@@ -25,7 +25,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
             return
         run = under_protocol(run, settings, overrides)
         data = trained_run.open_data(run)
-        evaluate = Evaluator(run, data.tokenizer.vocab_size, signals, command)
+        evaluate = Evaluator(run, signals, command)
         evaluation = evaluate(run, data, report)
         if evaluation is not None:
             print(f"record: {evaluation.path}")

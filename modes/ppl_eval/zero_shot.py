@@ -32,8 +32,8 @@ def run(
     for entry in entries(settings, overrides):
         own = settings_of(entry, run, overrides, compose)
         runs.append((name_of(entry), run._replace(settings=own, own_text=False)))
-    tokenizer = trained_run.open_tokenizer(runs[0][1])
-    evaluate = Evaluator(runs[0][1], tokenizer.vocab_size, signals, command)
+    trained_run.open_tokenizer(runs[0][1])  # which fits, before a text is read
+    evaluate = Evaluator(runs[0][1], signals, command)
     evaluations: dict[str, Evaluation] = {}
     missing: list[str] = []
     for name, its in runs:

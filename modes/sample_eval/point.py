@@ -17,6 +17,7 @@ from evaluation.gen_ppl.scorer import Scorer
 from evaluation.samples_file import Text
 from modes import build, trained_run
 from modes.held_out import HeldOut
+from modes.provenance import provenance
 from modes.sample_eval import animation, generate
 from modes.sample_eval.generate import SampleBatch
 from modes.sample_eval.requests import Requests, beginning, read_requests
@@ -156,7 +157,7 @@ def record(
     fixed = requests.in_order([row for batch in requests.batches for row in batch.fixed])
     calls = sum(batch.evaluations for batch in batches) / len(texts)
     seconds = sum(batch.seconds for batch in batches) / context.trainer.world_size
-    fields = trained_run.provenance(run, context.algorithm, started, device)
+    fields = provenance(run, context.algorithm, started, device)
     fields |= identity(run, settings, point, tokenizer, scored_by(context.scorer, settings))
     if context.scorer is not None:
         context.scorer.network.to(device)

@@ -27,7 +27,8 @@ GOES_ON = "what was drawn is kept; the same command goes on"
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     check_writable(settings["results_dir"], "results_dir")
-    run, options = trained_run.open_run(settings, overrides), settings["sampling"]
+    run = trained_run.open_run(settings, overrides, compose=compose)
+    options = settings["sampling"]
     trained_run.check_output(run)
     algo = run.settings["algo"]
     check_sampling(algo, options)
@@ -38,10 +39,13 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     every = [make_point(settings, run, tokenizer, point) for point in chosen]
     with StopSignals(GOES_ON) as signals:
         scorer = open_scorer(settings, tokenizer)
-        algorithm = trained_run.restore(run, tokenizer.vocab_size)
+        algorithm = trained_run.restore(run)
         callbacks: list[L.Callback] = [generate.StopAfterBatch(signals)]
         trainer = build.trainer(run.settings, callbacks, fitting=False, share_batches=True)
-        reference = held_out(trained_run.open_data(run)) if settings["eval"]["reference"] else None
+        wanted = settings["eval"]["reference"]
+        if wanted is None:  # the text of a published model need not be on this machine
+            wanted = run.model is None
+        reference = held_out(trained_run.open_data(run)) if wanted else None
         context = Context(signals, settings, run, tokenizer, algorithm, trainer, scorer, reference)
         evaluate_points(context, list(sweep), every)
 

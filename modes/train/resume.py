@@ -9,7 +9,7 @@ from data.module import TokenDataModule
 from leaderboard.run_key import NOT_THE_RECIPE, flat
 from modes import build
 from modes.trained_run import differing_data
-from training.checkpoint import DIGESTS, LAST, read_checkpoint
+from training.checkpoint import DIGESTS, LAST, read_checkpoint, vocab_size_of
 from training.clock import trained_seconds
 from training.saving import CONFIG, owes_validation
 
@@ -23,13 +23,15 @@ OWN_NAME = ", or give this text a data.name of its own"  # which names the defau
 
 class Start(NamedTuple):
     """The state that a run starts from: the checkpoint, None for a new run; its step and seconds of
-    training; whether a validation is still to be made; the digests of its data."""
+    training; whether a validation is still to be made; the digests of its data; its number of
+    states without the mask, 0 of a new run."""
 
     checkpoint: Path | None
     step: int
     seconds: float
     owes_validation: bool
     digests: dict[str, Any]
+    vocab_size: int = 0
 
 
 def resumed(settings: build.Settings) -> Start:
@@ -54,6 +56,7 @@ def resumed(settings: build.Settings) -> Start:
         trained_seconds(checkpoint) or 0.0,
         owes_validation(checkpoint),
         checkpoint[DIGESTS],
+        vocab_size_of(checkpoint),
     )
 
 

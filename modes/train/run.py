@@ -14,6 +14,7 @@ from evaluation.validation import Validation
 from modes import build
 from modes.checks.combinations import starts_from
 from modes.train.resume import Start, check_data, resumed
+from modes.train.source import read_source
 from modes.trained_run import data_digests, tokenizer_name
 from storage import holding
 from training import finetune
@@ -41,9 +42,9 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
 
 def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     """From where the run stands to its end, or to a signal."""
-    training, file = settings["training"], starts_from(settings)
+    training, begins = settings["training"], starts_from(settings)
     clock, ema = Clock(seconds_of(settings)), EMA(training["ema"]) if training["ema"] else None
-    source = None if file is None else finetune.read_source(file, training["finetune_ema"])
+    source = None if begins is None else read_source(begins, settings)
     finished = has_reached(start, settings)
     directory, every = (settings["checkpointing"][key] for key in ("save_dir", "every_n_steps"))
     checkpoints = Checkpoints(
@@ -64,7 +65,8 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     data = build.data(settings, trainer.world_size)
     check_data(start, data, settings)
     average = (lambda: ema.average) if ema else None
-    algorithm = build.algorithm(settings, data.tokenizer.vocab_size, average)
+    states = source.vocab_size if source else start.vocab_size
+    algorithm = build.algorithm(settings, states or data.tokenizer.vocab_size, average)
     report = begin(algorithm, source, settings, data.tokenizer) if source else []
     if trainer.is_global_zero:
         for line in report:
@@ -143,7 +145,9 @@ def begin(
             f"{key}: the run there has model.n_heads={heads}, not {asked}: "
             f"its attention would mean something else"
         )
-    kind = "{algo}, step {steps}, {weights} weights".format_map(source.provenance)
+    about = source.provenance
+    step = "" if about["steps"] is None else f"step {about['steps']}, "
+    kind = f"{about['algo']}, {step}{about['weights']} weights"
     first, *rest = finetune.take(algorithm, source).report()
     return [f"{key} ({kind}): {first}", *rest]
 

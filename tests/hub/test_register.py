@@ -15,14 +15,18 @@ from tests.hub.files import HUB, hub_folder, weights
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def results() -> dict[str, dict[str, str]]:
+    """The published numbers by id."""
+    with (ROOT / "leaderboard" / "published" / "results.csv").open(encoding="utf-8") as stream:
+        return {row["id"]: row for row in csv.DictReader(stream)}
+
+
 @pytest.mark.parametrize("model", models().values(), ids=lambda model: model.name)
 def test_register_names_what_there_is(model: Model) -> None:
-    with (ROOT / "leaderboard" / "published" / "results.csv").open(encoding="utf-8") as stream:
-        results = {row["id"]: row for row in csv.DictReader(stream)}
     assert (ROOT / "configs" / "algo" / f"{model.algorithm}.yaml").is_file()
     assert (ROOT / "configs" / "data" / f"{model.corpus}.yaml").is_file()
     if model.published is not None:
-        assert results[model.published]["algo"] == model.algorithm
+        assert results()[model.published]["algo"] == model.algorithm
         assert model.protocol is not None
     if model.protocol is not None:
         protocol = OmegaConf.load(ROOT / "configs" / "protocol" / f"{model.protocol}.yaml")
@@ -66,3 +70,27 @@ def test_register_refuses_files_of_another_model(
     registered("a/b", folder, monkeypatch, rows=50258)
     with pytest.raises(ValueError, match="of 9 rows and length 6, where the published model"):
         open_model("a/b")
+
+
+def command_of(model: Model) -> str:
+    """The command that measures the published number of a model again."""
+    line = f"python main.py mode=ppl_eval eval.checkpoint_path={model.name}"
+    if model.protocol is None:
+        return line.replace("ppl_eval", "sample_eval") + (
+            " sampling.steps=8 sampling.noise_removal=greedy eval.quality_protocol=duo "
+            "eval.gen_ppl_eval_model_name_or_path=gpt2-large"
+        )
+    row = results().get(model.published or "")
+    texts = {"openwebtext": model.corpus, "lm1b": model.corpus}
+    data = texts.get(row["dataset"], row["dataset"]) if row else model.corpus
+    return f"{line} protocol={model.protocol} data={data}"
+
+
+@pytest.mark.parametrize("model", models().values(), ids=lambda model: model.name)
+def test_page_has_the_command_and_the_number_of_every_model(model: Model) -> None:
+    page = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    (line,) = [line for line in page.splitlines() if line.startswith(f"| {model.name} |")]
+    assert f"`{command_of(model)}`" in line
+    row = results().get(model.published or "")
+    if row is not None:
+        assert f"| {row['value']} ({row['arxiv']}, {row['location']}) |" in line

@@ -5,6 +5,7 @@ import math
 import pytest
 import yaml
 
+from hub.register import models
 from leaderboard.published import match
 from leaderboard.published.results import published
 from leaderboard.tables.build import compare
@@ -189,3 +190,23 @@ def test_generative_perplexity_stands_beside_its_like(record, owt, board):
     assert (first.values["ours"].mean, first.values["our_entropy"].mean) == (80.0, 5.5)
     assert first.values["entropy"] == target.entropy
     assert first.values["sampling_steps"] == 32
+
+
+@pytest.mark.parametrize(
+    "model", [one for one in models().values() if one.published], ids=lambda model: model.name
+)
+def test_a_model_of_the_register_stands_beside_its_row(model, record, owt):
+    """Nothing of its training is known but the row; the tokenizer of a folder has its path."""
+    paper, sizes = row(model.published), SMALL
+    if paper.size == "base":
+        sizes = {"n_blocks": 24, "hidden_size": 1024, "n_heads": 16, "name": "published"}
+    data = {"openwebtext": model.corpus}.get(paper.dataset, paper.dataset)
+    fields = owt(model.algorithm, model.protocol, model.corpus, model.tokenizer or "/hub/folder")
+    fields["config"] |= {"model": sizes}
+    fields["data"] |= {"name": data}
+    fields["training"] |= {"steps": None, "tokens": None}
+    source = {"name": model.name, "format": model.format, "published": model.published}
+    known = fields | {"training": fields["training"] | {"source": source}}
+    assert match.mismatch(paper, record(known), {"algo.max_steps": 1}) == ""
+    unknown = fields | {"training": fields["training"] | {"source": source | {"published": None}}}
+    assert match.mismatch(paper, record(unknown), {}) in ("variant", "tokenizer")

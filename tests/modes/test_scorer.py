@@ -17,7 +17,7 @@ def reread(run: Path, samples: list[dict]) -> float:
     """exp of the mean nats of all tokens behind BOS, by the scorer's network and log_softmax."""
     settings = read_checkpoint(run)["config"]
     settings["eval"]["checkpoint_path"] = str(run)
-    scorer = trained_run.restore(trained_run.open_run(settings, []), 257)
+    scorer = trained_run.restore(trained_run.open_run(settings, []))
     tokens = torch.tensor([sample["tokens"] for sample in samples])
     with torch.no_grad():
         log_p = scorer.backbone.head(scorer.backbone(tokens[:, :-1])).log_softmax(-1)

@@ -203,7 +203,7 @@ def test_ppl_eval_the_stated_error_is_the_spread_over_seeds(runs: dict[str, Path
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         opened = trained_run.open_run(main.compose(overrides), overrides)
     data = build.data(opened.settings, devices=1)
-    algorithm = trained_run.restore(opened, data.tokenizer.vocab_size)
+    algorithm = trained_run.restore(opened)
     index = np.arange(16)
     batch = tensors(data.blocks("valid").batch(index, index * 0) | {"index": index})
     values: dict[int, list[float]] = {1: [], 2: [], 4: []}

@@ -15,6 +15,7 @@ from algos.base import Algorithm
 from data.tokenizers import make_tokenizer
 from modes import build, trained_run
 from modes.checks.combinations import check
+from modes.provenance import provenance
 from modes.train import resume
 from modes.train import run as train
 from tests.modes.conftest import ROOT, Command
@@ -235,9 +236,7 @@ def test_record_has_facts_of_the_training_from_the_algorithm(
     run = trained_run.open_run(compose(*overrides), overrides)
     (tmp_path / "next").write_bytes(b"what training saves meanwhile")
     (tmp_path / "next").replace(run.file)
-    training = trained_run.provenance(run, trained_run.restore(run, 257), 0.0, torch.device("cpu"))[
-        "training"
-    ]
+    training = provenance(run, trained_run.restore(run), 0.0, torch.device("cpu"))["training"]
     assert training["rounds"] == 4
     assert training["finetuned_from"] == origin
     assert training["averaged_weights"] is False

@@ -1,0 +1,54 @@
+"""The tokenizer of an imported model."""
+
+import logging
+
+from data.extended import with_states
+from data.tokenizers import Tokenizer, make_tokenizer
+from hub.open import ImportedModel, ids, open_model
+
+log = logging.getLogger(__name__)
+
+
+def open_with_tokenizer(
+    name: str, key: str = "eval.checkpoint_path", tokenizer: str | None = None
+) -> tuple[ImportedModel, Tokenizer]:
+    """The model of that name, and the tokenizer that is given or that its files or the register
+    name. ValueError or OSError in one line that begins with `key`; also where they do not fit."""
+    model = open_model(name, key)
+    named = tokenizer or model.tokenizer
+    if named is None:
+        raise ValueError(
+            f"{key}={name}: nothing says its tokenizer; data.tokenizer_name_or_path=NAME does"
+        )
+    made = make_tokenizer(named)
+    try:
+        model.extra_states(made.vocab_size)
+        if made.mask is not None and not model.mask_is_stated:
+            model = open_model(name, key, mask=made.mask)
+        return model, fitted(model, made)
+    except ValueError as error:
+        told = str(error).removeprefix(f"{key}=")
+        raise ValueError(
+            f"{key}={told}; data.tokenizer_name_or_path={named} does not fit"
+        ) from error
+
+
+def fitted(model: ImportedModel, tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer with ids for every state of the model. ValueError where another of its ids is
+    the mask, or it has not got all tokens of a masked model."""
+    extra = model.extra_states(tokenizer.vocab_size)
+    last = model.vocab_size - (not model.has_mask)
+    if model.mask not in (None, last if tokenizer.mask is None else tokenizer.mask):
+        own = "none" if tokenizer.mask is None else f"the id {tokenizer.mask}"
+        raise ValueError(
+            f"{model.source}: its mask is the id {model.mask}, that of the tokenizer {own}"
+        )
+    if extra:
+        log.warning(
+            "%s: no token of %s for %s of its %d states",
+            model.source,
+            tokenizer.name,
+            ids(extra),
+            model.vocab_size,
+        )
+    return with_states(tokenizer, model.vocab_size)

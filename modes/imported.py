@@ -1,0 +1,75 @@
+"""Published models where a run is asked for: eval.checkpoint_path, training.finetune_path, the
+scorer."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from algos.facts import facts_of
+from data.tokenizers import Tokenizer
+from hub.open import ImportedModel
+from hub.tokenizer import open_with_tokenizer
+from hub.torch_file import top_keys
+from modes.checks.sources import check_source, is_hub_name, is_published_folder
+
+Settings = dict[str, Any]
+Compose = Callable[[list[str]], Settings]
+DATA = Path(__file__).resolve().parents[1] / "configs" / "data"
+CORPORA = {  # names of the published programs
+    "Skylion007/openwebtext": "openwebtext-split",
+    "openwebtext": "openwebtext-split",
+    "openwebtext-train": "openwebtext-split",
+    "text8-crop": "text8",
+}
+SIZES = ("hidden_size", "cond_dim", "n_blocks", "n_heads")
+
+
+class Import(NamedTuple):
+    """A published model, the configuration of a run that it stands for, and its tokenizer."""
+
+    model: ImportedModel
+    config: Settings
+    tokenizer: Tokenizer
+
+
+def is_published(name: str, key: str) -> bool:
+    """Whether it is no run of this suite: a file or folder of another program, or a name of the
+    Hub. FileNotFoundError where there is nothing of that name."""
+    check_source(name, key)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return is_published_folder(path)
+    if is_hub_name(name) or path.suffix == ".safetensors":
+        return True
+    keys = top_keys(path)  # what is damaged is left to the reader of runs
+    return keys is not None and not {"state_dict", "config"} <= keys
+
+
+def open_import(
+    name: str, key: str, tokenizer: str | None, overrides: list[str], compose: Compose | None
+) -> Import:
+    """The model, with the tokenizer that is given or else its own. The text of its training, where
+    `compose` knows it, is that of the configuration."""
+    model, made = open_with_tokenizer(name, key, tokenizer)
+    stored = model.checkpoint["config"]
+    corpus = stored["data"]["name"]
+    corpus = CORPORA.get(corpus, corpus) or "unknown"
+    data = stored["data"] | {"name": corpus, "tokenizer_name_or_path": made.name}
+    if compose is not None and (DATA / f"{corpus}.yaml").is_file():
+        data = compose([*overrides, f"data={corpus}"])["data"] | data
+    return Import(model, stored | {"data": data}, made)
+
+
+def check_given(model: ImportedModel, settings: Settings, given: set[str], key: str) -> None:
+    """ValueError for a network on the command line that is not the model's."""
+    network = model.checkpoint["config"]["model"]
+    causal = facts_of(model.checkpoint["config"]["algo"]["name"]).causal
+    for name in SIZES if {"model", "model.name"} & given else ():
+        asked, has = settings["model"][name], network[name]
+        if asked != has and not (causal and name == "cond_dim"):  # which is told no noise level
+            raise ValueError(
+                f"model={settings['model']['name']}: its {name}={asked}, that of "
+                f"{key}={model.source} is {has}"
+            )
+    if settings["eval"]["disable_ema"] and model.averaged and "ema" not in model.checkpoint:
+        raise ValueError(f"eval.disable_ema=true: {key}={model.source} has averaged weights alone")

@@ -1,0 +1,92 @@
+"""The fields of a record that say what was evaluated, with what and where."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from algos.base import Algorithm
+from evaluation import records
+from hub.open import ImportedModel
+from modes import build
+from modes.trained_run import SET_BY_EVALUATION, TrainedRun, averaged
+from training.checkpoint import tokens_seen
+from training.memory import peak_memory_bytes
+
+
+def provenance(
+    run: TrainedRun, algorithm: Algorithm, started: float, device: torch.device
+) -> dict[str, Any]:
+    """The fields of a record that do not depend on the measured value; `started` is
+    time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""
+    settings, stored = run.settings, run.checkpoint["config"]
+    head = algorithm.backbone.head
+    parameters = sum(p.numel() for p in algorithm.parameters())
+    return {
+        "algo": settings["algo"]["name"],
+        "network": {
+            "name": settings["model"]["name"],
+            "parameters": parameters,
+            "vocab_size": algorithm.vocab_size,
+            "outputs": head.out_features,
+        },
+        "training": {
+            "corpus": stored["data"]["name"],
+            "averaged_weights": averaged(run),
+            "checkpoint_digest": run.digest,
+            "checkpoint": str(run.file),
+        }
+        | (
+            _of_run(run) | algorithm.training_facts() if run.model is None else _of_model(run.model)
+        ),
+        "seed": stored["seed"],
+        "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
+    } | _circumstances(started, device)
+
+
+def _of_run(run: TrainedRun) -> dict[str, Any]:
+    return {
+        "steps": run.checkpoint["global_step"],
+        "tokens": tokens_seen(run.checkpoint),
+        "seed": run.checkpoint["config"]["seed"],
+        "finetuned_from": run.checkpoint.get("finetuned_from"),
+    }
+
+
+def _of_model(model: ImportedModel) -> dict[str, Any]:
+    """The same of a published model, as far as its files say, and which it is."""
+    return {
+        "steps": model.steps,
+        "tokens": model.tokens,
+        "seed": None,
+        "finetuned_from": None,
+        "source": {
+            "name": model.source,
+            "format": model.format,
+            "revision": model.revision,
+            "published": model.published,
+        },
+    }
+
+
+def untrained(
+    algo: str, network: str, settings: build.Settings, started: float, device: torch.device
+) -> dict[str, Any]:
+    """The same fields of a network that nobody trained."""
+    return {
+        "algo": algo,
+        "network": {"name": network, "parameters": 0},
+        "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
+        "config": settings,
+    } | _circumstances(started, device)
+
+
+def _circumstances(started: float, device: torch.device) -> dict[str, Any]:
+    return {
+        "commit": records.commit(),
+        "hardware": records.hardware(device),
+        "wall_time_s": time.monotonic() - started,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

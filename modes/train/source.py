@@ -1,0 +1,34 @@
+"""The weights that a run begins with: of another run, or of a published model."""
+
+from pathlib import Path
+
+from modes import build, imported
+from training import finetune
+from training.checkpoint import checkpoint_file, weights_of
+from training.finetune import KEY, Source
+
+
+def read_source(name: str, settings: build.Settings) -> Source:
+    """A run, checkpoint or published model; ValueError where the tokenizer of this run is not that
+    of the published model."""
+    averaged = settings["training"]["finetune_ema"]
+    if not imported.is_published(name, KEY):
+        return finetune.read_source(checkpoint_file(Path(name).expanduser()), averaged)
+    tokenizer = settings["data"]["tokenizer_name_or_path"]
+    model, config, made = imported.open_import(name, KEY, tokenizer, [], None)
+    apart = "ema" in model.checkpoint
+    provenance = {
+        "algo": config["algo"]["name"],
+        "steps": model.steps,
+        "tokens": model.tokens,
+        "checkpoint": str(model.file),
+        "checkpoint_digest": model.digest,
+        "weights": "averaged" if (averaged if apart else model.averaged) else "raw",
+        "source": model.source,
+        "finetuned_from": None,
+    }
+    weights = weights_of(model.checkpoint, averaged)
+    if model.tokenizer in (None, tokenizer):
+        return Source(weights, config, provenance, model.vocab_size, made.digest)
+    named = config["data"] | {"tokenizer_name_or_path": model.tokenizer}
+    return Source(weights, config | {"data": named}, provenance, model.vocab_size)
