@@ -87,3 +87,22 @@ def _inner_pre_tokenizer(part: Any) -> Any:
     if "pretokenizers" in part:
         changed["pretokenizers"] = [_inner_pre_tokenizer(child) for child in part["pretokenizers"]]
     return changed
+
+
+def swapped(layout: Layout, one: int, other: int) -> Layout:
+    """The same tokenizer with two ids exchanged."""
+    places = {one: other, other: one}
+    model = dict(layout["model"])
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {token: places.get(i, i) for token, i in model["vocab"].items()}
+    else:
+        pieces = list(model["vocab"])
+        if max(places) < len(pieces):
+            pieces[one], pieces[other] = pieces[other], pieces[one]
+            model["unk_id"] = places.get(model["unk_id"], model["unk_id"])
+        model["vocab"] = pieces
+    added = [
+        token | {"id": places.get(token["id"], token["id"])} for token in layout["added_tokens"]
+    ]
+    added.sort(key=lambda token: token["id"])
+    return layout | {"model": model, "added_tokens": added}

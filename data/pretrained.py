@@ -42,6 +42,7 @@ class PretrainedTokenizer:
         mask = special["mask"]
         self.mask = mask
         self._swap = None if mask is None or mask == size - 1 else (mask, size - 1)
+        self.stored_mask = mask  # its id in the files of the tokenizer, None where they have none
         self.name = name
         self.vocab_size = size if mask is None else size - 1
         bos, eos = _first(special, "bos", "cls"), _first(special, "eos", "sep")
@@ -157,6 +158,12 @@ class PretrainedTokenizer:
         # Plain text never yields the mask, so one direction of the swap is enough.
         ids[ids == last] = mask
         return ids
+
+    def layout(self, swapped: bool = True) -> layouts.Layout:
+        """The content of a tokenizer.json that encodes as this one does; without `swapped` the mask
+        has the id that it has in the files of the tokenizer."""
+        layout = json.loads(self._backend.to_str())
+        return layouts.swapped(layout, *self._swap) if swapped and self._swap else layout
 
     @cached_property
     def _spelling(self) -> list[str]:

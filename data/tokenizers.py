@@ -58,6 +58,7 @@ class ByteTokenizer:
 
     def __init__(self, name: str, alphabet: bytes) -> None:
         self.name = name
+        self.alphabet = alphabet
         self.vocab_size = len(alphabet) + 1
         self.bos = self.eos = self.pad = len(alphabet)
         self.digest = hashlib.sha256(b"byte alphabet " + alphabet).hexdigest()

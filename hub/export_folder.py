@@ -1,0 +1,104 @@
+"""The folder of an export: whole or not at all, and never in the place of anything else; only the
+standard library."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage import holding
+
+LISTING = "export.json"  # the files of an export, with the sha256 of each
+
+
+def check_replaceable(folder: Path, key: str) -> None:
+    """ValueError, which begins with `key`, unless nothing is there, or an empty folder, or an
+    export that nobody changed."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(f"{key}={folder}: a file; a folder is needed")
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+    if not there:
+        return
+    listed = _listed(folder / LISTING)
+    if listed is None:
+        raise ValueError(
+            f"{key}={folder}: it holds something else ({min(there)}); an empty folder, an earlier "
+            f"export or a new name is needed"
+        )
+    for name in sorted(there - {LISTING}):
+        if listed.get(name) != _digest(folder / name):
+            what = "changed" if name in listed else "put there"
+            raise ValueError(
+                f"{key}={folder}: {name} was {what} after the export, which would be lost; choose "
+                f"another folder"
+            )
+
+
+def _listed(file: Path) -> dict[str, str] | None:
+    """The files of an export by its listing, None where there is none."""
+    try:
+        files = json.loads(file.read_bytes())["files"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return files if isinstance(files, dict) else None
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def replacing_folder(folder: Path, key: str) -> Iterator[Path]:
+    """A new folder to write into, which takes the place of `folder` when the block ends without an
+    exception; otherwise that stays as it was. ValueError as `check_replaceable`, and where another
+    process is writing it."""
+    folder = folder.resolve()
+    with holding(folder.with_name(f".{folder.name}.lock"), f"{key}={folder}"):
+        for left in folder.parent.glob(f".{folder.name}.*.part"):  # of writers that were killed
+            shutil.rmtree(left)
+        check_replaceable(folder, key)
+        new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+        new.mkdir()
+        try:
+            yield new
+            _list_files(new)
+            _sync(new)
+            _put(new, folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _list_files(folder: Path) -> None:
+    files = {path.name: _digest(path) for path in sorted(folder.iterdir())}
+    (folder / LISTING).write_text(json.dumps({"files": files}, indent=1) + "\n")
+
+
+def _put(new: Path, folder: Path) -> None:
+    """`new` under the name of `folder`, whose content goes."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+    folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old)
+
+
+def _sync(folder: Path) -> None:
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
