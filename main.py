@@ -50,6 +50,7 @@ MODES = {
     "audit": "modes.audit",
     "benchmark": "modes.benchmark.run",
     "leaderboard": "modes.leaderboard",
+    "export": "modes.export",
     "estimate": "modes.estimate",
 }
 

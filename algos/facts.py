@@ -16,6 +16,7 @@ class Facts:
     predicts_ratios: bool = False  # which no temperature and no cut applies to
     outputs_mask: bool = False  # whether the network's outputs are N + 1, the mask among them
     has_teacher: bool = False  # another network, with which training begins
+    uniform: bool = False  # noise that makes tokens of tokens alone: there is no mask
 
 
 ALPHAS = ("log-linear", "cosine", "geometric")
@@ -30,10 +31,10 @@ FACTS = {
     # On the grid of T times alpha = 1 - t. Trained to copy the tokens that stand, it corrects none.
     "d3pm": Facts(("ancestral", "ordered", "semi_ar"), ("log-linear",), outputs_mask=True),
     "sedd": Facts(("analytic", "euler", "ordered", "semi_ar"), ("log-linear", "geometric")),
-    "sedd_uniform": Facts(SCORES, ("log-linear", "geometric"), predicts_ratios=True),
-    "udlm": Facts(PSI, ALPHAS, self_corrects=True),
-    "duo": Facts(PSI, ALPHAS, self_corrects=True),
-    "duo_distill": Facts(PSI, ALPHAS, self_corrects=True, has_teacher=True),
+    "sedd_uniform": Facts(SCORES, ("log-linear", "geometric"), predicts_ratios=True, uniform=True),
+    "udlm": Facts(PSI, ALPHAS, self_corrects=True, uniform=True),
+    "duo": Facts(PSI, ALPHAS, self_corrects=True, uniform=True),
+    "duo_distill": Facts(PSI, ALPHAS, self_corrects=True, has_teacher=True, uniform=True),
     # It reveals in an order where p_uniform is 0, and corrects itself elsewhere.
     "gidd": Facts(("ancestral", "psi", "ordered", "semi_ar"), self_corrects=True),
 }

@@ -113,7 +113,7 @@ class GIDD(Algo):
     weighting: Weighting = field("dynamic", "of the training loss; none: the bound itself")
     max_weight: float = field(2.0, "largest weight of a token", above=0, at_most=1_000_000)
     version: Literal["1.0", "1.1"] = field(
-        "1.1", "of the authors' process; 1.0: of the models that they released"
+        "1.1", "of the authors' process; 1.0: of the models that they released", written="text"
     )
 
 

@@ -10,7 +10,7 @@ class ExtendedTokenizer:
     shown as unknown. Texts have the same ids, so the digest is the same."""
 
     def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
-        self._tokenizer = tokenizer
+        self.inner = tokenizer
         self.vocab_size = vocab_size
         self.extra = range(tokenizer.vocab_size, vocab_size)
         self.name, self.digest = tokenizer.name, tokenizer.digest
@@ -18,21 +18,21 @@ class ExtendedTokenizer:
         self.unknown, self.mask = tokenizer.unknown, tokenizer.mask
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        return self._tokenizer.encode_batch(texts)
+        return self.inner.encode_batch(texts)
 
     def cut(self, text: str, start: int) -> int | None:
-        return self._tokenizer.cut(text, start)
+        return self.inner.cut(text, start)
 
     def lost(self, text: str) -> dict[str, int]:
-        return self._tokenizer.lost(text)
+        return self.inner.lost(text)
 
     def encode_within(self, text: str) -> Ids:
-        return self._tokenizer.encode_within(text)
+        return self.inner.encode_within(text)
 
     def decode(self, ids: Iterable[int], special: bool = False) -> str:
         """Text of the ids, of which only the last is the mask."""
         names = dict.fromkeys(self.extra, -1) | {self.vocab_size: self.extra.start}
-        return self._tokenizer.decode([names.get(int(i), int(i)) for i in ids], special)
+        return self.inner.decode([names.get(int(i), int(i)) for i in ids], special)
 
 
 def with_states(tokenizer: Tokenizer, vocab_size: int) -> Tokenizer:

@@ -42,7 +42,6 @@ class PretrainedTokenizer:
         mask = special["mask"]
         self.mask = mask
         self._swap = None if mask is None or mask == size - 1 else (mask, size - 1)
-        self.stored_mask = mask  # its id in the files of the tokenizer, None where they have none
         self.name = name
         self.vocab_size = size if mask is None else size - 1
         bos, eos = _first(special, "bos", "cls"), _first(special, "eos", "sep")

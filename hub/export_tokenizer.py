@@ -7,6 +7,7 @@ from typing import Any
 from tokenizers import Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
+from data.extended import ExtendedTokenizer
 from data.pretrained import PretrainedTokenizer
 from data.tokenizers import END_MARK, MASK_MARK, ByteTokenizer, SymbolTokenizer, Tokenizer
 
@@ -27,10 +28,13 @@ def write_tokenizer(
     more than the tokenizer, with a mask behind them if it `has_mask`, for texts of at most `length`
     tokens. Without `swapped` the mask has the id of the tokenizer's own files. ValueError where the
     ids cannot be kept."""
-    layout, marks = _layout(tokenizer, swapped), {}
-    stored = tokenizer.stored_mask if isinstance(tokenizer, PretrainedTokenizer) else None
+    if isinstance(tokenizer, ExtendedTokenizer):
+        tokenizer = tokenizer.inner
+    layout = _layout(tokenizer, swapped)
+    marks: dict[str, int] = {}
+    stored: int | None = tokenizer.mask
     last = tokenizer.vocab_size
-    places = {} if swapped or stored is None else {last: stored, stored: last}
+    places: dict[int, int] = {} if swapped or stored is None else {last: stored, stored: last}
     known = last + (stored is not None)
     for number in range(known, states):
         _add(layout, f"[EXTRA_{number}]", number)
@@ -40,9 +44,9 @@ def write_tokenizer(
         marks["mask_token"] = states
         _add(layout, _unused(MASK_MARK, _ids(layout)), states)
     for kind in ("bos", "eos", "pad", "unk"):
-        number = tokenizer.unknown if kind == "unk" else getattr(tokenizer, kind)
-        if number is not None:
-            marks[f"{kind}_token"] = places.get(number, number)
+        own = tokenizer.unknown if kind == "unk" else getattr(tokenizer, kind)
+        if own is not None:
+            marks[f"{kind}_token"] = places.get(own, own)
     names = {number: token for token, number in _ids(layout).items()}
     for number in marks.values():
         if number not in {token["id"] for token in layout["added_tokens"]}:
@@ -105,7 +109,7 @@ def _add(layout: Layout, token: str, number: int) -> str:
     layout["added_tokens"].append({"id": number, "content": token, "special": True, **FLAGS})
     vocabulary = layout["model"]["vocab"]
     if isinstance(vocabulary, dict):
-        vocabulary[token] = number
+        vocabulary |= {other["content"]: other["id"] for other in layout["added_tokens"]}
     return token
 
 

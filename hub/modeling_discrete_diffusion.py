@@ -99,7 +99,7 @@ class LevelEmbedding(nn.Module):
         index = torch.arange(half, dtype=torch.float32, device=level.device)
         angles = level.float().unsqueeze(-1) * torch.exp(index * (-math.log(PERIOD) / half))
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
-        return F.silu(self.mlp(waves.to(self.mlp[0].weight.dtype)))
+        return F.silu(self.mlp(waves.to(next(self.mlp.parameters()).dtype)))
 
 
 @lru_cache(maxsize=4)
@@ -370,7 +370,7 @@ class DiffusionLM(LanguageModel):
         return torch.where(masked, log_p, known.to(log_p.dtype).log())
 
     @torch.no_grad()
-    def generate(  # type: ignore[override]
+    def generate(
         self,
         input_ids: Tensor | None = None,
         num_samples: int = 1,
@@ -483,7 +483,7 @@ class AutoregressiveLM(LanguageModel):
         return self(input_ids).logits.float().log_softmax(-1)
 
     @torch.no_grad()
-    def generate(  # type: ignore[override]
+    def generate(
         self,
         input_ids: Tensor | None = None,
         num_samples: int = 1,

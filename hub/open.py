@@ -8,12 +8,14 @@ from typing import Any
 from data.files import expanded
 from hub.cache import hub_folder
 from hub.convert import STATES, convert
+from hub.exported import is_exported, read_exported
 from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
 from hub.lightning import is_lightning, parts_of, read_lightning
 from hub.published import Published
 from hub.register import models
 from hub.sources import check_source, is_hub_name, is_published_folder
 from hub.torch_file import read_torch_file, top_keys
+from hub.weight_files import read_json
 from training.checkpoint import digest
 
 # Algorithms that are the same in evaluation and sampling: the Hub's files do not say which trained.
@@ -90,6 +92,9 @@ def open_model(
     """The model of that name; `mask` is the id of its mask where no file says it and it is not the
     last. ValueError or OSError in one line that begins with `key`."""
     try:
+        path = expanded(name, key)
+        if path.is_dir() and is_exported(path):
+            return _of_export(name, path)
         published = _read(name, key)
         if mask is not None and published.mask is None:
             published = replace(published, mask=mask)
@@ -98,6 +103,30 @@ def open_model(
         raise OSError(f"{key}={name}: {error}") from error
     except ValueError as error:
         raise ValueError(f"{key}={name}: {error}") from error
+
+
+def _of_export(name: str, folder: Path) -> ImportedModel:
+    checkpoint, size, files = read_exported(folder)
+    algorithm = checkpoint["config"]["algo"]["name"]
+    trained = read_json(folder / "config.json").get("trained")
+    tokens = trained.get("tokens") if isinstance(trained, dict) else None
+    return ImportedModel(
+        checkpoint=checkpoint | parts_of(algorithm),
+        vocab_size=size,
+        mask=size,
+        mask_is_stated=True,
+        tokenizer=str(folder),
+        algorithms=SAME if algorithm in SAME else frozenset({algorithm}),
+        averaged=True,
+        published=None,
+        format="export of this suite",
+        source=name,
+        revision=_revision(files[-1]),
+        steps=checkpoint["global_step"] or None,
+        tokens=tokens if type(tokens) is int else None,
+        file=files[-1],
+        digest=_digest(files),
+    )
 
 
 def _read(name: str, key: str) -> Published:

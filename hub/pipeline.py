@@ -20,6 +20,8 @@ from data.order import by_length
 from data.prompts import GIVEN
 from data.tokenizers import Tokenizer
 from diffusion.times import seed_of
+from hub.card import card
+from hub.export import Exported, export_model
 from hub.trained import open_trained
 from samplers.build import sampler_config
 from samplers.check import check_sampling
@@ -189,6 +191,22 @@ class TextPipeline:
             errors = (sums.std(0) / count**0.5).tolist()
         scored = [len(row) - len(self._start) for row in rows]
         return [Nats(*row) for row in zip(sums.mean(0).tolist(), errors, scored, strict=True)]
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the model for the Hugging Face Hub, as mode=export does without its records.
+        ValueError where the folder holds something else."""
+        name = self.config["algo"]["name"]
+        trained = {"algorithm": name, "corpus": self.config["data"]["name"]}
+        weights = self.algorithm.state_dict()
+        model = Exported(
+            config=self.config,
+            weights={key: tensor.cpu() for key, tensor in weights.items()},
+            vocab_size=self.algorithm.vocab_size,
+            tokenizer=self.tokenizer,
+            trained=trained,
+            card=card(name, self.facts.causal, trained, []),
+        )
+        export_model(Path(folder), model, "suite", "folder")
 
     def _options(self, **options: Any) -> dict[str, Any]:
         """All keys of `sampling`, checked as those of a command."""

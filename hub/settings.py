@@ -11,7 +11,7 @@ REPOSITORY = r"[\w-][\w.-]*/[\w-][\w.-]*"
 
 def _repository(value: Any) -> str | None:
     known = value is None or (isinstance(value, str) and re.fullmatch(REPOSITORY, value))
-    return None if known else "null, or a name of the Hugging Face Hub: USER/NAME"
+    return None if known else "must be null, or a name of the Hugging Face Hub: USER/NAME"
 
 
 @dataclass(frozen=True)

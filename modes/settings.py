@@ -9,6 +9,7 @@ from backbones.settings import Model
 from data.settings import CORPORA, Data, Loader
 from diffusion.settings import NOISES, Noise
 from evaluation.settings import Eval
+from hub.settings import Export
 from samplers.settings import Sampling
 from schema.check import accepted, build, no_such_key, node_class
 from schema.fields import Limits, field, node, settings_of
@@ -31,6 +32,7 @@ Mode = Literal[
     "downstream",
     "oracle",
     "audit",
+    "export",
     "benchmark",
     "leaderboard",
 ]
@@ -130,6 +132,7 @@ class Settings:
     sampling: Sampling = node(Sampling, "how samples are drawn")
     benchmark: Benchmark = node(Benchmark, "of mode=benchmark")
     oracle: Oracle = node(Oracle, "of mode=oracle, data=markov")
+    export: Export = node(Export, "of mode=export")
     leaderboard: Leaderboard = node(Leaderboard, "of mode=leaderboard")
     wandb: Wandb = node(Wandb, "Weights & Biases, off unless project or name is given")
 

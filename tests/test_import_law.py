@@ -54,7 +54,16 @@ ROOMS = {
     "training": {"schema", "storage"},
 }
 # The standard library alone, so that what they refuse is refused within a second.
-LIGHT = ("algos.facts", "data.prompts", "hub.sources", "samplers.check", "samplers.facts", "schema")
+LIGHT = (
+    "storage",
+    "algos.facts",
+    "data.prompts",
+    "hub.export_folder",
+    "hub.sources",
+    "samplers.check",
+    "samplers.facts",
+    "schema",
+)
 LIGHT += (*(f"{room}.settings" for room in ROOMS),)
 NO_LIGHTNING = {"backbones", "diffusion", "integral", "samplers", "schema", "storage"}
 ONLY_IN_MAIN = {"hydra", "omegaconf"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from algos.facts import FACTS, canonical, facts_of
 from data.prompts import check_tasks_early
+from hub.export_folder import check_replaceable
 from hub.sources import LAST, check_source
 from modes.checks.loggers import check_loggers
 from modes.checks.oracle import check_oracle
@@ -16,7 +17,7 @@ from samplers.check import check_eval_order, check_ordered_run, check_sampling
 
 Settings = dict[str, Any]
 
-OF_A_RUN = ("ppl_eval", "sample_eval", "downstream")
+OF_A_RUN = ("ppl_eval", "sample_eval", "downstream", "export")
 HUB_NAME = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
 TEXTS = (".json", ".jsonl", ".txt")
 OF_DRAWING = (  # what plays no part where texts come from a file
@@ -53,6 +54,7 @@ def check(settings: Settings, overridden: Collection[str], typed: str | None = N
         settings = settings | {"algo": settings["algo"] | {"name": typed}}
     check_pairs(settings, overridden)
     check_training(settings, overridden)
+    check_export(settings)
     check_scorer(settings)
     if settings["mode"] == "train" and not settings["estimate"]:
         starts_from(settings)
@@ -101,6 +103,15 @@ def check_pairs(settings: Settings, overridden: Collection[str]) -> None:
         raise ValueError(
             f"eval.checkpoint_path: mode={settings['mode']} needs a run directory or a checkpoint"
         )
+
+
+def check_export(settings: Settings) -> None:
+    """The folder of an export is named, and holds nothing that would be lost."""
+    if settings["mode"] != "export":
+        return
+    if settings["export"]["path"] is None:
+        raise ValueError("export.path: mode=export needs the folder to write")
+    check_replaceable(Path(settings["export"]["path"]), "export.path")
 
 
 def check_training(settings: Settings, overridden: Collection[str]) -> None:

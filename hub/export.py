@@ -1,0 +1,99 @@
+"""A model as a folder for the Hugging Face Hub: weights, configuration, tokenizer, card, and the
+one file of code that transformers loads it by."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from algos.facts import facts_of
+from data.tokenizer_files import first_line
+from data.tokenizers import Tokenizer
+from hub.export_folder import replacing_folder
+from hub.export_published import published_layout
+from hub.export_tokenizer import write_tokenizer
+
+CODE = "modeling_discrete_diffusion"
+KIND = "discrete_diffusion"
+SIZES = ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The model of a checkpoint: the run's configuration, weights by the names of the algorithm, N
+    states without the mask, the tokenizer; `trained` and `card` say what is known of it."""
+
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+    vocab_size: int
+    tokenizer: Tokenizer
+    trained: dict[str, Any]
+    card: str
+
+
+def export_model(folder: Path, model: Exported, layout: str, key: str = "export.path") -> None:
+    """Writes the folder, whole or not at all. ValueError that begins with `key` where something
+    else is there, and where `layout` has no place for the algorithm."""
+    with replacing_folder(folder, key) as new:
+        if layout == "published":
+            has_mask = not _facts(model).uniform
+            config, weights, swapped = published_layout(
+                model.config, model.weights, model.vocab_size, model.tokenizer
+            )
+        else:
+            config, weights, swapped, has_mask = config_of(model), model.weights, True, True
+            shutil.copyfile(Path(__file__).with_name(f"{CODE}.py"), new / f"{CODE}.py")
+        whole = {name: tensor.contiguous() for name, tensor in weights.items()}
+        save_file(whole, new / "model.safetensors", metadata={"format": "pt"})
+        (new / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        length = model.config["model"]["length"]
+        write_tokenizer(new, model.tokenizer, model.vocab_size, length, has_mask, swapped)
+        (new / "README.md").write_text(model.card, encoding="utf-8")
+
+
+def config_of(model: Exported) -> dict[str, Any]:
+    """The configuration of the modelling file's classes."""
+    network, data, facts = model.config["model"], model.config["data"], _facts(model)
+    name = "AutoregressiveLM" if facts.causal else "DiffusionLM"
+    head = "AutoModelForCausalLM" if facts.causal else "AutoModelForMaskedLM"
+    auto = {"AutoConfig": "DiscreteDiffusionConfig", "AutoModel": name, head: name}
+    tokenizer = model.tokenizer
+    return {
+        "model_type": KIND,
+        "architectures": [name],
+        "auto_map": {key: f"{CODE}.{value}" for key, value in auto.items()},
+        "dtype": "float32",
+        "algo": model.config["algo"],
+        "noise": model.config["noise"] if facts.noise_schedules else None,
+        "vocab_size": model.vocab_size + 1,
+        "outputs": model.vocab_size + facts.outputs_mask,
+        **{key: network[key] for key in SIZES},
+        "bos_token_id": tokenizer.bos,
+        "eos_token_id": tokenizer.eos,
+        "pad_token_id": tokenizer.pad,
+        "opens_with_bos": data.get("framing") != "none",
+        "trained": model.trained,
+    }
+
+
+def _facts(model: Exported) -> Any:
+    return facts_of(model.config["algo"]["name"])
+
+
+def upload(folder: Path, name: str) -> str:
+    """Uploads the folder to the repository USER/NAME of the Hub, which is made where there is none;
+    its address. OSError in one line where that fails."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    api = HfApi()
+    try:
+        address = api.create_repo(name, exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder)
+    except (OSError, HfHubHTTPError, LocalTokenNotFoundError) as error:
+        raise OSError(f"export.push_to={name}: not uploaded: {first_line(error)}") from error
+    return str(address)

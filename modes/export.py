@@ -1,0 +1,73 @@
+"""mode=export: a run or a published model as a folder for the Hugging Face Hub."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from algos.facts import facts_of
+from evaluation.records import Record, read_records
+from evaluation.rounding import with_error
+from hub.card import Result, card
+from hub.export import Exported, export_model, upload
+from modes import build, trained_run
+from modes.checks.folders import check_writable
+from modes.trained_run import TrainedRun, averaged
+from training.checkpoint import tokens_seen, weights_of
+
+TITLES = {"ppl": "perplexity", "ordered_ppl": "perplexity in an order", "samples": "entropy, nats"}
+
+
+def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
+    options = settings["export"]
+    folder = Path(options["path"])
+    check_writable(str(folder.parent), "export.path")
+    run = trained_run.open_run(settings, overrides, compose=compose)
+    tokenizer = trained_run.open_tokenizer(run)
+    trained_run.restore(run)  # refuses weights that are not the network's
+    facts = trained(run)
+    model = Exported(
+        config=run.settings,
+        weights=weights_of(run.checkpoint, averaged(run)),
+        vocab_size=run.vocab_size,
+        tokenizer=tokenizer,
+        trained=facts,
+        card=card(
+            run.settings["algo"]["name"],
+            facts_of(run.settings["algo"]["name"]).causal,
+            facts,
+            results(run, settings),
+        ),
+    )
+    export_model(folder, model, options["layout"])
+    print(f"model: {folder}")
+    if options["push_to"] is not None:
+        print(f"uploaded: {upload(folder, options['push_to'])}")
+
+
+def trained(run: TrainedRun) -> dict[str, Any]:
+    """What is known of the training."""
+    if run.model is not None:
+        known = {"steps": run.model.steps, "tokens": run.model.tokens, "source": run.model.source}
+    else:
+        tokens = tokens_seen(run.checkpoint)
+        known = {"steps": run.checkpoint["global_step"], "tokens": tokens, "source": None}
+    return {
+        "algorithm": run.settings["algo"]["name"],
+        "corpus": run.checkpoint["config"]["data"]["name"],
+        "averaged_weights": averaged(run),
+        **known,
+    }
+
+
+def results(run: TrainedRun, settings: build.Settings) -> list[Result]:
+    """The records of this checkpoint in results_dir, one line each."""
+    folder = Path(settings["results_dir"])
+    records = read_records(folder)[0] if folder.is_dir() else []
+    return [_result(record) for record in records if record.checkpoint == run.digest]
+
+
+def _result(record: Record) -> Result:
+    sign = "<= " if record.kind == "upper bound" else ""
+    value = with_error(record.value, record.stderr, 3, sign)
+    text, title = record.data["name"], TITLES.get(record.metric, record.metric)
+    return Result(title, value, text, str(record.protocol.get("name", "default")))
