@@ -61,8 +61,7 @@ def replacing_folder(folder: Path, key: str) -> Iterator[Path]:
     process is writing it."""
     folder = folder.resolve()
     with holding(folder.with_name(f".{folder.name}.lock"), f"{key}={folder}"):
-        for left in folder.parent.glob(f".{folder.name}.*.part"):  # of writers that were killed
-            shutil.rmtree(left)
+        _mend(folder)
         check_replaceable(folder, key)
         new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
         new.mkdir()
@@ -75,6 +74,17 @@ def replacing_folder(folder: Path, key: str) -> Iterator[Path]:
             shutil.rmtree(new, ignore_errors=True)
 
 
+def _mend(folder: Path) -> None:
+    """Undoes what a killed writer left: its part, and the export that it had put aside already."""
+    for left in folder.parent.glob(f".{folder.name}.*.part"):
+        shutil.rmtree(left)
+    for old in folder.parent.glob(f".{folder.name}.*.old"):
+        if folder.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(folder)
+
+
 def _list_files(folder: Path) -> None:
     files = {path.name: _digest(path) for path in sorted(folder.iterdir())}
     (folder / LISTING).write_text(json.dumps({"files": files}, indent=1) + "\n")
@@ -85,7 +95,7 @@ def _put(new: Path, folder: Path) -> None:
     if not folder.exists():
         new.rename(folder)
         return
-    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
     folder.rename(old)
     try:
         new.rename(folder)
