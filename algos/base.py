@@ -67,7 +67,7 @@ class Algorithm(L.LightningModule):
         self.vocab_size = vocab_size
         self.seed = seed
         self.average = average
-        # Of the strategy: places another network as it has placed this one.
+        # Of the strategy: gives another network, of shapes alone, memory as it has this one.
         self.place: Callable[[DiT], object] | None = None
         # Of the passes of a step so far: nats, scored tokens, positions.
         self._step_sums: Tensor | None = None

@@ -85,9 +85,10 @@ class DUODistill(DiffusionAlgorithm):
     def _new_teacher(self, weights: dict[str, Tensor]) -> DiT:
         """A network with copies of `weights`, placed as the student."""
         teacher = copy.deepcopy(self._blank[0]).to(next(self.backbone.parameters()).dtype)
-        if self.place is not None:
+        if self.place is None:
+            teacher.to_empty(device=self.device)
+        else:
             self.place(teacher)
-        teacher = teacher.to_empty(device=self.device)
         teacher.load_state_dict(weights)
         return teacher
 

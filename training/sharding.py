@@ -28,7 +28,9 @@ from training.shards import Read, Shape
 FULL = MixedPrecisionPolicy(cast_forward_inputs=False)
 
 
-def shard(network: nn.Module, mesh: DeviceMesh, low: torch.dtype | None) -> FSDPModule:
+def shard(
+    network: nn.Module, mesh: DeviceMesh, device: torch.device, low: torch.dtype | None
+) -> FSDPModule:
     """Shards a DiT over `mesh` in groups that are gathered as a whole: its embedding, each block,
     its head, and the rest. Blocks are gathered, and the head's products made, in `low`; gradients
     are reduced in float32.
@@ -44,6 +46,8 @@ def shard(network: nn.Module, mesh: DeviceMesh, low: torch.dtype | None) -> FSDP
     )
     cast(Any, network.head).products = low
     root = cast(FSDPModule, fully_shard(network, mesh=mesh, mp_policy=FULL))
+    if any(parameter.is_meta for parameter in network.parameters()):
+        network.to_empty(device=device)
     # Before a part of it is called alone; there is no public way.
     root._get_fsdp_state()._lazy_init()
     return root
@@ -86,7 +90,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
             _optimizers_to_device(self.optimizers, self.root_device)
 
     def place(self, network: nn.Module) -> None:
-        shard(network, self._sharding, self.low)
+        shard(network, self._sharding, self.root_device, self.low)
 
     @contextmanager
     def block_backward_sync(self) -> Iterator[None]:
