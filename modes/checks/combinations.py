@@ -12,6 +12,7 @@ from hub.export_folder import check_replaceable
 from hub.sources import LAST, check_source
 from modes.checks.loggers import check_loggers
 from modes.checks.oracle import check_oracle
+from modes.checks.sharding import check_sharding
 from modes.checks.sweep import check_plotting, points
 from samplers.check import check_eval_order, check_ordered_run, check_sampling
 
@@ -56,6 +57,7 @@ def check(settings: Settings, overridden: Collection[str], typed: str | None = N
     check_training(settings, overridden)
     check_export(settings)
     check_scorer(settings)
+    check_sharding(settings)
     if settings["mode"] == "train" and not settings["estimate"]:
         starts_from(settings)
         check_loggers(settings)

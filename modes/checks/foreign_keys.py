@@ -136,7 +136,7 @@ REFUSED = {  # another meaning, or none: what says it here
     "trainer.callbacks": "+callbacks.NAME.KEY=VALUE",
     "trainer.logger": "wandb.project=NAME or tensorboard=true",
     "trainer.num_sanity_val_steps": "there is no sanity check",
-    "trainer.strategy": "strategy=auto or ddp",
+    "trainer.strategy": "strategy=auto, ddp or fsdp",
     "training.change_of_variables": "noise levels are uniform, training.antithetic_sampling",
     "training.importance_sampling": "noise levels are uniform, training.antithetic_sampling",
     "training.loss_precision": "trainer.precision; logits and losses are float32",
