@@ -48,8 +48,11 @@ def from_library(source: str, **options: Any) -> Any:
 
     OSError where it is not there, ValueError in one line for everything that is wrong with it."""
     from transformers import AutoTokenizer
+    from transformers.utils import logging
 
     _check_files(Path(source))
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # it warns of a model beside the tokenizer that it does not know
     try:
         return AutoTokenizer.from_pretrained(
             source, use_fast=True, trust_remote_code=False, **options
@@ -60,6 +63,8 @@ def from_library(source: str, **options: Any) -> Any:
         if not is_librarys(error):
             raise
         raise ValueError(_reason(Path(source), error)) from error
+    finally:
+        logging.set_verbosity(level)
 
 
 def is_librarys(error: BaseException) -> bool:

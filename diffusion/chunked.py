@@ -60,7 +60,7 @@ def chunked(
 
     def values_of(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
         if torch.is_grad_enabled():
-            dtype = getattr(head, "products", None)
+            dtype = head.products if isinstance(head, Head) else None
             return _RowsWithGradient.apply(fn, taken, dtype, hidden, layer.weight, layer.bias)
         return _rows(fn, layer, hidden, taken)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
+    HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -20,6 +20,8 @@ from hub.weight_files import has_weights
 DATA = ["*.json", "*.txt", "*.model"]
 WEIGHTS = (["*.safetensors"], ["*.bin"])
 SECONDS = 10.0  # to wait for the first answer
+# The second is the base of all errors of its HTTP library, of which it used three so far.
+UNREACHABLE = (OSError, HTTPError)
 
 
 def hub_folder(name: str) -> Path:
@@ -62,7 +64,7 @@ def hub_folder(name: str) -> Path:
         raise ValueError(
             "no such file or folder, and no such model or revision on the Hub"
         ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, *UNREACHABLE) as error:
         raise OSError(
             f"{missing}, which cannot be reached ({first_line(error)}); `{command}` first"
         ) from error

@@ -2,12 +2,12 @@
 missing or of another shape."""
 
 import re
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from algos.facts import Facts, facts_of
 from backbones.dit import DiT
 from backbones.rotary import BASE
 from hub.published import Published, Settings
@@ -28,21 +28,6 @@ OF_BLOCK = {
     "modulation.": "adaLN_modulation.",
 }
 CLOSE = 1e-2  # of stored rotary rates: bfloat16 rounds them, which is undone here
-
-
-class States(NamedTuple):
-    """What the rows of a published network stand for: the last for the mask, or all for states of
-    the process; and whether the mask is predicted."""
-
-    mask: bool
-    predicted: bool = False
-
-
-STATES = {
-    **dict.fromkeys(("ar", "mdlm", "sedd", "gidd"), States(mask=True)),
-    **dict.fromkeys(("udlm", "duo", "duo_distill", "sedd_uniform"), States(mask=False)),
-    "d3pm": States(mask=True, predicted=True),
-}
 
 
 def convert(published: Published) -> tuple[dict[str, Tensor], dict[str, Tensor] | None, int]:
@@ -66,13 +51,13 @@ def convert(published: Published) -> tuple[dict[str, Tensor], dict[str, Tensor] 
     mask = ids - 1 if published.mask is None else published.mask
     if not 2 < ids <= rows or not 0 <= mask < ids:
         raise ValueError(f"the mask {mask} of {ids} ids is not among the {rows} rows")
-    states = STATES[published.algo["name"]]
+    facts = facts_of(published.algo["name"])
     moved = [
-        _rows(_renamed(part, shapes), states, mask, ids)
+        _rows(_renamed(part, shapes), facts, mask, ids)
         for part in (weights, published.averaged)
         if part is not None
     ]
-    return moved[0], moved[1] if len(moved) > 1 else None, ids - states.mask
+    return moved[0], moved[1] if len(moved) > 1 else None, ids - (not facts.uniform)
 
 
 def published_name(name: str) -> str:
@@ -140,15 +125,15 @@ def _renamed(weights: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> 
     return {own: weights[name].float() for name, own in names.items()}
 
 
-def _rows(weights: dict[str, Tensor], states: States, mask: int, ids: int) -> dict[str, Tensor]:
+def _rows(weights: dict[str, Tensor], facts: Facts, mask: int, ids: int) -> dict[str, Tensor]:
     """The rows of embedding and head: the mask last, in place of the token that was there, and not
     predicted; a row for a mask that does not occur where all rows are states."""
     order = torch.arange(ids)
     order[[mask, ids - 1]] = order[[ids - 1, mask]]
-    outputs = ids - (states.mask and not states.predicted)
+    outputs = ids - (not facts.uniform and not facts.outputs_mask)
     table = weights["embedding.weight"]
     table = table[order] if mask != ids - 1 else table[:ids]
-    moved = {"embedding.weight": table if states.mask else F.pad(table, (0, 0, 0, 1))}
+    moved = {"embedding.weight": F.pad(table, (0, 0, 0, 1)) if facts.uniform else table}
     for name in ("head.weight", "head.bias"):
         rows = weights[name] if mask == ids - 1 else weights[name][order]
         moved[name] = rows[:outputs]

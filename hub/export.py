@@ -16,10 +16,9 @@ from data.tokenizers import Tokenizer
 from hub.export_folder import replacing_folder
 from hub.export_published import published_layout
 from hub.export_tokenizer import write_tokenizer
+from hub.exported import KIND, SIZES
 
 CODE = "modeling_discrete_diffusion"
-KIND = "discrete_diffusion"
-SIZES = ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def config_of(model: Exported) -> dict[str, Any]:
         "bos_token_id": tokenizer.bos,
         "eos_token_id": tokenizer.eos,
         "pad_token_id": tokenizer.pad,
-        "opens_with_bos": data.get("framing") != "none",
+        "framing": data["framing"],
         "trained": model.trained,
     }
 
@@ -88,12 +87,14 @@ def upload(folder: Path, name: str) -> str:
     """Uploads the folder to the repository USER/NAME of the Hub, which is made where there is none;
     its address. OSError in one line where that fails."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+    from huggingface_hub.errors import LocalTokenNotFoundError
+
+    from hub.cache import UNREACHABLE
 
     api = HfApi()
     try:
         address = api.create_repo(name, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder)
-    except (OSError, HfHubHTTPError, LocalTokenNotFoundError) as error:
+    except (*UNREACHABLE, LocalTokenNotFoundError) as error:
         raise OSError(f"export.push_to={name}: not uploaded: {first_line(error)}") from error
     return str(address)

@@ -11,6 +11,7 @@ from schema.check import check_values, unknown
 
 KIND = "discrete_diffusion"  # the model_type of the configuration
 SIZES = ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
+FRAMINGS = ("bos", "bos-eos", "none")
 
 
 def is_exported(folder: Path) -> bool:
@@ -50,7 +51,7 @@ def read_exported(folder: Path) -> tuple[dict[str, Any], int, list[Path]]:
             "data": {
                 "name": config.text("trained.corpus"),
                 "tokenizer_name_or_path": str(folder),
-                "framing": "bos" if config.flag("opens_with_bos") else "none",
+                "framing": config.choice("framing", FRAMINGS),
             },
             "loader": {"global_batch_size": 1},
             "training": {"sampling_eps": None, "antithetic_sampling": True},

@@ -49,7 +49,7 @@ class DiscreteDiffusionConfig(PretrainedConfig):
         bos_token_id: int | None = None,
         eos_token_id: int | None = None,
         pad_token_id: int | None = None,
-        opens_with_bos: bool = True,
+        framing: str | None = "bos",
         trained: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -63,7 +63,7 @@ class DiscreteDiffusionConfig(PretrainedConfig):
         self.bos_token_id, self.eos_token_id = bos_token_id, eos_token_id
         self.pad_token_id = pad_token_id
         self.mask_token_id = vocab_size - 1
-        self.opens_with_bos = opens_with_bos
+        self.framing = framing
         self.trained = {} if trained is None else trained
 
 
@@ -135,8 +135,13 @@ class SelfAttention(nn.Module):
             if past:
                 k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
             past[:] = k, v
-        whole = q.shape[2] == k.shape[2]  # else a single query, which sees all keys
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal and whole)
+        new, all_keys = q.shape[2], k.shape[2]
+        seen = None
+        if self.causal and 1 < new < all_keys:  # behind others that are kept
+            seen = torch.ones(new, all_keys, dtype=torch.bool, device=q.device)
+            seen = seen.tril(all_keys - new)
+        causal = self.causal and new == all_keys
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=causal)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
@@ -266,7 +271,7 @@ class LanguageModel(PreTrainedModel):
         if not 2 <= length <= config.length:
             raise ValueError(f"length={length}: from 2 to {config.length}")
         tokens = torch.full((num_samples, length), config.mask_token_id, device=self.device)
-        if config.opens_with_bos:
+        if config.framing != "none":
             tokens[:, 0] = config.bos_token_id
         return tokens
 
@@ -316,8 +321,8 @@ class DiffusionLM(LanguageModel):
         return self.config.algo["name"]
 
     def mix(self, t: Tensor) -> Mix:
-        """What noise leaves of a text at times t, float64: all at 0, nothing at 1 (SEDD's uniform
-        noise ends with a little)."""
+        """The mixture that noise makes of a text at times t, float64: all at 0, nothing at 1
+        (SEDD's uniform noise ends with a little)."""
         t, tokens = t.double(), self.config.mask_token_id
         if self.name == "gidd":
             return gidd_mix(self.config.algo, t, tokens)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from algos.facts import facts_of
 from data.files import expanded
 from hub.cache import hub_folder
-from hub.convert import STATES, convert
+from hub.convert import convert
 from hub.exported import is_exported, read_exported
 from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
 from hub.lightning import is_lightning, parts_of, read_lightning
@@ -65,7 +66,7 @@ class ImportedModel:
     @property
     def has_mask(self) -> bool:
         """Whether the last row of its embedding is a mask, and no state of the process."""
-        return STATES[self.checkpoint["config"]["algo"]["name"]].mask
+        return not facts_of(self.checkpoint["config"]["algo"]["name"]).uniform
 
 
 def ids(those: range) -> str:
@@ -108,8 +109,9 @@ def open_model(
 def _of_export(name: str, folder: Path) -> ImportedModel:
     checkpoint, size, files = read_exported(folder)
     algorithm = checkpoint["config"]["algo"]["name"]
-    trained = read_json(folder / "config.json").get("trained")
-    tokens = trained.get("tokens") if isinstance(trained, dict) else None
+    known = read_json(folder / "config.json").get("trained")
+    trained = known if isinstance(known, dict) else {}
+    tokens = trained.get("tokens")
     return ImportedModel(
         checkpoint=checkpoint | parts_of(algorithm),
         vocab_size=size,
@@ -117,7 +119,7 @@ def _of_export(name: str, folder: Path) -> ImportedModel:
         mask_is_stated=True,
         tokenizer=str(folder),
         algorithms=SAME if algorithm in SAME else frozenset({algorithm}),
-        averaged=True,
+        averaged=trained.get("averaged_weights") is True,
         published=None,
         format="export of this suite",
         source=name,
@@ -178,7 +180,7 @@ def _completed(published: Published, repository: str) -> Published:
 def _imported(name: str, published: Published) -> ImportedModel:
     weights, averaged, vocab_size = convert(published)
     mask = published.mask
-    if mask is None and STATES[published.algo["name"]].mask:
+    if mask is None and not facts_of(published.algo["name"]).uniform:
         mask = vocab_size
     state = {f"backbone.{key}": tensor for key, tensor in weights.items()}
     checkpoint = {

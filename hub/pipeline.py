@@ -11,18 +11,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from algos.base import Algorithm, Draws
+from algos.base import Draws
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import facts_of
 from data.given import encode_given
 from data.infill import InfillTask, read_tasks
 from data.order import by_length
 from data.prompts import GIVEN
-from data.tokenizers import Tokenizer
 from diffusion.times import seed_of
 from hub.card import card
 from hub.export import Exported, export_model
-from hub.trained import open_trained
+from hub.trained import Trained, open_trained
 from samplers.build import sampler_config
 from samplers.check import check_sampling
 from samplers.self_correction import correct
@@ -53,14 +52,12 @@ class Nats(NamedTuple):
 class TextPipeline:
     """An algorithm in eval mode, its tokenizer, and the configuration that it was trained under."""
 
-    def __init__(
-        self, algorithm: Algorithm, tokenizer: Tokenizer, config: dict[str, Any], name: str = ""
-    ) -> None:
-        self.algorithm, self.tokenizer, self.config = algorithm.eval(), tokenizer, config
-        self.name = name
-        self.facts = facts_of(config["algo"]["name"])
-        self.length: int = config["model"]["length"]
-        self._start = [] if config["data"].get("framing") == "none" else [tokenizer.bos]
+    def __init__(self, model: Trained, name: str = "") -> None:
+        self.algorithm, self.tokenizer, self.checkpoint, self.averaged = model
+        self.config: dict[str, Any] = self.checkpoint["config"]
+        self.facts = facts_of(self.config["algo"]["name"])
+        self.length: int = self.config["model"]["length"]
+        self._start = [] if self.config["data"]["framing"] == "none" else [self.tokenizer.bos]
         if self.facts.causal and not self._start:
             raise ValueError(f"{name}: trained without BOS, it has nothing to begin a text with")
 
@@ -80,8 +77,7 @@ class TextPipeline:
         model = open_trained(str(name), tokenizer, averaged)
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        algorithm = model.algorithm.to(device)
-        return cls(algorithm, model.tokenizer, model.checkpoint["config"], str(name))
+        return cls(model, str(name)).to(device)
 
     def to(self, device: str | torch.device) -> Self:
         self.algorithm.to(device)
@@ -196,7 +192,12 @@ class TextPipeline:
         """Writes the model for the Hugging Face Hub, as mode=export does without its records.
         ValueError where the folder holds something else."""
         name = self.config["algo"]["name"]
-        trained = {"algorithm": name, "corpus": self.config["data"]["name"]}
+        trained = {
+            "algorithm": name,
+            "corpus": self.config["data"]["name"],
+            "averaged_weights": self.averaged,
+            "steps": self.checkpoint["global_step"] or None,
+        }
         weights = self.algorithm.state_dict()
         model = Exported(
             config=self.config,

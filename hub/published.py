@@ -118,7 +118,7 @@ def _kind(value: Any) -> str:
 
 
 def _content(value: Any) -> Any:
-    """What an OmegaConf object of a pickle holds; any other value itself."""
+    """The content of an OmegaConf object of a pickle; any other value itself."""
     if isinstance(value, Record) and value.name.startswith("omegaconf."):
         state = value.state if isinstance(value.state, dict) else {}
         return next((state[name] for name in CONTENTS if name in state), None)

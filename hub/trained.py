@@ -19,6 +19,7 @@ class Trained(NamedTuple):
     algorithm: Algorithm
     tokenizer: Tokenizer
     checkpoint: dict[str, Any]
+    averaged: bool  # whether its weights are averages
 
 
 def open_trained(name: str, tokenizer: str | None = None, averaged: bool = True) -> Trained:
@@ -29,7 +30,9 @@ def open_trained(name: str, tokenizer: str | None = None, averaged: bool = True)
         model, fitted = open_with_tokenizer(name, KEY, tokenizer)
         if not averaged and model.averaged and "ema" not in model.checkpoint:
             raise ValueError(f"{KEY}={name}: it has averaged weights alone")
-        return _restored(name, model.checkpoint, model.vocab_size, fitted, averaged)
+        apart = "ema" in model.checkpoint
+        are = averaged if apart else model.averaged
+        return _restored(name, model.checkpoint, model.vocab_size, fitted, are)
     checkpoint = read_checkpoint(Path(name).expanduser(), KEY)
     data, digests = checkpoint["config"]["data"], checkpoint.get(DIGESTS)
     made = make_tokenizer(
@@ -42,6 +45,7 @@ def open_trained(name: str, tokenizer: str | None = None, averaged: bool = True)
     states = vocab_size_of(checkpoint)
     if states < made.vocab_size:
         raise ValueError(f"tokenizer={made.name}: has {made.vocab_size} tokens, {name} {states}")
+    averaged = averaged and "ema" in checkpoint
     return _restored(name, checkpoint, states, with_states(made, states), averaged)
 
 
@@ -50,6 +54,7 @@ def _restored(
 ) -> Trained:
     algorithm = make_algorithm(checkpoint["config"], states)
     try:
-        return Trained(restored(algorithm, checkpoint, averaged), tokenizer, checkpoint)
+        weighted = restored(algorithm, checkpoint, averaged)
+        return Trained(weighted, tokenizer, checkpoint, averaged)
     except ValueError as error:
         raise ValueError(f"{KEY}={name}: {error}") from error

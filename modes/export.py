@@ -26,7 +26,8 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     trained_run.restore(run)  # refuses weights that are not the network's
     facts = trained(run)
     model = Exported(
-        config=run.settings,
+        # the framing that it was trained with, whichever data=... the command names
+        config=run.settings | {"data": run.checkpoint["config"]["data"]},
         weights=weights_of(run.checkpoint, averaged(run)),
         vocab_size=run.vocab_size,
         tokenizer=tokenizer,
@@ -45,7 +46,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
 
 
 def trained(run: TrainedRun) -> dict[str, Any]:
-    """What is known of the training."""
+    """Facts of the training, as far as they are known."""
     if run.model is not None:
         known = {"steps": run.model.steps, "tokens": run.model.tokens, "source": run.model.source}
     else:

@@ -8,19 +8,21 @@ from evaluation.gen_ppl.ar_scorer import ar_scorer
 from evaluation.gen_ppl.inputs import as_ids
 from evaluation.gen_ppl.protocols import protocol
 from evaluation.gen_ppl.scorer import KEY, Scorer
+from hub.exported import is_exported
 from modes import build, trained_run
 from training.checkpoint import checkpoint_file
 
 
 def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None:
-    """A run of algo=ar (its directory or a checkpoint), a folder or a Hub name of a causal Hugging
-    Face model, loaded; None for none. ValueError or OSError in one line for what cannot score
-    texts, and where the protocol hands over ids of another tokenizer than that of the samples."""
+    """A run of algo=ar (its directory, a checkpoint or an export), a folder or a Hub name of a
+    causal Hugging Face model, loaded; None for none. ValueError or OSError in one line for what
+    cannot score texts, and where the protocol hands over ids of another tokenizer than that of the
+    samples."""
     name = settings["eval"]["gen_ppl_eval_model_name_or_path"]
     if name is None:
         return None
     path = Path(name)
-    if path.is_file() or checkpoint_file(path).is_file():
+    if path.is_file() or checkpoint_file(path).is_file() or is_exported(path):
         scorer = _of_run(settings, path)
     elif path.exists() and not (path / "config.json").is_file():
         raise ValueError(

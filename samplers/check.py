@@ -67,7 +67,7 @@ def check_order(algo: Settings, facts: Facts, sampling: Settings, predictor: str
 
 
 def check_eval_order(settings: Settings) -> None:
-    """What eval.order cannot be, whatever the run."""
+    """ValueError for an eval.order that no run can have."""
     order, sampling = settings["eval"]["order"], settings["sampling"]
     named = f"eval.order={order}"
     if settings["mode"] != "ppl_eval":

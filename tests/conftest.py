@@ -1,9 +1,12 @@
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "shared" / "checkpoints"
 
 # Within a Slurm job a test is still a run of its own, not one of the job's processes.
 for name in [name for name in os.environ if name.startswith("SLURM_")]:
@@ -24,6 +27,14 @@ def denormal_numbers() -> None:
     """The modes flush them for the rest of the process; a formula held to 1e-12 of 1e-295 needs
     them, whichever test came before."""
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def checkpoints() -> Path:
+    """The folder of published files, which is not part of the repository."""
+    if not CHECKPOINTS.is_dir():
+        pytest.skip(f"no published checkpoints at {CHECKPOINTS}")
+    return CHECKPOINTS
 
 
 @pytest.fixture

@@ -39,8 +39,8 @@ class EMA(L.Callback):
 
     @torch.no_grad()
     def _exchange(self, pl_module: L.LightningModule) -> None:
-        """Copies, since a sharded parameter keeps its storage whatever `data` is set to. What is
-        still gathered of the last forward pass is given up: it would hide the other weights."""
+        """Copies, since a sharded parameter keeps its storage whatever `data` is set to. Gathered
+        parameters of the last forward pass are given up: they would hide the other weights."""
         for module in pl_module.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()

@@ -1,4 +1,4 @@
-"""What strategy=fsdp needs of the keys beside it."""
+"""Keys that strategy=fsdp needs or cannot have beside it."""
 
 from typing import Any
 

@@ -12,16 +12,7 @@ from algos.build import make_algorithm
 from hub.open import ImportedModel, open_model
 from training.checkpoint import load_weights
 
-CHECKPOINTS = Path(__file__).resolve().parents[2].parent / "shared" / "checkpoints"
 PWNED = Path("/tmp/pwned")  # what the hostile files would create
-
-
-@pytest.fixture
-def checkpoints() -> Path:
-    """The folder of published files, which is not part of the repository."""
-    if not CHECKPOINTS.is_dir():
-        pytest.skip(f"no published checkpoints at {CHECKPOINTS}")
-    return CHECKPOINTS
 
 
 @pytest.fixture

@@ -9,17 +9,8 @@ import pytest
 
 import main
 from hub.register import Model
-from tests.hub.conftest import CHECKPOINTS
 
 COMMIT = "c" * 40
-
-
-@pytest.fixture
-def checkpoints() -> Path:
-    """The folder of published files, which is not part of the repository."""
-    if not CHECKPOINTS.is_dir():
-        pytest.skip(f"no published checkpoints at {CHECKPOINTS}")
-    return CHECKPOINTS
 
 
 @pytest.fixture

@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra import initialize_config_dir
 
+import main
 from algos.build import ALGORITHMS, make_algorithm
+from data.tokenizers import make_tokenizer
 from hub import TextPipeline
 from hub.open import ImportedModel, open_model
 from hub.trained import open_trained
-from tests.modes.conftest import Command
+from modes.scorer import open_scorer
+from tests.modes.conftest import ROOT, Command
 
 TINY = ["data=text", "data.tokenizer_name_or_path=bytes", "model=tiny", "model.length=16"]
 TINY += ["model.hidden_size=16", "model.n_blocks=1", "model.n_heads=2", "model.cond_dim=8"]
@@ -265,3 +269,33 @@ def test_pipeline_saves_what_export_writes(trained: Callable[..., Path], tmp_pat
     assert again.generate(2, 4, progress=False) == pipe.generate(2, 4, progress=False)
     with pytest.raises(ValueError, match=r"^folder=.*: it holds something else"):
         pipe.save_pretrained(tmp_path / "run")
+
+
+def test_exported_ar_model_scores_samples_as_its_run_does(
+    trained: Callable[..., Path], command: Command, tmp_path: Path
+) -> None:
+    run = trained("algo=ar")
+    folder = exported(command, run, tmp_path / "model")
+    nats = []
+    for name in (run, folder):
+        line = [f"eval.gen_ppl_eval_model_name_or_path={name}"]
+        with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+            scorer = open_scorer(main.compose(line), make_tokenizer("bytes"))
+        assert scorer is not None
+        ids = torch.tensor(
+            [[scorer.bos, *scorer.encode("to be, or not to", True)][: scorer.window]]
+        )
+        nats.append(scorer.nats(ids))
+    torch.testing.assert_close(nats[0], nats[1], rtol=0, atol=0)
+
+
+def test_export_of_raw_weights_says_so(
+    trained: Callable[..., Path], command: Command, tmp_path: Path
+) -> None:
+    run = trained("algo=mdlm", "data.framing=bos-eos")
+    for disabled in (False, True):
+        more = f"eval.disable_ema={str(disabled).lower()}"
+        model = open_model(str(exported(command, run, tmp_path / f"{disabled}", more)))
+        assert model.averaged is not disabled
+        assert model.checkpoint["config"]["data"]["framing"] == "bos-eos"
+        assert model.steps == 2

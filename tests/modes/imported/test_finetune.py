@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.hub.conftest import CHECKPOINTS
+from tests.conftest import CHECKPOINTS
 from tests.modes.conftest import Command
 
 DEPTH = ["model.n_blocks=2", "model.n_heads=4", "model.length=16"]
