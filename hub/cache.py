@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import constants, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -69,6 +69,19 @@ def hub_folder(name: str) -> Path:
             f"{missing}, which cannot be reached ({first_line(error)}); `{command}` first"
         ) from error
     return folder
+
+
+def config_folder(name: str) -> Path | None:
+    """The folder of the cache with the config.json of a repository, which is downloaded where it is
+    not there; None where there is none to be had."""
+    repository, _, revision = name.partition("@")
+    try:
+        file = hf_hub_download(
+            repository, "config.json", revision=revision or None, etag_timeout=SECONDS
+        )
+    except (HFValidationError, *UNREACHABLE):
+        return None
+    return Path(file).parent
 
 
 def _cached(repository: str, revision: str | None) -> Path | None:

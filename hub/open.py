@@ -93,7 +93,7 @@ def open_model(
     """The model of that name; `mask` is the id of its mask where no file says it and it is not the
     last. ValueError or OSError in one line that begins with `key`."""
     try:
-        path = expanded(name, key)
+        path = hub_folder(name) if is_hub_name(name) else expanded(name, key)
         if path.is_dir() and is_exported(path):
             return _of_export(name, path)
         published = _read(name, key)

@@ -9,17 +9,31 @@ from hub.open import ImportedModel, ids, open_model
 log = logging.getLogger(__name__)
 
 
+# Where a user names another tokenizer of the model that this key names; a scorer has none.
+TOKENIZER_KEYS = {
+    "eval.checkpoint_path": "data.tokenizer_name_or_path",
+    "training.finetune_path": "data.tokenizer_name_or_path",
+    "name": "tokenizer",
+}
+
+
 def open_with_tokenizer(
     name: str, key: str = "eval.checkpoint_path", tokenizer: str | None = None
 ) -> tuple[ImportedModel, Tokenizer]:
-    """The model of that name, and the tokenizer that is given or that its files or the register
-    name. ValueError or OSError in one line that begins with `key`; also where they do not fit."""
-    model = open_model(name, key)
-    named = tokenizer or model.tokenizer
+    """The model of that name, and its tokenizer as `with_tokenizer` finds it."""
+    return with_tokenizer(open_model(name, key), name, key, tokenizer)
+
+
+def with_tokenizer(
+    model: ImportedModel, name: str, key: str, tokenizer: str | None = None
+) -> tuple[ImportedModel, Tokenizer]:
+    """The model, opened by `name`, with the mask that its tokenizer tells, and the tokenizer that
+    is given or that its files or the register name. ValueError or OSError in one line that begins
+    with `key`; also where they do not fit."""
+    named, own = tokenizer or model.tokenizer, TOKENIZER_KEYS.get(key)
     if named is None:
-        raise ValueError(
-            f"{key}={name}: nothing says its tokenizer; data.tokenizer_name_or_path=NAME does"
-        )
+        remedy = f"; {own}=NAME does" if own else ""
+        raise ValueError(f"{key}={name}: nothing says its tokenizer{remedy}")
     made = make_tokenizer(named)
     try:
         model.extra_states(made.vocab_size)
@@ -28,9 +42,8 @@ def open_with_tokenizer(
         return model, fitted(model, made)
     except ValueError as error:
         told = str(error).removeprefix(f"{key}=")
-        raise ValueError(
-            f"{key}={told}; data.tokenizer_name_or_path={named} does not fit"
-        ) from error
+        culprit = f"{own}={named}" if own else f"its tokenizer {named}"
+        raise ValueError(f"{key}={told}; {culprit} does not fit") from error
 
 
 def fitted(model: ImportedModel, tokenizer: Tokenizer) -> Tokenizer:

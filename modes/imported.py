@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from hub.open import ImportedModel
-from hub.tokenizer import open_with_tokenizer
+from hub.tokenizer import with_tokenizer
 
 Settings = dict[str, Any]
 Compose = Callable[[list[str]], Settings]
@@ -30,12 +30,17 @@ class Import(NamedTuple):
     tokenizer: Tokenizer
 
 
-def open_import(
-    name: str, key: str, tokenizer: str | None, overrides: list[str], compose: Compose | None
+def with_config(
+    opened: ImportedModel,
+    name: str,
+    key: str,
+    tokenizer: str | None,
+    overrides: list[str],
+    compose: Compose | None,
 ) -> Import:
-    """The model, with the tokenizer that is given or else its own. The text of its training, where
-    `compose` knows it, is that of the configuration."""
-    model, made = open_with_tokenizer(name, key, tokenizer)
+    """The model, opened by `name`, with the tokenizer that is given or else its own. The text of
+    its training, where `compose` knows it, is that of the configuration."""
+    model, made = with_tokenizer(opened, name, key, tokenizer)
     stored = model.checkpoint["config"]
     corpus = stored["data"]["name"]
     corpus = CORPORA.get(corpus, corpus) or "unknown"

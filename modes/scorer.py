@@ -8,22 +8,25 @@ from evaluation.gen_ppl.ar_scorer import ar_scorer
 from evaluation.gen_ppl.inputs import as_ids
 from evaluation.gen_ppl.protocols import protocol
 from evaluation.gen_ppl.scorer import KEY, Scorer
+from hub.cache import config_folder
 from hub.exported import is_exported
+from hub.sources import is_hub_name
 from modes import build, trained_run
 from training.checkpoint import checkpoint_file
 
 
 def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None:
-    """A run of algo=ar (its directory, a checkpoint or an export), a folder or a Hub name of a
-    causal Hugging Face model, loaded; None for none. ValueError or OSError in one line for what
-    cannot score texts, and where the protocol hands over ids of another tokenizer than that of the
-    samples."""
+    """A run of algo=ar (its directory, a checkpoint, or an export: a folder or a Hub name), or a
+    folder or a Hub name of a causal Hugging Face model, loaded; None for none. ValueError or
+    OSError in one line for what cannot score texts, and where the protocol hands over ids of
+    another tokenizer than that of the samples."""
     name = settings["eval"]["gen_ppl_eval_model_name_or_path"]
     if name is None:
         return None
     path = Path(name)
-    if path.is_file() or checkpoint_file(path).is_file() or is_exported(path):
-        scorer = _of_run(settings, path)
+    folder = config_folder(name) if is_hub_name(name) else path
+    if path.is_file() or checkpoint_file(path).is_file() or (folder and is_exported(folder)):
+        scorer = _of_run(settings, name)
     elif path.exists() and not (path / "config.json").is_file():
         raise ValueError(
             f"{KEY}={name}: neither a run (no checkpoints/last.ckpt in it) nor a Hugging Face "
@@ -37,12 +40,12 @@ def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None
     return scorer
 
 
-def _of_run(settings: build.Settings, path: Path) -> Scorer:
-    options = settings["eval"] | {"checkpoint_path": str(path), "disable_ema": False}
+def _of_run(settings: build.Settings, name: str) -> Scorer:
+    options = settings["eval"] | {"checkpoint_path": name, "disable_ema": False}
     run = trained_run.open_run(settings | {"eval": options}, [], key=KEY)
     if not facts_of(run.settings["algo"]["name"]).causal:
         raise ValueError(
-            f"{KEY}={path}: a run of algo=ar is needed, this one has algo="
+            f"{KEY}={name}: a run of algo=ar is needed, this one has algo="
             f"{run.settings['algo']['name']}"
         )
     tokenizer = trained_run.open_tokenizer(run)
@@ -51,5 +54,5 @@ def _of_run(settings: build.Settings, path: Path) -> Scorer:
         tokenizer,
         run.settings["model"]["length"],
         bos=None if run.settings["data"]["framing"] == "none" else tokenizer.bos,
-        source={"scorer": str(path), "scorer_digest": run.digest},
+        source={"scorer": name, "scorer_digest": run.digest},
     )

@@ -10,7 +10,7 @@ from algos.facts import canonical
 from data.extended import with_states
 from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
-from hub.open import ImportedModel, is_published
+from hub.open import ImportedModel, is_published, open_model
 from modes import build, imported
 from modes.checks.folders import check_writable
 from modes.imported import Compose
@@ -83,10 +83,11 @@ def _open_import(
     tokenizer = None
     if TOKENIZER in given:
         tokenizer = settings["data"]["tokenizer_name_or_path"]
-    model, config, made = imported.open_import(name, key, tokenizer, overrides, compose)
-    has = f"{key}={name} has algo={' or '.join(sorted(model.algorithms))}"
-    _check_given(settings, overrides, "algo", model.algorithms, has)
-    imported.check_given(model, settings, given, key)
+    opened = open_model(name, key)
+    has = f"{key}={name} has algo={' or '.join(sorted(opened.algorithms))}"
+    _check_given(settings, overrides, "algo", opened.algorithms, has)
+    imported.check_given(opened, settings, given, key)
+    model, config, made = imported.with_config(opened, name, key, tokenizer, overrides, compose)
     checkpoint = model.checkpoint | {"config": config | {"seed": settings["seed"]}}
     own = merged(settings, config, given)
     return TrainedRun(

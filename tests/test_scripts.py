@@ -14,6 +14,7 @@ from hydra import initialize_config_dir
 
 import main
 from modes.checks.combinations import check
+from modes.trained_run import open_run
 from tests.modes import in_process
 from tests.processes import started, wait_until
 
@@ -34,6 +35,10 @@ STUBS = {
     "scancel": 'echo "scancel $*" >> "$CALLS"\nkill -TERM "$(cat "$STEP")"',
     "record": 'printf "%s\\0" "$PWD" "$@" > "$GIVEN"',
 }
+PUBLISHED = re.compile(r"(eval|zero_shot|gen_ppl)_(?:owt_|lm1b_)?(duo_distill|[a-z0-9]+?)(_|\.)")
+FAMILIES = {"ar": "ckpt/ar.ckpt", "d3pm": "ckpt/d3pm.ckpt", "duo": "hf/duo", "gidd": "hf/gidd"}
+FAMILIES |= {"mdlm": "hf/mdlm", "sedd": "hf/sedd", "udlm": "ckpt/duo_base.ckpt"}
+FAMILIES |= {"duo_distill": "ckpt/duo_distilled.ckpt"}
 TINY = ["data=text", "data.valid_split=tail", "data.tokenizer_name_or_path=bytes", "model=nano"]
 TINY += ["model.hidden_size=16", "model.n_blocks=1", "model.n_heads=2", "model.length=16"]
 TINY += ["model.dropout=0.0", "loader.global_batch_size=4", "loader.batch_size=null"]
@@ -106,6 +111,22 @@ def test_a_submitted_script_is_a_command_that_main_accepts(
     assert run.endswith("/seed3"), "of the run that is trained under the same seed"
     started = Path(site["CALLS"]).read_text()
     assert "srun --nodes=2 --ntasks=8 --ntasks-per-node=4 " in started
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if PUBLISHED.match(name)])
+def test_an_evaluation_takes_a_published_model(
+    name: str, site: dict[str, str], tmp_path: Path, checkpoints: Path
+) -> None:
+    family = PUBLISHED.match(name).group(2)
+    line = [f"eval.checkpoint_path={checkpoints / FAMILIES[family]}"]
+    line += [f"data.tokenizer_name_or_path={checkpoints / 'hf' / 'gidd'}"]
+    overrides = given(site, ["bash", str(SCRIPTS / name), *line], tmp_path)
+    settings = accepted(overrides)
+    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
+        run = open_run(settings, overrides, compose=main.compose)
+    assert run.model is not None and run.tokenizer is not None
+    assert run.settings["algo"]["name"] in run.model.algorithms
+    assert run.settings["model"]["length"] == 16, "its own sizes"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hub.open import is_published
+from hub.open import is_published, open_model
 from modes import build, imported
 from training import finetune
 from training.checkpoint import checkpoint_file, weights_of
@@ -16,7 +16,8 @@ def read_source(name: str, settings: build.Settings) -> Source:
     if not is_published(name, KEY):
         return finetune.read_source(checkpoint_file(Path(name).expanduser()), averaged)
     tokenizer = settings["data"]["tokenizer_name_or_path"]
-    model, config, made = imported.open_import(name, KEY, tokenizer, [], None)
+    opened = open_model(name, KEY)
+    model, config, made = imported.with_config(opened, name, KEY, tokenizer, [], None)
     apart = "ema" in model.checkpoint
     provenance = {
         "algo": config["algo"]["name"],
