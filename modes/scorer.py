@@ -37,7 +37,9 @@ def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None
 
 def _of_run(settings: build.Settings, path: Path) -> Scorer:
     options = settings["eval"] | {"checkpoint_path": str(path), "disable_ema": False}
-    run = trained_run.open_run(settings | {"eval": options}, [], key=KEY)
+    # In float32, which the faster kernels of attention do not know.
+    network = settings["model"] | {"attention": "sdpa"}
+    run = trained_run.open_run(settings | {"eval": options, "model": network}, [], key=KEY)
     if not facts_of(run.settings["algo"]["name"]).causal:
         raise ValueError(
             f"{KEY}={path}: a run of algo=ar is needed, this one has algo="
