@@ -161,7 +161,7 @@ class Algorithm(L.LightningModule):
         if gradient_clip_val is not None:
             scale = scale * (gradient_clip_val / (norm + 1e-6)).clamp_max(1)
         torch._foreach_mul_(gradients, scale.to(gradients[0].dtype))
-        self.log("train/loss", loss.float(), prog_bar=True)
+        self.log("train/loss", loss.float())  # not for Lightning's bar, which reads it every step
         self.log_dict(
             {"train/grad_norm": norm.float(), "train/lr": optimizer.param_groups[0]["lr"]}
         )

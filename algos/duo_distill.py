@@ -83,8 +83,10 @@ class DUODistill(DiffusionAlgorithm):
         return self._new_teacher(self.backbone.state_dict())
 
     def _new_teacher(self, weights: dict[str, Tensor]) -> DiT:
-        """A network with copies of `weights`, placed as the student."""
+        """A network with copies of `weights`, compiled and placed as the student."""
         teacher = copy.deepcopy(self._blank[0]).to(next(self.backbone.parameters()).dtype)
+        if teacher.compiled:
+            teacher.compile_blocks()
         if self.place is None:
             teacher.to_empty(device=self.device)
         else:

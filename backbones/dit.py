@@ -78,9 +78,9 @@ class DiT(nn.Module):
         self.modulation = None if causal else zero_linear(cond_dim, 2 * hidden_size)
         self.head = Head(hidden_size, vocab_size if outputs is None else outputs)
         zero_(self.head)
+        self.compiled = compile
         if compile:
-            for block in self.blocks:
-                block.compile()  # in place: state-dict keys do not change
+            self.compile_blocks()
 
     def forward(
         self,
@@ -107,6 +107,11 @@ class DiT(nn.Module):
             return self.norm(x)
         shift, scale = per_position(self.modulation(condition)).chunk(2, dim=-1)
         return self.norm(x, shift, scale)
+
+    def compile_blocks(self) -> None:
+        """In place: state-dict keys do not change. A copy of the network is not compiled."""
+        for block in self.blocks:
+            block.compile()
 
     def decoder(self, length: int) -> Decoder:
         """Reads texts of at most `length` tokens left to right, each token once."""

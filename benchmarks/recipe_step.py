@@ -98,11 +98,13 @@ def timed(step: Callable[[], None], cuda: bool) -> float:
 
 
 def measured(batch: int, repeats: int, overrides: list[str]) -> dict[str, Any]:
-    cuda = torch.cuda.is_available()
+    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
+        recipe = main.compose(overrides)
+    cuda = recipe["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
     changed = [*overrides, f"loader.global_batch_size={PASSES * batch}", "loader.batch_size=null"]
     changed += [] if cuda else ["trainer.accelerator=cpu"]
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        recipe, settings = main.compose(overrides), main.compose(changed)
+        settings = main.compose(changed)
     step = estimate.step_of(settings)
     peak, run = memory(lambda: step_function(settings, step, batch), cuda)
     result = {"texts": batch, "peak_bytes": peak, "estimate_bytes": round(peak_bytes(step, batch))}

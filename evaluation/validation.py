@@ -36,5 +36,5 @@ class Validation(L.Callback):
         self.result = self.metric.compute()
         _, nats, count = self.result
         mean = nats.sum() / count.sum()
-        pl_module.log("val/nll", mean.float(), prog_bar=True)
+        pl_module.log("val/nll", mean.float())
         pl_module.log("val/ppl", torch.exp(mean).float())

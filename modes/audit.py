@@ -84,13 +84,14 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     corpus = split(settings, run_settings, data)
     reference = Reference(corpus.reference, TrainOverlap(corpus.training, corpus.reference))
     texts = generators(corpus, seed)
+    idle = scorer is None and run is None  # no network computes
+    where = torch.device("cpu") if idle else build.root_device(settings)
     if run is not None:
-        draw = partial(samples, run, settings, corpus)
+        draw = partial(samples, run, settings, corpus, where)
         texts |= {"run, temperature 1": partial(draw, 1.0)}
         if not facts_of(run.settings["algo"]["name"]).predicts_ratios:  # which have no temperature
             texts |= {f"run, temperature {COOL}": partial(draw, COOL)}
     fixed = [[position < corpus.begins for position in range(len(row))] for row in corpus.real]
-    where = torch.device("cpu") if scorer is None and run is None else device(settings)
     if scorer is not None:
         scorer.network.to(where)
 
@@ -197,13 +198,14 @@ def samples(
     run: TrainedRun,
     settings: build.Settings,
     corpus: Corpus,
+    device: torch.device,
     temperature: float,
 ) -> Rows:
-    """As many texts as there are real ones, by the run's sampler at a temperature."""
+    """As many texts as there are real ones, by the run's sampler at a temperature, in float32."""
     options, length = settings["sampling"] | {"temperature": temperature}, len(corpus.real[0])
     default = facts_of(run.settings["algo"]["name"]).samplers[0]
     sampler = sampler_config(options, default, length, corpus.begins)
-    algorithm = trained_run.restore(run).to(device(settings))
+    algorithm = trained_run.restore(run).to(device)
     size, rows = settings["loader"]["eval_batch_size"], []
     torch.manual_seed(settings["seed"])
     with torch.no_grad():
@@ -213,12 +215,6 @@ def samples(
             fixed[:, : corpus.begins] = True
             rows += sampler.draw(algorithm, tokens, fixed).tokens.tolist()
     return rows
-
-
-def device(settings: build.Settings) -> torch.device:
-    """The GPU where there is one, unless trainer.accelerator=cpu."""
-    gpu = settings["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if gpu else "cpu")
 
 
 def not_penalised(metrics: Metrics, real: Metrics) -> list[str]:

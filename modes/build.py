@@ -11,7 +11,6 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch import callbacks as lightning_callbacks
-from lightning.pytorch.accelerators import MPSAccelerator
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -23,6 +22,7 @@ from data.build_module import build_data
 from data.module import TokenDataModule
 from data.order import accumulation
 from data.tokenizers import Tokenizer
+from modes import devices
 from modes.checks.loggers import check_loggers
 from training.checkpoint import AtomicCheckpointIO
 from training.logs import RunLog
@@ -60,8 +60,6 @@ OURS = {
     "BatchSizeFinder": "estimate=true says which loader.batch_size fits",
     "LearningRateFinder": "optim.lr is given",
 }
-# How many processes a launcher says it started.
-LAUNCHED = {"WORLD_SIZE": "torchrun", "SLURM_STEP_NUM_TASKS": "srun"}
 STRATEGIES: dict[str, Callable[[Settings, Settings], Strategy | str]] = {
     "auto": lambda strategy, options: "auto",
     "ddp": lambda strategy, options: DDPStrategy(gradient_as_bucket_view=True),
@@ -109,17 +107,15 @@ def trainer(
     `share_batches` lets it deal out the batches of a plain loader; a data module does so itself.
     """
     options = dict(settings["trainer"])
-    options["accelerator"] = accelerator(options["accelerator"])
-    if options["precision"] is None:
-        gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
-        options["precision"] = "bf16-mixed" if gpu else "32-true"
+    options["accelerator"] = devices.accelerator(options["accelerator"])
+    options["precision"] = devices.precision(options)
     asked = settings["strategy"]
     strategy = pick(STRATEGIES, "strategy.name", asked["name"])(asked, options)
     if isinstance(strategy, FullyShardedStrategy):
         callbacks = [EvenValidation(), *callbacks]
     # The data module counts blocks, the same for any number of devices.
     options["limit_val_batches"] = 0 if fitting and options["limit_val_batches"] == 0 else None
-    check_launch(options)
+    devices.check_launch(options)
     options |= {
         "strategy": strategy,
         "logger": loggers(settings) if fitting else False,
@@ -155,38 +151,11 @@ def _fully_sharded(strategy: Settings, options: Settings) -> Strategy:
     return FullyShardedStrategy(low, strategy["shard_within_node"])
 
 
-def check_launch(options: dict[str, Any]) -> None:
-    """ValueError where a launcher started another number of processes than the trainer counts on:
-    each would train the whole run."""
-    for name, launcher in LAUNCHED.items():
-        started, devices = os.environ.get(name, ""), options["devices"]
-        if not started.isdigit():
-            continue
-        if str(devices) in ("auto", "-1"):
-            devices = torch.cuda.device_count() if options["accelerator"] != "cpu" else 0
-        elif isinstance(devices, str) and "," in devices:
-            devices = len([one for one in devices.split(",") if one.strip()])
-        elif isinstance(devices, list):
-            devices = len(devices)
-        wanted = max(1, int(devices)) * options["num_nodes"]
-        if int(started) != wanted:
-            raise ValueError(
-                f"trainer.devices={options['devices']}: {launcher} started {started} processes "
-                f"({name}), but trainer.num_nodes x trainer.devices are {wanted}; set "
-                f"trainer.devices to the processes of a node, with strategy=ddp"
-            )
-
-
-def accelerator(named: str) -> str:
-    """The accelerator of that name, where `auto` leaves out Apple's GPUs: bounds and draws are in
-    float64, which they lack."""
-    on_apple = MPSAccelerator.is_available()
-    if named == "mps" or (named == "gpu" and on_apple):
-        raise ValueError(
-            f"trainer.accelerator={named}: Apple's GPUs have no float64, which bounds and draws "
-            f"are in; choose cpu"
-        )
-    return "cpu" if named == "auto" and on_apple else named
+def root_device(settings: Settings) -> torch.device:
+    """Where a mode computes that is one process and has no trainer: the first of
+    trainer.devices."""
+    device: torch.device = trainer(settings, [], fitting=False).strategy.root_device
+    return device
 
 
 def passes(settings: Settings, devices: int) -> int:

@@ -42,7 +42,8 @@ def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None
 
 def _of_run(settings: build.Settings, name: str) -> Scorer:
     options = settings["eval"] | {"checkpoint_path": name, "disable_ema": False}
-    run = trained_run.open_run(settings | {"eval": options}, [], key=KEY)
+    network = settings["model"] | {"attention": "sdpa"}
+    run = trained_run.open_run(settings | {"eval": options, "model": network}, [], key=KEY)
     if not facts_of(run.settings["algo"]["name"]).causal:
         raise ValueError(
             f"{KEY}={name}: a run of algo=ar is needed, this one has algo="

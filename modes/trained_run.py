@@ -31,6 +31,8 @@ SAME_TEXT = {f"data.{key}" for key in ("cache_dir", "num_proc", "verify", "max_e
 SAME_TEXT |= {f"data.{key}" for key in ("packing", "framing", "drop_last", "crop", "insert_eos")}
 TOKENIZER = "data.tokenizer_name_or_path"
 SAME_TEXT |= {TOKENIZER, "data.name"}
+# How a network is computed is a choice of every start: none of it is a property of the weights.
+OF_THE_START = ("attention", "compile", "activation_checkpointing")
 # The rest of the configuration in a record is the run's.
 SET_BY_EVALUATION = ("mode", "eval", "protocol", "sampling", "oracle", "results_dir")
 
@@ -143,13 +145,14 @@ def merged(settings: build.Settings, stored: build.Settings, given: set[str]) ->
     """The settings of an evaluation: those that made the run are `stored`, the text too unless the
     command line names one, single keys are as given."""
     result = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
+    result["model"] = stored["model"] | {key: settings["model"][key] for key in OF_THE_START}
     if "model.length" in given:
         asked, trained = settings["model"]["length"], stored["model"]["length"]
         if asked > trained:
             raise ValueError(
                 f"model.length={asked}: the run was trained with {trained}, at most that"
             )
-        result["model"] = stored["model"] | {"length": asked}
+        result["model"] |= {"length": asked}
     return result | {"data": data_settings(settings, stored, given)}
 
 

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from training.clock import Clock
 
 SHOWN_EVERY = 10  # steps: reading the loss waits for a GPU
+SHOWN = ("train/loss", "val/nll")  # of what is logged
 
 
 class RunProgress(ProgressBar):
@@ -61,8 +62,8 @@ class RunProgress(ProgressBar):
             return
         self._step = trainer.global_step
         if self._step % SHOWN_EVERY == 0:
-            metrics = trainer.progress_bar_metrics
-            shown = {name: float(value) for name, value in metrics.items()}
+            metrics = trainer.callback_metrics
+            shown = {name: float(metrics[name]) for name in SHOWN if name in metrics}
             steps = self._step - self._first
             speed = steps * self.tokens_per_step / bar.format_dict["elapsed"]
             bar.set_postfix({**shown, "tok/s": f"{speed:,.0f}"}, refresh=False)

@@ -62,12 +62,14 @@ def likelihood(
 
 @torch.no_grad()
 def nats(algorithm: Algorithm, tokens: Tensor, start: int, number: int) -> Tensor:
-    """(B,) nats per symbol of texts number `start` on, in pass `number`."""
+    """(B,) nats per symbol of texts number `start` on, in pass `number`; on the CPU, as the
+    texts."""
+    index = torch.arange(start, start + len(tokens), device=algorithm.device)
+    tokens = tokens.to(algorithm.device)
     inner = torch.ones_like(tokens, dtype=torch.bool)
     inner[:, 0] = False
-    index = torch.arange(start, start + len(tokens))
     batch: Batch = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
-    return algorithm.nll(batch, Draws(number)).double().sum(1) / (tokens.shape[1] - 1)
+    return algorithm.nll(batch, Draws(number)).double().sum(1).cpu() / (tokens.shape[1] - 1)
 
 
 def mean(values: Tensor) -> Part:

@@ -3,7 +3,7 @@ product at any position: what is left of a symbol k positions on is one row of t
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluation.oracle.markov_posterior import LEAST, ContextMessages, log_law
 
@@ -11,7 +11,7 @@ FORGOTTEN = 1e-8  # how near one power / stationary is where a symbol plays no p
 SHORT = 8  # a memory is worth it below this part of the number of symbols
 
 
-class FadingMessages:
+class FadingMessages(nn.Module):
     """log p(x_l | z without l) as a product of two mixtures: sum_k w_k T^k[z_{l-k}, x], and the
     same of the reversed chain for what follows, over the stationary law.
 
@@ -21,18 +21,22 @@ class FadingMessages:
     after which T^K is the stationary law to 1e-8 of itself. Powers are kept in float32, weights and
     sums over the symbols in float64: laws are right to some 1e-6 of themselves."""
 
+    table: Tensor
+    inverse: Tensor
+
     def __init__(self, powers: Tensor, stationary: Tensor):
         """powers (K, n, n) T, T^2, ..."""
+        super().__init__()
         self.memory, self.symbols, _ = powers.shape
-        self.stationary = stationary.double()
+        stationary = stationary.double()
         # Bayes: R^k[y, x] = stationary[x] T^k[x, y] / stationary[y]
-        back = (powers * self.stationary.unsqueeze(-1)).transpose(1, 2)
-        back = back / self.stationary.clamp_min(LEAST).unsqueeze(-1)
+        back = (powers * stationary.unsqueeze(-1)).transpose(1, 2)
+        back = back / stationary.clamp_min(LEAST).unsqueeze(-1)
         rows = torch.cat([powers, back]).flatten(0, 1)
         # (2 K n + 1, n) float32: mixtures of rows have no cancellation to lose digits in
-        self.table = torch.cat([rows, self.stationary.unsqueeze(0)]).float()
-        per_symbol = self.stationary.clamp_min(LEAST)
-        self.inverse = torch.where(self.stationary > 0, 1 / per_symbol, 0.0)
+        self.register_buffer("table", torch.cat([rows, stationary.unsqueeze(0)]).float())
+        inverse = torch.where(stationary > 0, 1 / stationary.clamp_min(LEAST), 0.0)
+        self.register_buffer("inverse", inverse)
 
     def hidden(self, z: Tensor, keep: Tensor, rest: Tensor) -> Tensor:
         """(B, L, 4 K + 4): the rows and weights of both mixtures; `log_p` makes laws of them."""
@@ -59,8 +63,8 @@ class FadingMessages:
         the second half of the texts, which run backwards, in R."""
         symbol = torch.where(z < self.symbols, z, 0)
         past = F.pad(symbol, (self.memory, 0))[:, :-1].unfold(1, self.memory, 1).flip(-1)
-        offset = torch.arange(self.memory) * self.symbols
-        backwards = torch.arange(len(z)) >= len(z) // 2
+        offset = torch.arange(self.memory, device=z.device) * self.symbols
+        backwards = torch.arange(len(z), device=z.device) >= len(z) // 2
         start = backwards.long().view(-1, 1, 1) * (self.memory * self.symbols)
         rows = past + offset + start  # (2 B, L, K)
         return F.pad(rows, (0, 1), value=len(self.table) - 1)

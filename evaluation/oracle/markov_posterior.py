@@ -8,7 +8,7 @@ noise puts on z whatever the symbol is. The first symbol of a text follows nothi
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LEAST = 1e-150  # of what divides: its square and its product with a likelihood are numbers still
 HELD = 2**25  # message entries of all positions at once
@@ -21,20 +21,26 @@ def log_law(joint: Tensor) -> Tensor:
     return law.log()
 
 
-class ContextMessages:
+class ContextMessages(nn.Module):
     """log p(x_l | z without l) of all positions by one pass in each direction over the contexts:
     O(B L S n), for any order.
 
     Messages are renewed to sum one at every position, so that nothing under- or overflows; sums of
     what is not negative keep their relative error, some 1e-16 a position."""
 
+    stationary: Tensor
+    steps: Tensor
+    back: Tensor
+
     def __init__(self, transition: Tensor, stationary: Tensor):
+        super().__init__()
         size, symbols = transition.shape
         shape = (symbols, size // symbols, symbols)  # (oldest, the rest of the context, next)
         self.symbols = symbols
-        self.stationary = stationary.double()
-        self.steps = transition.double().view(shape).transpose(0, 1).contiguous()
-        self.back = self.steps.transpose(1, 2).contiguous()
+        steps = transition.double().view(shape).transpose(0, 1).contiguous()
+        self.register_buffer("stationary", stationary.double())
+        self.register_buffer("steps", steps)
+        self.register_buffer("back", steps.transpose(1, 2).contiguous())
 
     def hidden(self, z: Tensor, keep: Tensor, rest: Tensor) -> Tensor:
         """log p(x_l | z without l) (B, L, n), what `log_p` takes rows of."""

@@ -55,7 +55,8 @@ class Denoising(nn.Module):
         mix, symbols = self.process.schedule(level.double()), tokens[:, 1:]
         inner = self.messages.hidden(symbols, mix.keep, self.process.at(symbols, mix))
         time = level.double().unsqueeze(-1).expand(tokens.shape)
-        first = (torch.arange(tokens.shape[1]) == 0).expand(tokens.shape)
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        first = (places == 0).expand(tokens.shape)
         told = torch.stack([tokens.double(), time, first.double()], -1)
         return torch.cat([F.pad(inner, (0, 0, 1, 0)), told], -1)
 
@@ -72,19 +73,24 @@ class Denoising(nn.Module):
 class Reading(nn.Module):
     """Knows p(x_l | x_<l) of texts that begin with BOS."""
 
+    start: Tensor
+    outputs: Tensor
+
     def __init__(self, language: Language):
         super().__init__()
         self.order, self.states = language.order, language.states
         tables = torch.cat([torch.from_numpy(table) for table in language.tables])
         outputs = F.pad(tables.log(), (0, 1), value=-torch.inf).clamp_min_(LEAST)
         counts = torch.tensor([0, *map(len, language.tables)])
-        self.start = counts.cumsum(0)  # of each table among the rows
-        self.head = Head(lambda rows: outputs[rows[:, 0].long()], self.states + 1)
+        self.register_buffer("start", counts.cumsum(0))  # of each table among the rows
+        self.register_buffer("outputs", outputs)
+        self.head = Head(lambda rows: self.outputs[rows[:, 0].long()], self.states + 1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, L, 1) float64: the row of the table for what follows each token."""
         past = F.pad(tokens, (self.order, 0))
-        places = torch.arange(tokens.shape[1])  # so many symbols are known there
+        # so many symbols are known there
+        places = torch.arange(tokens.shape[1], device=tokens.device)
         context = torch.zeros_like(tokens)
         for back in reversed(range(self.order)):
             digit = past[:, self.order - back : past.shape[1] - back]

@@ -11,6 +11,7 @@ from data.prompts import check_tasks_early
 from hub.export_folder import check_replaceable
 from hub.sources import LAST, check_source
 from modes.checks.loggers import check_loggers
+from modes.checks.machine import check_machine
 from modes.checks.oracle import check_oracle
 from modes.checks.sharding import check_sharding
 from modes.checks.sweep import check_plotting, points
@@ -58,6 +59,7 @@ def check(settings: Settings, overridden: Collection[str], typed: str | None = N
     check_export(settings)
     check_scorer(settings)
     check_sharding(settings)
+    check_machine(settings)
     if settings["mode"] == "train" and not settings["estimate"]:
         starts_from(settings)
         check_loggers(settings)

@@ -69,8 +69,8 @@ LEFT_OUT = {  # changes nothing here
     "subs_masking=false": "algo= says it",
     "training.change_of_variables=false": "there is none",
     "training.importance_sampling=false": "there is none",
-    "training.loss_precision=bf16": "logits and losses are float32, trainer.precision is the rest",
-    "training.loss_precision=float32": "logits and losses are float32",
+    "training.loss_precision=bf16": "losses are float32, trainer.precision is the rest",
+    "training.loss_precision=float32": "losses are float32",
     "~wandb": "off unless wandb.project or wandb.name is given",
 }
 OF_A_CURRICULUM = "a softmax at one temperature, algo.tau, for algo.curriculum_steps"
@@ -139,5 +139,5 @@ REFUSED = {  # another meaning, or none: what says it here
     "trainer.strategy": "strategy=auto, ddp or fsdp",
     "training.change_of_variables": "noise levels are uniform, training.antithetic_sampling",
     "training.importance_sampling": "noise levels are uniform, training.antithetic_sampling",
-    "training.loss_precision": "trainer.precision; logits and losses are float32",
+    "training.loss_precision": "trainer.precision; losses are float32",
 }

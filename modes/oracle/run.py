@@ -47,10 +47,10 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
     if settings["eval"]["checkpoint_path"]:
         run = trained_run.open_run(settings, overrides, compose=compose)
     composed = examined(run.settings if run else settings, overrides, compose)
-    language = language_of(composed[0]["data"])
-    subjects = [perfect(variant, language) for variant in composed]
+    language, device = language_of(composed[0]["data"]), build.root_device(settings)
+    subjects = [perfect(variant, language, device) for variant in composed]
     if run is not None:
-        trained = trained_run.restore(run)
+        trained = trained_run.restore(run).to(device)
         parts = decomposition.likelihood(
             subjects[0].algorithm,
             trained,
@@ -114,10 +114,11 @@ def language_of(data: dict[str, Any]) -> MarkovLanguage:
     )
 
 
-def perfect(settings: build.Settings, language: MarkovLanguage) -> Subject:
+def perfect(settings: build.Settings, language: MarkovLanguage, device: torch.device) -> Subject:
     """An algorithm whose network has nothing left to learn."""
     algorithm = build.algorithm(settings, language.states + 1).eval()
     teach(algorithm, language)
+    algorithm.to(device)
     algo, options = settings["algo"], settings["oracle"]
     default = facts_of(algo["name"]).samplers[0]
     samplers = []
@@ -177,11 +178,12 @@ def texts_of(
     hook = algorithm.backbone.register_forward_hook(count)
     for number, rows in enumerate(sizes):
         torch.manual_seed(seed_of(seed, number))
-        tokens = torch.full((rows, length), algorithm.vocab_size - 1)
+        shape, device = (rows, length), algorithm.device
+        tokens = torch.full(shape, algorithm.vocab_size - 1, device=device)
         fixed = torch.zeros_like(tokens, dtype=torch.bool)
         fixed[:, 0] = True
         samples = sampler.draw(algorithm, tokens, fixed)
-        batches.append(samples.tokens[:, 1:])
+        batches.append(samples.tokens[:, 1:].cpu())
         evaluations += samples.network_evaluations
     hook.remove()
     return Samples(torch.cat(batches), evaluations)

@@ -85,10 +85,18 @@ def cache_of(context: Context, point: Point, alone: bool) -> BatchCache:
     return BatchCache(folder / "samples", key, f"eval.output_dir={folder}", command, alone)
 
 
-def evaluate(context: Context, point: Point, cache: BatchCache) -> dict[str, Any] | None:
-    """The fields of the record of a point, whose texts are generated, shown and written; None on
-    every process but the first."""
-    started, (options, requests, sampler) = time.monotonic(), point
+class Generated(NamedTuple):
+    """The texts of a point by batch, the states of the first ones where those are asked for, and
+    the seconds that it took."""
+
+    batches: list[SampleBatch]
+    trace: Trace | None
+    seconds: float
+
+
+def generated(context: Context, point: Point, cache: BatchCache) -> Generated:
+    """The texts of a point, on every process those of all."""
+    began, (options, requests, sampler) = time.monotonic(), point
     trace = Trace(ANIMATED, context.tokenizer.vocab_size) if options["animate"] else None
     begin = partial(drawn, sampler=sampler, trace=trace) if requests.draws else generate.as_given
     seed, correct = context.settings["seed"], correction(options)
@@ -99,8 +107,15 @@ def evaluate(context: Context, point: Point, cache: BatchCache) -> dict[str, Any
     batches = generate.generate(
         context.trainer, context.algorithm, generator, calls, trace is not None, context.signals
     )
-    if not context.trainer.is_global_zero:
-        return None
+    return Generated(batches, trace, time.monotonic() - began)
+
+
+def evaluate(
+    context: Context, point: Point, cache: BatchCache, generated: Generated
+) -> dict[str, Any]:
+    """The fields of the record of a point, whose texts are shown and written."""
+    (options, requests, sampler), (batches, trace, seconds) = point, generated
+    started, steps = time.monotonic() - seconds, options["self_correction"]
     texts = requests.in_order([text for batch in batches for text in batch.texts])
     fields = record(context, point, texts, batches, started)
     report(texts, context.tokenizer, fields, options["show"])

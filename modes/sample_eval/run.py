@@ -4,20 +4,29 @@ record; with sampling.sweep one for every point of a product of settings."""
 import json
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 
+from evaluation.batch_cache import BatchCache
 from evaluation.sample_quality.metrics import unigram_entropy
 from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.sweep import points
 from modes.held_out import held_out
 from modes.sample_eval import generate, sweep_plot
-from modes.sample_eval.point import Context, Point, cache_of, evaluate, make_point
+from modes.sample_eval.point import (
+    Context,
+    Generated,
+    Point,
+    cache_of,
+    evaluate,
+    generated,
+    make_point,
+)
 from modes.scorer import open_scorer
 from samplers.check import check_sampling
 from training.signals import StopSignals
@@ -50,32 +59,59 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         evaluate_points(context, list(sweep), every)
 
 
+class Waiting(NamedTuple):
+    """A point whose texts are to be measured: the values of the swept keys, where its batches are
+    kept, its record if there is one already, else its texts."""
+
+    values: dict[str, Any]
+    point: Point
+    cache: BatchCache
+    record: Path | None
+    texts: Generated | None
+
+
 def evaluate_points(context: Context, swept: list[str], every: list[Point]) -> None:
     """A record for every point, and the table and picture of a sweep over the keys `swept`; points
-    that the same command recorded before it was stopped are left as they are."""
-    rows, caches, first = [], [], context.trainer.is_global_zero
-    fields: dict[str, Any] | None = None
-    for number, point in enumerate(every, start=1):
-        values = {key: point.options[key] for key in swept}
-        if swept and first:
-            print(f"--- point {number} of {len(every)}: {values}")
-        cache = cache_of(context, point, alone=not swept)
-        with cache.held() if first else nullcontext():
-            path = cache.recorded()
-            if path is None:
-                fields = evaluate(context, point, cache)
-            elif first:
-                fields = json.loads(path.read_text(encoding="utf-8"))
-                print(f"recorded before this command was stopped: {path}")
-        caches.append(cache)
-        if fields is not None:
-            rows.append(sweep_plot.row_of(values, fields))
-    if not first:
-        return
+    that the same command recorded before it was stopped are left as they are.
+
+    Of several processes the first one measures, once the texts of all points are there: the others
+    would have to wait for it before the next point, and give up after a while."""
+    first, alone = context.trainer.is_global_zero, context.trainer.world_size == 1
+    caches = [cache_of(context, point, alone=not swept) for point in every]
+    waiting: list[Waiting] = []
+    rows: list[sweep_plot.Row] = []
+    with ExitStack() as held:
+        for cache in caches if first else ():
+            held.enter_context(cache.held())
+        # All at once: the first process removes them when it is done, and others may be late.
+        records = [cache.recorded() for cache in caches]
+        for number, (point, cache, path) in enumerate(
+            zip(every, caches, records, strict=True), start=1
+        ):
+            values = {key: point.options[key] for key in swept}
+            if swept and first:
+                print(f"--- point {number} of {len(every)}: {values}")
+            texts = generated(context, point, cache) if path is None else None
+            waiting.append(Waiting(values, point, cache, path, texts))
+            if alone:
+                rows.append(measured(context, waiting.pop()))
+        if not first:
+            return
+        rows += [measured(context, one) for one in waiting]
     if swept:
         show_sweep(context, rows)
     for cache in caches:
         cache.clear()
+
+
+def measured(context: Context, waiting: Waiting) -> sweep_plot.Row:
+    """The row of a point, which is recorded unless it was before."""
+    values, point, cache, path, texts = waiting
+    if texts is not None:
+        return sweep_plot.row_of(values, evaluate(context, point, cache, texts))
+    assert path is not None
+    print(f"recorded before this command was stopped: {path}")
+    return sweep_plot.row_of(values, json.loads(path.read_text(encoding="utf-8")))
 
 
 def show_sweep(context: Context, rows: list[sweep_plot.Row]) -> None:

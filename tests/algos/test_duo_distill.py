@@ -31,7 +31,7 @@ def student(max_steps: int = 10, rounds: int = 5, dropout: float = 0.0, **own: A
     torch.manual_seed(1)
     network = DiT(N, 16, L, n_blocks=1, n_heads=2, cond_dim=8, dropout=dropout)
     made = DUODistill(
-        backbone=network,
+        backbone=own.pop("backbone", network),
         alpha=log_linear,
         vocab_size=N,
         global_batch_size=8,

@@ -10,6 +10,7 @@ import torch
 
 from algos.base import Batch
 from algos.duo_distill import DUODistill
+from backbones.dit import DiT
 from tests.algos.configured import a_batch
 from tests.algos.test_duo_distill import L as LENGTH
 from tests.algos.test_duo_distill import N, student
@@ -97,3 +98,21 @@ def test_a_checkpoint_has_the_round_and_its_teacher(tmp_path: Path) -> None:
     assert same(other.teacher().state_dict(), teacher)
     assert not any(parameter.requires_grad for parameter in other.teacher().parameters())
     assert not any(module.training for module in other.teacher().modules())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_teacher_is_compiled_where_its_student_is(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DUODistill, "global_step", 0)
+    network = DiT(N, 16, LENGTH, n_blocks=2, n_heads=2, cond_dim=8, compile=compiled)
+    made = student(backbone=network)
+
+    def all_are(network: DiT) -> bool:
+        return all((block._compiled_call_impl is not None) is compiled for block in network.blocks)
+
+    assert all_are(made.backbone) and all_are(made.teacher())
+    checkpoint: dict = {}
+    made.on_save_checkpoint(checkpoint)
+    made.on_load_checkpoint(checkpoint)
+    assert all_are(made._teacher[0])

@@ -90,7 +90,7 @@ def test_a_run_goes_on_with_another_number_of_processes_and_strategy(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed: .* 32-true or bf16-mixed"),
+        (["trainer.precision=bf16-true"], "trainer.precision=bf16-true: .* 32-true or bf16-mixed"),
         (["strategy.shard_within_node=true"], "shard_within_node=true: needs trainer.num_nodes"),
         (["mode=leaderboard"], "strategy=fsdp: mode=train alone"),
         (["strategy.name=ddp", "strategy.shard_within_node=true"], "for strategy=fsdp, not"),

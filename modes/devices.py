@@ -1,0 +1,61 @@
+"""The keys of `trainer` about devices: what they choose by default, and what cannot be."""
+
+import os
+from typing import Any
+
+import torch
+from lightning.pytorch.accelerators import MPSAccelerator
+
+from modes.checks.machine import LAUNCHED
+
+Options = dict[str, Any]  # the keys of `trainer`
+
+
+def accelerator(named: str) -> str:
+    """The accelerator of that name, where `auto` leaves out Apple's GPUs: bounds and draws are in
+    float64, which they lack."""
+    on_apple = MPSAccelerator.is_available()
+    if named == "mps" or (named == "gpu" and on_apple):
+        raise ValueError(
+            f"trainer.accelerator={named}: Apple's GPUs have no float64, which bounds and draws "
+            f"are in; choose cpu"
+        )
+    return "cpu" if named == "auto" and on_apple else named
+
+
+def precision(options: Options) -> Any:
+    """That of the keys of `trainer`: by default bf16-mixed on a GPU that computes in it, which
+    torch imitates on older ones. ValueError where such a one is asked for it."""
+    asked = options["precision"]
+    gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
+    able = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    if asked is None:
+        return "bf16-mixed" if able else "32-true"
+    if gpu and not able and str(asked).startswith("bf16"):
+        raise ValueError(
+            f"trainer.precision={asked}: {torch.cuda.get_device_name()} does not compute in "
+            f"bfloat16; choose 32-true"
+        )
+    return asked
+
+
+def check_launch(options: Options) -> None:
+    """ValueError where a launcher started another number of processes than the trainer counts on:
+    each would train the whole run."""
+    for name, launcher in LAUNCHED.items():
+        started, devices = os.environ.get(name, ""), options["devices"]
+        if not started.isdigit():
+            continue
+        if str(devices) in ("auto", "-1"):
+            devices = torch.cuda.device_count() if options["accelerator"] != "cpu" else 0
+        elif isinstance(devices, str) and "," in devices:
+            devices = len([one for one in devices.split(",") if one.strip()])
+        elif isinstance(devices, list):
+            devices = len(devices)
+        wanted = max(1, int(devices)) * options["num_nodes"]
+        if int(started) != wanted:
+            raise ValueError(
+                f"trainer.devices={options['devices']}: {launcher} started {started} processes "
+                f"({name}), but trainer.num_nodes x trainer.devices are {wanted}; set "
+                f"trainer.devices to the processes of a node, with strategy=ddp"
+            )

@@ -1,0 +1,85 @@
+"""Devices: the processes of a launcher, the precision of a GPU, Apple's GPUs."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from modes import devices as chosen
+from modes.checks.machine import LAUNCHED
+
+
+@pytest.mark.parametrize(("name", "launcher"), LAUNCHED.items())
+@pytest.mark.parametrize(
+    ("devices", "nodes", "started"), [("auto", 1, 2), (1, 1, 4), (2, 2, 2), ([0, 1], 1, 3)]
+)
+def test_check_launch_counts_processes_as_the_launcher(
+    name: str,
+    launcher: str,
+    devices: Any,
+    nodes: int,
+    started: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(name, str(started))
+    options = {"devices": devices, "num_nodes": nodes, "accelerator": "cpu"}
+    with pytest.raises(ValueError, match=rf"^trainer.devices=.*{launcher} started {started} proc"):
+        chosen.check_launch(options)
+    count = 1 if devices == "auto" else devices if isinstance(devices, int) else len(devices)
+    monkeypatch.setenv(name, str(count * nodes))
+    chosen.check_launch(options)
+
+
+@pytest.mark.parametrize(("devices", "count"), [("0,1", 2), ("-1", 1), (-1, 1)])
+def test_check_launch_of_devices_by_list(
+    devices: Any, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"devices": devices, "num_nodes": 1, "accelerator": "cpu"}
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    chosen.check_launch(options)
+    monkeypatch.setenv("WORLD_SIZE", str(count + 1))
+    with pytest.raises(ValueError, match="torchrun started"):
+        chosen.check_launch(options)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A GPU that computes in bfloat16, or, as torch says of older ones, only imitates it."""
+    native = request.param
+
+    def supported(including_emulation: bool = True) -> bool:
+        return native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
+
+
+def precision(asked: Any, accelerator: str = "auto") -> Any:
+    return chosen.precision({"precision": asked, "accelerator": accelerator})
+
+
+@pytest.mark.parametrize(
+    ("gpu", "default"), [(True, "bf16-mixed"), (False, "32-true")], indirect=["gpu"]
+)
+def test_precision_is_bf16_where_the_gpu_computes_in_it(gpu: None, default: str) -> None:
+    assert precision(None) == default
+    assert precision("32-true") == "32-true"
+    assert precision(None, "cpu") == "32-true"
+    assert precision("bf16-mixed", "cpu") == "bf16-mixed"
+
+
+@pytest.mark.parametrize("gpu", [False], indirect=True)
+@pytest.mark.parametrize("asked", ["bf16", "bf16-mixed", "bf16-true"])
+def test_precision_that_a_gpu_imitates_is_refused(gpu: None, asked: str) -> None:
+    message = f"^trainer.precision={asked}: Tesla T4 does not compute in bfloat16; choose 32-true$"
+    with pytest.raises(ValueError, match=message):
+        precision(asked)
+
+
+def test_accelerator_leaves_apples_gpus_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chosen.MPSAccelerator, "is_available", staticmethod(lambda: True))
+    assert chosen.accelerator("auto") == chosen.accelerator("cpu") == "cpu"
+    for named in ("gpu", "mps"):
+        with pytest.raises(ValueError, match=f"^trainer.accelerator={named}: .*no float64"):
+            chosen.accelerator(named)

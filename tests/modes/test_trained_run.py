@@ -1,0 +1,26 @@
+"""The settings of an evaluation: the run's where they made it."""
+
+from copy import deepcopy
+
+import pytest
+
+from modes import trained_run
+from modes.trained_run import OF_THE_START
+from tests.algos.configured import SETTINGS
+
+
+@pytest.mark.parametrize("given", [set(), {"model.length"}])
+def test_merged_how_a_network_is_computed_is_no_property_of_its_run(given: set[str]) -> None:
+    stored, asked = deepcopy(SETTINGS["mdlm"]), deepcopy(SETTINGS["mdlm"])
+    of_run = {"attention": "flash", "compile": True, "activation_checkpointing": True}
+    assert of_run.keys() == set(OF_THE_START)
+    stored["model"] |= of_run | {"hidden_size": 64, "length": 32}
+    asked["model"] |= {"attention": "flex", "length": 16}
+    found = trained_run.merged(asked, stored, given)["model"]
+    assert {key: found[key] for key in of_run} == {
+        "attention": "flex",
+        "compile": asked["model"]["compile"],
+        "activation_checkpointing": False,
+    }
+    assert found["hidden_size"] == 64 and found["length"] == (16 if given else 32)
+    assert stored["model"]["attention"] == "flash"
