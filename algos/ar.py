@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from algos.base import FIRST, PLAIN, Algorithm, Batch, Draws
@@ -31,7 +30,8 @@ class AR(Algorithm):
         nats = chunked(
             next_token_nats, self.backbone.head, hidden, batch["tokens"][:, 1:], rows=rows
         )
-        return F.pad(nats, (1, 0))
+        # Not padded, whose derivative would make a dense array of the gradient of a sum.
+        return torch.cat([torch.zeros_like(nats[:, :1]), nats], 1)
 
     def sample(
         self,

@@ -18,7 +18,8 @@ from diffusion.prediction import Prediction
 from diffusion.process import Process
 from diffusion.times import DROPOUT, example_seeds
 
-Batch = dict[str, Tensor]  # tokens (B, L) int64, scored and noised (B, L) bool, index (B,) int64
+# tokens (B, L) int64, scored and noised (B, L) bool; index (B,) int64, which stays on the CPU
+Batch = dict[str, Tensor]
 Optimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 Average = Callable[[], dict[str, Tensor]]
 PLAIN = LogitsWarper()  # changes nothing
@@ -27,6 +28,15 @@ PLAIN = LogitsWarper()  # changes nothing
 def whole(tensor: Tensor) -> Tensor:
     """A tensor that may be a DTensor, whose parts other processes have, as a plain one."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on `device`, without waiting, but for its index: times and seeds are functions of
+    it that the CPU computes, which would have to wait for the device to have it back."""
+    return {
+        key: part if key == "index" else part.to(device, non_blocking=True)
+        for key, part in batch.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,11 @@ class Algorithm(L.LightningModule):
             return batch["scored"]
         return batch["scored"] & (torch.arange(batch["tokens"].shape[1], device=self.device) > 0)
 
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        return moved(batch, device)
+
     def training_facts(self) -> dict[str, Any]:
         """Fields of a record about the training beyond the configuration."""
         return {}
@@ -121,8 +136,9 @@ class Algorithm(L.LightningModule):
         scored tokens, which only the end of its last pass knows: see
         `configure_gradient_clipping`."""
         nats, positions = self.objective(batch).sum(), batch["tokens"].numel()
-        sums = torch.stack([nats.detach().double(), self.scored(batch).sum().double()])
-        sums = torch.cat([sums, sums.new_tensor([positions])])
+        known, scored = nats.detach().double(), self.scored(batch).sum().double()
+        # Filled in on the device: a copy to it would be waited for.
+        sums = torch.stack([known, scored, torch.full_like(known, positions)])
         self._step_sums = sums if self._step_sums is None else self._step_sums + sums
         return nats / positions
 
@@ -162,9 +178,8 @@ class Algorithm(L.LightningModule):
             scale = scale * (gradient_clip_val / (norm + 1e-6)).clamp_max(1)
         torch._foreach_mul_(gradients, scale.to(gradients[0].dtype))
         self.log("train/loss", loss.float())  # not for Lightning's bar, which reads it every step
-        self.log_dict(
-            {"train/grad_norm": norm.float(), "train/lr": optimizer.param_groups[0]["lr"]}
-        )
+        lr = torch.full_like(norm, optimizer.param_groups[0]["lr"], dtype=torch.float32)
+        self.log_dict({"train/grad_norm": norm.float(), "train/lr": lr})
 
     def _not_finite(self, norm: float, loss: float) -> str:
         return (

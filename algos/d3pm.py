@@ -63,26 +63,29 @@ class D3PM(DiffusionAlgorithm):
         The latter is the divergence of a step from nothing but masks to nothing but text."""
         assert self.steps is not None
         process, t, z, weight = noised
-        x, clean = batch["tokens"], ((batch["index"] - turn) % one_in == 0).nonzero().squeeze(-1)
+        x, turns = batch["tokens"], ((batch["index"].cpu() - turn) % one_in == 0).nonzero()
+        clean = turns.squeeze(-1).to(x.device, non_blocking=True)
         now, then = process.mix(t)[0], process.mix((t - 1 / self.steps).clamp_min(0))[0]
         columns = (
             torch.cat([x, x[clean]]),
             torch.cat([z, x[clean]]),
             Mix(*(_followed(*pair, len(clean)) for pair in zip(now, MASKS, strict=True))),
             Mix(*(_followed(*pair, len(clean)) for pair in zip(then, TEXT, strict=True))),
-            per_position(_followed(self.steps * weight, one_in, len(clean))),
+            per_position(_followed(self.steps * weight * torch.ones_like(t), one_in, len(clean))),
         )
         rows = torch.cat([self.rows(batch, noised), self.scored(batch)[clean]])
         hidden = self.hidden(
-            columns[1], _followed(t, 0.0, len(clean)), **self._dropout(batch, clean)
+            columns[1], _followed(t, 0.0, len(clean)), **self._dropout(batch, turns.squeeze(-1))
         )
         values = chunked(posterior_kl, self.backbone.head, hidden, *columns, rows=rows)
-        return values[: len(x)].index_add(0, clean, values[len(x) :])
+        added: Tensor = _Added.apply(values, clean)
+        return added
 
     def _dropout(self, batch: Batch, clean: Tensor) -> dict[str, Tensor]:
-        """As `dropout`; a clean text has its own, beside that of the noised one."""
+        """As `dropout`; a clean text, number `clean` (C,) on the CPU, has its own, beside that of
+        the noised one."""
         return {  # a block adds its number
-            key: torch.cat([seeds, seeds[clean.cpu()] + len(self.backbone.blocks)])
+            key: torch.cat([seeds, seeds[clean] + len(self.backbone.blocks)])
             for key, seeds in self.dropout(batch).items()
         }
 
@@ -91,6 +94,24 @@ class D3PM(DiffusionAlgorithm):
         seen = F.one_hot(z, self.vocab_size + 1).to(log_p.dtype)[..., :-1].log()
         known = torch.where((z == self.process.mask).unsqueeze(-1), log_p, seen)
         return F.pad(known, (0, 1), value=-torch.inf)
+
+
+class _Added(torch.autograd.Function):
+    """Values of texts (B, L), and behind them those of the texts number `clean` (C,) once more,
+    added up. The gradient of a sum stays one number that is expanded, as `chunked` likes it."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, clean: Tensor) -> Tensor:
+        ctx.clean, count = clean, len(values) - len(clean)
+        return values[:count].index_add(0, clean, values[count:])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, factors: Tensor) -> tuple[Tensor, None]:
+        count, length = factors.shape
+        if not any(factors.stride()):
+            return factors[:1, :1].expand(count + len(ctx.clean), length), None
+        return torch.cat([factors, factors[ctx.clean]]), None
 
 
 def _followed(values: Tensor, value: float, count: int) -> Tensor:

@@ -23,10 +23,12 @@ from diffusion.times import (
     training_noise,
 )
 
+UNWEIGHTED = torch.ones((), dtype=torch.float64)
+
 
 class Noised(NamedTuple):
     """Noisy tokens z (B, L) at times t of `process`, and the weights of these times, both (B,) or
-    (B, L)."""
+    (B, L), or UNWEIGHTED."""
 
     process: Process
     t: Tensor
@@ -76,18 +78,19 @@ class DiffusionAlgorithm(Algorithm):
         else:
             t = independent(batch["index"], self.seed)
         low, high = self.sampling_eps
-        return self.on_grid(low + (1 - low - high) * t)
+        return _sent(self.on_grid(low + (1 - low - high) * t), batch)
 
     def training_noise(self, batch: Batch) -> Noised:
         """z at the training times, both functions of (seed, example) alone."""
         t, x = self.training_times(batch), batch["tokens"]
         z = self.training_process.corrupt(x, t, self.training_uniforms(batch, 2))
         z = torch.where(batch["noised"], z, x)
-        return Noised(self.training_process, t, z, torch.ones_like(t))
+        return Noised(self.training_process, t, z, UNWEIGHTED)
 
     def training_uniforms(self, batch: Batch, count: int) -> Tensor:
         """(count, B, L) float64 in [0, 1), each a function of (seed, example, position)."""
-        return training_noise(batch["index"], batch["tokens"].shape[1], count, self.seed)
+        index = _sent(batch["index"], batch)
+        return training_noise(index, batch["tokens"].shape[1], count, self.seed)
 
     def evaluation_noise(self, batch: Batch, draws: Draws = FIRST) -> Noised:
         """t and z, both functions of (seed, pass, example) alone: t over all of (0, 1), or of the
@@ -101,7 +104,8 @@ class DiffusionAlgorithm(Algorithm):
             low, high = draws.times
             process, t = self.training_process, low + (high - low) * evenly_spread(index, *key)
             weight = torch.ones_like(t)
-        t, uniform = self.on_grid(t), evaluation_noise(index, x.shape[1], *key)
+        uniform = evaluation_noise(index, x.shape[1], *key)
+        t, weight, uniform = (_sent(part, batch) for part in (self.on_grid(t), weight, uniform))
         z = process.corrupt(x, t, uniform)
         return Noised(process, t, torch.where(batch["noised"], z, x), weight)
 
@@ -117,6 +121,8 @@ class DiffusionAlgorithm(Algorithm):
         rows = self.rows(batch, noised)
         columns = (batch["tokens"], noised.z, mix, rate)
         values = chunked(fn, self.backbone.head, hidden, *columns, rows=rows)
+        if noised.weight is UNWEIGHTED:  # so that `chunked` sees the gradient of a sum
+            return values
         return values * per_position(noised.weight)
 
     def rows(self, batch: Batch, noised: Noised) -> Tensor:
@@ -152,3 +158,8 @@ class DiffusionAlgorithm(Algorithm):
 
         z = self.process.prior((len(tokens), tokens.shape[1]), device=tokens.device)
         return sampler(denoise, self.process, z, clamp=clamp)
+
+
+def _sent(values: Tensor, batch: Batch) -> Tensor:
+    """Values that the CPU computed, where the tokens are, without waiting."""
+    return values.to(batch["tokens"].device, non_blocking=True)

@@ -107,7 +107,7 @@ class DUODistill(DiffusionAlgorithm):
     def _hidden_at(self, network: DiT, batch: Batch, path: Any, t: Tensor) -> Tensor:
         x, gamma = batch["tokens"], self.gaussian.gamma(t)
         z = torch.where(batch["noised"], latent(path, x, gamma), x)
-        return network(z, -self.gaussian.keep(gamma).log(), **self.dropout(batch))
+        return network(z, -self.gaussian.keep.inside(gamma).log(), **self.dropout(batch))
 
     def nll(self, batch: Batch, draws: Draws = FIRST) -> Tensor:
         return self.bound(interpolating_bound, batch, draws)

@@ -53,7 +53,8 @@ class GaussianTime:
         self.process = Process(partial(uniform, alpha=self.alpha), vocab_size)
 
     def gamma(self, t: Tensor) -> Tensor:
+        """Of t in [0, 1], between the two ends, which lie in the domain."""
         return self.start + (self.end - self.start) * t
 
     def alpha(self, t: Tensor) -> Tensor:
-        return self.keep(self.gamma(t))
+        return self.keep.inside(self.gamma(t))

@@ -1,10 +1,12 @@
 """Attention backends with one signature: queries are the last Lq of Lk positions."""
 
 import functools
+import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +36,8 @@ FULL, CAUSAL = Pattern(), Pattern(1)
 # (q, k, v, pattern, positions of the keys (Lk,) or None for 0 to Lk - 1)
 Attend = Callable[[Tensor, Tensor, Tensor, Pattern, Tensor | None], Tensor]
 INSTALL_FLASH = "pip install flash-attn --no-build-isolation"
+FLASH_2, FLASH_3 = "flash_attn", "flash_attn_interface"  # modules
+HOPPER = 9  # of the compute capability
 
 
 def sdpa(
@@ -55,8 +59,8 @@ def sdpa(
 def flash(
     q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, positions: Tensor | None = None
 ) -> Tensor:
-    """flash-attn 2 on half-precision CUDA tensors, shapes as in `sdpa`; ValueError on any other,
-    and for blocks and positions, which it does not know."""
+    """flash-attn on half-precision CUDA tensors, shapes as in `sdpa`; ValueError on any other, and
+    for blocks and positions, which it does not know."""
     if pattern not in (FULL, CAUSAL) or (pattern == CAUSAL and positions is not None):
         raise ValueError(
             "model.attention='flash' is full, or causal in the order of the tokens; use 'sdpa' or "
@@ -69,10 +73,25 @@ def flash(
             f"model.attention='flash' computes in bfloat16 or float16, not {q.dtype}: "
             "set trainer.precision=bf16-mixed or use 'sdpa'"
         )
-    from flash_attn import flash_attn_func
-
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, L, H, d)
-    return flash_attn_func(q, k, v, causal=pattern == CAUSAL).transpose(1, 2)
+    mixed = _flash_kernel(q.device)(q, k, v, causal=pattern == CAUSAL)
+    # Early versions of FlashAttention 3 return the sums of the softmax too.
+    return (mixed if isinstance(mixed, Tensor) else mixed[0]).transpose(1, 2)
+
+
+@functools.cache
+def _flash_kernel(device: torch.device) -> Callable[..., Any]:
+    """FlashAttention 3 on a Hopper GPU where it is installed, else 2; ValueError where only 3
+    is, on another GPU."""
+    third = importlib.util.find_spec(FLASH_3) is not None
+    if third and torch.cuda.get_device_capability(device)[0] == HOPPER:
+        return importlib.import_module(FLASH_3).flash_attn_func
+    if importlib.util.find_spec(FLASH_2) is None:
+        raise ValueError(
+            f"model.attention='flash': FlashAttention 3 is for Hopper GPUs, not "
+            f"{torch.cuda.get_device_name(device)}; install flash-attn ({INSTALL_FLASH})"
+        )
+    return importlib.import_module(FLASH_2).flash_attn_func
 
 
 def flex(
@@ -120,7 +139,7 @@ ATTENTION: dict[str, Attend] = {"sdpa": sdpa, "flash": flash, "flex": flex}
 
 def pick_attention(name: str) -> Attend:
     """The backend `name`; ValueError if it needs a package that is not installed."""
-    if name == "flash" and importlib.util.find_spec("flash_attn") is None:
+    if name == "flash" and not any(map(importlib.util.find_spec, (FLASH_2, FLASH_3))):
         raise ValueError(
             f"model.attention='flash': flash-attn is not installed ({INSTALL_FLASH}); "
             "'sdpa' needs nothing"

@@ -48,7 +48,7 @@ class DiT(nn.Module):
         outputs: int | None = None,
         attention: str = "sdpa",
         activation_checkpointing: bool = False,
-        compile: bool = False,
+        compile: bool | None = None,
         pattern: Pattern = FULL,
     ) -> None:
         super().__init__()
@@ -78,8 +78,8 @@ class DiT(nn.Module):
         self.modulation = None if causal else zero_linear(cond_dim, 2 * hidden_size)
         self.head = Head(hidden_size, vocab_size if outputs is None else outputs)
         zero_(self.head)
-        self.compiled = compile
-        if compile:
+        self.compiled = bool(compile)
+        if self.compiled:
             self.compile_blocks()
 
     def forward(

@@ -17,7 +17,9 @@ class Model:
     dropout: float = field(0.0, "probability of dropout in training", within="[0, 1)")
     attention: Literal["flash", "flex", "sdpa"] = field("sdpa", "implementation of attention")
     activation_checkpointing: bool = field(False, "recompute activations, for less memory")
-    compile: bool = field(False, "torch.compile the blocks")
+    compile: bool | None = field(
+        None, "torch.compile the blocks; null: in training on a GPU that can"
+    )
 
     def check(self) -> None:
         check_heads(self.hidden_size, self.n_heads)

@@ -49,7 +49,7 @@ def step_function(settings: build.Settings, step: Step, batch: int) -> Callable[
     def run() -> None:
         for number in range(PASSES):
             tokens = torch.randint(step.sizes.vocab_size, shape, device=device)
-            index = torch.arange(batch, device=device) + number * batch
+            index = torch.arange(batch) + number * batch
             inputs = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
             with torch.autocast(device, torch.bfloat16, enabled=step.low == 2):
                 loss = algorithm.objective(inputs).sum() / tokens.numel()

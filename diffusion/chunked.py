@@ -2,12 +2,12 @@
 ever built."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from diffusion.head import Affine, Head
+from diffusion.head import Affine, Head, outputs_of, padded, widened
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
 Column = Tensor | tuple[Tensor, ...]
@@ -34,15 +34,18 @@ LEAST_ROWS = 256  # of a product, however large the vocabulary: fewer are bound 
 # Of these, what a row function gets at a time: on a CPU it makes several passes over them, which
 # stay in the cache, and its scratch space is small enough to be used again by the allocator.
 BLOCK_BYTES = {"cpu": 2**23, "cuda": 2**29}
-FEW_ROWS, FEW_OUTPUTS = 16, 256
-# Rows of many outputs begin at multiples of so many numbers: BLAS is slow at odd addresses.
-ALIGNED, MANY_OUTPUTS = 64, 4096
 
 
 def chunked(
-    fn: RowFunction, head: nn.Linear, hidden: Tensor, *columns: Column, rows: Tensor | None = None
+    fn: RowFunction,
+    head: nn.Linear,
+    hidden: Tensor,
+    *columns: Column,
+    rows: Tensor | None = None,
+    count: int | None = None,
 ) -> Tensor:
-    """fn(head(hidden), *columns) for each position (B, L), 0 where `rows` (B, L) is False.
+    """fn(head(hidden), *columns) for each position (B, L), 0 where `rows` (B, L) is False; `count`
+    says at how many it is True to a caller's knowledge, which spares waiting for a GPU to count.
 
     Columns are (B, L, ...) or (B, 1) tensors, or named tuples of them, and get no gradient; without
     gradients fn may return several numbers a row. Gradients reach `hidden` (B, L, D) and the head;
@@ -50,7 +53,7 @@ def chunked(
     same factor, and by a second pass over the head otherwise. A function may be
     `WithGradient` or `Prepared`."""
     shape = hidden.shape[:2]
-    indices = None if rows is None else rows.flatten().nonzero().squeeze(-1)
+    indices = None if rows is None else _true(rows.flatten(), count)
 
     def flat(tensor: Tensor) -> Tensor:
         tensor = tensor.expand(*shape, *tensor.shape[2:]).flatten(0, 1)
@@ -58,17 +61,37 @@ def chunked(
 
     taken = [_each(flat, column) for column in columns]
 
+    places = None if indices is None else Places(indices, shape.numel())
+
     def values_of(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
         if torch.is_grad_enabled():
             dtype = head.products if isinstance(head, Head) else None
-            return _RowsWithGradient.apply(fn, taken, dtype, hidden, layer.weight, layer.bias)
-        return _rows(fn, layer, hidden, taken)
+            weights = (layer.weight, layer.bias)
+            return _RowsWithGradient.apply(fn, taken, dtype, places, hidden, *weights)
+        values = _rows(fn, layer, hidden, taken)
+        return values if places is None else places.spread(values)
 
     inputs = flat(hidden)
     values = head(inputs, values_of) if isinstance(head, Head) else values_of(head, inputs)
-    if indices is not None:
-        values = values.new_zeros(shape.numel(), *values.shape[1:]).index_put((indices,), values)
     return values.unflatten(0, shape)
+
+
+class Places(NamedTuple):
+    """Where the rows (n,) that are asked stand among all positions."""
+
+    indices: Tensor
+    positions: int
+
+    def spread(self, values: Tensor) -> Tensor:
+        """(positions, ...) of values (n, ...), 0 elsewhere."""
+        whole = values.new_zeros(self.positions, *values.shape[1:])
+        return whole.index_put_((self.indices,), values)
+
+
+def _true(rows: Tensor, count: int | None) -> Tensor:
+    """The places (n,) where `rows` is True."""
+    found = rows.nonzero() if count is None else rows.nonzero_static(size=count)
+    return found.squeeze(-1)
 
 
 def _each(function: Callable[[Tensor], Tensor], column: Column) -> Column:
@@ -85,10 +108,6 @@ def rows_at_once(outputs: int, device: str) -> int:
 
 def _slices(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, max(count, 1), size)]
-
-
-def _padded(outputs: int) -> int:
-    return outputs if outputs < MANY_OUTPUTS else -(-outputs // ALIGNED) * ALIGNED
 
 
 def _cut(columns: list[Column], part: slice) -> list[Column]:
@@ -110,31 +129,11 @@ def _rows(
     with torch.autocast(hidden.device.type, enabled=False):
         hidden, width = hidden.to(head.weight.dtype), head.out_features
         parts = _slices(len(hidden), rows_at_once(width, hidden.device.type))
-        buffer = hidden.new_empty(len(hidden[parts[0]]), _padded(width))[:, :width]
+        buffer = hidden.new_empty(len(hidden[parts[0]]), padded(width))[:, :width]
         for part in parts:
-            outputs = _outputs(head, hidden[part], buffer)
+            outputs = outputs_of(head, hidden[part], buffer)
             values += _blocks(fn, outputs, _cut(columns, part))
     return torch.cat(values)
-
-
-def _outputs(head: nn.Linear | Affine, rows: Tensor, buffer: Tensor) -> Tensor:
-    """head(rows), where it can be in `buffer` (at least n, V). For a few rows on a CPU by parts of
-    the vocabulary that stay in the cache: such a product is bound by reading the weights, and BLAS
-    reads them once for every three rows."""
-    if not isinstance(head, Affine):
-        return head(rows)
-    outputs, whole = buffer[: len(rows)], head.out_features // FEW_OUTPUTS
-    if rows.device.type != "cpu" or not 3 < len(rows) <= FEW_ROWS or not whole:
-        return torch.addmm(head.bias, rows, head.weight.T, out=outputs)
-    split = whole * FEW_OUTPUTS
-    parts = torch.baddbmm(
-        head.bias[:split].view(whole, 1, FEW_OUTPUTS),
-        rows.expand(whole, *rows.shape),
-        head.weight[:split].view(whole, FEW_OUTPUTS, -1).transpose(1, 2),
-    )
-    outputs[:, :split].view(len(rows), whole, FEW_OUTPUTS).copy_(parts.transpose(0, 1))
-    torch.addmm(head.bias[split:], rows, head.weight[split:].t(), out=outputs[:, split:])
-    return outputs
 
 
 def _with_gradient(
@@ -165,8 +164,8 @@ def _gradients(
     if isinstance(fn, Prepared):
         columns = list(fn.prepare(len(weight), *columns))
     low = dtype != weight.dtype
-    size, width = len(weight), _padded(len(weight))
-    low_weight, low_bias = (_widened(p, width, dtype) if low else p for p in (weight, bias))
+    size, width = len(weight), padded(len(weight))
+    low_weight, low_bias = (widened(p, width, dtype) if low else p for p in (weight, bias))
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
     d_weight = torch.empty_like(weight)
     values = []
@@ -196,13 +195,6 @@ def _gradients(
     return torch.cat(values), [d_hidden, d_weight, d_bias]
 
 
-def _widened(parameter: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
-    """A weight or bias in `dtype`, with zeros for further outputs."""
-    wide = parameter.new_zeros(outputs, *parameter.shape[1:], dtype=dtype)
-    wide[: len(parameter)] = parameter
-    return wide
-
-
 class _RowsWithGradient(torch.autograd.Function):
     """Takes the gradients in the forward pass, for the factor one, and scales them in the backward
     pass."""
@@ -213,30 +205,38 @@ class _RowsWithGradient(torch.autograd.Function):
         fn: RowFunction,
         columns: list[Column],
         dtype: torch.dtype | None,
+        places: Places | None,
         hidden: Tensor,
         weight: Tensor,
         bias: Tensor,
     ) -> Tensor:
-        """`dtype` of the products; None: that of autocast, or of the hidden states without."""
+        """Values at all positions. `dtype` of the products; None: that of autocast, or of the
+        hidden states without."""
         device = hidden.device.type
         autocast = torch.is_autocast_enabled(device)
-        ctx.fn, ctx.columns = fn, columns
+        ctx.fn, ctx.columns, ctx.places = fn, columns, places
         usual = torch.get_autocast_dtype(device) if autocast else hidden.dtype
         ctx.dtype = usual if dtype is None else dtype
         ctx.save_for_backward(hidden, weight, bias)
         with torch.autocast(device, enabled=False):
             inputs = (hidden, weight, bias)
             values, ctx.gradients = _gradients(fn, columns, ctx.dtype, inputs, None)
-        return values
+        return values if places is None else places.spread(values)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, factors: Tensor) -> tuple[Tensor | None, ...]:
         gradients, ctx.gradients = ctx.gradients, None  # scaled in place, so good for one call
-        if gradients is None or not bool((factors == factors[:1]).all()):
+        # The gradient of a sum is one number that is expanded: nothing has to be read to know.
+        equal = not any(factors.stride())
+        if ctx.places is not None and not equal:
+            factors = factors[ctx.places.indices]
+        if gradients is None or not (equal or bool((factors == factors[:1]).all())):
+            if ctx.places is not None and equal:
+                factors = factors[ctx.places.indices]
             inputs = ctx.saved_tensors
             _, gradients = _gradients(ctx.fn, ctx.columns, ctx.dtype, inputs, factors)
         elif len(factors):
             for gradient in gradients:
                 gradient.mul_(factors[0])
-        return None, None, None, *gradients
+        return None, None, None, None, *gradients

@@ -46,16 +46,26 @@ class LogitsWarper:
         return logits
 
     def _in_nucleus(self, logits: Tensor) -> Tensor:
-        """Sums in float64 over sorted tokens: the first ones, or all where those are not enough."""
+        """Sums in float64 over sorted tokens: the first ones, and in the rows where those are not
+        enough, all."""
         total = logits.logsumexp(-1, keepdim=True)
         values, tokens = logits.topk(min(FIRST_LOOK, logits.shape[-1]))
-        if bool(((values - total).double().exp().sum(-1) <= self.top_p).any()):
-            values, tokens = logits.sort(descending=True)
         p = (values - total).double().exp()
+        cut = _only(logits, tokens, self._inside(p))
+        if logits.shape[-1] > FIRST_LOOK:
+            more = (p.sum(-1) <= self.top_p).nonzero().squeeze(-1)
+            values, tokens = logits[more].sort(descending=True)
+            p = (values - total[more]).double().exp()
+            cut[more] = _only(logits[more], tokens, self._inside(p))
+        return cut
+
+    def _inside(self, p: Tensor) -> Tensor:
+        """(n, k) bool: the nucleus among tokens with the probabilities p (n, k), the largest
+        first."""
         mass = p.cumsum(-1)
         inside = mass - p < self.top_p if self.nucleus == NUCLEI[0] else mass <= self.top_p
         inside[:, 0] = True
-        return _only(logits, tokens, inside)
+        return inside
 
 
 def _only(logits: Tensor, tokens: Tensor, inside: Tensor) -> Tensor:

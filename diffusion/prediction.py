@@ -25,10 +25,16 @@ class Prediction:
         self.warper = warper
 
     @torch.no_grad()
-    def apply(self, fn: RowFunction, *columns: Column, where: Tensor | None = None) -> Tensor:
+    def apply(
+        self,
+        fn: RowFunction,
+        *columns: Column,
+        where: Tensor | None = None,
+        count: int | None = None,
+    ) -> Tensor:
         """fn(outputs (n, V), *columns (n, ...)) at the positions where `where` (B, L) is True, 0
-        elsewhere; the outputs as the network makes them."""
-        return chunked(fn, self.head, self.hidden, *columns, rows=where)
+        elsewhere; the outputs as the network makes them. `count` as in `chunked`."""
+        return chunked(fn, self.head, self.hidden, *columns, rows=where, count=count)
 
     def mass_at(self, z: Tensor, where: Tensor | None = None) -> Tensor:
         """p(z | .) (B, L) float64, 0 where `where` (B, L) is False."""
@@ -46,14 +52,16 @@ class Prediction:
 
         return self.apply(nats, z, where=where)
 
-    def draw(self, where: Tensor | None = None, among: int | None = None) -> Tensor:
+    def draw(
+        self, where: Tensor | None = None, among: int | None = None, count: int | None = None
+    ) -> Tensor:
         """Tokens (B, L) ~ p at the positions where `where` (B, L) is True, 0 elsewhere, everywhere
-        without it; `among` the first so many outputs only."""
+        without it; `among` the first so many outputs only. `count` as in `chunked`."""
 
         def tokens(logits: Tensor) -> Tensor:
             return categorical.draw(self.warper(logits[:, :among]))
 
-        return self.apply(tokens, where=where).long()
+        return self.apply(tokens, where=where, count=count).long()
 
     def likeliest(self, where: Tensor, among: int | None = None) -> Tensor:
         """argmax p (B, L) where `where` is True, 0 elsewhere; `among` as in `draw`."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from algos.base import FIRST, Algorithm, Batch, Draws
+from algos.base import FIRST, Algorithm, Batch, Draws, moved
 from data.module import TokenDataModule
 from evaluation.batch_cache import BatchCache
 from evaluation.perplexity import Pass, in_order, sequence_rows
@@ -90,6 +90,11 @@ class PassEvaluator(L.LightningModule):
         self.evaluations = float(rows[:, 3].mean()) if len(rows) else 0.0
         return in_order(torch.from_numpy(rows[:, :3]))
 
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        return moved(batch, device)
+
     def _cached(self, number: int, rank: int) -> CachedPass:
         name = f"pass-{number}-{rank}.npz"
         content = self.cache.read(name).get(name)
@@ -100,7 +105,8 @@ class PassEvaluator(L.LightningModule):
         if batch_idx < len(part.rows):
             return
         if self.exact is None:
-            nats, calls = self.algorithm.nll(batch, self.draws), torch.ones_like(batch["index"])
+            nats = self.algorithm.nll(batch, self.draws)
+            calls = torch.ones(len(nats), device=nats.device)
         else:
             nats, calls = self.exact(batch)
         rows = sequence_rows(batch["index"], nats, self.algorithm.scored(batch))

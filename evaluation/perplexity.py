@@ -55,6 +55,7 @@ def sequence_rows(index: Tensor, nats: Tensor, scored: Tensor) -> Tensor:
             f"{shapes}, scored {tuple(scored.shape)}: (B,), (B, L) and (B, L) are required"
         )
     total = _tree_sum(torch.where(scored, nats.double(), 0.0))
+    index = index.to(nats.device, non_blocking=True)
     return torch.stack([index.double(), total, scored.sum(1).double()], dim=1)
 
 

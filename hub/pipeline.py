@@ -177,7 +177,7 @@ class TextPipeline:
                     tokens = self._tensor([rows[i] for i in group])
                     noised = torch.ones_like(tokens, dtype=torch.bool)
                     noised[:, : len(self._start)] = False
-                    index = torch.tensor(group, device=tokens.device)
+                    index = torch.tensor(group)
                     batch = {"tokens": tokens, "scored": noised, "noised": noised, "index": index}
                     nats = self.algorithm.nll(batch, Draws(number, count)).double()
                     nats = torch.where(self.algorithm.scored(batch), nats, 0.0)

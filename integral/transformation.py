@@ -28,12 +28,18 @@ class Transformation:
 
     def __call__(self, gamma: Tensor) -> Tensor:
         """keep in the shape of `gamma`, float64; ValueError outside the domain."""
+        check_domain(gamma)
+        return self.inside(gamma)
+
+    def inside(self, gamma: Tensor) -> Tensor:
+        """The same of a gamma that is known to lie in the domain: looking waits for a GPU."""
         logit = self._logit(gamma)
         # 1 - sigmoid(-f): the derivative of sigmoid(f), s (1 - s), would cancel where s is near 1.
         return torch.where(logit > 0, 1 - torch.sigmoid(-logit), torch.sigmoid(logit))
 
     def lost(self, gamma: Tensor) -> Tensor:
         """1 - keep, right to 1e-12 of itself also where keep is near 1."""
+        check_domain(gamma)
         logit = self._logit(gamma)
         return torch.where(logit > 0, torch.sigmoid(-logit), 1 - torch.sigmoid(logit))
 
@@ -53,7 +59,6 @@ class Transformation:
 
     def _logit(self, gamma: Tensor) -> Tensor:
         gamma = gamma.double()
-        check_domain(gamma)
         if gamma.device not in self._on:
             self._on[gamma.device] = next(iter(self._on.values())).to(gamma.device)
         quintics = self._on[gamma.device]

@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.imports import _IS_INTERACTIVE
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
@@ -61,8 +62,8 @@ OURS = {
     "LearningRateFinder": "optim.lr is given",
 }
 STRATEGIES: dict[str, Callable[[Settings, Settings], Strategy | str]] = {
-    "auto": lambda strategy, options: "auto",
-    "ddp": lambda strategy, options: DDPStrategy(gradient_as_bucket_view=True),
+    "auto": lambda strategy, options: _by_devices(options),
+    "ddp": lambda strategy, options: _data_parallel(),
     "fsdp": lambda strategy, options: _fully_sharded(strategy, options),
 }
 
@@ -142,6 +143,19 @@ def trainer(
         built.accumulate_grad_batches = passes(settings, built.world_size)
         built.val_check_interval *= built.accumulate_grad_batches
     return built
+
+
+def _data_parallel() -> Strategy:
+    """Gradients lie in the buffers that are reduced, which spares a copy of them."""
+    return DDPStrategy(gradient_as_bucket_view=True)
+
+
+def _by_devices(options: Settings) -> Strategy | str:
+    """strategy=ddp for several GPUs; Lightning's choice elsewhere, and in a notebook, which cannot
+    start processes as a command does."""
+    gpus = options["accelerator"] != "cpu" and torch.cuda.is_available()
+    several = gpus and devices.processes(options) > 1
+    return _data_parallel() if several and not _IS_INTERACTIVE else "auto"
 
 
 def _fully_sharded(strategy: Settings, options: Settings) -> Strategy:

@@ -1,6 +1,8 @@
 """The keys of `trainer` about devices: what they choose by default, and what cannot be."""
 
+import importlib.util
 import os
+import shutil
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from lightning.pytorch.accelerators import MPSAccelerator
 from modes.checks.machine import LAUNCHED
 
 Options = dict[str, Any]  # the keys of `trainer`
+TRITON = (7, 0)  # the oldest GPUs that it knows
 
 
 def accelerator(named: str) -> str:
@@ -39,21 +42,33 @@ def precision(options: Options) -> Any:
     return asked
 
 
+def compiles(device: torch.device) -> bool:
+    """Whether torch.compile makes kernels for the device: Triton is there, knows the GPU, and finds
+    the compiler of C that it needs."""
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return False
+    found = any(map(shutil.which, (os.environ.get("CC", "cc"), "gcc", "clang")))
+    return found and torch.cuda.get_device_capability(device) >= TRITON
+
+
+def processes(options: Options) -> int:
+    """How many the trainer counts on."""
+    devices = options["devices"]
+    if str(devices) in ("auto", "-1"):
+        devices = torch.cuda.device_count() if options["accelerator"] != "cpu" else 0
+    elif isinstance(devices, str) and "," in devices:
+        devices = len([one for one in devices.split(",") if one.strip()])
+    elif isinstance(devices, list):
+        devices = len(devices)
+    return max(1, int(devices)) * int(options["num_nodes"])
+
+
 def check_launch(options: Options) -> None:
     """ValueError where a launcher started another number of processes than the trainer counts on:
     each would train the whole run."""
     for name, launcher in LAUNCHED.items():
-        started, devices = os.environ.get(name, ""), options["devices"]
-        if not started.isdigit():
-            continue
-        if str(devices) in ("auto", "-1"):
-            devices = torch.cuda.device_count() if options["accelerator"] != "cpu" else 0
-        elif isinstance(devices, str) and "," in devices:
-            devices = len([one for one in devices.split(",") if one.strip()])
-        elif isinstance(devices, list):
-            devices = len(devices)
-        wanted = max(1, int(devices)) * options["num_nodes"]
-        if int(started) != wanted:
+        started, wanted = os.environ.get(name, ""), processes(options)
+        if started.isdigit() and int(started) != wanted:
             raise ValueError(
                 f"trainer.devices={options['devices']}: {launcher} started {started} processes "
                 f"({name}), but trainer.num_nodes x trainer.devices are {wanted}; set "

@@ -15,8 +15,8 @@ from samplers.coins import Coins, Independent, MakeCoins
 # without rows of all of them
 Denoiser = Callable[..., Prediction]
 Clamp = Callable[[Tensor], Tensor]  # puts the given tokens back in their places
-# (process, z (B, L), t (B,), s (B,)) -> the chance (B, 1) or (B, L) of a posterior step
-Kappa = Callable[[Process, Tensor, Tensor, Tensor], Tensor]
+# (process, z (B, L), t, s) -> the chance (1, 1) or (B, L) of a posterior step
+Kappa = Callable[[Process, Tensor, float, float], Tensor]
 # (rows (b,), where (b, L) something was drawn, tokens (b, L), the prediction of these texts)
 Watch = Callable[[Tensor, Tensor, Tensor, Prediction], None]
 
@@ -40,36 +40,40 @@ def ancestral(
     `watch` hears of every draw."""
     clamp = clamp or (lambda tokens: tokens)
     z = clamp(z)
-    for t, s in pairwise(grid.to(z.device)):
-        z = clamp(
-            _step(denoise, process, z, t.expand(len(z)), s.expand(len(z)), kappa, watch, coins)
-        )
+    for t, s in pairwise(grid.tolist()):
+        z = clamp(_step(denoise, process, z, t, s, kappa, watch, coins))
     return z
+
+
+def at(time: float, z: Tensor) -> Tensor:
+    """That time for every text of z (B, L), (B,) float64, made on its device: a copy to it would be
+    waited for, and so would a look at the grid there."""
+    return torch.full((len(z),), time, dtype=torch.float64, device=z.device)
 
 
 def _step(
     denoise: Denoiser,
     process: Process,
     z: Tensor,
-    t: Tensor,
-    s: Tensor,
+    now: float,
+    then: float,
     kappa: Kappa | None,
     watch: Watch | None,
     coins: MakeCoins,
 ) -> Tensor:
-    """From times t (B,) to s (B,).
+    """From the time `now` to the time `then`.
 
     A position that jumps is a draw from the network noised to level s, so the network is asked only
     about jumps that keep their token. Where the jumps do not depend on it, as without uniform
     noise, a text in which nothing is drawn is not shown to it: what the published cache saves, for
     each text by itself. The last step, to s = 0, leaves no mask: a prediction that has mass there
     is taken among the tokens."""
-    last = bool((s == 0).all())
+    last, t, s = then == 0, at(now, z), at(then, z)
     coin, keeping = coins(z.shape, z.device), coins(z.shape, z.device)
     which = torch.rand(z.shape, dtype=torch.float64, device=z.device)
     anew = None
     if kappa is not None and not last:  # to level 0 both ways are the same
-        anew = ~coins(z.shape, z.device)(kappa(process, z, t, s))
+        anew = ~coins(z.shape, z.device)(kappa(process, z, now, then))
 
     def jump(mass: Tensor | float) -> Tensor:
         rho = process.jump(z, mass, t, s)
@@ -82,11 +86,13 @@ def _step(
         asked &= z != process.mask
     jumps = jump(0.0)  # right where the network has no say
     kept, other = _noised(process, s, keeping, which, jumps if anew is None else jumps | anew)
-    rows = (asked | (jumps & kept)).any(-1).nonzero().squeeze(-1)
+    rows = torch.arange(len(z), device=z.device)
+    if not process.asks_all:
+        rows = (asked | (jumps & kept)).any(-1).nonzero().squeeze(-1)
     if len(rows):
-        prediction, where = denoise(z[rows], t[rows], rows), asked[rows]
-        if bool(where.any()):
-            mass = torch.zeros_like(which)
+        prediction = denoise(z[rows], t[rows], rows)
+        if process.asks:
+            mass, where = torch.zeros_like(which), None if process.asks_all else asked[rows]
             mass[rows] = prediction.mass_at(z[rows], where=where)
             jumps = jump(mass)
             noised = jumps if anew is None else jumps | anew

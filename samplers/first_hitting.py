@@ -28,20 +28,32 @@ def first_hitting(
             "network that never predicts the mask"
         )
     z = z if clamp is None else clamp(z)
-    level = process.schedule(torch.ones(len(z), dtype=torch.float64, device=z.device)).mask[:, 0]
-    rows = torch.arange(len(z), device=z.device)
-    while True:
-        masks = (z[rows] == process.mask).sum(-1)
-        rows, masks = rows[masks > 0], masks[masks > 0]
-        if len(rows) == 0:
-            return z
-        level[rows] *= torch.rand_like(level[rows]) ** (1 / masks)
-        t = inverse(lambda t: -process.schedule(t).mask, -level[rows])
+    masks = (z == process.mask).sum(-1)
+    most, counts = int(masks.max()), masks.tolist()  # looked at once: every call takes one away
+    times = hitting_times(process, masks, most)
+    for number in range(most):
+        rows = torch.tensor([row for row, count in enumerate(counts) if count > number])
+        rows = rows.to(z.device, non_blocking=True)
         text = z[rows]
         lot = torch.rand(text.shape, dtype=torch.float64, device=z.device)
         # a mask's lot is above zero, every other one below
         chosen = torch.where(text == process.mask, lot + 1, -1.0).argmax(-1, keepdim=True)
         where = torch.zeros_like(text, dtype=torch.bool).scatter_(-1, chosen, True)
-        drawn = denoise(text, t, rows).draw(where)
+        drawn = denoise(text, times[rows, number], rows).draw(where, count=len(rows))
         z = z.index_put((rows,), torch.where(where, drawn, text))
         z = z if clamp is None else clamp(z)
+    return z
+
+
+def hitting_times(process: Process, masks: Tensor, most: int) -> Tensor:
+    """(B, most) times at which the `masks` (B,) of each text are gone, one after another; those
+    behind its last one mean nothing.
+
+    They do not depend on the tokens that are drawn, so that the schedule is inverted once, for all
+    of them together."""
+    left = (masks.unsqueeze(-1) - torch.arange(most, device=masks.device)).clamp_min(1)
+    uniform = torch.rand(left.shape, dtype=torch.float64, device=masks.device)
+    start = torch.ones(len(masks), dtype=torch.float64, device=masks.device)
+    level = process.schedule(start).mask * (uniform ** (1 / left)).cumprod(-1)
+    flat = inverse(lambda t: -process.schedule(t).mask, -level.flatten())
+    return flat.view(level.shape)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from diffusion.process import Process
-from samplers.ancestral import Clamp, Denoiser
+from samplers.ancestral import Clamp, Denoiser, at
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def greedy_posterior_tail(
     At the last time b(z) is so small that a token is almost never revised."""
     z = sampler(denoise, process, z, grid, clamp=clamp)
     where = torch.ones_like(z, dtype=torch.bool) if process.has_noise else z == process.mask
-    now = process.schedule(grid[-1:].to(z.device).expand(len(z)))
+    now = process.schedule(at(float(grid[-1]), z))
     b = process.at(z, now)
     favour = torch.where(z == process.mask, 0.0, ((now.keep + b) / b).log())
     return _ended(denoise, process, z, grid, where, favour, clamp)
@@ -83,8 +83,8 @@ def _ended(
     rows = where.any(-1).nonzero().squeeze(-1)
     if len(rows) == 0:
         return z
-    text, t = z[rows], grid[-1:].to(z.device).expand(len(rows))
-    prediction = denoise(text, t, rows)
+    text = z[rows]
+    prediction = denoise(text, at(float(grid[-1]), text), rows)
 
     def best(outputs: Tensor, token: Tensor, more: Tensor) -> Tensor:
         log_p = prediction.warper(outputs[:, : process.vocab_size]).double()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from diffusion.prediction import Prediction
 from diffusion.process import Process
-from samplers.ancestral import Clamp, Denoiser, ancestral
+from samplers.ancestral import Clamp, Denoiser, ancestral, at
 from samplers.coins import Independent, MakeCoins
 from samplers.grids import plateau_time
 from samplers.settings import Sampling
@@ -42,7 +42,7 @@ def _published_rescale(now: Tensor, then: Tensor, eta: float) -> Tensor:
     return _of_sigma(eta * _sigma_max(now, then).clamp_max(eta), then)
 
 
-# kappa (B, 1) from alpha_t and alpha_s (B, 1), and eta
+# kappa (1, 1) from alpha_t and alpha_s (1, 1), and eta
 RULES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "pure-posterior": lambda now, then, eta: torch.ones_like(now),
     "pure-pc": lambda now, then, eta: torch.zeros_like(now),
@@ -132,18 +132,18 @@ def _check(name: str, made: Profile) -> None:
 
 
 class Parts:
-    """kappa (B, 1) by the rule of the part that a step lies in."""
+    """kappa (1, 1) by the rule of the part that a step lies in."""
 
     def __init__(self, made: Profile, process: Process):
         self.rules = (made.high or made.kappa, made.kappa, made.low or made.kappa)
         self.eta = 0.0 if made.eta is None else made.eta
         self.borders = made.borders(process)
 
-    def __call__(self, process: Process, z: Tensor, t: Tensor, s: Tensor) -> Tensor:
+    def __call__(self, process: Process, z: Tensor, t: float, s: float) -> Tensor:
         high, middle = self.borders
-        began, ended = float(t.max()) - NEAR, float(s.min()) + NEAR
+        began, ended = t - NEAR, s + NEAR
         part = 0 if ended >= high and began > high else 1 if ended >= middle else 2
-        now, then = process.schedule(t.double()).keep, process.schedule(s.double()).keep
+        now, then = (process.schedule(at(time, z[:1])).keep for time in (t, s))
         return RULES[self.rules[part]](now, then, self.eta)
 
 
@@ -155,10 +155,10 @@ class Confidence:
         self.drawn = torch.full_like(z, -1)  # (B, L) the last tokens drawn
         self.doubt = torch.zeros_like(z, dtype=torch.float64)  # minus the confidence in them
 
-    def __call__(self, process: Process, z: Tensor, t: Tensor, s: Tensor) -> Tensor:
+    def __call__(self, process: Process, z: Tensor, t: float, s: float) -> Tensor:
         doubt = self.doubt.masked_fill(z != self.drawn, -math.inf)
         share = doubt.softmax(-1).nan_to_num(0.0)  # nan: a text without such a token
-        now, then = process.schedule(t.double()).keep, process.schedule(s.double()).keep
+        now, then = (process.schedule(at(time, z[:1])).keep for time in (t, s))
         return _of_sigma(share * _sigma_max(now, then), then)
 
     def watch(self, rows: Tensor, drawn: Tensor, tokens: Tensor, prediction: Prediction) -> None:

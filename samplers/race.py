@@ -10,7 +10,7 @@ from torch import Tensor
 
 from diffusion.process import Process
 from diffusion.schedule import Mix
-from samplers.ancestral import Clamp, Denoiser
+from samplers.ancestral import Clamp, Denoiser, at
 
 TINY = 1e-10  # kept from both logarithms, as in those code bases
 
@@ -37,17 +37,20 @@ def gumbel32(
     """z_s ~ q(z_s | z_t, p) by a race of all N + 1 states at every position that may change; z
     (B, L) from the prior down a decreasing grid of times."""
     z = z if clamp is None else clamp(z)
-    for t, s in pairwise(grid.to(z.device)):
-        where = torch.ones_like(z, dtype=torch.bool) if process.has_noise else z == process.mask
-        rows = where.any(-1).nonzero().squeeze(-1)
+    for t, s in pairwise(grid.tolist()):
+        rows, where = torch.arange(len(z), device=z.device), None  # all of them, everywhere
+        if not process.has_noise:
+            rows = (z == process.mask).any(-1).nonzero().squeeze(-1)
+            where = z[rows] == process.mask
         if len(rows) == 0:
             break
-        text, now, then = z[rows], t.expand(len(rows)), s.expand(len(rows))
+        text = z[rows]
+        now, then = at(t, text), at(s, text)
         prediction = denoise(text, now, rows)
-        row = partial(_row, process=process, warper=prediction.warper, last=bool(s == 0))
+        row = partial(_row, process=process, warper=prediction.warper, last=s == 0)
         columns = (text, now.unsqueeze(-1), then.unsqueeze(-1))
-        drawn = prediction.apply(row, *columns, where=where[rows]).long()
-        z = z.index_put((rows,), torch.where(where[rows], drawn, text))
+        drawn = prediction.apply(row, *columns, where=where).long()
+        z = z.index_put((rows,), drawn if where is None else torch.where(where, drawn, text))
         z = z if clamp is None else clamp(z)
     return z
 

@@ -18,7 +18,7 @@ from diffusion.categorical import draw_weighted
 from diffusion.prediction import Prediction
 from diffusion.process import Process
 from diffusion.schedule import Mix
-from samplers.ancestral import Clamp, Denoiser
+from samplers.ancestral import Clamp, Denoiser, at
 from samplers.coins import Coins, Independent, MakeCoins
 
 # the mixture at t, its rate, the mixture at s, t - s
@@ -109,12 +109,14 @@ def score_steps(
     is the analytic denoising one, drawn without the mask, whatever the rule."""
     clamp = clamp or (lambda tokens: tokens)
     z = clamp(z)
-    for t, s in pairwise(grid.to(z.device).unsqueeze(-1)):
-        going = torch.ones_like(z, dtype=torch.bool) if process.has_noise else z == process.mask
-        rows = going.any(-1).nonzero().squeeze(-1)
+    for began, ended in pairwise(grid.tolist()):
+        going, rows = z == process.mask, torch.arange(len(z), device=z.device)
+        if not process.has_noise:
+            rows = going.any(-1).nonzero().squeeze(-1)
         if len(rows) == 0:
             break
-        text, last, (now, rate) = z[rows], bool(s == 0), process.mix(t)
+        t, s = at(began, z[:1]), at(ended, z[:1])
+        text, last, (now, rate) = z[rows], ended == 0, process.mix(t)
         step = (now, rate, process.mix(s)[0], (t - s).unsqueeze(-1))  # (1, 1) each
         prediction = denoise(text, t.expand(len(rows)), rows)
         coin = coins(text.shape, text.device)

@@ -172,7 +172,7 @@ class LogLikelihoods:
             "tokens": torch.tensor([row.tokens for row in rows], device=device),
             "scored": where,
             "noised": where,
-            "index": torch.tensor(index, device=device),
+            "index": torch.tensor(index),
         }
 
 
@@ -200,6 +200,7 @@ def _misses(algorithm: DiffusionAlgorithm, batch: Batch) -> list[bool]:
     trace of the answer."""
     tokens, where = batch["tokens"], batch["noised"]
     uniform = evaluation_noise(batch["index"], tokens.shape[1], algorithm.seed, 0)
+    uniform = uniform.to(tokens.device, non_blocking=True)
     end = torch.ones(len(tokens), dtype=torch.float64, device=tokens.device)
     anything = (uniform[1] * algorithm.vocab_size).long()
     z = torch.where(where, algorithm.process.corrupt(anything, end, uniform), tokens)

@@ -64,7 +64,7 @@ def likelihood(
 def nats(algorithm: Algorithm, tokens: Tensor, start: int, number: int) -> Tensor:
     """(B,) nats per symbol of texts number `start` on, in pass `number`; on the CPU, as the
     texts."""
-    index = torch.arange(start, start + len(tokens), device=algorithm.device)
+    index = torch.arange(start, start + len(tokens))
     tokens = tokens.to(algorithm.device)
     inner = torch.ones_like(tokens, dtype=torch.bool)
     inner[:, 0] = False

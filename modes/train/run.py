@@ -11,7 +11,7 @@ import lightning as L
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.validation import Validation
-from modes import build
+from modes import build, devices
 from modes.checks.combinations import starts_from
 from modes.train.resume import Start, check_data, resumed
 from modes.train.source import read_source
@@ -66,7 +66,11 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     check_data(start, data, settings)
     average = (lambda: ema.average) if ema else None
     states = source.vocab_size if source else start.vocab_size
-    algorithm = build.algorithm(settings, states or data.tokenizer.vocab_size, average)
+    network = settings["model"]
+    if network["compile"] is None:
+        network = network | {"compile": devices.compiles(trainer.strategy.root_device)}
+    states = states or data.tokenizer.vocab_size
+    algorithm = build.algorithm(settings | {"model": network}, states, average)
     report = begin(algorithm, source, settings, data.tokenizer) if source else []
     if trainer.is_global_zero:
         for line in report:

@@ -86,7 +86,8 @@ def test_every_step_of_time_has_the_same_weight(steps):
     for noised in (algorithm.training_noise(batch), algorithm.evaluation_noise(batch)):
         number = noised.t * steps
         assert torch.equal(number, number.round()) and number.min() >= 1
-        share = torch.bincount(number.long() - 1, weights=noised.weight, minlength=steps) / count
+        weight = noised.weight.expand_as(noised.t)
+        share = torch.bincount(number.long() - 1, weights=weight, minlength=steps) / count
         torch.testing.assert_close(
             share, torch.full((steps,), 1 / steps).double(), rtol=0.05, atol=0
         )

@@ -1,14 +1,26 @@
 """Attention backends and the rotation against each other and against plain formulas."""
 
+import importlib
 import importlib.util
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backbones.attention import ATTENTION, CAUSAL, FULL, Pattern, pick_attention
+from backbones.attention import (
+    ATTENTION,
+    CAUSAL,
+    FLASH_2,
+    FLASH_3,
+    FULL,
+    Pattern,
+    _flash_kernel,
+    pick_attention,
+)
 from backbones.dit import DiT
 from backbones.rotary import rotary_table, turn
 
@@ -151,3 +163,41 @@ def test_tables_made_while_evaluating_can_train(build: Callable[..., DiT], token
         net(tokens)
     net(tokens).sum().backward()
     assert net.embedding.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("installed", "capability", "taken"),
+    [
+        ((FLASH_2,), (9, 0), FLASH_2),
+        ((FLASH_2, FLASH_3), (9, 0), FLASH_3),
+        ((FLASH_3,), (9, 0), FLASH_3),
+        ((FLASH_2, FLASH_3), (8, 0), FLASH_2),
+        ((FLASH_3,), (10, 0), None),
+    ],
+)
+def test_flash_takes_version_3_on_hopper_where_it_is_installed(
+    installed: tuple[str, ...],
+    capability: tuple[int, int],
+    taken: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find, load = importlib.util.find_spec, importlib.import_module
+
+    def found(name: str) -> Any:
+        return (name if name in installed else None) if name in (FLASH_2, FLASH_3) else find(name)
+
+    def loaded(name: str) -> Any:
+        return SimpleNamespace(flash_attn_func=name) if name in installed else load(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+    monkeypatch.setattr(importlib, "import_module", loaded)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA B200")
+    assert pick_attention("flash") is ATTENTION["flash"]
+    _flash_kernel.cache_clear()
+    if taken is None:
+        with pytest.raises(ValueError, match="FlashAttention 3 is for Hopper GPUs, not NVIDIA B2"):
+            _flash_kernel(torch.device("cuda", 0))
+    else:
+        assert _flash_kernel(torch.device("cuda", 0)) == taken
+    _flash_kernel.cache_clear()

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffusion import chunked as module
 from diffusion.bound import interpolating_bound
@@ -192,3 +193,36 @@ def test_no_tensor_of_all_logits_is_ever_made(upstream, kind, monkeypatch):
 
 def test_the_default_chunk_is_small_beside_a_training_batch():
     assert module.CHUNK_BYTES["cpu"] < 4 * 8 * 1024 * 50_257 / 16
+
+
+@pytest.mark.parametrize("kind", ["no choice", "some", "none"])
+def test_the_gradient_of_a_sum_is_known_to_be_one_number_without_a_look(kind):
+    """A look would wait for a GPU; factors that differ are seen all the same."""
+    head, hidden, columns = problem(cross_entropy)
+    rows = some_rows(kind)
+    expected = unchunked(cross_entropy, head, hidden, *columns, rows=rows)
+    wanted = gradients(expected, torch.tensor(3.0).double(), head, hidden)
+    with Reads() as reads:
+        values = chunked(cross_entropy, head, hidden, *columns, rows=rows)
+        (values.sum() * 3).backward()
+    assert reads.count == 0
+    for found, gradient in zip((hidden, head.weight, head.bias), wanted, strict=True):
+        torch.testing.assert_close(found.grad, gradient, rtol=1e-11, atol=1e-12)
+
+
+def test_a_count_of_rows_takes_the_place_of_a_look_at_them():
+    head, hidden, columns = problem(cross_entropy)
+    rows = some_rows("some")
+    expected = chunked(cross_entropy, head, hidden, *columns, rows=rows)
+    found = chunked(cross_entropy, head, hidden, *columns, rows=rows, count=int(rows.sum()))
+    assert torch.equal(found, expected)
+
+
+class Reads(TorchDispatchMode):
+    """Counts numbers that the program looks at."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))

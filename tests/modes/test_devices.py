@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 
+from modes import build
 from modes import devices as chosen
 from modes.checks.machine import LAUNCHED
 
@@ -83,3 +85,48 @@ def test_accelerator_leaves_apples_gpus_out(monkeypatch: pytest.MonkeyPatch) -> 
     for named in ("gpu", "mps"):
         with pytest.raises(ValueError, match=f"^trainer.accelerator={named}: .*no float64"):
             chosen.accelerator(named)
+
+
+@pytest.mark.parametrize(
+    ("devices", "interactive", "is_ddp"), [(8, False, True), (8, True, False), (1, False, False)]
+)
+def test_strategy_auto_is_ddp_on_several_gpus(
+    devices: int, interactive: bool, is_ddp: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+    monkeypatch.setattr(build, "_IS_INTERACTIVE", interactive)
+    options = {"devices": "auto", "num_nodes": 1, "accelerator": "auto"}
+    found = build.STRATEGIES["auto"]({}, options)
+    assert isinstance(found, DDPStrategy) is is_ddp
+    if isinstance(found, DDPStrategy):
+        assert found._ddp_kwargs == build.STRATEGIES["ddp"]({}, options)._ddp_kwargs
+    assert build.STRATEGIES["auto"]({}, options | {"accelerator": "cpu"}) == "auto"
+
+
+@pytest.mark.parametrize(
+    ("kind", "capability", "packages", "compilers", "expected"),
+    [
+        ("cuda", (9, 0), ["triton"], ["gcc"], True),
+        ("cuda", (7, 0), ["triton"], ["clang"], True),
+        ("cuda", (6, 1), ["triton"], ["gcc"], False),
+        ("cuda", (9, 0), ["triton"], [], False),
+        ("cuda", (9, 0), [], ["gcc"], False),
+        ("cpu", (9, 0), ["triton"], ["gcc"], False),
+    ],
+)
+def test_blocks_are_compiled_where_triton_can(
+    kind: str,
+    capability: tuple[int, int],
+    packages: list[str],
+    compilers: list[str],
+    expected: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(chosen.shutil, "which", lambda name: name if name in compilers else None)
+    monkeypatch.setattr(
+        chosen.importlib.util, "find_spec", lambda name: name if name in packages else None
+    )
+    assert chosen.compiles(torch.device(kind)) is expected

@@ -22,7 +22,9 @@ class ExactPrediction:
         asked = z < size if where is None else where & (z < size)
         return torch.where(asked, mass, torch.nan)
 
-    def draw(self, where: Tensor | None = None, among: int | None = None) -> Tensor:
+    def draw(
+        self, where: Tensor | None = None, among: int | None = None, count: int | None = None
+    ) -> Tensor:
         assert among in (None, self.law.shape[-1])  # there is no mask among these
         where = torch.ones(self.law.shape[:-1], dtype=torch.bool) if where is None else where
         uniform = torch.rand(where.shape, dtype=torch.float64)

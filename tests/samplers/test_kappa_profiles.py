@@ -46,7 +46,7 @@ def test_every_profile_is_a_chance_at_all_times(rule, name):
     process, grid = Process(SCHEDULES[name], SIZE), uniform_grid(50)
     made = Parts(Profile(rule, 1.0), process)
     z = torch.zeros(50, 1).long()
-    kappa = torch.cat([made(process, z, t[None], s[None]) for t, s in pairwise(grid)])
+    kappa = torch.cat([made(process, z, t, s) for t, s in pairwise(grid.tolist())])
     assert kappa.shape == (50, 1) and bool(((kappa >= 0) & (kappa <= 1)).all())
 
 
@@ -88,7 +88,7 @@ def test_confidence_masks_the_doubtful_again_and_only_what_was_drawn():
     prediction = network(z[rows], times(0.6), rows)
     kappa.watch(rows, drawn, torch.tensor([[2, 7, 0]]), prediction)
     z = torch.tensor([[SIZE, 1, SIZE], [2, SIZE, 0]])
-    found = kappa(ABSORBING, z, times(0.6, 0.6), times(0.5, 0.5))
+    found = kappa(ABSORBING, z, 0.6, 0.5)
     law = network.law()[-1]
     doubt = np.exp(-np.array([law[0, 2], law[2, 0]]))
     now, then = (brute_force.LEVELS[NAMES[0]](time)[0] for time in (0.6, 0.5))
@@ -97,7 +97,7 @@ def test_confidence_masks_the_doubtful_again_and_only_what_was_drawn():
     expected[1, [0, 2]] = np.clip(1 - sigma / (1 - then), 0, 1)
     np.testing.assert_allclose(found, expected)
     z[1, 0] = SIZE  # masked again: all doubt is on the other
-    again = kappa(ABSORBING, z, times(0.6, 0.6), times(0.5, 0.5))
+    again = kappa(ABSORBING, z, 0.6, 0.5)
     assert float(again[1, 0]) == 1 and float(again[1, 2]) == 0
 
 
