@@ -26,6 +26,9 @@ class Track:
     )
     train_digest: str | None = field(None, "of the training text; null: held to be equal by tables")
     valid_digest: str | None = field(None, "of the held-out text; null: as above")
+    blocks: int | None = field(
+        None, "of the held-out text that are evaluated; null: as above", at_least=1, at_most=10**12
+    )
     points: int = field(
         1,
         "validations of a learning curve, at least, at equal distances",

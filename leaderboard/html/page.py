@@ -16,10 +16,18 @@ from evaluation.records import Record
 from evaluation.words import printable
 from leaderboard.charts import data
 from leaderboard.charts.data import Point
-from leaderboard.charts.figures import Figure, frontier, learning_curves, perplexities, quality
+from leaderboard.charts.figures import (
+    Figure,
+    frontier,
+    learning_curves,
+    perplexities,
+    quality,
+    target,
+)
 from leaderboard.charts.files import FOLDER, KINDS, VEGA_LITE, config, write_charts
 from leaderboard.charts.marks import looks
 from leaderboard.charts.published import beside_published
+from leaderboard.charts.target import times
 from leaderboard.html.links import Links, address
 from leaderboard.html.samples import LETTERS, samples
 from leaderboard.html.tables import record_grid, result_grid
@@ -167,6 +175,7 @@ def _datasets(
         "frontier": data.sampled(links.records, naming),
         "quality": data.quality(links.records, naming),
         "perplexity": beside_published(tables, papers, links.href),
+        "target": times(tables, links.href),
     }, problems
 
 
@@ -176,6 +185,7 @@ def _figures(datasets: Mapping[str, Sequence[Point]]) -> list[Figure]:
     seen = looks(row["series"] for row in runs)
     figures = [
         perplexities(datasets["perplexity"]),
+        target(datasets["target"]),
         learning_curves(datasets["curves"], seen),
         frontier(datasets["frontier"], seen),
         quality(datasets["quality"], seen),

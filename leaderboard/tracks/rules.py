@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from leaderboard.run_key import flat
+from schema.check import shown
 
 Settings = Mapping[str, Any]
 
@@ -17,7 +18,7 @@ SETTLED = (
     *("optim", "protocol", "trainer", "training"),
 )
 BESIDE = {
-    *(f"benchmark.{key}" for key in ("algos", "jobs", "row")),
+    *(f"benchmark.{key}" for key in ("algos", "jobs", "row", "scorer")),
     *(f"data.{key}" for key in ("cache_dir", "num_proc", "verify")),
     *(f"eval.{key}" for key in ("checkpoint_path", "output_dir", "quality_protocol", "reference")),
     *(f"eval.{key}" for key in ("tasks", "tasks_path", "trust_tasks", "num_fewshot", "limit")),
@@ -43,10 +44,10 @@ def budget_of(text: Any) -> tuple[float, str] | None:
 def broken(config: Settings, reference: Settings) -> Iterator[str]:
     """A line for each key that has not the value of the track, and may not have another."""
     track = reference["track"]
-    settled = _settled(reference) | _seconds(reference)
+    settled, seconds = _settled(reference), _seconds(reference)
     for key, value in _settled(config).items():
         has = settled.get(key)
-        if value == has or _is_free(key, track["free"] or []):
+        if value in (has, seconds.get(key, has)) or _is_free(key, track["free"] or []):
             continue
         yield (
             f"{key}={_said(value)}: track={track['name']} has {_said(has)}; an entry may change "
@@ -55,13 +56,13 @@ def broken(config: Settings, reference: Settings) -> Iterator[str]:
 
 
 def _settled(config: Settings) -> dict[str, Any]:
-    """The keys that a track settles; what a benchmark says of its rows is gone from a row."""
+    """The keys that a track settles, with their values."""
     keys = {key: value for key, value in flat(config).items() if key.split(".")[0] in SETTLED}
     return {key: value for key, value in keys.items() if key not in BESIDE}
 
 
 def _seconds(reference: Settings) -> dict[str, Any]:
-    """The key by which a run keeps to a budget of seconds."""
+    """The key by which a run keeps to a budget of seconds, which a command does not give itself."""
     budget = budget_of(reference["benchmark"]["budget"])
     limit = budget[0] if budget is not None and budget[1] == "seconds" else None
     return {"training.max_seconds": limit}
@@ -72,4 +73,4 @@ def _is_free(key: str, free: list[str]) -> bool:
 
 
 def _said(value: Any) -> str:
-    return "null" if value is None else str(value)
+    return value if isinstance(value, str) else shown(value)
