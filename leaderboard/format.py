@@ -55,10 +55,11 @@ def evaluations(value: float) -> str:
 
 
 def measured_amount(value: Measure) -> str:
-    """A mean with a unit, and its error in the same one: 412.3k ± 9.1k, 1.274T."""
+    """A mean with a unit, and its error in the same one: 412.3k ± 9.1k; of none four digits."""
     size, unit = next(((s, u) for s, u in UNITS if abs(value.mean) >= s), (1.0, ""))
-    error = None if value.stderr is None else value.stderr / size
-    text = with_error(value.mean / size, error, 3, "≤ " if value.is_bound else "")
+    if not value.stderr:
+        return f"{value.mean / size:.4g}{unit}"
+    text = with_error(value.mean / size, value.stderr / size)
     return f"{text.replace(' ±', f'{unit} ±')}{unit}"
 
 

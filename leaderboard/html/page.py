@@ -85,6 +85,12 @@ def write_page(
     return file, [*undrawn, *unread]
 
 
+def write_tables(file: Path, tables: Sequence[Table], records: Sequence[Record]) -> None:
+    """A page of the tables and records alone, without charts and samples, at `file`."""
+    links = Links(tables, records, file.parent)
+    write_atomic(file, _render(links, tables, [], {}, texts={}, problems=[]))
+
+
 def _render(
     links: Links,
     tables: Sequence[Table],
@@ -99,7 +105,7 @@ def _render(
     inline = {
         "style": (HERE / "page.css").read_text("utf-8"),
         "script": (HERE / "page.js").read_text("utf-8"),
-        "library": library(),
+        "library": library() if figures else "",
     }
     return (
         environment()

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from evaluation.record_files import Curve, read_attached_curve
 from evaluation.records import Record
-from leaderboard.aggregate import Runs, pooled
+from leaderboard.aggregate import Entry, Runs, pooled
 from leaderboard.significance import Side, difference
 from leaderboard.table import BASELINE, Row, Table
 from leaderboard.tables import epochs, time_to_target
@@ -20,10 +21,7 @@ def of_track(
 ) -> list[Table]:
     """`tables` of the entries, the track's own behind the perplexities, which say who is first."""
     judged = [_judged(table, track) if table.kind == "perplexity" else table for table in tables]
-    likelihoods = [record for record in records if record.metric == "ppl"]
-    entries = [entry for entry in runs.entries(likelihoods) if not entry.conflict]
-    curves = {record.path: _curve(record) for record in likelihoods}
-    own = []
+    entries, curves, own = entries_of(records, runs), curves_of(records), []
     if track["target"] is not None:
         own.append(time_to_target.table(entries, curves, track))
     if track["epochs"] is not None:
@@ -32,8 +30,19 @@ def of_track(
     return [*first, *own, *(table for table in judged if table.kind != "perplexity")]
 
 
-def _curve(record: Record) -> Curve:
-    return read_attached_curve(record.path.parent / record.metrics["curve"])
+def entries_of(records: Sequence[Record], runs: Runs) -> list[Entry]:
+    """The rows that the likelihoods among the records make, but for those in conflict."""
+    likelihoods = [record for record in records if record.metric == "ppl"]
+    return [entry for entry in runs.entries(likelihoods) if not entry.conflict]
+
+
+def curves_of(records: Sequence[Record]) -> dict[Path, Curve]:
+    """The learning curve of every likelihood, by the path of its record."""
+    return {
+        record.path: read_attached_curve(record.path.parent / record.metrics["curve"])
+        for record in records
+        if record.metric == "ppl"
+    }
 
 
 def _judged(table: Table, track: Mapping[str, Any]) -> Table:
