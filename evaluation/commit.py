@@ -69,18 +69,26 @@ def is_kept(stated: str, results: Path) -> bool:
 
 def _difference(folder: Path) -> str | None:
     """The difference of the working tree from its commit as text, with the untracked code."""
-    changed = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color")
+    changed = _git(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-color")
     listed = _git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", *CODE)
     if changed is None or listed is None:
         return None
-    root = (_git(folder, "rev-parse", "--show-prefix") or "").strip()
-    parts = [changed]
-    for name in sorted(filter(None, listed.split("\0"))):
-        text = (folder / name).read_text(encoding="utf-8", errors="replace")
-        lines = text.splitlines()
-        head = ["--- /dev/null", f"+++ b/{root}{name}", f"@@ -0,0 +1,{len(lines)} @@"]
-        parts.append("\n".join([*head, *(f"+{line}" for line in lines), ""]))
-    return "".join(parts)
+    prefix = (_git(folder, "rev-parse", "--show-prefix") or "").strip()
+    names = sorted(filter(None, listed.split("\0")))
+    return "".join([changed, *(_new_file(folder / name, f"{prefix}{name}") for name in names)])
+
+
+def _new_file(file: Path, name: str) -> str:
+    """The difference that makes an untracked file."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    lines = [f"diff --git a/{name} b/{name}", "new file mode 100644"]
+    if text:
+        parts = text.split("\n")
+        ends = ["\\ No newline at end of file"] if parts[-1] else []
+        whole = parts if parts[-1] else parts[:-1]
+        lines += ["--- /dev/null", f"+++ b/{name}", f"@@ -0,0 +1,{len(whole)} @@"]
+        lines += [*(f"+{line}" for line in whole), *ends]
+    return "\n".join(lines) + "\n"
 
 
 def _mark(difference: str) -> str:

@@ -63,13 +63,12 @@ def _row(entry: Entry, base: Entry | None, curves: Curves, epochs: Sequence[int]
     places = [lowest(curves[run.path])[0] / _epoch(run, epochs) for run in runs]
     values["lowest_epoch"] = pooled([(place, None) for place in places])
     row = Row(entry.name, values, tuple(runs))
-    return row if base in (None, entry) else _beside(row, base, curves, epochs)
+    return row if base is None or entry is base else _beside(row, base, curves, epochs)
 
 
-def _beside(row: Row, base: Entry | None, curves: Curves, epochs: Sequence[int]) -> Row:
+def _beside(row: Row, base: Entry, curves: Curves, epochs: Sequence[int]) -> Row:
     """The row with the epoch from which on its runs stay below those of AR of the same seeds; none
     where one of them does not end below."""
-    assert base is not None
     rivals = {run.seed: curves[run.path] for run in base.records}
     found, flops = [], []
     for run in row.records:

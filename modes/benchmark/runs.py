@@ -133,11 +133,12 @@ def _row(
     settings, changed = compose(overrides), {key_of(text) for text in overrides}
     added = _within_budget(limit, settings, changed)
     steps = added.get("trainer.max_steps", settings["trainer"]["max_steps"])
-    if settings["track"]["name"] is not None:
-        if "trainer.val_check_interval" not in changed:
-            added["trainer.val_check_interval"] = max(1, steps // settings["track"]["points"])
-    elif not changed & set(VALIDATIONS):
-        added |= _validations(steps)
+    track = settings["track"]
+    if track["name"] is None:
+        added |= {} if changed & set(VALIDATIONS) else _validations(steps)
+    elif "trainer.max_steps" in added and "trainer.val_check_interval" not in changed:
+        # Of a budget of seconds nobody knows the steps, and the file says how often.
+        added["trainer.val_check_interval"] = max(1, steps // track["points"])
     if added:
         overrides += [f"{key}={value}" for key, value in added.items()]
         settings = compose(overrides)

@@ -35,12 +35,14 @@ def test_a_clean_repository_is_its_commit(code: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "diffs").exists()
 
 
-@pytest.mark.parametrize("file", ["code.py", "new.py", "new.yaml"])
+@pytest.mark.parametrize("file", ["code.py", "new.py", "in/new.yaml"])
+@pytest.mark.parametrize("text", ["a = 2\nb = 3\n", "a = 2\n\nb = 3", "", "a = '\u2028'\n"])
 def test_a_dirty_one_names_the_difference_that_makes_it_again(
-    file: str, code: Path, tmp_path: Path
+    text: str, file: str, code: Path, tmp_path: Path
 ) -> None:
     head = git(code, "rev-parse", "HEAD")
-    (code / file).write_text("a = 2\nb = 3\n")
+    (code / file).parent.mkdir(exist_ok=True)
+    (code / file).write_text(text)
     stated = commit_kept(tmp_path, code)
     assert stated is not None and stated.startswith(f"{head}-dirty-") and base(stated) == head
     assert stated == commit(code)

@@ -123,6 +123,7 @@ def test_rows_keep_to_the_budget_and_validate_often_enough() -> None:
     assert epochs["trainer"]["val_check_interval"] == 25
     timed = made("track=text8-1h", "benchmark.algos=[ar]")[0].settings
     assert timed["training"]["max_seconds"] == 3600
+    assert timed["trainer"]["val_check_interval"] == 200  # as the file has it
 
 
 def test_a_refusal_loads_nothing_heavy(tmp_path: Path) -> None:
