@@ -32,7 +32,7 @@ def test_the_error_over_sequences_is_the_spread_of_redrawn_texts():
     spread = torch.tensor(means).std().item()
     assert sum(errors) / len(errors) == pytest.approx(spread, rel=0.04)
     whole = summarise([one_pass(nats, count)])
-    assert errors[-1] == pytest.approx(whole.data_stderr, rel=1e-12)
+    assert errors[-1] == pytest.approx(whole.data_stderr, rel=1e-6)
     assert math.isnan(stderr_over_sequences(nats[:1], count[:1]))
 
 
