@@ -32,6 +32,7 @@ from modes.checks.foreign import translate
 from modes.checks.groups import addable, choices, is_group
 from modes.checks.recipes import hint
 from modes.checks.sweeps import check_apart
+from modes.checks.track import check_track
 from modes.settings import Settings, check_nodes, checked, defaults
 from schema.check import UnknownKeys, few, unknown
 
@@ -107,6 +108,7 @@ def main(config: DictConfig) -> None:
         choices = HydraConfig.get().runtime.choices
         settings = checked(plain(config), overrides)
         check(settings, keys_of(overrides), choices["algo"])
+        check_track(settings, keys_of(overrides), compose)
         if choices["experiment"] is None and (line := hint(settings)):
             messages.note(line)
         name = "estimate" if settings["estimate"] else settings["mode"]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import record_schema
-from evaluation.records import commit, read_records, write_record
+from evaluation.commit import base, commit
+from evaluation.records import read_records, write_record
 from storage import Held, holding, write_atomic
 from training.signals import is_first_process
 
@@ -27,8 +28,7 @@ def mark_of(key: Any) -> str:
 
 def code() -> str | None:
     """The commit of the code, whatever files of it were edited since."""
-    stated = commit()
-    return stated and stated.removesuffix("-dirty")
+    return base(commit())
 
 
 class BatchCache:

@@ -52,15 +52,17 @@ HOW = optional(
     }
 )
 HARDWARE = optional(
-    dict.fromkeys(("cpu", "gpu", "system", "python", "torch"), NAME)
+    dict.fromkeys(("cpu", "gpu", "system", "python", "torch", "lightning"), NAME)
     | dict.fromkeys(("cores", "threads", "gpus"), COUNT)
 )
 ORIGIN = optional({"algo": NAME, "steps": COUNT, "tokens": COUNT, "weights": NAME})
 SOURCE = optional({"name": PATH, "format": NAME, "revision": NAME, "published": NAME})
+DIGESTS: dict[str, Rule] = {"corpus": Group(), "tokenizer": NAME}
 TRAINING = {
     **optional({"corpus": NAME, "seed": SEED, "averaged_weights": FLAG, "checkpoint": PATH}),
     "finetuned_from": Optional(Group(known=ORIGIN.get)),
     "source": Optional(Group(known=SOURCE.get)),
+    "digests": Optional(Group(known=DIGESTS.get)),
 }
 SIZES = optional(dict.fromkeys(("length", "n_blocks", "hidden_size", "n_heads"), LENGTH))
 PRESET = {
@@ -82,7 +84,8 @@ METRICS: dict[str, Rule] = {
     **dict.fromkeys(
         (
             *("entropy", "entropy_before", "data_stderr", "seconds", "tokens_per_second"),
-            *("network_evaluations", "train_seconds", "tokens_changed", "correction_steps"),
+            *("network_evaluations", "train_seconds", "train_flops"),
+            *("tokens_changed", "correction_steps"),
         ),
         FROM_0,
     ),

@@ -199,6 +199,15 @@ def _shares(count: Tensor, batch: int | None) -> Tensor:
     return torch.tensor(each, dtype=torch.float64).repeat_interleave(batch)[:sequences]
 
 
+def stderr_over_sequences(nats: Tensor, count: Tensor) -> Tensor:
+    """Standard error of sum nats / sum count as a statement about new text, sequences (S,) drawn at
+    random: sqrt(S / (S - 1) sum_i (nats_i - mean count_i)^2) / sum count. NaN for one sequence."""
+    nats, count = nats.reshape(-1), count.reshape(-1).to(nats.dtype)
+    total, sequences = count.sum(), nats.numel()
+    residual = nats - nats.sum() / total * count
+    return (residual.square().sum() * sequences / (sequences - 1 or torch.nan)).sqrt() / total
+
+
 def _ratio_stderr(residual: Tensor, batch: int, tokens: int) -> float | None:
     """Standard error of a mean per token from what each sequence (S,) has too much, where
     sequences, or every `batch` of them, are drawn at random; None for one."""

@@ -25,18 +25,20 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 LARGEST_CURVE, LARGEST_SEQUENCES = 64 * 2**20, 2**30  # bytes
 FARTHEST = 1e100  # from zero, of a value in a drawing; a NaN is beyond it
-COLUMNS = ("step", "tokens", "seconds", "nats_per_token")
+COLUMNS = ("step", "tokens", "seconds", "nats_per_token", "nats_stderr")
 MOST_NATS = 1e12  # of a sequence
 DTYPES = (np.dtype(np.int64), np.dtype(np.float64))
 
 
 class Curve(NamedTuple):
-    """Validation loss in nats per token after so many steps, tokens and seconds of training."""
+    """Validation loss in nats per token, with its standard error for new text (NaN for a single
+    sequence), after so many steps, tokens and seconds of training."""
 
     step: list[float]
     tokens: list[float]
     seconds: list[float]
     nats: list[float]
+    stderr: list[float]
 
     def thinned(self, most: int) -> "Curve":
         """At most about `most` points at equal distances, the last one always among them."""
@@ -82,8 +84,8 @@ def read_attached_curve(file: Path) -> Curve:
         points = _points(list(csv.reader(content.splitlines())))
     except (OSError, csv.Error, ValueError) as error:
         raise ValueError(why(error, file)) from error
-    drawn = [point for point in points if all(abs(value) <= FARTHEST for value in point)]
-    columns = zip(*drawn, strict=True) if drawn else ((), (), (), ())
+    drawn = [point for point in points if all(abs(value) <= FARTHEST for value in point[:-1])]
+    columns = zip(*drawn, strict=True) if drawn else ((),) * len(COLUMNS)
     return Curve(*map(list, columns))
 
 

@@ -4,10 +4,10 @@ import json
 import os
 import platform
 import re
-import subprocess
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,22 +160,8 @@ def hardware(device: "torch.device") -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "lightning": version("lightning"),
     }
-
-
-def commit(folder: Path = Path(__file__).parent) -> str | None:
-    """The git commit of the code in `folder`, with "-dirty" where a tracked file differs.
-
-    None without git or a repository, as in an unpacked archive.
-    """
-    # Excluding every tag leaves the commit itself; no lock, so a running git is not disturbed.
-    question = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    command = ["git", "--no-optional-locks", "-C", str(folder), *question]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
 
 
 def _file_name(record: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from evaluation.perplexity import Pass, SequenceNats
+from evaluation.perplexity import Pass, SequenceNats, stderr_over_sequences
 
 
 class Validation(L.Callback):
@@ -37,4 +37,5 @@ class Validation(L.Callback):
         _, nats, count = self.result
         mean = nats.sum() / count.sum()
         pl_module.log("val/nll", mean.float())
+        pl_module.log("val/nll_stderr", stderr_over_sequences(nats, count).float())
         pl_module.log("val/ppl", torch.exp(mean).float())

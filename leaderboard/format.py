@@ -5,6 +5,8 @@ from evaluation.rounding import fixed as rounded
 from evaluation.words import printable
 from leaderboard.table import Measure
 
+UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
 
 def measure(value: Measure) -> str:
     """Mean and error to two digits of the error; the sign of a bound before them."""
@@ -50,6 +52,15 @@ def count(value: int) -> str:
 def evaluations(value: float) -> str:
     """A mean number of network evaluations."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def measured_amount(value: Measure) -> str:
+    """A mean with a unit, and its error in the same one: 412.3k ± 9.1k; of none four digits."""
+    size, unit = next(((s, u) for s, u in UNITS if abs(value.mean) >= s), (1.0, ""))
+    if not value.stderr:
+        return f"{value.mean / size:.4g}{unit}"
+    text = with_error(value.mean / size, value.stderr / size)
+    return f"{text.replace(' ±', f'{unit} ±')}{unit}"
 
 
 def amount(value: float) -> str:

@@ -24,6 +24,7 @@ NOT_THE_RECIPE = {
     "seed",
     "strategy",
     "tensorboard",
+    "track",
     "wandb",
     "data.cache_dir",
     "data.max_eval_blocks",

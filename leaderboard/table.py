@@ -11,6 +11,9 @@ BASELINE = "ar"  # the algorithm that the diffusion algorithms are compared with
 SIGNS = {"≤": "≤ upper bound", "±": "± standard error"}
 
 
+BOLD = "bold: really better than all others ranked"
+
+
 @dataclass(frozen=True)
 class Measure:
     """A mean over n runs, its standard error, and the standard deviation between the runs where
@@ -76,9 +79,10 @@ class Table:
         return [[row.name, *(shown(row, column) for column in self.columns)] for row in self.rows]
 
     def note(self) -> str:
-        """The verdict and the signs in the cells, short."""
+        """The verdict, the signs in the cells and what is bold, short."""
         text = "".join(cell for line in self.cells() for cell in line[1:])
-        signs = ", ".join(words for sign, words in SIGNS.items() if sign in text)
+        said = [words for sign, words in SIGNS.items() if sign in text]
+        signs = ", ".join([*said, *([BOLD] if self.best is not None else [])])
         return f"{self.sentence} {f'{signs}.' if signs else ''}".strip()
 
     def explanation(self) -> str:

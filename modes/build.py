@@ -51,6 +51,7 @@ LOGGED = (
     "train/loss",
     "train/lr",
     "val/nll",
+    "val/nll_stderr",
     "val/ppl",
 )  # what a callback can watch
 

@@ -113,19 +113,30 @@ def table(parts: Parts | dict[str, int], unit: float, name: str) -> list[str]:
 
 def step_of(settings: Settings) -> Step:
     """The training step of a configuration; ValueError for a precision without an estimate."""
-    model, facts = settings["model"], facts_of(settings["algo"]["name"])
     size = vocabulary(settings["data"])
-    sizes = Sizes(
-        vocab_size=size,
-        outputs=size + facts.outputs_mask,
-        causal=facts.causal,
-        **{key: model[key] for key in Sizes._fields if key in model},
-    )
     named, cpu = precision(settings), settings["trainer"]["accelerator"] == "cpu"
     if named not in LOW:
         raise ValueError(f"trainer.precision={named!r}: estimate=true knows {', '.join(LOW)}")
     averaged = bool(settings["training"]["ema"])
+    sizes = sizes_of(settings, size)
     return Step(sizes, work_of(settings, size), LOW[named], averaged, "cpu" if cpu else "cuda")
+
+
+def sizes_of(settings: Settings, vocab_size: int) -> Sizes:
+    """The sizes of the network for a vocabulary."""
+    model, facts = settings["model"], facts_of(settings["algo"]["name"])
+    return Sizes(
+        vocab_size=vocab_size,
+        outputs=vocab_size + facts.outputs_mask,
+        causal=facts.causal,
+        **{key: model[key] for key in Sizes._fields if key in model},
+    )
+
+
+def flops_per_token(settings: Settings) -> float:
+    """Operations of training per token, whatever the precision."""
+    size = vocabulary(settings["data"])
+    return training_flops(sizes_of(settings, size), work_of(settings, size))
 
 
 def precision(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from evaluation.records import Record, read_records
 from evaluation.words import printable
-from leaderboard.aggregate import Defaults
+from leaderboard.aggregate import Defaults, Runs
 from leaderboard.export import terminal
 from leaderboard.export.csv_files import csv_text
 from leaderboard.export.latex import latex
@@ -19,6 +19,8 @@ from leaderboard.run_key import flat
 from leaderboard.table import Table
 from leaderboard.tables import build
 from leaderboard.tables.published import ALONE, BESIDE
+from leaderboard.tracks.entries import entries
+from leaderboard.tracks.tables import of_track
 from storage import write_atomic
 
 FOLDER = "leaderboard"  # in the first results_dir, and the name of the files there
@@ -29,13 +31,19 @@ ALGOS = Path(__file__).resolve().parents[1] / "configs" / "algo"
 def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., Any]) -> None:
     where, explain = folders(settings["results_dir"]), settings["leaderboard"]["explain"]
     records, problems = read_records(*where)
+    defaults, track = usual(records, compose), settings["track"]
+    if track["name"] is not None:
+        reference = compose([f"track={track['name']}"])
+        records, refused = entries(records, reference, Runs(defaults))
+        problems += refused
     say("set aside", problems)
-    defaults = usual(records, compose)
     sequences, unpaired = build.read_all(records)
     doubts = [*build.conflict_lines(records, defaults), *unpaired]
     say("note", doubts)
     try:
         tables = build.compare(records, defaults, sequences, published())
+        if track["name"] is not None:
+            tables = of_track(tables, records, Runs(defaults), track)
     except ValueError as error:
         raise ValueError(f"results_dir={','.join(map(str, where))}: {error}") from error
     console = Console()

@@ -2,16 +2,18 @@
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from algos.base import Algorithm
 from evaluation import records
+from evaluation.commit import commit_kept
 from hub.open import ImportedModel
 from modes import build
 from modes.trained_run import SET_BY_EVALUATION, TrainedRun, averaged
-from training.checkpoint import tokens_seen
+from training.checkpoint import DIGESTS, tokens_seen
 from training.memory import peak_memory_bytes
 
 
@@ -42,7 +44,7 @@ def provenance(
         ),
         "seed": stored["seed"],
         "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
-    } | _circumstances(started, device)
+    } | _circumstances(settings, started, device)
 
 
 def _of_run(run: TrainedRun) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def _of_run(run: TrainedRun) -> dict[str, Any]:
         "tokens": tokens_seen(run.checkpoint),
         "seed": run.checkpoint["config"]["seed"],
         "finetuned_from": run.checkpoint.get("finetuned_from"),
+        "digests": run.checkpoint.get(DIGESTS),
     }
 
 
@@ -79,12 +82,14 @@ def untrained(
         "network": {"name": network, "parameters": 0},
         "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
         "config": settings,
-    } | _circumstances(started, device)
+    } | _circumstances(settings, started, device)
 
 
-def _circumstances(started: float, device: torch.device) -> dict[str, Any]:
+def _circumstances(
+    settings: build.Settings, started: float, device: torch.device
+) -> dict[str, Any]:
     return {
-        "commit": records.commit(),
+        "commit": commit_kept(Path(settings["results_dir"])),
         "hardware": records.hardware(device),
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),

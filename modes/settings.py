@@ -10,6 +10,7 @@ from data.settings import CORPORA, Data, Loader
 from diffusion.settings import NOISES, Noise
 from evaluation.settings import Eval
 from hub.settings import Export
+from leaderboard.settings import Leaderboard, Track
 from samplers.settings import Sampling
 from schema.check import accepted, build, no_such_key, node_class
 from schema.fields import Limits, field, node, settings_of
@@ -100,13 +101,6 @@ class Oracle:
 
 
 @dataclass(frozen=True)
-class Leaderboard:
-    explain: bool = field(
-        False, "the statistics, the protocol and the meaning of each column below every table"
-    )
-
-
-@dataclass(frozen=True)
 class Settings:
     mode: Mode = field("train", "what to do")
     seed: int = field(1, "of weights, data order and noise", at_least=0, at_most=SEEDS)
@@ -134,6 +128,7 @@ class Settings:
     oracle: Oracle = node(Oracle, "of mode=oracle, data=markov")
     export: Export = node(Export, "of mode=export")
     leaderboard: Leaderboard = node(Leaderboard, "of mode=leaderboard")
+    track: Track = node(Track, "the rules that the command is held to: track=NAME, docs/tracks.md")
     wandb: Wandb = node(Wandb, "Weights & Biases, off unless project or name is given")
 
     def check(self) -> None:

@@ -18,7 +18,7 @@ from tests.test_import_law import ROOMS
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
-TABLES = ("cost", "oracle", "perplexity", "published", "samples")
+TABLES = ("cost", "epochs", "oracle", "perplexity", "published", "samples", "time_to_target")
 RUN = "outputs/stdlib/mdlm-nano/seed1"
 
 

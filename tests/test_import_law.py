@@ -34,7 +34,7 @@ ROOMS = {
         "training.checkpoint",
     },
     "integral": {"storage"},
-    "leaderboard": {"evaluation", "storage"},
+    "leaderboard": {"evaluation", "schema", "storage"},
     "modes": {
         "algos",
         "backbones",
@@ -60,6 +60,7 @@ LIGHT = (
     "data.prompts",
     "hub.export_folder",
     "hub.sources",
+    "leaderboard.tracks.rules",
     "samplers.check",
     "samplers.facts",
     "schema",

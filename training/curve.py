@@ -1,5 +1,5 @@
-"""The learning curve of a run as curve.csv in its directory: validation loss against steps, tokens
-and seconds."""
+"""The learning curve of a run as curve.csv in its directory: validation loss with its error against
+steps, tokens and seconds."""
 
 import csv
 import io
@@ -16,12 +16,14 @@ CURVE = "curve.csv"
 
 
 class Point(NamedTuple):
-    """One validation: optimizer steps, tokens and seconds of training so far, nats per token."""
+    """One validation: optimizer steps, tokens and seconds of training so far, nats per token with
+    the standard error that new text of the kind would give them."""
 
     step: int
     tokens: int
     seconds: float
     nats_per_token: float
+    nats_stderr: float
 
 
 class Curve(L.Callback):
@@ -43,11 +45,12 @@ class Curve(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != TrainerFn.FITTING:
             return
-        step, nats = trainer.global_step, float(trainer.callback_metrics["val/nll"])
+        step, metrics = trainer.global_step, trainer.callback_metrics
+        nats, error = float(metrics["val/nll"]), float(metrics["val/nll_stderr"])
         seconds = round(self.seconds(), 3)
         # A start that was killed may have left a point of this step.
         self.points = [point for point in self.points if point.step != step]
-        self.points.append(Point(step, step * self.tokens_per_step, seconds, nats))
+        self.points.append(Point(step, step * self.tokens_per_step, seconds, nats, error))
         self._write(trainer)
 
     def _write(self, trainer: L.Trainer) -> None:
@@ -73,6 +76,6 @@ def read_curve(file: Path) -> list[Point]:
     try:
         if tuple(header) != Point._fields:
             raise ValueError(f"its first line is not {','.join(Point._fields)}")
-        return [Point(int(s), int(t), float(at), float(nats)) for s, t, at, nats in rows]
-    except ValueError as error:
+        return [Point(int(s), int(t), *map(float, more)) for s, t, *more in rows]
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{file}: no learning curve of this suite ({error})") from error

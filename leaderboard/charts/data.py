@@ -85,8 +85,9 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
     for record, curve in drawn:
         words, key = _trained_on(record)
         machine = labels.machine(record.hardware)
-        thin = curve.thinned(most)
-        point = _about(record, naming) | thin._asdict() | {"marked": _marked(len(thin.step))}
+        thin = curve.thinned(most)._asdict()
+        del thin["stderr"]
+        point = _about(record, naming) | thin | {"marked": _marked(len(thin["step"]))}
         point["group"] = groups.name(words, key)
         point["timed"] = groups.name(f"{words}, on {machine}", [key, machine])
         points.append(point)

@@ -129,31 +129,47 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
 
 def perplexities(rows: Sequence[Point]) -> Figure:
     """Ours beside what was published for the same text, best first."""
-    fields = [("label", "algorithm"), ("who", "by"), ("about", "of"), ("value_text", "perplexity")]
-    x, views = Axis("value", "perplexity"), []
-    down = alt.Y("label:N", title=None, sort=alt.EncodingSortField("value", op="min"))
-    for group, members in _grouped(rows, "group"):
-        chart = base("perplexity", "group", group).encode(y=down)
-        seen = {who: look for who, look in WHOSE.items() if any(r["who"] == who for r in members)}
-        color = legend(alt.Color, seen, "color", "who")
-        rules = chart.mark_rule(strokeOpacity=0.6, aria=False).encode(
-            x=position(alt.X, x, "value_low"), x2="value_high:Q", color=color
-        )
-        points = chart.mark_point(filled=True, size=90, fillOpacity=0.9).encode(
-            x=position(alt.X, x),
-            href="href:N",
-            color=color,
-            shape=legend(alt.Shape, seen, "shape", "who"),
-            tooltip=tips(fields),
-        )
-        lines = len({row["label"] for row in members})
-        layers = alt.layer(rules, points, width=WIDTH, height=LINE * lines)
-        views.append(_view("perplexity", "", "group", group, layers, fields))
+    views = [
+        _ladder("perplexity", "", group, members, "perplexity")
+        for group, members in _grouped(rows, "group")
+    ]
     note = (
         f"≤ marks an upper bound; {BARS}. Published numbers stand beside ours, not in one ranking "
         "with them: their data, budget and protocol are those of their papers."
     )
     return Figure("perplexity", "Perplexity beside published", note, tuple(views))
+
+
+def target(rows: Sequence[Point]) -> Figure:
+    """How soon learning curves reach the target of a track, in tokens, FLOPs or seconds."""
+    views = [
+        _ladder("target", members[0]["cost"], group, members, f"{members[0]['cost']} of training")
+        for group, members in _grouped(rows, "group")
+    ]
+    note = f"Where every run reaches it; {BARS}, of validation or of seeds, whichever is larger."
+    return Figure("target", "Time to target", note, tuple(views))
+
+
+def _ladder(dataset: str, choice: str, group: str, members: Sequence[Point], title: str) -> View:
+    """A row for every label, the smallest value first."""
+    fields = [("label", "algorithm"), ("who", "by"), ("about", "of"), ("value_text", title)]
+    x, down = Axis("value", title), alt.EncodingSortField("value", op="min")
+    chart = base(dataset, "group", group).encode(y=alt.Y("label:N", title=None, sort=down))
+    seen = {who: look for who, look in WHOSE.items() if any(r["who"] == who for r in members)}
+    color = legend(alt.Color, seen, "color", "who")
+    rules = chart.mark_rule(strokeOpacity=0.6, aria=False).encode(
+        x=position(alt.X, x, "value_low"), x2="value_high:Q", color=color
+    )
+    points = chart.mark_point(filled=True, size=90, fillOpacity=0.9).encode(
+        x=position(alt.X, x),
+        href="href:N",
+        color=color,
+        shape=legend(alt.Shape, seen, "shape", "who"),
+        tooltip=tips(fields),
+    )
+    lines = len({row["label"] for row in members})
+    layers = alt.layer(rules, points, width=WIDTH, height=LINE * lines)
+    return _view(dataset, choice, "group", group, layers, fields)
 
 
 def _unseen(points: alt.Chart, x: Axis, y: Axis, fields: Fields) -> alt.Chart:

@@ -1,36 +1,52 @@
 """The tables on a terminal."""
 
+import textwrap
 from collections.abc import Sequence
 
 from rich import box
 from rich import table as rich_table
-from rich.console import Console, JustifyMethod
+from rich.console import Console, Group, JustifyMethod
 from rich.text import Text
 
 from leaderboard.export.columns import fitting
 from leaderboard.table import Table
 
+READABLE = 100  # characters of a line of words
 WIDE = 200  # characters of a line in a file or a pipe, where no window has to be fitted
 
 
-def render(tables: Sequence[Table], width: int, explain: bool = False) -> list[rich_table.Table]:
-    """Tables for a terminal of `width` characters, without the last columns where they do not fit;
-    with `explain` the protocol, the statistics and the meaning of the columns below."""
+LINES = 3  # of words below a table
+MORE = "... leaderboard.explain=true"
+
+
+def render(tables: Sequence[Table], width: int, explain: bool = False) -> list[Group]:
+    """Tables for a terminal of `width` characters, without the last columns where they do not fit,
+    at most LINES lines of words below each; with `explain` all of them, the protocol, the
+    statistics and the meaning of the columns."""
     return [_rich(table, width, explain) for table in tables]
 
 
-def _rich(table: Table, width: int, explain: bool) -> rich_table.Table:
+def words_below(note: str, width: int) -> list[str]:
+    """A note as lines, the last of them cut where there are more than LINES."""
+    lines = textwrap.wrap(note, min(width, READABLE))
+    if len(lines) <= LINES:
+        return lines
+    room = min(width, READABLE) - len(MORE) - 1
+    cut = textwrap.shorten(" ".join(lines[LINES - 1 :]), max(room, 1), placeholder="")
+    return [*lines[: LINES - 1], f"{cut} {MORE}"]
+
+
+def _rich(table: Table, width: int, explain: bool) -> Group:
     kept, left_out = fitting(table, width)
     headers, lines = table.headers(), table.cells()
     wider = f"A wider terminal also shows: {', '.join(left_out)}." if left_out else ""
-    notes = [table.note(), *([table.explanation(), wider] if explain else [])]
-    drawn = rich_table.Table(
-        title=Text(table.title),
-        caption=Text(" ".join(filter(None, notes))),
-        box=box.SIMPLE,
-        padding=(0, 1, 0, 0),
-    )
-    drawn.title_justify = drawn.caption_justify = "left"
+    if explain:
+        notes = filter(None, [table.note(), table.explanation(), wider])
+        below = textwrap.wrap(" ".join(notes), min(width, READABLE))
+    else:
+        below = words_below(table.note(), width)
+    drawn = rich_table.Table(title=Text(table.title), box=box.SIMPLE, padding=(0, 1, 0, 0))
+    drawn.title_justify = "left"
     for index in kept:
         justify: JustifyMethod = "left" if index == 0 else "right"
         # Where the terminal is narrow, the first two columns keep their lines, no cell is cut.
@@ -39,7 +55,7 @@ def _rich(table: Table, width: int, explain: bool) -> rich_table.Table:
         best = number == table.best
         cells = [Text(line[index], "bold" if best and index == 1 else "") for index in kept]
         drawn.add_row(*cells)
-    return drawn
+    return Group(drawn, Text("\n".join(below)))
 
 
 def print_table(

@@ -16,10 +16,18 @@ from evaluation.records import Record
 from evaluation.words import printable
 from leaderboard.charts import data
 from leaderboard.charts.data import Point
-from leaderboard.charts.figures import Figure, frontier, learning_curves, perplexities, quality
+from leaderboard.charts.figures import (
+    Figure,
+    frontier,
+    learning_curves,
+    perplexities,
+    quality,
+    target,
+)
 from leaderboard.charts.files import FOLDER, KINDS, VEGA_LITE, config, write_charts
 from leaderboard.charts.marks import looks
 from leaderboard.charts.published import beside_published
+from leaderboard.charts.target import times
 from leaderboard.html.links import Links, address
 from leaderboard.html.samples import LETTERS, samples
 from leaderboard.html.tables import record_grid, result_grid
@@ -77,6 +85,12 @@ def write_page(
     return file, [*undrawn, *unread]
 
 
+def write_tables(file: Path, tables: Sequence[Table], records: Sequence[Record]) -> None:
+    """A page of the tables and records alone, without charts and samples, at `file`."""
+    links = Links(tables, records, file.parent)
+    write_atomic(file, _render(links, tables, [], {}, texts={}, problems=[]))
+
+
 def _render(
     links: Links,
     tables: Sequence[Table],
@@ -91,7 +105,7 @@ def _render(
     inline = {
         "style": (HERE / "page.css").read_text("utf-8"),
         "script": (HERE / "page.js").read_text("utf-8"),
-        "library": library(),
+        "library": library() if figures else "",
     }
     return (
         environment()
@@ -167,6 +181,7 @@ def _datasets(
         "frontier": data.sampled(links.records, naming),
         "quality": data.quality(links.records, naming),
         "perplexity": beside_published(tables, papers, links.href),
+        "target": times(tables, links.href),
     }, problems
 
 
@@ -176,6 +191,7 @@ def _figures(datasets: Mapping[str, Sequence[Point]]) -> list[Figure]:
     seen = looks(row["series"] for row in runs)
     figures = [
         perplexities(datasets["perplexity"]),
+        target(datasets["target"]),
         learning_curves(datasets["curves"], seen),
         frontier(datasets["frontier"], seen),
         quality(datasets["quality"], seen),

@@ -1,11 +1,11 @@
 """The rows of a benchmark: every algorithm with every seed, and the checks of their settings before
 the first one begins. Nothing heavy is imported here."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from algos.facts import canonical, facts_of
+from leaderboard.tracks.rules import budget_of
 from modes.checks.combinations import check
 from modes.settings import Benchmark
 
@@ -15,7 +15,6 @@ Compose = Callable[[list[str]], Settings]
 MARK = "benchmark stage: "  # begins the line in which a row announces its stage
 OF_ROW = ("mode", "algo", "seed", "benchmark")  # the keys that a row sets itself
 UNITS = ("tokens", "steps", "seconds")
-MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 SCORER = "gen_ppl_eval_model_name_or_path"  # of the keys of eval
 MOST_POINTS = 10  # of a learning curve, unless the user says how often to validate
 CURVE_BATCHES = 2  # of each of them
@@ -67,14 +66,13 @@ def budget(text: str | None) -> Budget | None:
     """ "2M tokens", "300 steps", "1.5k seconds"; None where trainer.max_steps says it."""
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMB]?)\s*(tokens|steps|seconds)", str(text).strip())
-    amount = float(match[1]) * MULTIPLES[match[2]] if match else 0.0
-    if match is None or not amount:
+    parsed = budget_of(text)
+    if parsed is None:
         raise ValueError(
             f"benchmark.budget={text}: a positive number, also with k, M or B behind it, and one "
             f'of {", ".join(UNITS)} is needed, such as "2M tokens"'
         )
-    return Budget(amount, match[3])
+    return Budget(*parsed)
 
 
 def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list[Row]:
@@ -134,8 +132,13 @@ def _row(
     overrides = [*shared, f"algo={algo}", f"seed={seed}"]
     settings, changed = compose(overrides), {key_of(text) for text in overrides}
     added = _within_budget(limit, settings, changed)
-    if not changed & set(VALIDATIONS):
-        added |= _validations(added.get("trainer.max_steps", settings["trainer"]["max_steps"]))
+    steps = added.get("trainer.max_steps", settings["trainer"]["max_steps"])
+    track = settings["track"]
+    if track["name"] is None:
+        added |= {} if changed & set(VALIDATIONS) else _validations(steps)
+    elif "trainer.max_steps" in added and "trainer.val_check_interval" not in changed:
+        # Of a budget of seconds nobody knows the steps, and the file says how often.
+        added["trainer.val_check_interval"] = max(1, steps // track["points"])
     if added:
         overrides += [f"{key}={value}" for key, value in added.items()]
         settings = compose(overrides)

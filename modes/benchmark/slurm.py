@@ -27,6 +27,8 @@ def hand_over(how: str, rows: Sequence[Row], overrides: Sequence[str]) -> None:
     JOBS[how](rows, overrides)
     folder = rows[0].settings["results_dir"]
     last = [sys.executable, str(ROOT / "main.py"), "mode=leaderboard", f"results_dir={folder}"]
+    track = rows[0].settings["track"]["name"]
+    last += [] if track is None else [f"track={track}"]
     print(f"# the tables of what is there, at any time:\n{shlex.join(last)}")
 
 

@@ -57,14 +57,12 @@ class Stages:
         run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
         if row.settings["eval"]["corpora"] is not None:
             self._texts(run, evaluation(row, "ppl_eval"), row)
-        tokenizer = make_tokenizer(trained_run.tokenizer_name(row.settings["data"]))
-        for options in points(row):
-            make_point(row.settings, run, tokenizer, options)
+        distinct_points(row)
 
     def left(self, row: Row) -> list[Stage]:
         """The stages that are not done, in order."""
         reads, draws = evaluation(row, "ppl_eval"), evaluation(row, "sample_eval")
-        samples = [draws | {"sampling": options} for options in points(row)]
+        samples = [draws | {"sampling": options} for options in distinct_points(row)]
         if not train.has_finished(resume.resumed(row.settings), row.settings):
             stages = [Stage("train", partial(train.run, row.settings, row.overrides, self.compose))]
             return [*stages, self._ppl_eval(row, reads), *self._sample_evals(row, samples)]
@@ -186,6 +184,18 @@ def points(row: Row) -> list[dict[str, Any]]:
         return [options]
     alone = options | {"sweep": None}
     return sweep.points(options["sweep"], alone, lambda point: None)  # checked already
+
+
+def distinct_points(row: Row) -> list[dict[str, Any]]:
+    """The first of the points with each sampler: AR draws the same texts whatever the steps.
+    ValueError for one that makes no sense."""
+    run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
+    tokenizer = make_tokenizer(trained_run.tokenizer_name(row.settings["data"]))
+    distinct: dict[str, dict[str, Any]] = {}
+    for options in points(row):
+        sampler = make_point(row.settings, run, tokenizer, options).sampler.protocol()
+        distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), options)
+    return list(distinct.values())
 
 
 def agrees(record: Record, wanted: dict[str, Any]) -> bool:

@@ -11,7 +11,8 @@ from schema.help import lines
 HEAD = """\
 python main.py [GROUP=FILE ...] [KEY=VALUE ...]
 
-  GROUP=FILE    takes a file of configs/GROUP, or of --config-dir FOLDER; experiment= is a recipe
+  GROUP=FILE    takes a file of configs/GROUP, or of --config-dir FOLDER; experiment= is a
+                recipe, track= a recipe with rules
   KEY=VALUE     sets one key; -m with KEY=A,B runs each value
   --cfg job     prints the configuration as YAML; --hydra-help: the flags of Hydra
 """

@@ -20,9 +20,10 @@ from evaluation.likelihood import BOUND, evaluate_passes, perplexity_fields
 from evaluation.ordered import OrderedNats
 from evaluation.passes import PassEvaluator
 from evaluation.rounding import figures, with_error
-from modes import build, protocol, provenance, trained_run
+from modes import build, estimate, protocol, provenance, trained_run
 from modes.trained_run import TrainedRun
 from samplers.orders import Order, make_order
+from training.checkpoint import tokens_seen
 from training.clock import trained_seconds
 from training.memory import PEAK
 from training.progress import RunProgress
@@ -142,6 +143,7 @@ class Evaluator:
         curve = record_files.write_curve(directory, step, folder)
         numbers["metrics"] |= {
             "train_seconds": trained_seconds(run.checkpoint),
+            "train_flops": trained_flops(run),
             "train_peak_memory_bytes": run.checkpoint.get(PEAK),
             **({} if curve is None else {"curve": curve}),
             "sequences_file": record_files.write_sequences(passes, kind != BOUND, folder),
@@ -149,6 +151,14 @@ class Evaluator:
         device = trainer.strategy.root_device
         about = provenance.provenance(run, self.algorithm, started, device)
         return about | identity(run, data, trainer) | numbers
+
+
+def trained_flops(run: TrainedRun) -> float | None:
+    """Operations of the training of a run of this suite, by the count of estimate=true; those of a
+    run that it began with are not in it."""
+    if run.model is not None:
+        return None
+    return tokens_seen(run.checkpoint) * estimate.flops_per_token(run.checkpoint["config"])
 
 
 def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fields:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.perplexity import SequenceNats, bits_per_byte, summarise
+from evaluation.perplexity import SequenceNats, bits_per_byte, stderr_over_sequences, summarise
 
 
 def one_pass(nats, count, index=None):
@@ -16,6 +16,24 @@ def scored_batch(sequences, length):
     nats = torch.rand(sequences, length, generator=torch.Generator().manual_seed(0)) * 9
     scored = torch.rand(sequences, length, generator=torch.Generator().manual_seed(1)) < 0.8
     return torch.randperm(sequences, generator=torch.Generator().manual_seed(2)), nats, scored
+
+
+def test_the_error_over_sequences_is_the_spread_of_redrawn_texts():
+    """Texts drawn again and again from one population, lengths and all."""
+    generator = torch.Generator().manual_seed(0)
+    means, errors = [], []
+    for _ in range(3000):
+        count = torch.randint(1, 20, (40,), generator=generator)
+        nats = count * (
+            2 + torch.randn(40, generator=generator, dtype=torch.float64) / count.sqrt()
+        )
+        means.append(float(nats.sum() / count.sum()))
+        errors.append(float(stderr_over_sequences(nats, count)))
+    spread = torch.tensor(means).std().item()
+    assert sum(errors) / len(errors) == pytest.approx(spread, rel=0.04)
+    whole = summarise([one_pass(nats, count)])
+    assert errors[-1] == pytest.approx(whole.data_stderr, rel=1e-6)
+    assert math.isnan(stderr_over_sequences(nats[:1], count[:1]))
 
 
 def test_sums_are_a_loops_sums_and_sorted():

@@ -1,6 +1,5 @@
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 from evaluation import record_schema
-from evaluation.records import commit, hardware, read_records, write_record
+from evaluation.records import hardware, read_records, write_record
 
 SCHEMA = f'"schema": {record_schema.SCHEMA}'
 
@@ -219,29 +218,3 @@ def test_the_processor_is_what_computed_beside_a_gpu_that_did_not(monkeypatch):
     assert (alone["gpu"], alone["gpus"]) == (None, 0)
     used = hardware(torch.device("cuda", 3))
     assert (used["gpu"], used["gpus"]) == ("a card", 1)
-
-
-def git(folder, *words):
-    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-    command = ["git", "-C", str(folder), *identity, *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def test_commit_of_a_clean_and_a_dirty_repository(tmp_path):
-    git(tmp_path, "init", "-q")
-    assert commit(tmp_path) is None
-    (tmp_path / "code.py").write_text("a = 1\n")
-    git(tmp_path, "add", "code.py")
-    git(tmp_path, "commit", "-q", "-m", "one")
-    git(tmp_path, "tag", "-a", "v1", "-m", "v1")
-    head = git(tmp_path, "rev-parse", "HEAD")
-    assert commit(tmp_path) == head
-    (tmp_path / "code.py").write_text("a = 2\n")
-    assert commit(tmp_path) == f"{head}-dirty"
-
-
-def test_no_commit_without_a_repository_or_git(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert commit(tmp_path) is None
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert commit() is None

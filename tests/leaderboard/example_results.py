@@ -157,10 +157,10 @@ def _texts(folder: Path, rng: Random) -> Path:
 
 
 def _curve(folder: Path, perplexity: float, rng: Random) -> str:
-    lines = ["step,tokens,seconds,nats_per_token"]
+    lines = ["step,tokens,seconds,nats_per_token,nats_stderr"]
     for step in range(50, 1001, 50):
         nats = math.log(perplexity) + 2.5 * math.exp(-step / 200) + 0.02 * rng.gauss(0, 1)
-        lines.append(f"{step},{step * 4096},{step * 0.055:.3f},{nats:.5f}")
+        lines.append(f"{step},{step * 4096},{step * 0.055:.3f},{nats:.5f},0.02")
     content = "\n".join(lines) + "\n"
     name = f"curves/{hashlib.sha256(content.encode()).hexdigest()[:16]}.csv"
     (folder / "curves").mkdir(parents=True, exist_ok=True)

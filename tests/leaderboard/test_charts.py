@@ -17,6 +17,7 @@ from leaderboard.tables.build import compare
 from tests.leaderboard import example_results
 
 NAMING = data.Naming(lambda record: record.algo, lambda record: record.path.name)
+CURVE = "step,tokens,seconds,nats_per_token,nats_stderr"
 
 
 def records_of(folder, **changes):
@@ -120,13 +121,14 @@ def test_an_oracle_gap_is_a_quality(tmp_path, make_fields):
 
 
 def test_a_curve_is_read_once_and_held_against_its_digest(tmp_path):
-    lines = ["step,tokens,seconds,nats_per_token", "1,10,0.5,3.5", "2,20,1.0,nan", "3,30,1.5,2.5"]
+    lines = [CURVE, "1,10,0.5,3.5,0.1", "2,20,1.0,nan,0.1", "3,30,1.5,2.5,0.2"]
     file = curve_file(tmp_path, lines)
-    assert read_attached_curve(file) == ([1, 3], [10, 30], [0.5, 1.5], [3.5, 2.5])
-    file.write_text(file.read_text() + "4,40,2.0,1.0\n")
+    read = ([1, 3], [10, 30], [0.5, 1.5], [3.5, 2.5], [0.1, 0.2])
+    assert read_attached_curve(file) == read
+    file.write_text(file.read_text() + "4,40,2.0,1.0,0.1\n")
     with pytest.raises(ValueError, match="edited"):
         read_attached_curve(file)
-    for wrong in (["step,tokens", "1,2"], [lines[0], "1,2,x,4"], [lines[0], "1,2"]):
+    for wrong in (["step,tokens", "1,2"], [lines[0], "1,2,x,4,5"], [lines[0], "1,2"]):
         with pytest.raises(ValueError, match=r"columns|numbers"):
             read_attached_curve(curve_file(tmp_path, wrong))
     with pytest.raises(ValueError, match=r"none.csv: No such file"):
@@ -134,8 +136,8 @@ def test_a_curve_is_read_once_and_held_against_its_digest(tmp_path):
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end(tmp_path):
-    rows = [f"{n},{n},{n},{n}" for n in range(1, 1001)]
-    curve = read_attached_curve(curve_file(tmp_path, ["step,tokens,seconds,nats_per_token", *rows]))
+    rows = [f"{n},{n},{n},{n},{n}" for n in range(1, 1001)]
+    curve = read_attached_curve(curve_file(tmp_path, [CURVE, *rows]))
     thin = curve.thinned(30)
     assert 25 <= len(thin.step) <= 30 and thin.step[-1] == 1000
     assert len({b - a for a, b in pairwise(thin.step)}) == 1
@@ -143,7 +145,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_end(tmp_path):
 
 
 def test_runs_share_a_curve_and_the_record_of_their_own_text_shows_it(tmp_path, make_fields):
-    lines = ["step,tokens,seconds,nats_per_token", "1,10,0.5,3.5"]
+    lines = [CURVE, "1,10,0.5,3.5,nan"]  # an error that nobody knows
     (tmp_path / "curves").mkdir()
     name = f"curves/{curve_file(tmp_path / 'curves', lines).name}"
     for corpus in ("ptb", "wikitext103", "lambada"):

@@ -34,6 +34,7 @@ def results(tmp_path, make_fields, algorithm):
 
 def run(*folders, explain=False):
     settings = {"results_dir": ",".join(map(str, folders)), "leaderboard": {"explain": explain}}
+    settings["track"] = {"name": None}
     leaderboard.run(settings, [], compose)
 
 

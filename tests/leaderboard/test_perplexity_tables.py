@@ -164,6 +164,20 @@ def test_over_ar_is_of_the_ar_with_as_many_tokens(board, algorithm):
     assert ratios["mdlm"].mean == 2.0 and ratios["duo"] is None
 
 
+def below(drawn):
+    """The words below a table of a terminal."""
+    return " ".join(str(drawn.renderables[1]).split())
+
+
+def test_words_below_a_table_are_at_most_three_lines_and_say_where_the_rest_is():
+    long = " ".join(f"word{n}" for n in range(100))
+    lines = terminal.words_below(long, 60)
+    assert len(lines) == 3 and all(len(line) <= 60 for line in lines)
+    assert lines[2].endswith(" ... leaderboard.explain=true")
+    assert long.startswith(" ".join(lines).removesuffix(f" {terminal.MORE}"))
+    assert terminal.words_below("few words", 60) == ["few words"]
+
+
 def test_note_is_at_most_three_lines_of_a_terminal(board, algorithm):
     rows = [algorithm(f"algorithm{n}", 10.0 + n / 100, 0.02 * (n % 3)) for n in range(9)]
     for several in (rows[:1], rows[:2], rows[:3], rows):
@@ -174,8 +188,7 @@ def test_note_is_at_most_three_lines_of_a_terminal(board, algorithm):
 def test_explanation_has_protocol_statistics_and_columns(board, algorithm):
     records = board(algorithm("mdlm", 13.0), algorithm("ar", 11.0, 0.0, kind="exact"))
     short, whole = (
-        " ".join(str(terminal.render(perplexities(records), 200, explain)[0].caption).split())
-        for explain in (False, True)
+        below(terminal.render(perplexities(records), 200, explain)[0]) for explain in (False, True)
     )
     assert (
         short
@@ -220,5 +233,5 @@ def test_a_narrow_terminal_cuts_columns_not_cells(board, algorithm):
     assert "≤ 13.000 ± 0.010" in shown
     assert "169.6M" not in shown
     (explained,) = terminal.render(perplexities(records), 60, explain=True)
-    assert "A wider terminal also shows: " in str(explained.caption)
+    assert "A wider terminal also shows: " in below(explained)
     assert all(len(line.rstrip()) <= 60 for line in shown.splitlines())

@@ -101,7 +101,8 @@ def test_markdown_cells_are_escaped(odd):
     assert "**≤ 0.333 ± 0.010**" in table[2]
     assert "psi, eta 2" in table[3]
     assert "\\<i> \\*" in table[2]
-    assert "All_real. ≤ upper bound, ± standard error." in lines
+    said = "≤ upper bound, ± standard error, bold: really better than all others ranked."
+    assert f"All_real. {said}" in lines
 
 
 def test_csv_keeps_every_digit_and_names_units(odd):

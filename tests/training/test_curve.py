@@ -45,6 +45,7 @@ class Line(L.LightningModule):
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         self.time.now += 100
         self.log("val/nll", self.weight.detach().square().mean())
+        self.log("val/nll_stderr", 0.01 * self.weight.detach().square().mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.01)
@@ -89,14 +90,15 @@ def test_a_curve_has_every_validation_with_its_tokens_and_training_seconds(
     expected = [0.98 ** (2 * n) for n in (2, 4, 6)]  # of the weight, 1 - 2 lr at every step
     assert [one.nats_per_token for one in points] == pytest.approx(expected, rel=1e-5)
     first = (tmp_path / "curve.csv").read_text().splitlines()[0]
-    assert first == "step,tokens,seconds,nats_per_token"
+    assert first == "step,tokens,seconds,nats_per_token,nats_stderr"
+    assert [one.nats_stderr for one in points] == pytest.approx([0.01 * n for n in expected])
 
 
 def test_a_run_that_goes_on_drops_what_the_kill_took_back(tmp_path: Path, time: Time) -> None:
     trainer, _ = fit(tmp_path, time, steps=5)
     trainer.save_checkpoint(tmp_path / "last.ckpt")  # after step 5, validated at 2 and 4
     kept = read_curve(tmp_path / "curve.csv")
-    lost = Point(6, 60, 77.0, 9.0)
+    lost = Point(6, 60, 77.0, 9.0, 0.5)
     (tmp_path / "curve.csv").write_text(as_csv([*kept, lost]))
     time.now += 1000  # nobody trained meanwhile
     fit(tmp_path, time, steps=8, ckpt_path=tmp_path / "last.ckpt")
@@ -120,7 +122,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^training.max_seconds=0: must be positive"):
         Clock(0)
     file = tmp_path / "curve.csv"
-    for content in ("", "a,b\n", "step,tokens,seconds,nats_per_token\n1,2\n"):
+    for content in ("", "a,b\n", "step,tokens,seconds,nats_per_token,nats_stderr\n1,2\n"):
         file.write_text(content)
         with pytest.raises(ValueError, match=r"curve\.csv: no learning curve"):
             read_curve(file)

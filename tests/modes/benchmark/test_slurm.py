@@ -101,3 +101,12 @@ def test_script_runs_the_row_of_its_task(tmp_path: Path) -> None:
     alone = subprocess.run(line, env=environment, capture_output=True, text=True)
     assert alone.returncode != 0
     assert "this is a task of an array: sbatch --array=0-N" in alone.stderr
+
+
+def test_jobs_of_a_track_end_in_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["mode=benchmark", "track=shakespeare-epochs", "benchmark.jobs=print"]
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        benchmark.run(main.compose(overrides), overrides, main.compose)
+    *_, last = capsys.readouterr().out.splitlines()
+    place = "results_dir=results/shakespeare-epochs"
+    assert shlex.split(last)[2:] == ["mode=leaderboard", place, "track=shakespeare-epochs"]

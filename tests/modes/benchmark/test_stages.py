@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 from hydra import initialize_config_dir
 
 import main
+from backbones.cost import training_flops
 from modes.benchmark.runs import rows
 from modes.benchmark.stages import Stages
+from modes.estimate import step_of
 from tests.modes.conftest import ROOT, TINY
 
 TEXT = "\n".join(f"{i} bottles of beer on the wall, take {i % 7} down" for i in range(300))
@@ -73,6 +76,32 @@ def test_stages_left_follow_from_records(trained: list[str]) -> None:
         assert left(trained) == [stage]
         file.write_text(content)
         assert left(trained) == []
+
+
+def test_samples_of_ar_are_drawn_once_whatever_the_steps(base: list[str]) -> None:
+    of_ar = ["benchmark.algos=[ar]", f"checkpointing.save_dir={folder_of(base).parent}/ar"]
+    assert left(base, *of_ar, "sampling.sweep={steps: [4, 8]}") == EVERYTHING
+    assert left(base, *of_ar, "sampling.sweep={temperature: [0.5, 1.0], steps: [4, 8]}") == [
+        *EVERYTHING,
+        "sample_eval",
+    ]
+
+
+def test_a_record_says_what_the_training_took_and_saw(trained: list[str]) -> None:
+    """Operations by the count of estimate=true, the digests of text and tokenizer, the errors of
+    the curve, the versions."""
+    file, record = record_of(trained, "ppl")
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        (row,) = rows(main.compose(trained), trained, main.compose)
+    each = step_of(row.settings)
+    tokens = record["training"]["tokens"]
+    assert record["metrics"]["train_flops"] == tokens * training_flops(each.sizes, each.work)
+    assert set(record["training"]["digests"]["corpus"]) == {"train", "valid"}
+    assert record["training"]["digests"]["corpus"]["valid"] == record["protocol"]["corpus_digest"]
+    assert record["hardware"]["lightning"] == version("lightning")
+    with (file.parent / record["metrics"]["curve"]).open() as stream:
+        errors = [float(point["nats_stderr"]) for point in csv.DictReader(stream)]
+    assert len(errors) == 10 and all(0 < error < 1 for error in errors)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""The table of time to target: how soon learning curves first reach the loss that a track names."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation.record_files import Curve
+from evaluation.records import Record
+from leaderboard import format
+from leaderboard.aggregate import Entry, pooled
+from leaderboard.significance import Side, verdict
+from leaderboard.table import Column, Measure, Row, Table, Value, filled
+from leaderboard.tracks.readings import Reached, reached
+
+KIND = "target"
+COLUMNS = (
+    Column("tokens to target", "target_tokens", format.measured_amount, "of training"),
+    Column("FLOPs", "target_flops", format.measured_amount, "of training until then"),
+    Column(
+        "seconds", "target_seconds", format.measure, "of training, on the machine of the row", "s"
+    ),
+    Column("reached", "target_runs", format.words, "runs that reach it"),
+    Column("rank", "rank", format.count, "by tokens; shared where not really different"),
+)
+
+
+def table(
+    entries: Sequence[Entry], curves: Mapping[Path, Curve], track: Mapping[str, Any]
+) -> Table:
+    """Sooner first; behind them the rows of which not every run reaches the target."""
+    rows = sorted((_row(entry, curves, track["target"]) for entry in entries), key=_soonest)
+    timed = [row for row in rows if row.values["target_tokens"] is not None]
+    names = [row.name for row in timed]
+    comparison = verdict(names, [_log_side(row, "target_tokens") for row in timed])
+    counted = all(row.values["target_flops"] is not None for row in timed)
+    spent = verdict(names, [_log_side(row, "target_flops") for row in timed]) if counted else None
+    ranks = [*comparison.ranks, *[None] * len(rows)]
+    rows = [
+        Row(row.name, {**row.values, "rank": rank}, row.records)
+        for row, rank in zip(rows, ranks, strict=False)
+    ]
+    return Table(
+        kind=KIND,
+        title=f"{track['name']}: time to {track['target']:g} nats per token",
+        caption="Validation loss along the learning curves, interpolated; a bound for diffusion.",
+        columns=filled(COLUMNS, rows),
+        rows=tuple(rows),
+        sentence=" ".join(
+            f"{what}: {judged.sentence}"
+            for what, judged in (("Tokens", comparison), ("FLOPs", spent))
+            if judged is not None
+        ),
+        detail=f"{comparison.detail} Differences are those of logarithms.",
+        best=comparison.best,
+    )
+
+
+def _row(entry: Entry, curves: Mapping[Path, Curve], target: float) -> Row:
+    found = [(run, reached(curves[run.path], target)) for run in entry.records]
+    times = [(run, time) for run, time in found if time is not None]
+    values: dict[str, Value] = {
+        "target_tokens": None,
+        "target_runs": f"{len(times)} of {len(found)}",
+    }
+    if len(times) == len(found):
+        values |= {
+            "target_tokens": pooled([(time.tokens, time.tokens_stderr) for _, time in times]),
+            "target_flops": _flops(times),
+            "target_seconds": pooled([(time.seconds, time.seconds_stderr) for _, time in times]),
+        }
+    return Row(entry.name, values, tuple(entry.records))
+
+
+def _flops(times: Sequence[tuple[Record, Reached]]) -> Measure | None:
+    """Operations by then: those of a token are the same at every step."""
+    pairs = []
+    for run, time in times:
+        flops, tokens = run.metrics.get("train_flops"), run.training["tokens"]
+        if flops is None or not tokens:
+            return None
+        pairs.append((time.tokens * flops / tokens, time.tokens_stderr * flops / tokens))
+    return pooled(pairs)
+
+
+def _soonest(row: Row) -> tuple[float, str]:
+    value = row.values["target_tokens"]
+    return (value.mean if isinstance(value, Measure) else math.inf), row.name
+
+
+def _log_side(row: Row, key: str) -> Side:
+    """The side of a comparison of logarithms, where relative errors are errors."""
+    value = row.values[key]
+    assert isinstance(value, Measure)
+    noise = None if value.stderr is None else value.stderr / value.mean
+    deviation = None if value.deviation is None else value.deviation / value.mean
+    return Side(math.log(value.mean), noise, deviation, value.n)

@@ -1,0 +1,76 @@
+"""The rules of a track, held against the configuration of a command or of a record.
+
+The configuration that `track=NAME` alone composes to is the reference: a key that makes a result
+what it is has the value that it has there, unless the track leaves it free."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from leaderboard.run_key import flat
+from schema.check import shown
+
+Settings = Mapping[str, Any]
+
+# Groups whose keys make a result what it is, but for those of where, how fast and what else.
+SETTLED = (
+    *("algo", "benchmark", "callbacks", "data", "eval", "loader", "lr_scheduler", "model", "noise"),
+    *("optim", "protocol", "trainer", "training"),
+)
+BESIDE = {
+    *(f"benchmark.{key}" for key in ("algos", "jobs", "row", "scorer")),
+    *(f"data.{key}" for key in ("cache_dir", "num_proc", "verify")),
+    *(f"eval.{key}" for key in ("checkpoint_path", "output_dir", "quality_protocol", "reference")),
+    *(f"eval.{key}" for key in ("tasks", "tasks_path", "trust_tasks", "num_fewshot", "limit")),
+    *("eval.gen_ppl_eval_model_name_or_path", "eval.downstream_score"),
+    *("loader.batch_size", "loader.num_workers"),
+    *(f"model.{key}" for key in ("name", "activation_checkpointing", "attention", "compile")),
+    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "precision")),
+    *(f"trainer.{key}" for key in ("benchmark", "detect_anomaly", "deterministic", "profiler")),
+    *(f"trainer.{key}" for key in ("log_every_n_steps", "max_steps", "val_check_interval")),
+}
+BUDGET = re.compile(r"(\d+(?:\.\d+)?)([kMB]?)\s*(tokens|steps|seconds)")
+MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
+
+
+def budget_of(text: Any) -> tuple[float, str] | None:
+    """The amount and the unit of "2M tokens", "300 steps", "1.5k seconds"; None for anything else,
+    and for nothing."""
+    match = BUDGET.fullmatch(str(text).strip())
+    amount = float(match[1]) * MULTIPLES[match[2]] if match else 0.0
+    return (amount, match[3]) if match and amount else None
+
+
+def broken(config: Settings, reference: Settings) -> Iterator[str]:
+    """A line for each key that has not the value of the track, and may not have another."""
+    track = reference["track"]
+    settled, seconds = _settled(reference), _seconds(reference)
+    for key, value in _settled(config).items():
+        has = settled.get(key)
+        if value in (has, seconds.get(key, has)) or _is_free(key, track["free"] or []):
+            continue
+        yield (
+            f"{key}={_said(value)}: track={track['name']} has {_said(has)}; an entry may change "
+            f"{', '.join(track['free'] or ['nothing'])}"
+        )
+
+
+def _settled(config: Settings) -> dict[str, Any]:
+    """The keys that a track settles, with their values."""
+    keys = {key: value for key, value in flat(config).items() if key.split(".")[0] in SETTLED}
+    return {key: value for key, value in keys.items() if key not in BESIDE}
+
+
+def _seconds(reference: Settings) -> dict[str, Any]:
+    """The key by which a run keeps to a budget of seconds, which a command does not give itself."""
+    budget = budget_of(reference["benchmark"]["budget"])
+    limit = budget[0] if budget is not None and budget[1] == "seconds" else None
+    return {"training.max_seconds": limit}
+
+
+def _is_free(key: str, free: list[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in free)
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else shown(value)
