@@ -39,7 +39,7 @@ from training.ema import EMA
 from training.progress import RunProgress
 
 VOCABULARY = 1000
-WARM, STEPS = 3, 10  # training steps that are left out, and counted
+WARM, STEPS = 1, 3  # training steps that are left out, and counted
 SIZES = ["model.hidden_size=64", "model.n_heads=2", "model.cond_dim=16", "model.length=64"]
 SIZES += ["data.tokenizer_name_or_path=bytes", "loader.global_batch_size=8"]
 SIZES += ["lr_scheduler.num_warmup_steps=2", "sampling.steps=8"]
@@ -240,7 +240,7 @@ def show(blocks: int, lines: bool) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--blocks", type=int, default=12, help="of the network")
+    parser.add_argument("--blocks", type=int, default=4, help="of the network")
     parser.add_argument("--lines", action="store_true", help="the lines that wait")
     given = parser.parse_args()
     stand_in.start()

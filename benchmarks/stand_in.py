@@ -7,12 +7,8 @@ memory, several devices, torch.compile. `start` once, before tensors are made; i
 """
 
 import functools
-import sys
-import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,22 +19,13 @@ from torch.utils import backend_registration
 from torch.utils._foreach_utils import _foreach_supported_types
 from torch.utils._python_dispatch import TorchDispatchMode
 
-ROOT = Path(__file__).resolve().parents[1]
-NAME = "standin"
+from benchmarks.counts import COPIES, COUNTS, INDEXES, NAME, count_kernel, count_waits
+
 torch.utils.rename_privateuse1_backend(NAME)
 DEVICE = torch.device(NAME, 0)
-# Operations after which the host has numbers of the device.
-READS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "bincount"}
-READS |= {"_unique2", "unique_consecutive", "unique_dim"}
-COPIES = {"copy_", "_to_copy"}
-INDEXES = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
 # Beside elementwise operations: what takes a number on the CPU next to tensors of a device.
 WITH_NUMBERS = {"where", "masked_fill", "masked_fill_", "fill_", "lerp", "lerp_", "clamp"}
 WITH_NUMBERS |= {"_fused_adamw_", "index_put", "index_put_", "_index_put_impl_"}
-# No kernels: views, and what only makes room.
-NO_KERNELS = {"detach", "alias", "lift_fresh", "_unsafe_view", "view", "_reshape_alias", "set_"}
-NO_KERNELS |= {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
-NO_KERNELS |= {"_local_scalar_dense", "is_pinned"}
 AUTOCAST = torch._C.DispatchKey.AutocastPrivateUse1
 LOWERED = ("linear", "matmul", "mm", "addmm", "bmm", "baddbmm", "scaled_dot_product_attention")
 LIBRARIES = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
@@ -101,44 +88,11 @@ class OnDevice(Tensor):
         return f"OnDevice({self.inner!r})"
 
 
-class Counts:
-    """What was seen: `waits` by (operation, line), `kernels` and `bytes` by operation."""
-
-    def __init__(self) -> None:
-        self.waits: Counter[tuple[str, str]] = Counter()
-        self.kernels: Counter[str] = Counter()
-        self.bytes: Counter[str] = Counter()
-
-    def wait(self, what: str) -> None:
-        self.waits[what, line()] += 1
-
-    def clear(self) -> None:
-        for counter in (self.waits, self.kernels, self.bytes):
-            counter.clear()
-
-
-COUNTS = Counts()
-
-
 class Device(TorchDispatchMode):
     """Sees operations none of whose arguments is on the device: factories, and transfers to it."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return run(func, args, kwargs or {})
-
-
-def line() -> str:
-    """The innermost line of the project that is at work, and of Lightning's below it if any."""
-    frame, below = sys._getframe(1), ""
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if name.startswith(str(ROOT)) and "site-packages" not in name and name != __file__:
-            return f"{name[len(str(ROOT)) + 1 :]}:{frame.f_lineno}{below and f' < {below}'}"
-        if not below and "/lightning/" in name:
-            below = f"{Path(name).name}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    backward = threading.current_thread() is not threading.main_thread()
-    return "autograd's backward pass" if backward else below
 
 
 def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -159,7 +113,7 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     to_device = bool(ours) if asked is None else asked.type == NAME
     if name == "copy_":
         to_device = isinstance(args[0], OnDevice)
-    _count_waits(name, args, kwargs, to_device, asked)
+    count_waits(name, args, kwargs, to_device, asked)
     if asked is not None and asked.type == NAME:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     kwargs.pop("pin_memory", None)
@@ -178,7 +132,7 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             return OnDevice(one)
 
     result = pytree.tree_map_only(Tensor, wrapped, found)
-    _count_kernel(func, name, ours, result)
+    count_kernel(func, name, ours, result)
     return result
 
 
@@ -217,34 +171,6 @@ def _check_devices(
             f"Expected all tensors to be on the same device, but found at least two devices, "
             f"{DEVICE} and cpu! (aten::{name}: {shapes})"
         )
-
-
-def _count_waits(
-    name: str, args: Any, kwargs: dict[str, Any], to_device: bool, asked: torch.device | None
-) -> None:
-    if name in READS:
-        COUNTS.wait("item" if name == "_local_scalar_dense" else name)
-    elif name in INDEXES and any(one is not None and one.dtype == torch.bool for one in args[1]):
-        one_value = name != "index" and not isinstance(args[2], OnDevice) and args[2].numel() == 1
-        if not one_value:
-            COUNTS.wait(f"{name} by a mask")
-    elif name in COPIES:
-        source = args[1] if name == "copy_" else args[0]
-        later = kwargs.get("non_blocking") or (name == "copy_" and len(args) > 2 and args[2])
-        shapes_alone = asked is not None and asked.type == "meta"
-        if isinstance(source, OnDevice) != to_device and not later and not shapes_alone:
-            COUNTS.wait("copy to the device" if to_device else "copy to the CPU")
-
-
-def _count_kernel(func: Any, name: str, ours: list[Tensor], result: Any) -> None:
-    """One launch, and the bytes that it reads and writes; views are none."""
-    made = [one for one in pytree.tree_leaves(result) if isinstance(one, OnDevice)]
-    returns = func._schema.returns
-    is_view = returns and all(one.alias_info and not one.alias_info.is_write for one in returns)
-    if is_view or name in NO_KERNELS or not made:
-        return
-    COUNTS.kernels[name] += 1
-    COUNTS.bytes[name] += sum(one.numel() * one.element_size() for one in [*ours, *made])
 
 
 class _Backend(backend_registration._DummyBackendModule):
