@@ -82,7 +82,13 @@ METRICS: dict[str, Rule] = {
     **dict.fromkeys(
         (
             *("entropy", "entropy_before", "data_stderr", "seconds", "tokens_per_second"),
-            *("network_evaluations", "train_seconds", "tokens_changed", "correction_steps"),
+            *(
+                "network_evaluations",
+                "positions_read",
+                "train_seconds",
+                "tokens_changed",
+                "correction_steps",
+            ),
         ),
         FROM_0,
     ),
