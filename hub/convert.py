@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backbones.dit import DiT
 from backbones.rotary import BASE
-from hub.published import Published, Settings
+from hub.published import CLIP, Published, Settings
 
 WHOLE = {
     "embedding.weight": "vocab_embed.embedding",
@@ -39,7 +39,7 @@ class States(NamedTuple):
 
 
 STATES = {
-    **dict.fromkeys(("ar", "mdlm", "sedd", "gidd"), States(mask=True)),
+    **dict.fromkeys(("ar", "mdlm", "sedd", "gidd", "bd3lm"), States(mask=True)),
     **dict.fromkeys(("udlm", "duo", "duo_distill", "sedd_uniform"), States(mask=False)),
     "d3pm": States(mask=True, predicted=True),
 }
@@ -120,9 +120,8 @@ def _check_buffers(weights: dict[str, Tensor], network: Settings) -> None:
         raise ValueError("logit_bias: not zero, which no network here can express")
 
 
-BUFFERS = {f"rotary_emb.{name}" for name in ("inv_freq", "cos_cached", "sin_cached")} | {
-    "logit_bias"
-}
+BUFFERS = {f"rotary_emb.{name}" for name in ("inv_freq", "cos_cached", "sin_cached")}
+BUFFERS |= {"logit_bias", *CLIP}
 
 
 def _renamed(weights: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:

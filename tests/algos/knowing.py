@@ -74,19 +74,34 @@ def _teach_blocks(algorithm: BD3LM, language: np.ndarray) -> None:
         mix[:, 1, before.shape[1] :] = 1
         here = slice(before.shape[1], before.shape[1] + z.shape[1])
         mix[..., here] = torch.stack([part.expand(z.shape) for part in schedule(t)], 1)
+        if (t == t[0]).all():  # then few texts are told apart
+            text, same = text.unique(dim=0, return_inverse=True)
+            mix = mix[: len(text)]
+        else:
+            same = torch.arange(len(text))
         law = torch.from_numpy(left_out(language, mix.numpy(), text.numpy())[:, here])
-        return law.log().clamp_min(LEAST)
+        return law.log().clamp_min(LEAST)[same]
 
-    def by_blocks(x: Tensor, z: Tensor, t: Tensor) -> Tensor:
+    def hidden(z: Tensor, t: Tensor) -> Tensor:
+        """What stands before a block is taken for clean."""
         t = per_position(t).double().expand(z.shape)
-        starts = range(0, z.shape[1], size)
-        blocks = [slice(start, start + size) for start in starts]
-        return torch.cat([of_block(x[:, : b.start], z[:, b], t[:, b]) for b in blocks], 1)
+        blocks = [slice(start, start + size) for start in range(0, z.shape[1], size)]
+        return torch.cat([of_block(z[:, : b.start], z[:, b], t[:, b]) for b in blocks], 1)
 
     schedule = algorithm.process.schedule
-    algorithm.hidden = lambda z, t: by_blocks(z, z, t)  # where all but the last block is clean
-    if size < length:
-        algorithm.hidden_of = by_blocks
+
+    def hidden_of(x: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Each block at the end of a text that is clean before it."""
+        t, found = per_position(t).double().expand(z.shape), []
+        for start in range(0, z.shape[1], size):
+            block = slice(start, start + size)
+            times = torch.cat([torch.zeros_like(t[:, :start]), t[:, block]], 1)
+            text = torch.cat([x[:, :start], z[:, block]], 1)
+            found.append(algorithm.hidden(text, times)[:, start:])
+        return torch.cat(found, 1)
+
+    algorithm.hidden = hidden
+    algorithm.hidden_of = hidden_of
 
 
 def whole(tokens: Tensor) -> Batch:
