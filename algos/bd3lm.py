@@ -61,7 +61,8 @@ class BD3LM(DiffusionAlgorithm):
         )
         settings.check_block_size(block_size, self.backbone.length)
         self.resample, self.clip_search = resample, clip_search
-        self.context_share = 1 - block_size / self.backbone.length
+        self.length = self.backbone.length
+        self.context_share = 1 - block_size / self.length
         self._search: ClipSearch | None = None
 
     @property
@@ -150,8 +151,8 @@ class BD3LM(DiffusionAlgorithm):
         assert self.block_size is not None
         if self.blocks_of(length) == 1:
             return FULL
-        longer = length > self.backbone.length
-        return Pattern(self.block_size, self.backbone.length // self.block_size if longer else None)
+        window = self.length // self.block_size if length > self.length else None
+        return Pattern(self.block_size, window)
 
     def sample(
         self,

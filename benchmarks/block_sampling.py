@@ -1,5 +1,5 @@
-"""Seconds per token of block diffusion with its cache of keys and values, beside windows without one
-and AR with one, in one run.
+"""Seconds per token of block diffusion with its keys and values kept, beside windows that keep none
+and AR, in one run.
 
     .venv/bin/python benchmarks/block_sampling.py
 
@@ -121,10 +121,9 @@ def report_texts(lengths: list[int]) -> None:
             found[name] = (time.perf_counter() - began) / length, counter
         slow = found["mdlm, semi_ar"][0]
         for name, (seconds, counter) in found.items():
-            print(
-                f"{name:20} {length:7} {1000 * seconds:9.3f} {counter.texts / length:12.2f}", end=""
-            )
-            print(f" {counter.positions / length:16.1f} {slow / seconds:10.1f}", flush=True)
+            numbers = [1000 * seconds, counter.texts / length, counter.positions / length]
+            shown = "".join(f"{number:17.2f}" for number in [*numbers, slow / seconds])
+            print(f"{name:20} {length:7}{shown}", flush=True)
 
 
 @torch.inference_mode()
