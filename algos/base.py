@@ -61,6 +61,7 @@ class Algorithm(L.LightningModule):
     nll_is_bound: bool
     process: Process | None = None  # None: texts are drawn token by token
     clean_share = 0.0  # of the texts of a training step the network sees once more without noise
+    context_share = 0.0  # of the positions of a text it reads beside the noisy ones, unscored
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import torch
 
 from algos.ar import AR
 from algos.base import Algorithm, Average, Optimizer
+from algos.bd3lm import BD3LM
 from algos.d3pm import D3PM
 from algos.duo import DUO
 from algos.duo_distill import DUODistill
@@ -28,6 +29,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "duo": DUO,
     "duo_distill": DUODistill,
     "gidd": GIDD,
+    "bd3lm": BD3LM,
 }
 
 

@@ -17,6 +17,7 @@ class Facts:
     outputs_mask: bool = False  # whether the network's outputs are N + 1, the mask among them
     has_teacher: bool = False  # another network, with which training begins
     uniform: bool = False  # noise that makes tokens of tokens alone: there is no mask
+    blocks: bool = False  # texts come about block after block of algo.block_size: of any length
 
 
 ALPHAS = ("log-linear", "cosine", "geometric")
@@ -35,6 +36,10 @@ FACTS = {
     "udlm": Facts(PSI, ALPHAS, self_corrects=True, uniform=True),
     "duo": Facts(PSI, ALPHAS, self_corrects=True, uniform=True),
     "duo_distill": Facts(PSI, ALPHAS, self_corrects=True, has_teacher=True, uniform=True),
+    # Within a block; with algo.noise=uniform those of uniform noise.
+    "bd3lm": Facts(
+        ("ancestral", "ancestral_cache", "psi", "first_hitting", "ordered"), ALPHAS, blocks=True
+    ),
     # It reveals in an order where p_uniform is 0, and corrects itself elsewhere.
     "gidd": Facts(("ancestral", "psi", "ordered", "semi_ar"), self_corrects=True),
 }

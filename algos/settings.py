@@ -55,6 +55,41 @@ class UDLM(Algo):
     name: str = field("udlm", "uniform noise (arXiv 2412.10193)")
 
 
+CLIP_LOW = 1e-3  # of times in training: MDLM's, below which a clip is none
+
+
+@dataclass(frozen=True)
+class BD3LM(Algo):
+    name: str = field("bd3lm", "block diffusion (arXiv 2503.09573)")
+    block_size: int = field(16, "tokens of a block", at_least=1, at_most=2**20)
+    noise: Literal["masked", "uniform"] = field("masked", "within a block")
+    sampling_eps_min: float = field(CLIP_LOW, "earliest time in training", within="[0, 1)")
+    sampling_eps_max: float = field(1.0, "latest time in training", within="(0, 1]")
+    resample: bool = field(True, "keep the share of noise of each block between them too")
+    clip_search: bool = field(
+        False, "set them at each validation, to where the loss of a block varies least"
+    )
+
+    def check(self) -> None:
+        low, high = self.sampling_eps_min, self.sampling_eps_max
+        if low >= high:
+            raise ValueError(
+                f"algo.sampling_eps_min={low}: must be below algo.sampling_eps_max={high}"
+            )
+        shares = (number / self.block_size for number in range(1, self.block_size + 1))
+        if self.resample and not any(low <= share <= high for share in shares):
+            raise ValueError(
+                f"algo.resample=true: no share of a block of algo.block_size={self.block_size} "
+                f"lies between algo.sampling_eps_min={low} and algo.sampling_eps_max={high}"
+            )
+
+
+def check_block_size(block_size: int, length: int) -> None:
+    """ValueError where a text of `length` tokens is no whole number of blocks."""
+    if length % block_size:
+        raise ValueError(f"algo.block_size={block_size}: must divide model.length={length}")
+
+
 @dataclass(frozen=True)
 class Gaussian(Algo):
     """Noise levels along a Gaussian path."""
@@ -118,5 +153,6 @@ class GIDD(Algo):
 
 
 ALGOS: dict[str, type[Algo]] = {
-    cls().name: cls for cls in (AR, MDLM, D3PM, SEDD, SEDDUniform, UDLM, DUO, DUODistill, GIDD)
+    cls().name: cls
+    for cls in (AR, MDLM, D3PM, SEDD, SEDDUniform, UDLM, DUO, DUODistill, GIDD, BD3LM)
 }

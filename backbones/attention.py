@@ -16,55 +16,72 @@ from torch.nn.attention import flex_attention as flex_module
 
 @dataclass(frozen=True)
 class Pattern:
-    """Which keys a query sees: those of its own block of `block` positions and of the blocks before
-    it; without blocks all."""
+    """Which keys a query sees, by their places in the input: those of its own block of `block`
+    places and of the blocks before it, at most `window` blocks in all; without blocks all.
+
+    With `noisy` the first so many places are a text whose blocks are noisy, and the others the same
+    text, clean, from its first position on: a noisy block sees itself and the clean ones before it,
+    clean ones see clean ones."""
 
     block: int | None = None
+    window: int | None = None
+    noisy: int = 0
 
     def __post_init__(self) -> None:
         if self.block is not None and self.block < 1:
             raise ValueError(f"a block of {self.block} positions: at least 1 is needed")
 
     def seen(self, query: Tensor, key: Tensor) -> Tensor:
-        """Bool: whether the queries at positions `query` see the keys at positions `key`."""
+        """Bool: whether the queries at places `query` see the keys at places `key`."""
         if self.block is None:
             return torch.ones_like(query + key, dtype=torch.bool)
-        return key // self.block <= query // self.block
+        back = self._number(query) // self.block - self._number(key) // self.block
+        same_text = (query < self.noisy) == (key < self.noisy)
+        seen = ((back > 0) & (key >= self.noisy)) | ((back == 0) & same_text)
+        return seen if self.window is None else seen & (back < self.window)
+
+    def _number(self, place: Tensor) -> Tensor:
+        """The position in the text of each place."""
+        return torch.where(place < self.noisy, place, place - self.noisy)
 
 
 FULL, CAUSAL = Pattern(), Pattern(1)
-# (q, k, v, pattern, positions of the keys (Lk,) or None for 0 to Lk - 1)
-Attend = Callable[[Tensor, Tensor, Tensor, Pattern, Tensor | None], Tensor]
+# (q, k, v, pattern): the queries are those of the last places
+Attend = Callable[[Tensor, Tensor, Tensor, Pattern], Tensor]
 INSTALL_FLASH = "pip install flash-attn --no-build-isolation"
 FLASH_2, FLASH_3 = "flash_attn", "flash_attn_interface"  # modules
 HOPPER = 9  # of the compute capability
+PATTERNS = 32  # masks that are remembered
 
 
-def sdpa(
-    q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, positions: Tensor | None = None
-) -> Tensor:
+def sdpa(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> Tensor:
     """torch's own attention; q (B, H, Lq, d), k and v (B, H, Lk, d), out (B, H, Lq, d)."""
     queries, keys = q.shape[2], k.shape[2]
-    in_order = pattern == CAUSAL and positions is None
-    if pattern == FULL or (in_order and queries == 1):
+    if pattern == FULL or (pattern == CAUSAL and queries == 1):
         return F.scaled_dot_product_attention(q, k, v)
     # torch's is_causal pairs the first query with the first key; here the last ones are a pair.
-    if in_order and queries == keys:
+    if pattern == CAUSAL and queries == keys:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    here = torch.arange(keys, device=q.device) if positions is None else positions
-    seen = pattern.seen(here[-queries:].unsqueeze(-1), here)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=_mask(pattern, queries, keys, q.device)
+    )
 
 
-def flash(
-    q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, positions: Tensor | None = None
-) -> Tensor:
+@functools.lru_cache(maxsize=PATTERNS)
+def _mask(pattern: Pattern, queries: int, keys: int, device: torch.device) -> Tensor:
+    """(Lq, Lk) bool."""
+    # The first call may come from an evaluation loop, and inference tensors cannot enter autograd.
+    with torch.inference_mode(False):
+        place = torch.arange(keys, device=device)
+        return pattern.seen(place[keys - queries :].unsqueeze(-1), place)
+
+
+def flash(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> Tensor:
     """flash-attn on half-precision CUDA tensors, shapes as in `sdpa`; ValueError on any other, and
-    for blocks and positions, which it does not know."""
-    if pattern not in (FULL, CAUSAL) or (pattern == CAUSAL and positions is not None):
+    for blocks, which it does not know."""
+    if pattern not in (FULL, CAUSAL):
         raise ValueError(
-            "model.attention='flash' is full, or causal in the order of the tokens; use 'sdpa' or "
-            "'flex' for other patterns"
+            "model.attention='flash' is full or causal; use 'sdpa' or 'flex' for other patterns"
         )
     if not q.is_cuda:
         raise ValueError(f"model.attention='flash' needs a CUDA device, not {q.device}: use 'sdpa'")
@@ -94,15 +111,11 @@ def _flash_kernel(device: torch.device) -> Callable[..., Any]:
     return importlib.import_module(FLASH_2).flash_attn_func
 
 
-def flex(
-    q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, positions: Tensor | None = None
-) -> Tensor:
+def flex(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> Tensor:
     """FlexAttention, shapes as in `sdpa`: compiled on a GPU, eager and forward only on a CPU."""
     queries, keys, mask = q.shape[2], k.shape[2], None
-    if positions is not None and pattern != FULL:
-        mask = _blocks(pattern, queries, positions)
-    elif pattern != FULL and (pattern != CAUSAL or queries > 1):
-        mask = _blocks_in_order(pattern, queries, keys, q.device)
+    if pattern != FULL and (pattern != CAUSAL or queries > 1):
+        mask = _block_mask(pattern, queries, keys, q.device)
     if q.device.type != "cpu":
         return _compiled_flex()(q, k, v, block_mask=mask)
     if q.requires_grad:
@@ -118,20 +131,15 @@ def _compiled_flex() -> Callable[..., Tensor]:
     return torch.compile(flex_module.flex_attention)
 
 
-@functools.lru_cache(maxsize=16)
-def _blocks_in_order(
+@functools.lru_cache(maxsize=PATTERNS)
+def _block_mask(
     pattern: Pattern, queries: int, keys: int, device: torch.device
 ) -> flex_module.BlockMask:
-    return _blocks(pattern, queries, torch.arange(keys, device=device))
-
-
-def _blocks(pattern: Pattern, queries: int, positions: Tensor) -> flex_module.BlockMask:
-    keys = len(positions)
-
     def seen(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return pattern.seen(positions[query + (keys - queries)], positions[key])
+        return pattern.seen(query + (keys - queries), key)
 
-    return flex_module.create_block_mask(seen, None, None, queries, keys, positions.device)
+    with torch.inference_mode(False):  # as in `_mask`
+        return flex_module.create_block_mask(seen, None, None, queries, keys, device)
 
 
 ATTENTION: dict[str, Attend] = {"sdpa": sdpa, "flash": flash, "flex": flex}

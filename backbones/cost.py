@@ -26,11 +26,13 @@ class Sizes(NamedTuple):
 
 class Work(NamedTuple):
     """The work of a training step on a text: how many texts the network sees for it, through the
-    head for how many times its positions, and whether a teacher sees it too."""
+    head for how many times its positions, and whether a teacher sees it too; with how many keys, in
+    lengths of a text, each position is multiplied."""
 
     texts: float = 1.0
     head: float = 1.0
     teacher: bool = False
+    keys: float = 1.0
 
 
 class Step(NamedTuple):
@@ -76,6 +78,7 @@ def training_flops(sizes: Sizes, work: Work) -> float:
     activations are computed again."""
     parts = forward_flops(sizes)
     head = parts.pop("head") * work.head
+    parts["attention"] *= work.keys
     network = sum(parts.values())
     passes = 4 if sizes.activation_checkpointing else 3
     return work.texts * passes * network + 3 * head + work.teacher * (network + head)

@@ -20,6 +20,7 @@ from backbones.layers import (
     zero_,
     zero_linear,
 )
+from backbones.memory import LayerMemory, Memory
 from backbones.rotary import Rotary, rotary_table
 from backbones.settings import Model, check_heads
 from diffusion.head import Head
@@ -60,6 +61,7 @@ class DiT(nn.Module):
         self.length = length
         self.head_width = hidden_size // n_heads
         self.causal = causal
+        self.pattern = CAUSAL if causal else pattern
         self.dropout = dropout
         self.activation_checkpointing = activation_checkpointing
         self.embedding = Embedding(vocab_size + 1, hidden_size)  # the last row is the mask
@@ -69,7 +71,7 @@ class DiT(nn.Module):
             Block(
                 hidden_size,
                 dropout,
-                SelfAttention(hidden_size, n_heads, CAUSAL if causal else pattern, attend),
+                SelfAttention(hidden_size, n_heads, self.pattern, attend),
                 None if causal else cond_dim,
             )
             for _ in range(n_blocks)
@@ -88,21 +90,25 @@ class DiT(nn.Module):
         level: Tensor | None = None,
         weights: Tensor | None = None,
         dropout_seeds: Tensor | None = None,
-        positions: Tensor | None = None,
+        pattern: Pattern | None = None,
+        memory: Memory | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, L, D) of tokens (B, L), of soft tokens (B, L, K) with weights, or of
         embeddings (B, L, D) that the caller has mixed.
 
-        level (B,) or (B, L) is the noise level, None feeds zeros; positions (L,) are those of the
-        tokens in the text, None for 0 to L - 1. `dropout_seeds` (B,) makes dropout a
-        function of each text's seed, whatever the batch; without them it is torch's generator's.
+        level (B,) or (B, L) is the noise level, None feeds zeros. `dropout_seeds` (B,) makes
+        dropout a function of each text's seed, whatever the batch; without them it is torch's
+        generator's. `pattern` takes the place of the network's own for this call. With `memory` the
+        tokens follow what it has read of the texts, or of its `rows` (B,).
         """
-        self._check_inputs(tokens, level, weights, positions)
+        pattern = pattern or self.pattern
+        self._check_inputs(tokens, level, weights)
         x = self._embed(tokens, weights)
-        cos, sin = rotary_table(self.length, self.head_width, x.device)
-        here = slice(x.shape[1]) if positions is None else positions
+        rotary = self._rotary(x, pattern, memory)
         condition = self._condition(level, x.device)
-        x = self._run_blocks(x, (cos[here], sin[here]), condition, dropout_seeds, positions)
+        layers = None if memory is None else memory.layers(rows)
+        x = self._run_blocks(x, rotary, condition, dropout_seeds, pattern, layers)
         if self.modulation is None or condition is None:
             return self.norm(x)
         shift, scale = per_position(self.modulation(condition)).chunk(2, dim=-1)
@@ -116,6 +122,25 @@ class DiT(nn.Module):
     def decoder(self, length: int) -> Decoder:
         """Reads texts of at most `length` tokens left to right, each token once."""
         return Decoder(self, length)
+
+    def memory(self) -> Memory:
+        """An empty one, of a window of the network's length."""
+        return Memory(len(self.blocks), self.length)
+
+    def _rotary(self, x: Tensor, pattern: Pattern, memory: Memory | None) -> Rotary:
+        """Rotations (L, 1, d) of the places of x (B, L, D). Scores depend on differences of
+        positions alone: behind a window they may go on beyond the network's length, which is
+        refused elsewhere."""
+        start = 0 if memory is None else memory.position
+        noisy, clean = pattern.noisy, x.shape[1] - pattern.noisy
+        count = start + max(noisy, clean)
+        if count > self.length and memory is None and pattern.window is None:
+            raise ValueError(f"model.length={self.length}: too short for {count} tokens")
+        size = -(-count // self.length) * self.length
+        cos, sin = rotary_table(size, self.head_width, x.device)
+        if not noisy:
+            return cos[start:count], sin[start:count]
+        return torch.cat([cos[:noisy], cos[:clean]]), torch.cat([sin[:noisy], sin[:clean]])
 
     def _embed(self, tokens: Tensor, weights: Tensor | None) -> Tensor:
         if tokens.is_floating_point():
@@ -136,12 +161,14 @@ class DiT(nn.Module):
         rotary: Rotary,
         condition: Tensor | None,
         seeds: Tensor | None,
-        positions: Tensor | None,
+        pattern: Pattern,
+        layers: list[LayerMemory] | None,
     ) -> Tensor:
         recompute = self.activation_checkpointing and torch.is_grad_enabled()
         for number, block in enumerate(self.blocks):
             own = None if seeds is None else seeds + number
-            arguments = (x, rotary, condition, own, positions)
+            memory = None if layers is None else layers[number]
+            arguments = (x, rotary, condition, own, pattern, memory)
             if recompute:
                 x = checkpoint(block, *arguments, use_reentrant=False)
             else:
@@ -153,7 +180,6 @@ class DiT(nn.Module):
         tokens: Tensor,
         level: Tensor | None,
         weights: Tensor | None,
-        positions: Tensor | None,
     ) -> None:
         kind = tokens.dim(), weights is None, tokens.is_floating_point()
         if kind not in ((2, True, False), (3, False, False), (3, True, True)):
@@ -161,9 +187,6 @@ class DiT(nn.Module):
                 f"tokens of shape {tuple(tokens.shape)}: give (B, L), (B, L, K) with weights, or "
                 "embeddings (B, L, D)"
             )
-        count = tokens.shape[1] if positions is None else int(positions.max()) + 1
-        if count > self.length:
-            raise ValueError(f"model.length={self.length}: too short for {count} tokens")
         if level is not None and self.causal:
             raise ValueError("a causal network takes no noise level")
         if level is not None and level.shape not in (tokens.shape[:1], tokens.shape[:2]):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones.attention import Attend, Pattern
+from backbones.memory import LayerMemory
 from backbones.rotary import Rotary, turn
 
 EPSILON = 1e-5
@@ -74,14 +75,23 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
         self.out = nn.Linear(hidden_size, hidden_size, bias=False)
 
-    def forward(self, x: Tensor, rotary: Rotary, positions: Tensor | None = None) -> Tensor:
-        """(B, L, D) -> (B, L, D), at positions (L,); None for 0 to L - 1."""
+    def forward(
+        self,
+        x: Tensor,
+        rotary: Rotary,
+        pattern: Pattern | None = None,
+        memory: LayerMemory | None = None,
+    ) -> Tensor:
+        """(B, L, D) -> (B, L, D); `pattern` in place of the network's own, and the positions of
+        `memory` seen as well."""
         batch, length, _ = x.shape
         qkv = self.qkv(x).view(batch, length, 3 * self.n_heads, -1)
         both, v = qkv.split((2 * self.n_heads, self.n_heads), dim=2)  # (B, L, 2 H, d), (B, L, H, d)
         q, k = turn(both, rotary).chunk(2, dim=2)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, L, d)
-        mixed = self.attend(q, k, v, self.pattern, positions)
+        if memory is not None:
+            k, v = memory.joined(k, v)
+        mixed = self.attend(q, k, v, pattern or self.pattern)
         return self.out(mixed.transpose(1, 2).flatten(2))  # (B, L, D)
 
 
@@ -113,24 +123,25 @@ class Block(nn.Module):
         rotary: Rotary,
         condition: Tensor | None,
         seeds: Tensor | None = None,
-        positions: Tensor | None = None,
+        pattern: Pattern | None = None,
+        memory: LayerMemory | None = None,
     ) -> Tensor:
         """x (B, L, D), condition (B, cond_dim), (1, cond_dim) for all, or (B, L, cond_dim), None
-        without levels; positions (L,) as in `SelfAttention`.
+        without levels; pattern and memory as in `SelfAttention`.
 
         In training dropout is drawn from generators with one of `seeds` (B,) int64 for each
         text, from torch's own without them."""
         dropping = seeds is not None and self.training and self.dropout > 0
         dropped = self._dropped(x, seeds) if dropping else None
         if self.modulation is None or condition is None:
-            x = x + self._drop(
-                self.attention(_normed(self.norm_attention, x), rotary, positions), dropped, 0
-            )
+            branch = self.attention(_normed(self.norm_attention, x), rotary, pattern, memory)
+            x = x + self._drop(branch, dropped, 0)
             return x + self._drop(self.mlp(_normed(self.norm_mlp, x)), dropped, 1)
         condition = condition.to(self.modulation.weight.dtype)
         parts = per_position(self.modulation(condition)).chunk(6, dim=-1)  # six of (B, 1, D)
         shift, scale, gate = parts[:3]
-        branch = self.attention(_normed(self.norm_attention, x, shift, scale), rotary, positions)
+        normed = _normed(self.norm_attention, x, shift, scale)
+        branch = self.attention(normed, rotary, pattern, memory)
         x = torch.addcmul(x, gate.to(x.dtype), self._drop(branch, dropped, 0).to(x.dtype))
         shift, scale, gate = parts[3:]
         branch = self.mlp(_normed(self.norm_mlp, x, shift, scale))

@@ -176,8 +176,8 @@ def sampling(
 ) -> tuple[list[list[int]], Count]:
     """Texts, and the count of one network call for them."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
-    keys, default = settings["sampling"] | options, algorithm.facts.samplers[0]
-    sampler = sampler_config(keys, default, texts.length, 1)
+    keys = settings["sampling"] | options
+    sampler = sampler_config(keys, settings["algo"], texts.length, 1)
     batch, calls = moved(texts.batch(), device), []
     hook = algorithm.backbone.register_forward_hook(lambda *_: calls.append(1))
     fixed = ~batch["noised"]

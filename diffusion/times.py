@@ -25,15 +25,17 @@ def seed_of(*key: int) -> int:
     return int(np.random.SeedSequence((*key, SEED)).generate_state(1, np.uint64)[0])
 
 
-def stratified(index: Tensor, global_batch: int, seed: int) -> Tensor:
+def stratified(index: Tensor, global_batch: int, seed: int, parts: int = 1) -> Tensor:
     """t (B,) in [0, 1) for the examples number `index` = step * global_batch + i of the training
-    stream:
+    stream; with `parts` for part p of them, of number `index` * parts + p:
 
-    t_i = (offset(seed, step) + i / global_batch) mod 1, float64, on the device of `index`."""
-    numbers = index.cpu().numpy()
+    t_i = (offset(seed, step) + (p + i / global_batch) / parts) mod 1, float64, on the device of
+    `index`: over all parts of the global batch evenly, and over those of each example."""
+    numbers, part = np.divmod(index.cpu().numpy(), parts)
     steps, row = np.divmod(numbers, global_batch)
     offsets = {step: _generator(STEP, seed, int(step)).random() for step in np.unique(steps)}
-    t = (np.array([offsets[step] for step in steps]) + row / global_batch) % 1
+    place = (part + row / global_batch) / parts
+    t = (np.array([offsets[step] for step in steps]) + place) % 1
     return torch.from_numpy(t).to(index.device)
 
 

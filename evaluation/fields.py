@@ -84,7 +84,7 @@ METRICS: dict[str, Rule] = {
     **dict.fromkeys(
         (
             *("entropy", "entropy_before", "data_stderr", "seconds", "tokens_per_second"),
-            *("network_evaluations", "train_seconds", "train_flops"),
+            *("network_evaluations", "positions_read", "train_seconds", "train_flops"),
             *("tokens_changed", "correction_steps"),
         ),
         FROM_0,

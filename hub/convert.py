@@ -10,7 +10,7 @@ from torch import Tensor
 from algos.facts import Facts, facts_of
 from backbones.dit import DiT
 from backbones.rotary import BASE
-from hub.published import Published, Settings
+from hub.published import CLIP, Published, Settings
 
 WHOLE = {
     "embedding.weight": "vocab_embed.embedding",
@@ -105,9 +105,8 @@ def _check_buffers(weights: dict[str, Tensor], network: Settings) -> None:
         raise ValueError("logit_bias: not zero, which no network here can express")
 
 
-BUFFERS = {f"rotary_emb.{name}" for name in ("inv_freq", "cos_cached", "sin_cached")} | {
-    "logit_bias"
-}
+BUFFERS = {f"rotary_emb.{name}" for name in ("inv_freq", "cos_cached", "sin_cached")}
+BUFFERS |= {"logit_bias", *CLIP}
 
 
 def _renamed(weights: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:

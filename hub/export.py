@@ -43,6 +43,11 @@ def export_model(folder: Path, model: Exported, layout: str, key: str = "export.
             config, weights, swapped = published_layout(
                 model.config, model.weights, model.vocab_size, model.tokenizer
             )
+        elif _facts(model).blocks:
+            raise ValueError(
+                f"export.layout={layout}: its file of code knows no block diffusion; "
+                "export.layout=published has it"
+            )
         else:
             config, weights, swapped, has_mask = config_of(model), model.weights, True, True
             shutil.copyfile(Path(__file__).with_name(f"{CODE}.py"), new / f"{CODE}.py")

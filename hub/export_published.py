@@ -1,5 +1,5 @@
 """Exports under the names and with the configuration of the families' own code: MDLM, DUO, UDLM,
-and GIDD of version 1.0, as their Hub folders have them."""
+BD3-LM, and GIDD of version 1.0, as their Hub folders have them."""
 
 from typing import Any
 
@@ -11,10 +11,13 @@ from algos.facts import facts_of
 from backbones.rotary import BASE
 from data.tokenizers import Tokenizer
 from hub.convert import published_name
+from hub.published import CLIP
 
 Settings = dict[str, Any]
+UNPUBLISHED = {"gidd": {"version": "1.1"}, "bd3lm": {"noise": "uniform"}}
 NEVER = -1e6  # the bias of a mask that is not predicted
 CLASSES = {"mdlm": "mdlm", "udlm": "udlm", "duo": "duo", "duo_distill": "duo", "gidd": "gidd"}
+CLASSES |= {"bd3lm": "bd3lm"}
 
 
 def published_layout(
@@ -24,11 +27,13 @@ def published_layout(
     algorithm whose family has no such folder."""
     algo, network = config["algo"], config["model"]
     family = CLASSES.get(algo["name"])
-    if family is None or (family == "gidd" and algo["version"] != "1.0"):
-        of = f"algo={algo['name']}" + (" of algo.version=1.1" if family == "gidd" else "")
+    other = UNPUBLISHED.get(algo["name"], {})
+    key = next((key for key, value in other.items() if algo[key] == value), None)
+    if family is None or key is not None:
+        of = f"algo={algo['name']}" + (f" of algo.{key}={algo[key]}" if key else "")
         raise ValueError(
-            f"export.layout=published: {of} has no published layout; mdlm, udlm, duo, duo_distill "
-            f"and gidd with algo.version=1.0 have, export.layout=suite fits all"
+            f"export.layout=published: {of} has no published layout; mdlm, udlm, duo, duo_distill, "
+            f"bd3lm with algo.noise=masked and gidd with algo.version=1.0 have"
         )
     place = vocab_size if tokenizer.mask is None else tokenizer.mask
     masked = not facts_of(algo["name"]).uniform
@@ -59,16 +64,20 @@ def published_layout(
         "return_dict": False,
         "torch_dtype": "float32",
     }
-    if family != "duo":
+    if family == "bd3lm":
+        clip = {key: float(algo[key]) for key in CLIP}
+        settings |= {"block_size": algo["block_size"], "time_conditioning": False, **clip}
+        settings |= {"cross_attn": True, "adaln": True, "causal": False, "var_min": True}
+        settings |= {"attn_backend": "sdpa"}
+    elif family != "duo":
         settings["time_conditioning"] = algo.get("time_conditioning", True)
     else:
         settings |= {"causal": False, "var_min": True}
     renamed["rotary_emb.inv_freq"] = _rates(network)
-    return (
-        settings,
-        {f"backbone.{name}": tensor for name, tensor in renamed.items()},
-        (place == vocab_size),
-    )
+    named = {f"backbone.{name}": tensor for name, tensor in renamed.items()}
+    if family == "bd3lm":
+        named |= {key: torch.tensor(settings[key]) for key in CLIP}
+    return settings, named, place == vocab_size
 
 
 def _gidd(config: Settings, rows: int) -> Settings:

@@ -13,6 +13,7 @@ from hub.published import (
     Published,
     Settings,
     averaged_weights,
+    block_settings,
     network_settings,
     tensors,
 )
@@ -76,7 +77,12 @@ def _refused(title: str, folder: Path, config: Config) -> Published:
 
 def _hub_class(name: str, folder: Path, config: Config) -> Published:
     algo: Settings = {"name": name}
-    if name == "mdlm":
+    if name == "bd3lm":
+        algo = block_settings(config, config.count("model_length"))
+        config.choice("time_conditioning", (False, None))
+        config.choice("cross_attn", (True, None))
+        config.choice("adaln", (True, None))
+    elif name == "mdlm":
         algo["time_conditioning"] = config.flag("time_conditioning", False)
     elif not config.flag("time_conditioning", True):
         raise config.refusal("time_conditioning", f"true: {name} is told the noise level")
@@ -95,6 +101,7 @@ def _hub_class(name: str, folder: Path, config: Config) -> Published:
         rows=config.count("vocab_size"),
         mask=_mask_of_folder(folder),
         tokenizer=_tokenizer_of_folder(folder),
+        framing="bos" if name == "bd3lm" else "bos-eos",  # the first token is given
     )
 
 
@@ -236,13 +243,12 @@ def _mask_of_folder(folder: Path) -> int | None:
     return None
 
 
-NO_BLOCKS = "BD3-LM, block diffusion: not yet among the algorithms"
 NO_ORDERS = "Eso-LM attends in the order of unmasking, which no algorithm here does"
 KINDS: dict[str, Callable[[Path, Config], Published]] = {
     "mdlm": partial(_hub_class, "mdlm"),
     "udlm": partial(_hub_class, "udlm"),
     "duo": partial(_hub_class, "duo"),
     "dit": _hub_gidd,
-    "bd3lm": partial(_refused, NO_BLOCKS),
+    "bd3lm": partial(_hub_class, "bd3lm"),
     "EsoLM": partial(_refused, NO_ORDERS),
 }

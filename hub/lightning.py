@@ -5,7 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hub.published import Config, Published, Settings, averaged_weights, network_settings, tensors
+from hub.published import (
+    Config,
+    Published,
+    Settings,
+    averaged_weights,
+    block_settings,
+    network_settings,
+    tensors,
+)
 from hub.unpickle import Record
 
 SIZES = {
@@ -24,6 +32,7 @@ ALGORITHMS = {
     "duo_base": "udlm",
     "duo": "duo",
     "distillation": "duo_distill",
+    "bd3lm": "bd3lm",
 }
 # (config.parameterization, config.diffusion) of the mdlm and udlm repositories; the latter calls
 # the bound of uniform noise d3pm, with T = 0
@@ -69,6 +78,7 @@ def read_lightning(file: Path, content: dict[str, Any]) -> Published:
         corpus=config.text("data.train"),
         steps=steps if type(steps) is int and steps > 0 else None,
         global_batch_size=config.stated_count("loader.global_batch_size"),
+        framing="bos" if algo["name"] == "bd3lm" else "bos-eos",  # the first token is given
         parts=parts_of(algo["name"]),
     )
 
@@ -83,8 +93,6 @@ def parts_of(algorithm: str) -> Settings:
 def _algorithm(config: Config) -> Settings:
     """Name and keywords of the algorithm; ValueError where this suite has none that computes the
     same."""
-    if config.get("algo.name") in ("bd3lm", "block_diffusion"):
-        raise ValueError(f"{config.source}: BD3-LM, block diffusion: not yet among the algorithms")
     if config.get("algo") is not None:
         level, name = "algo.", ALGORITHMS[config.choice("algo.name", ALGORITHMS)]
     else:
@@ -97,6 +105,10 @@ def _algorithm(config: Config) -> Settings:
     if name != "duo_distill":  # its T is the grid of its training
         config.choice(f"{level}T", (0, None))
     conditioned = config.flag(f"{level}time_conditioning", False)
+    if name == "bd3lm":
+        config.choice("algo.time_conditioning", (False, None))
+        config.choice("algo.cross_attn", (True, None))
+        return block_settings(config, config.count(SIZES["length"]), "training.")
     if name == "mdlm":
         return {"name": name, "time_conditioning": conditioned}
     if name != "ar" and not conditioned:

@@ -99,9 +99,10 @@ class TextPipeline:
         check_count("num_samples", num_samples)
         check_count("batch_size", batch_size)
         options = self._options(steps=num_inference_steps, **sampling)
-        sampler = sampler_config(options, self.facts.samplers[0], self.length, len(self._start))
+        opening, end = len(self._start), self.tokenizer.eos
+        sampler = sampler_config(options, self.config["algo"], self.length, opening, end)
         longest = options["length"] or self.length
-        if longest > self.length and not sampler.facts.longer_than_network:
+        if longest > self.length and not sampler.any_length:
             raise ValueError(f"sampling.length={longest}: between 2 and model.length={self.length}")
         task = self._task(options, longest)
         batches = range(0, num_samples, batch_size)

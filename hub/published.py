@@ -10,6 +10,7 @@ from torch import Tensor
 from hub.unpickle import PLAIN, Record
 
 LARGEST = 2**24  # of any size or count in a configuration
+CLIP = ("sampling_eps_min", "sampling_eps_max")  # of BD3-LM, beside its weights
 CONTENTS = ("_content", "_val")  # of OmegaConf's containers, and of its values
 Settings = dict[str, Any]
 
@@ -125,6 +126,16 @@ def _content(value: Any) -> Any:
     return value
 
 
+def block_settings(config: Config, length: int, level: str = "") -> Settings:
+    """The keywords of block diffusion: its masked noise, and the times that its training has drawn,
+    which are at `level` of the configuration."""
+    size = config.count("block_size")
+    if length % size:
+        raise config.refusal("block_size", f"a divisor of {length}, the length")
+    ends = {key: config.number(f"{level}{key}", 0, 1 + 1e-9) for key in CLIP}
+    return {"name": "bd3lm", "block_size": size, "noise": "masked", **ends}
+
+
 def network_settings(config: Config, keys: dict[str, str]) -> Settings:
     """The keywords of the DiT; `keys` maps each size to the key that it has in a configuration."""
     return {name: config.count(key) for name, key in keys.items()}
@@ -146,7 +157,7 @@ def averaged_weights(ema: Any, weights: dict[str, Tensor], source: str) -> dict[
     """The averaged weights by name: a list in the order of the parameters, which is that of
     `weights` without buffers."""
     shadow = ema.get("shadow_params") if isinstance(ema, dict) else None
-    names = [name for name in weights if not name.startswith("rotary_emb.")]
+    names = [name for name in weights if not name.startswith("rotary_emb.") and name not in CLIP]
     if not isinstance(shadow, list) or len(shadow) != len(names):
         count = len(shadow) if isinstance(shadow, list) else "no"
         raise ValueError(

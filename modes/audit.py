@@ -203,8 +203,7 @@ def samples(
 ) -> Rows:
     """As many texts as there are real ones, by the run's sampler at a temperature, in float32."""
     options, length = settings["sampling"] | {"temperature": temperature}, len(corpus.real[0])
-    default = facts_of(run.settings["algo"]["name"]).samplers[0]
-    sampler = sampler_config(options, default, length, corpus.begins)
+    sampler = sampler_config(options, run.settings["algo"], length, corpus.begins)
     algorithm = trained_run.restore(run).to(device)
     size, rows = settings["loader"]["eval_batch_size"], []
     torch.manual_seed(settings["seed"])

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import lightning as L
 
 from algos.base import Algorithm
-from algos.facts import facts_of
 from evaluation import record_schema
 from evaluation.downstream.generation import Generator, sampling_keys
 from evaluation.downstream.loglikelihood import LogLikelihoods
@@ -113,12 +112,11 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
     size, seed = settings["loader"]["eval_batch_size"], settings["seed"]
     tokenizer = trained_run.open_tokenizer(run)
     begin, length = beginning(settings, tokenizer), settings["model"]["length"]
-    default = facts_of(settings["algo"]["name"]).samplers[0]
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
         sampling = settings["sampling"] | keys
         check_sampling(settings["algo"], sampling)
-        return sampler_config(sampling, default, length, len(begin))
+        return sampler_config(sampling, settings["algo"], length, len(begin), tokenizer.eos)
 
     algorithm = trained_run.restore(run).to(trainer.strategy.root_device)
     score = options["downstream_score"]

@@ -37,7 +37,6 @@ LEAST = {
     "n_blocks": 1,
     "n_heads": 1,
     "cond_dim": 2,
-    "length": 2,
     "attention": "sdpa",
     "compile": False,
 }
@@ -164,8 +163,9 @@ def work_of(settings: Settings, size: int) -> Work:
     small = deepcopy(settings)
     small["model"] |= LEAST
     algorithm = build.algorithm(small, size)
-    again = algorithm.clean_share
-    return Work(1 + again, head=scored(algorithm) + again, teacher=algorithm.facts.has_teacher)
+    again, beside = algorithm.clean_share, algorithm.context_share
+    teacher = algorithm.facts.has_teacher
+    return Work(1 + again + beside, scored(algorithm) + again, teacher, keys=1 + beside)
 
 
 def scored(algorithm: Algorithm) -> float:

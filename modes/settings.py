@@ -73,7 +73,8 @@ PARTS = {  # of a protocol
 @dataclass(frozen=True)
 class Benchmark:
     algos: list[str] = field(
-        ["ar", "mdlm", "d3pm", "sedd", "sedd_uniform", "udlm", "duo", "gidd"], "a row for each"
+        ["ar", "mdlm", "bd3lm", "d3pm", "sedd", "sedd_uniform", "udlm", "duo", "gidd"],
+        "a row for each",
     )
     seeds: list[int] | None = field(None, "a row for each; null: seed", at_least=0, at_most=SEEDS)
     budget: str | None = field(

@@ -2,18 +2,20 @@
 record that describe it."""
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
+from algos.facts import canonical, facts_of
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
 from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive
+from samplers.blocks import Reader, block_by_block
 from samplers.coins import COINS
 from samplers.facts import FACTS, SamplerFacts
 from samplers.first_hitting import first_hitting
@@ -60,10 +62,11 @@ class Model(Protocol):
 
 class Samples(NamedTuple):
     """Texts (B, L), and the network evaluations for them: texts, each once for every call that
-    has it."""
+    has it, and their positions that these calls read."""
 
     tokens: Tensor
     network_evaluations: int
+    positions: int
 
 
 class Sampler(NamedTuple):
@@ -77,8 +80,9 @@ class Sampler(NamedTuple):
 class SamplerConfig:
     """The keys of `sampling` that decide how texts are drawn, checked against each other: `inner`
     is the loop, another one than `predictor` where that draws windows of `window` tokens, of which
-    `opening` begin every text. A field with a default is named in a record only where it differs.
-    """
+    `opening` begin every text. Of an algorithm with blocks of `block` tokens it draws one after
+    another, with keys and values `cached`, to the length asked for or to the token `end`. A field
+    with a default is named in a record only where it differs."""
 
     predictor: str
     inner: str
@@ -89,6 +93,9 @@ class SamplerConfig:
     stride: int
     profile: Profile | None
     order: Order | None
+    block: int | None
+    cached: bool
+    end: int | None
     min_p: float = 0.0
     top_k: int | None = None
     p_nucleus: float = 1.0
@@ -112,6 +119,17 @@ class SamplerConfig:
         """Texts that keep `tokens` (B, L) where `fixed` (B, L); `trace` is told of their states."""
         sampler, counter = build_sampler(self, model.process), Counter()
         warper = self.warper()
+        if self.block is not None:
+            loop = partial(
+                block_by_block,
+                loop=counter.of(sampler.loop, 1),
+                block_size=self.block,
+                cached=self.cached,
+                end=self.end,
+                told=counter.of_reader,
+            )
+            texts = model.sample(tokens, fixed, loop, warper, None)
+            return Samples(texts, counter.texts, counter.positions)
 
         def window(tokens: Tensor, fixed: Tensor) -> Tensor:
             guidance = self._guidance(fixed)
@@ -124,7 +142,7 @@ class SamplerConfig:
             texts = semi_ar(window, tokens, fixed, self.window, self.stride, self.opening)
         else:
             texts = window(tokens, fixed)
-        return Samples(texts, counter.texts)
+        return Samples(texts, counter.texts, counter.positions)
 
     def _guidance(self, fixed: Tensor) -> Guidance | None:
         if not self.guidance:
@@ -133,9 +151,18 @@ class SamplerConfig:
         prompt[:, : self.opening] = False
         return Guidance(self.guidance, prompt)
 
+    @property
+    def any_length(self) -> bool:
+        """Whether texts may be longer than the network."""
+        return self.facts.longer_than_network or self.block is not None
+
     def calls(self, lengths: list[int]) -> int:
         """The most network calls for a batch of texts of one of these lengths."""
         longest, inner = max(lengths), FACTS[self.inner]
+        if self.block is not None:
+            blocks = -(-longest // self.block)
+            alone = replace(self, block=None).calls([self.block])
+            return blocks * alone + (blocks - 1) * self.cached
         if self.order is not None and not self.facts.longer_than_network:
             return self.order.steps(longest)
         if not inner.has_grid:
@@ -156,6 +183,10 @@ class SamplerConfig:
         }
         if self.facts.longer_than_network:
             record |= {"stride": self.stride}
+        if self.block is not None:
+            record |= {"block_size": self.block}
+            record |= {} if self.cached else {"cache": False}
+            record |= {} if self.end is None else {"end": self.end}
         if self.profile is not None:
             record |= {key: value for key, value in self.profile._asdict().items() if value}
         if self.order is not None:
@@ -169,10 +200,10 @@ DEFAULTS = {
 
 
 class Counter:
-    """Network evaluations of loops, in texts."""
+    """Network evaluations of loops, in texts and in positions."""
 
     def __init__(self) -> None:
-        self.texts = 0
+        self.texts = self.positions = 0
 
     def of(self, loop: Callable[..., T], each: int) -> Callable[..., T]:
         """The loop, whose denoiser shows every text to the network `each` times."""
@@ -180,18 +211,30 @@ class Counter:
         def counted(denoise: Callable[..., Prediction], *rest: Any, **options: Any) -> T:
             def counting(z: Tensor, *more: Tensor) -> Prediction:
                 self.texts += each * len(z)
+                self.positions += each * z.numel()
                 return denoise(z, *more)
 
             return loop(counting, *rest, **options)
 
         return counted
 
+    def of_reader(self, reader: Reader) -> None:
+        """Adds the evaluations that finished blocks; the reader knows of all positions."""
+        self.texts += reader.evaluations
+        self.positions = reader.positions
+
 
 def sampler_config(
-    options: dict[str, Any], default: str, window: int, opening: int
+    options: dict[str, Any],
+    algo: dict[str, Any],
+    window: int,
+    opening: int,
+    end: int | None = None,
 ) -> SamplerConfig:
-    """The sampler that `options`, the keys of `sampling`, name, or the `default` one of the
-    algorithm; ValueError for what makes no sense, before anything is loaded."""
+    """The sampler that `options`, the keys of `sampling`, name, or the default one of the algorithm
+    with the keys `algo`; `end` is the token at which texts end where that is asked for. ValueError
+    for what makes no sense, before anything is loaded."""
+    default, block = facts_of(canonical(algo["name"])).samplers[0], algo.get("block_size")
     predictor = options["predictor"] or default
     facts, stride = FACTS[predictor], options["stride"] or window // 2
     if facts.longer_than_network:
@@ -209,7 +252,12 @@ def sampler_config(
         temperature=options["temperature"],
         stride=stride,
         profile=profile(**own) if facts.has_profile else None,
-        order=make_order(options, options["order"], window) if FACTS[inner].has_order else None,
+        order=make_order(options, options["order"], block or window)
+        if FACTS[inner].has_order
+        else None,
+        block=block,
+        cached=options["cache"] is not False,
+        end=end if options["until_eos"] else None,
         **{key: options[key] for key in DEFAULTS},
     )
 

@@ -20,15 +20,50 @@ def check_sampling(algo: Settings, sampling: Settings) -> None:
         raise ValueError(
             f"sampling.predictor={predictor}: algo={algo['name']} can use {[*facts.samplers]}"
         )
+    named = predictor or facts.samplers[0]
+    if named not in usable(algo) and not SAMPLERS[named].has_order:
+        raise ValueError(
+            f"sampling.predictor={predictor}: algo={algo['name']} with {noise_of(algo)} can use "
+            f"{usable(algo)}"
+        )
     checks = (check_loop, check_coins, check_order, check_prediction, check_given, check_correction)
-    for check in checks:
-        check(algo, facts, sampling, predictor or facts.samplers[0])
+    for check in (*checks, check_blocks):
+        check(algo, facts, sampling, named)
+
+
+def noise_of(algo: Settings) -> str:
+    """The setting that gives an algorithm uniform noise."""
+    key = "noise" if "noise" in algo else "p_uniform"
+    return f"{key}={algo[key]}"
+
+
+def check_blocks(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
+    """What only texts that come about block after block can have, and what they cannot."""
+    named, cache = f"algo={algo['name']}", sampling["cache"]
+    if facts.blocks:
+        if sampling["animate"]:
+            raise ValueError(f"sampling.animate=true: {named} draws one block after another")
+        return
+    if cache is not None and not (cache and facts.causal):
+        why = "reads nothing without one" if facts.causal else "has none, every token sees all"
+        raise ValueError(f"sampling.cache={str(cache).lower()}: {named} {why}; algo=bd3lm has one")
+    if sampling["until_eos"]:
+        raise ValueError(
+            f"sampling.until_eos=true: {named} draws texts of one length; algo=bd3lm ends them"
+        )
 
 
 def usable(algo: Settings) -> list[str]:
     """The samplers that fit `algo` as it is set."""
     names = facts_of(canonical(algo["name"])).samplers
-    return [name for name in names if not (SAMPLERS[name].masks_only and algo.get("p_uniform"))]
+    told_levels = algo.get("noise") == "uniform"  # as the network of that noise is
+    noise = bool(algo.get("p_uniform")) or told_levels
+    return [
+        name
+        for name in names
+        if not (SAMPLERS[name].masks_only and noise)
+        and not (SAMPLERS[name].constant_in_time and told_levels)
+    ]
 
 
 def check_coins(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
@@ -63,7 +98,8 @@ def check_order(algo: Settings, facts: Facts, sampling: Settings, predictor: str
     if inner != predictor:
         named = f"sampling.order={sampling['order']}"
     check_masks_only(algo, facts, named)
-    check_pace(sampling, sampling["length"] if inner == predictor else None)
+    whole = sampling["length"] if inner == predictor else None
+    check_pace(sampling, algo.get("block_size", whole))
 
 
 def check_eval_order(settings: Settings) -> None:
@@ -100,10 +136,11 @@ def check_masks_only(algo: Settings, facts: Facts, named: str) -> None:
             f"{named}: algo={algo['name']} has no masks to reveal in an order; algorithms whose "
             "noise only masks have"
         )
+    masks = "noise=masked" if "noise" in algo else "p_uniform=0"
     if "ordered" not in usable(algo):
         raise ValueError(
-            f"{named}: algo={algo['name']} with p_uniform={algo['p_uniform']} has uniform noise, "
-            "which no order reveals; it takes noise that only masks, p_uniform=0"
+            f"{named}: algo={algo['name']} with {noise_of(algo)} has uniform noise, which no "
+            f"order reveals; it takes noise that only masks, {masks}"
         )
 
 
@@ -161,7 +198,7 @@ def check_prediction(algo: Settings, facts: Facts, sampling: Settings, predictor
             f"sampling.draws={sampling['draws']}: only sampling.predictor=ancestral has the draws "
             f"of older code, to reproduce its numbers; this is {predictor}"
         )
-    if sampling["guidance"] and facts.causal:
+    if sampling["guidance"] and (facts.causal or facts.blocks):
         raise ValueError(
             f"sampling.guidance={sampling['guidance']}: algo={algo['name']} has no prediction "
             f"without its prompt"

@@ -56,6 +56,10 @@ class Sampling(Prediction):
     coins: Literal["independent", "systematic"] = field(
         "independent", "systematic: those of a step fall evenly over the positions of a text"
     )
+    cache: bool | None = field(
+        None, "keep keys and values of finished blocks; null: where there are blocks"
+    )
+    until_eos: bool = field(False, "of blocks: a text ends at the first EOS that is drawn")
     order: OrderRule | None = field(
         None, "of predictor=ordered, whose default is confidence, and of the windows of semi_ar"
     )

@@ -15,6 +15,7 @@ ROOMS = {
     "evaluation": {
         "algos.base",
         "algos.denoising",
+        "backbones.attention",
         "data",
         "diffusion",
         "samplers",

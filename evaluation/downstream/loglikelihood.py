@@ -205,7 +205,8 @@ def _misses(algorithm: DiffusionAlgorithm, batch: Batch) -> list[bool]:
     anything = (uniform[1] * algorithm.vocab_size).long()
     z = torch.where(where, algorithm.process.corrupt(anything, end, uniform), tokens)
     t = _time_of(algorithm.process, where.double().mean(1))
-    likeliest = algorithm.prediction(algorithm.hidden(z, t)).likeliest(where, algorithm.vocab_size)
+    prediction = algorithm.prediction(algorithm.hidden_of(tokens, z, t))
+    likeliest = prediction.likeliest(where, algorithm.vocab_size)
     return (where & (likeliest != tokens)).any(1).tolist()
 
 

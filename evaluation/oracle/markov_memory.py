@@ -42,7 +42,8 @@ class FadingMessages(nn.Module):
         """(B, L, 4 K + 4): the rows and weights of both mixtures; `log_p` makes laws of them."""
         both = torch.cat([z, z.flip(1)])
         rows = self._rows(both)
-        weights = self._weights(both, keep.repeat(2, 1), torch.cat([rest, rest.flip(1)]), rows)
+        keep, rest = (torch.cat([part, part.flip(1)]) for part in (keep.expand(z.shape), rest))
+        weights = self._weights(both, keep, rest, rows)
         sides = torch.cat([rows.double(), weights], -1)
         ahead, behind = sides[: len(z)], sides[len(z) :].flip(1)
         return torch.cat([ahead, behind], -1)

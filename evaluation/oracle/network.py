@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from algos.base import Algorithm
 from algos.denoising import DiffusionAlgorithm
+from backbones.attention import Pattern
 from diffusion.process import Process
+from diffusion.schedule import per_position
 from evaluation.oracle.language import Language
 from evaluation.oracle.markov_memory import messages
 
@@ -51,10 +53,12 @@ class Denoising(nn.Module):
 
     def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
         """(B, L, D) float64, the last three of which are the noisy token, the time, and whether
-        this is the BOS."""
-        mix, symbols = self.process.schedule(level.double()), tokens[:, 1:]
+        this is the BOS; level (B,) or (B, L)."""
+        time = per_position(level.double())
+        symbols = tokens[:, 1:]
+        mix = self.process.schedule(time if level.dim() == 1 else time[:, 1:])
         inner = self.messages.hidden(symbols, mix.keep, self.process.at(symbols, mix))
-        time = level.double().unsqueeze(-1).expand(tokens.shape)
+        time = time.expand(tokens.shape)
         places = torch.arange(tokens.shape[1], device=tokens.device)
         first = (places == 0).expand(tokens.shape)
         told = torch.stack([tokens.double(), time, first.double()], -1)
@@ -68,6 +72,77 @@ class Denoising(nn.Module):
         log_p = torch.where(first, begins, log_p)
         outputs = self.ideal(log_p.unsqueeze(1), z.unsqueeze(1), t).squeeze(1)
         return outputs.clamp_min_(LEAST)
+
+
+class BlockDenoising(nn.Module):
+    """Knows the same of each block of a text given the blocks before it, as a network with blocks
+    is asked: for noisy blocks with the clean text behind them, for whole texts, or behind what a
+    memory has of them."""
+
+    def __init__(self, network: Denoising, block: int):
+        super().__init__()
+        self.network, self.block, self.head = network, block, network.head
+
+    def memory(self) -> "TextMemory":
+        return TextMemory()
+
+    def forward(
+        self,
+        tokens: Tensor,
+        level: Tensor,
+        pattern: Pattern,
+        memory: "TextMemory | None" = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """As `Denoising`."""
+        level = per_position(level).expand(tokens.shape)
+        if memory is not None:
+            before = memory.before(tokens, rows)
+            return self._behind(before, tokens, level)
+        noisy = pattern.noisy or tokens.shape[1]
+        clean = tokens[:, noisy:] if pattern.noisy else tokens
+        parts = (slice(start, start + self.block) for start in range(0, noisy, self.block))
+        each = [
+            self._behind(clean[:, : part.start], tokens[:, :noisy][:, part], level[:, part])
+            for part in parts
+        ]
+        rest = tokens.shape[1] - noisy  # of the clean text nothing is asked
+        return F.pad(torch.cat(each, 1), (0, 0, 0, rest))
+
+    def _behind(self, before: Tensor, block: Tensor, level: Tensor) -> Tensor:
+        """Of a block (B, n) at levels (B, n) behind clean tokens (B, P). A place of pure noise, of
+        which nothing is asked, stands behind both: a text has one symbol at least."""
+        process, count = self.network.process, before.shape[1]
+        nothing = 0 if process.has_noise else process.mask
+        text = F.pad(torch.cat([before, block], 1), (0, 1), value=nothing)
+        times = F.pad(F.pad(level.double(), (count, 0)), (0, 1), value=1.0)
+        hidden: Tensor = self.network(text, times)[:, count:-1]
+        return hidden
+
+
+class TextMemory:
+    """The tokens of texts that were read, in the place of keys and values."""
+
+    def __init__(self) -> None:
+        self.position, self.size = 0, 2**31
+        self.text: Tensor | None = None
+        self.newest: Tensor | None = None
+
+    def before(self, tokens: Tensor, rows: Tensor | None) -> Tensor:
+        """What stands before `tokens` (b, n) in these texts, None for all: then they may stay."""
+        if rows is None:
+            self.newest = tokens
+        if self.text is None:
+            return tokens[:, :0]
+        return self.text if rows is None else self.text[rows]
+
+    def finish(self, count: int) -> None:
+        assert self.newest is not None and self.newest.shape[1] == count
+        self.text = self.newest if self.text is None else torch.cat([self.text, self.newest], 1)
+        self.position += count
+
+    def keep(self, rows: Tensor) -> None:
+        self.text = None if self.text is None else self.text[rows]
 
 
 class Reading(nn.Module):
@@ -123,6 +198,8 @@ def teach(algorithm: Algorithm, language: Language) -> None:
         outputs = algorithm.backbone.head.out_features
         network = Denoising(language, algorithm.process, algorithm.ideal_outputs, outputs)
         algorithm.level = lambda t: t
+        if algorithm.block_size is not None:
+            network = BlockDenoising(network, algorithm.block_size)
     else:
         network = Reading(language)
     algorithm.backbone = network.eval()  # type: ignore[assignment]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from algos.facts import FACTS, canonical, facts_of
+from algos.settings import check_block_size
 from data.prompts import check_tasks_early
 from hub.export_folder import check_replaceable
 from hub.sources import LAST, check_source
@@ -91,6 +92,8 @@ def check_pairs(settings: Settings, overridden: Collection[str]) -> None:
     # An evaluation takes the algorithm from its run, unless the command line says which it must be.
     elif settings["mode"] == "train" or "algo" in overridden:
         check_sampling(algo, settings["sampling"])
+    if settings["mode"] in ("train", "oracle", "benchmark"):
+        check_block_size(algo.get("block_size", 1), length)
     if "protocol" in overridden and settings["mode"] not in ("ppl_eval", "benchmark"):
         raise ValueError(
             f"protocol={settings['protocol']['name']}: mode=ppl_eval measures by it, not "
@@ -131,6 +134,11 @@ def check_training(settings: Settings, overridden: Collection[str]) -> None:
         raise ValueError(
             f"training.sampling_eps={training['sampling_eps']}: "
             f"algo={algo['name']} draws its times from the grid that algo.T sets"
+        )
+    if "sampling_eps_min" in algo and training["sampling_eps"] is not None:
+        raise ValueError(
+            f"training.sampling_eps={training['sampling_eps']}: algo={algo['name']} draws its "
+            "times between algo.sampling_eps_min and algo.sampling_eps_max"
         )
     if algo.get("teacher") == "averaged" and not training["ema"]:
         raise ValueError("algo.teacher=averaged: needs training.ema above 0")

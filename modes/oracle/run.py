@@ -12,7 +12,6 @@ import torch
 from tqdm import tqdm
 
 from algos.base import Algorithm
-from algos.facts import facts_of
 from data.markov import MarkovLanguage
 from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache, mark_of
@@ -120,12 +119,11 @@ def perfect(settings: build.Settings, language: MarkovLanguage, device: torch.de
     teach(algorithm, language)
     algorithm.to(device)
     algo, options = settings["algo"], settings["oracle"]
-    default = facts_of(algo["name"]).samplers[0]
     samplers = []
     for name in samplers_of(algo, options["samplers"]):
         for steps in options["steps"]:
             sampling = settings["sampling"] | {"predictor": name, "steps": steps}
-            sampler = sampler_config(sampling, default, settings["model"]["length"], 1)
+            sampler = sampler_config(sampling, algo, settings["model"]["length"], 1)
             # One that sets its own pace does so for any number of steps.
             if sampler.protocol()["steps"] is not None or steps == options["steps"][0]:
                 samplers.append(sampler)
@@ -174,7 +172,7 @@ def texts_of(
     def count(*_: Any) -> None:  # a value would replace the network's output
         bar.update()
 
-    algorithm, batches, evaluations = subject.algorithm, [], 0
+    algorithm, batches, evaluations, positions = subject.algorithm, [], 0, 0
     hook = algorithm.backbone.register_forward_hook(count)
     for number, rows in enumerate(sizes):
         torch.manual_seed(seed_of(seed, number))
@@ -185,8 +183,9 @@ def texts_of(
         samples = sampler.draw(algorithm, tokens, fixed)
         batches.append(samples.tokens[:, 1:].cpu())
         evaluations += samples.network_evaluations
+        positions += samples.positions
     hook.remove()
-    return Samples(torch.cat(batches), evaluations)
+    return Samples(torch.cat(batches), evaluations, positions)
 
 
 def row_of(

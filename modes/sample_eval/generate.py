@@ -31,23 +31,27 @@ NONE = -1  # the number of no batch
 
 
 class SampleBatch(NamedTuple):
-    """Finished texts, the texts shown to the network for them, and the seconds they took."""
+    """Finished texts, the texts shown to the network for them, the positions of these, and the
+    seconds they took."""
 
     texts: list[Text]
     evaluations: int
+    positions: int
     seconds: float
 
 
 @dataclass(frozen=True)
 class BatchGenerator:
     """Computes batch `number` of the samples, the same on whichever device: `begin` draws or takes
-    its texts, `correct` self-corrects them, `cache` keeps them; batch NONE is empty."""
+    its texts, `correct` self-corrects them, `cache` keeps them; batch NONE is empty. Texts are cut
+    behind the first token `end` that was drawn."""
 
     batches: list[Batch]
     begin: Begin
     correct: Correct | None
     seed: int
     cache: BatchCache
+    end: int | None = None
     finished: dict[int, SampleBatch] = field(default_factory=dict)
 
     def __call__(self, algorithm: Algorithm, number: int) -> None:
@@ -58,17 +62,24 @@ class BatchGenerator:
         batch = self.batches[number]
         fixed = torch.tensor(batch.fixed, device=algorithm.device)
         tokens = torch.tensor(batch.tokens, device=algorithm.device)
-        tokens, evaluations = self.begin(algorithm, tokens, fixed, number)
+        tokens, evaluations, positions = self.begin(algorithm, tokens, fixed, number)
         if self.correct is None:
-            texts = [Text(row) for row in tokens.tolist()]
+            texts = [
+                Text(self.cut(*pair)) for pair in zip(tokens.tolist(), batch.fixed, strict=True)
+            ]
         else:
             corrected, more = self.correct(algorithm, tokens, fixed)
-            evaluations += more
+            evaluations, positions = evaluations + more, positions + more * tokens.shape[1]
             columns = (column.tolist() for column in (tokens, *corrected[1:]))
             tokens = corrected.tokens
             texts = list(map(Text, tokens.tolist(), map(Correction, *columns)))
-        self.finished[number] = SampleBatch(texts, evaluations, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self.finished[number] = SampleBatch(texts, evaluations, positions, seconds)
         keep_batch(self.cache, number, self.finished[number])
+
+    def cut(self, row: list[int], fixed: list[bool]) -> list[int]:
+        places = (n for n, token in enumerate(row) if token == self.end and not fixed[n])
+        return row[: next(places, len(row)) + 1]
 
     def progress(self) -> str:
         """The number of batches on disk, for the message of a command that was stopped."""
@@ -78,7 +89,7 @@ class BatchGenerator:
 
 def as_given(algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int) -> Samples:
     """A batch of finished texts."""
-    return Samples(tokens, 0)
+    return Samples(tokens, 0, 0)
 
 
 class Predicting(L.LightningModule):
@@ -161,7 +172,7 @@ def read_batches(cache: BatchCache) -> dict[int, SampleBatch]:
     """Every whole batch in the cache, by number."""
     batches = {}
     for name, content in cache.read("[0-9]*.json").items():
-        rows, evaluations, seconds = json.loads(content)
+        rows, *numbers = json.loads(content)
         texts = [Text(tokens, fixes and Correction(*fixes)) for tokens, fixes in rows]
-        batches[int(name.removesuffix(".json"))] = SampleBatch(texts, evaluations, seconds)
+        batches[int(name.removesuffix(".json"))] = SampleBatch(texts, *numbers)
     return batches

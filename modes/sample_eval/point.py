@@ -9,7 +9,6 @@ import lightning as L
 from torch import Tensor
 
 from algos.base import Algorithm
-from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from evaluation import samples_file
 from evaluation.batch_cache import BatchCache, mark_of
@@ -67,9 +66,9 @@ def make_point(
     """The requests and the sampler of `options`; ValueError, before a network is loaded, for what
     makes no sense."""
     window = run.settings["model"]["length"]
-    default = facts_of(run.settings["algo"]["name"]).samplers[0]
-    sampler = sampler_config(options, default, window, len(beginning(run.settings, tokenizer)))
-    longest = options["length"] or window if sampler.facts.longer_than_network else window
+    begin = beginning(run.settings, tokenizer)
+    sampler = sampler_config(options, run.settings["algo"], window, len(begin), tokenizer.eos)
+    longest = options["length"] or window if sampler.any_length else window
     point_settings = settings | {"sampling": options}
     return Point(options, read_requests(point_settings, run.settings, tokenizer, longest), sampler)
 
@@ -100,7 +99,8 @@ def generated(context: Context, point: Point, cache: BatchCache) -> Generated:
     trace = Trace(ANIMATED, context.tokenizer.vocab_size) if options["animate"] else None
     begin = partial(drawn, sampler=sampler, trace=trace) if requests.draws else generate.as_given
     seed, correct = context.settings["seed"], correction(options)
-    generator = generate.BatchGenerator(requests.batches, begin, correct, seed, cache)
+    end = sampler.end if requests.draws else None
+    generator = generate.BatchGenerator(requests.batches, begin, correct, seed, cache, end)
     lengths = [len(batch.tokens[0]) for batch in requests.batches]
     steps = options["self_correction"]
     calls = (sampler.calls(lengths) if requests.draws else 0) + (steps + 1 if steps else 0)
@@ -171,6 +171,7 @@ def record(
     run, tokenizer, settings = context.run, context.tokenizer, context.settings
     requests, device = point.requests, context.trainer.strategy.root_device
     fixed = requests.in_order([row for batch in requests.batches for row in batch.fixed])
+    fixed = [row[: len(text.tokens)] for row, text in zip(fixed, texts, strict=True)]
     calls = sum(batch.evaluations for batch in batches) / len(texts)
     seconds = sum(batch.seconds for batch in batches) / context.trainer.world_size
     fields = provenance(run, context.algorithm, started, device)
@@ -182,6 +183,7 @@ def record(
     fields |= measure(texts, fixed, rows, context.scorer, tokenizer, preset, settings["seed"])
     fields["metrics"] |= {
         "network_evaluations": calls,
+        "positions_read": sum(batch.positions for batch in batches) / len(texts),
         "tokens_per_second": sum(len(text.tokens) for text in texts) / seconds,
         "seconds": seconds,
     }

@@ -12,9 +12,11 @@ from torch import Tensor
 
 import main
 from algos.base import Algorithm, Batch
+from algos.bd3lm import BD3LM
 from algos.facts import FACTS
 from modes.build import algorithm
-from samplers.build import SAMPLERS
+from samplers.blocks import block_by_block
+from samplers.build import SAMPLERS, Counter
 from samplers.grids import uniform_grid
 from samplers.kappa import profile
 from samplers.orders import Order
@@ -49,12 +51,14 @@ PREDICTORS = [
 
 
 def build(
-    name: str, vocab_size: int = 5, length: int = 6, noise: str | None = None, **own: Any
+    name: str, vocab_size: int = 5, length: int = 6, schedule: str | None = None, **own: Any
 ) -> Algorithm:
     """A network of random weights, so that no two positions predict the same."""
     settings, noises = deepcopy(SETTINGS[name]), FACTS[name].noise_schedules
     if noises:
-        settings["noise"] = dict(NOISES[noise or noises[0]]["noise"])
+        settings["noise"] = dict(NOISES[schedule or noises[0]]["noise"])
+    if "block_size" in settings["algo"]:
+        settings["algo"]["block_size"] = length if length % 2 else length // 2
     settings["algo"] |= own
     settings["model"] |= TINY | {"length": length}
     settings["loader"]["global_batch_size"] = 8
@@ -65,14 +69,29 @@ def build(
     return made
 
 
-def sampler_of(name: str, steps: int) -> Callable[..., Tensor]:
-    """The sampling loop, with a grid of times where it has times."""
-    if name == "ar":
-        return SAMPLERS[name]
-    if name == "ordered":
-        return partial(SAMPLERS[name], order=Order("confidence", 1))
-    own = {"profile": profile("psi-rescale")} if name == "psi" else {}
-    return partial(SAMPLERS[name], grid=uniform_grid(steps), **own)
+def sampler_of(
+    predictor: str,
+    steps: int,
+    algorithm: Algorithm,
+    counter: Counter | None = None,
+    cached: bool = True,
+) -> Callable[..., Tensor]:
+    """The sampling loop, with a grid of times where it has times; block after block where the
+    algorithm has blocks, with keys and values `cached` or without; counted by `counter`."""
+    loop: Callable[..., Tensor] = SAMPLERS[predictor]
+    if predictor == "ordered":
+        loop = partial(loop, order=Order("confidence", 1))
+    elif predictor != "ar":
+        own = {"profile": profile("psi-rescale")} if predictor == "psi" else {}
+        loop = partial(loop, grid=uniform_grid(steps), **own)
+    counter = counter or Counter()
+    loop = counter.of(loop, 1)
+    if not isinstance(algorithm, BD3LM):
+        return loop
+    size = algorithm.block_size
+    return partial(
+        block_by_block, loop=loop, block_size=size, cached=cached, told=counter.of_reader
+    )
 
 
 def a_batch(vocab_size: int = 5, length: int = 6, size: int = 8, start: int = 0) -> Batch:

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from algos.facts import FACTS
 from diffusion.guidance import Guidance
 from tests.algos.configured import DIFFUSION, build
 
 N, L, B = 5, 6, 4
+GUIDED = [name for name in DIFFUSION if not FACTS[name].blocks]  # what is finished is not read anew
 
 
 def outputs(prediction) -> torch.Tensor:
@@ -16,7 +18,7 @@ def outputs(prediction) -> torch.Tensor:
     )
 
 
-@pytest.mark.parametrize("name", DIFFUSION)
+@pytest.mark.parametrize("name", GUIDED)
 @pytest.mark.parametrize("weight", [0.5, 3.0])
 def test_logits_move_away_from_those_without_the_prompt(name: str, weight: float) -> None:
     algorithm = build(name).eval()

@@ -28,7 +28,9 @@ def test_samples_come_to_follow_the_language_as_steps_grow(name: str, predictor:
     found = []
     for steps in (1, 4, 64):
         blank = torch.zeros(COUNT, LENGTH, dtype=torch.long)
-        tokens = algorithm.sample(blank, blank.bool(), sampler_of(predictor, steps))
+        tokens = algorithm.sample(
+            blank, blank.bool(), sampler_of(predictor, steps, algorithm, cached=False)
+        )
         assert tokens.min() >= 0 and tokens.max() < SIZE
         found.append(distance(tokens))
     # what samples of the language itself show, and half of it again

@@ -57,7 +57,7 @@ def test_every_module_that_chunks_is_replaced() -> None:
 def test_chunks_change_neither_values_nor_gradients(
     name: str, noise: str | None, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    algorithm = build(name, noise=noise).double()
+    algorithm = build(name, schedule=noise).double()
     for parameter in algorithm.parameters():  # rough enough that no two rows agree
         nn.init.normal_(parameter, std=0.5)
     with monkeypatch.context() as patch:

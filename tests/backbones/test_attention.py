@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from backbones.attention import (
@@ -31,37 +30,43 @@ def heads(length: int, seed: int) -> Tensor:
     return torch.randn(2, 3, length, 16, generator=torch.Generator().manual_seed(seed))
 
 
-def plain(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, positions: list[int]) -> Tensor:
+def plain(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> Tensor:
     """Attention with a dense mask."""
     scores = q.double() @ k.double().transpose(-1, -2) / 4
-    for i, query in enumerate(positions[-q.shape[2] :]):
-        for j, key in enumerate(positions):
-            if pattern.block is not None and key // pattern.block > query // pattern.block:
+    queries, keys = q.shape[2], k.shape[2]
+    for i in range(queries):
+        for j in range(keys):
+            if not sees(pattern, keys - queries + i, j):
                 scores[:, :, i, j] = -torch.inf
     return scores.softmax(-1) @ v.double()
 
 
+def sees(pattern: Pattern, i: int, j: int) -> bool:
+    """Whether the query at place i sees the key at place j, by cases."""
+    if pattern.block is None:
+        return True
+    i_noisy, j_noisy = i < pattern.noisy, j < pattern.noisy
+    i_block = (i if i_noisy else i - pattern.noisy) // pattern.block
+    j_block = (j if j_noisy else j - pattern.noisy) // pattern.block
+    if pattern.window is not None and i_block - j_block >= pattern.window:
+        return False
+    if i_noisy:
+        return i_block == j_block if j_noisy else j_block < i_block
+    return not j_noisy and j_block <= i_block
+
+
+PATTERNS = [FULL, CAUSAL, Pattern(4), Pattern(7), Pattern(4, window=2)]
+PATTERNS += [Pattern(4, noisy=12), Pattern(1, noisy=10), Pattern(3, window=2, noisy=11)]
+
+
 @pytest.mark.parametrize("name", ["sdpa", "flex"])
-@pytest.mark.parametrize("pattern", [FULL, CAUSAL, Pattern(4), Pattern(7)], ids=str)
+@pytest.mark.parametrize("pattern", PATTERNS, ids=str)
 @pytest.mark.parametrize("queries", [1, 5, 20])
-@pytest.mark.parametrize("twice", [False, True])
-def test_backends_agree_with_a_dense_mask(
-    name: str, pattern: Pattern, queries: int, twice: bool
-) -> None:
-    """Also where a text stands there twice, at the same positions."""
+def test_backends_agree_with_a_dense_mask(name: str, pattern: Pattern, queries: int) -> None:
     q, k, v = heads(queries, 0), heads(20, 1), heads(20, 2)
-    positions = [*range(10), *range(10)] if twice else [*range(20)]
     with torch.no_grad():
-        out = pick_attention(name)(q, k, v, pattern, torch.tensor(positions) if twice else None)
-    expected = plain(q, k, v, pattern, positions)
-    torch.testing.assert_close(out.double(), expected, atol=1e-6, rtol=1e-5)
-
-
-def test_sdpa_full_and_causal_make_no_mask() -> None:
-    q, k, v = (heads(20, seed) for seed in range(3))
-    for pattern in (FULL, CAUSAL):
-        expected = F.scaled_dot_product_attention(q, k, v, is_causal=pattern == CAUSAL)
-        assert torch.equal(ATTENTION["sdpa"](q, k, v, pattern, None), expected)
+        out = pick_attention(name)(q, k, v, pattern)
+    torch.testing.assert_close(out.double(), plain(q, k, v, pattern), atol=1e-6, rtol=1e-5)
 
 
 def test_block_of_no_position_is_refused() -> None:
@@ -79,20 +84,19 @@ def test_network_with_blocks_sees_its_block_and_those_before(
     assert same.tolist() == [position < 4 for position in range(length)]
 
 
-def test_network_takes_positions(build: Callable[..., DiT], tokens: Tensor) -> None:
-    """Behind each other, two copies of a text at the same positions are, for full attention, the
-    text; a shuffled text with its positions is a shuffled one."""
+def test_network_takes_a_pattern_for_a_call(build: Callable[..., DiT], tokens: Tensor) -> None:
+    """A noisy text behind which the clean one stands: each at the same positions."""
     net, length = build(), tokens.shape[1]
-    order, here = torch.randperm(length), torch.arange(length)
+    other = (tokens + 1) % 3
     with torch.no_grad():
-        plainly = net(tokens)
-        assert torch.equal(net(tokens, positions=here), plainly)
-        shuffled = net(tokens[:, order], positions=order)
-        torch.testing.assert_close(shuffled, plainly[:, order], atol=1e-5, rtol=1e-5)
-        twice = net(tokens.repeat(1, 2), positions=here.repeat(2))
-        torch.testing.assert_close(twice[:, length:], plainly, atol=1e-5, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"model.length=.*: too short for 1000 tokens"):
-        net(tokens, positions=here + 1000 - length)
+        assert torch.equal(net(tokens, pattern=Pattern(2)), build(pattern=Pattern(2))(tokens))
+        both = net(torch.cat([other, tokens], 1), pattern=Pattern(length, noisy=length))
+        torch.testing.assert_close(both[:, :length], net(other), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(both[:, length:], net(tokens), atol=1e-5, rtol=1e-5)
+    longer = tokens.repeat(1, 1000 // length + 1)
+    with pytest.raises(ValueError, match=r"model.length=.*: too short for \d+ tokens"):
+        net(longer)
+    assert net(longer, pattern=Pattern(2, window=2)).shape[1] == longer.shape[1]
 
 
 def test_levels_of_positions_are_those_of_the_text_where_they_are_equal(
@@ -127,11 +131,9 @@ def test_flash_refuses_early_and_clearly(monkeypatch: pytest.MonkeyPatch) -> Non
     attend = pick_attention("flash")
     assert attend is ATTENTION["flash"]
     with pytest.raises(ValueError, match=r"model.attention='flash' needs a CUDA device, not cpu"):
-        attend(heads(4, 0), heads(4, 1), heads(4, 2), FULL, None)
-    with pytest.raises(
-        ValueError, match=r"model.attention='flash' is full, or causal in the order"
-    ):
-        attend(heads(4, 0), heads(4, 1), heads(4, 2), Pattern(2), None)
+        attend(heads(4, 0), heads(4, 1), heads(4, 2), FULL)
+    with pytest.raises(ValueError, match=r"model.attention='flash' is full or causal"):
+        attend(heads(4, 0), heads(4, 1), heads(4, 2), Pattern(2))
 
 
 def test_rotation_is_complex_multiplication() -> None:

@@ -75,7 +75,11 @@ def test_lightning_configuration_names_the_algorithm(
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        (duo("bd3lm"), "BD3-LM, block diffusion"),
+        (duo("bd3lm", time_conditioning=False), "config: block_size=None: must be an integer"),
+        (
+            duo("bd3lm", time_conditioning=False) | {"block_size": 5},
+            "block_size=5: must be a divisor of 6",
+        ),
         (duo("other"), "config: algo.name=other: must be one of those that are known here"),
         (duo("mdlm", T=100), r"algo.T=100: must be one of those that are known here \(0, absent\)"),
         (duo("sedd", time_conditioning=False), "algo.time_conditioning=False: must be true: sedd"),

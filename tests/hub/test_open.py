@@ -58,7 +58,6 @@ def test_hostile_files_are_all_tried(checkpoints: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("hf/bd3lm", "BD3-LM, block diffusion"),
         ("hf/eso-lm", "Eso-LM attends in the order of unmasking"),
         ("hf", "no config.json in it"),
         ("hf/mdlm/model.safetensors", "weights alone"),

@@ -24,6 +24,7 @@ EVALUATION = ("mode=ppl_eval", "eval.checkpoint_path=x")
 PUBLISHED = {
     "mdlm-owt-1024": ("wrap", "bos-eos", True, 1024, [0.001, 1.0], None),
     "duo-owt-1024": ("wrap", "bos-eos", True, 1024, [0.001, 1.0], None),
+    "bd3lm-owt-1024": ("wrap", "bos", True, 1024, [0.001, 1.0], None),
     "mdlm-lm1b": ("pad", "bos-eos", False, 128, [0.001, 1.0], None),
     "duo-lm1b": ("pad", "bos-eos", False, 128, [0.001, 1.0], None),
     "duo-lm1b-wrap": ("wrap", "bos-eos", True, 128, [0.001, 1.0], None),

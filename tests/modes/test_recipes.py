@@ -120,6 +120,23 @@ def table() -> dict[str, dict[str, object]]:
         "training.ema": 0.999,
         "trainer.max_steps": 50_000,
     }
+    for corpus in ("owt", "lm1b-wrap"):
+        text = CORPORA[corpus]
+        rows[f"{corpus}_bd3lm"] = (
+            LINE
+            | text
+            | {
+                "algo.name": "bd3lm",
+                "algo.block_size": 16,
+                "algo.noise": "masked",
+                "algo.resample": True,
+                "algo.clip_search": True,
+                "noise.name": "log-linear",
+                "data.framing": "bos",
+                "training.finetune_path": f"outputs/{text['data.name']}/mdlm-small/seed1",
+                "trainer.max_steps": 150_000,
+            }
+        )
     for share in (0.0, 0.1, 0.2):
         own = GIDD | {"algo.name": "gidd", "algo.p_uniform": share}
         rows[f"gidd_small_pu{share}"] = own

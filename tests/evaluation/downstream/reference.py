@@ -20,7 +20,6 @@ from transformers import (
 from transformers.modeling_outputs import CausalLMOutput
 
 from algos.base import Algorithm
-from algos.facts import FACTS
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.downstream.generation import Generator
 from evaluation.downstream.lm_eval_adapter import Adapter
@@ -98,10 +97,12 @@ def our_adapter(
 ) -> Adapter:
     begin, length = [tokenizer.bos], algorithm.backbone.length
     log_likelihoods = LogLikelihoods(algorithm, length, tokenizer.eos, passes, batch_size, score)
-    settings, default = SETTINGS[algo], FACTS[algo].samplers[0]
+    settings = SETTINGS[algo]
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
-        return sampler_config(settings["sampling"] | {"steps": 8} | keys, default, length, 1)
+        return sampler_config(
+            settings["sampling"] | {"steps": 8} | keys, settings["algo"], length, 1
+        )
 
     generator = Generator(algorithm, tokenizer, begin, draws, batch_size, seed=3)
     return Adapter(log_likelihoods, generator, tokenizer, begin)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from algos.base import Draws
+from algos.base import PLAIN, Draws
+from algos.block_reader import BlockReader
 from data.markov import MarkovLanguage
 from evaluation.oracle.network import LEAST, teach
 from tests.algos import knowing
@@ -94,3 +95,32 @@ def test_oracle_network_the_nats_of_the_perfect_network_are_those_of_the_languag
 def test_oracle_network_another_vocabulary_is_refused() -> None:
     with pytest.raises(ValueError, match=r"data\.states=3: .* 9 tokens"):
         teach(build("mdlm", 9, LENGTH), language())
+
+
+@pytest.mark.parametrize("noise", ["masked", "uniform"])
+@pytest.mark.parametrize("block_size", [1, 2, 3])
+def test_oracle_network_with_blocks_answers_as_the_table_in_one_pass_and_behind_a_memory(
+    block_size: int, noise: str
+) -> None:
+    torch.manual_seed(4)
+    own = {"block_size": block_size, "noise": noise}
+    quick, plain = (build("bd3lm", SIZE, LENGTH + 1, **own).eval() for _ in range(2))
+    teach(quick, language(1))
+    symbols = language(1).texts(20, LENGTH, np.random.default_rng(1))
+    x = torch.nn.functional.pad(torch.from_numpy(symbols), (1, 0), value=BOS)
+    whole = np.zeros((SIZE,) * (LENGTH + 1))
+    every = torch.from_numpy(knowing.texts(STATES, LENGTH))
+    whole[(BOS, *every.numpy().T)] = (-language(1).nll(every).sum(1)).exp().numpy()
+    knowing.teach(plain, whole)
+    t = quick.over_blocks(torch.rand(20 * quick.blocks_of(LENGTH + 1)).double(), {"tokens": x})
+    z = quick.process.corrupt(x, t)
+    z[:, 0] = BOS
+    states = [one.hidden_of(x, z, t) for one in (quick, plain)]
+    head = quick.backbone.head, plain.backbone.head
+    outputs = [layer(state.flatten(0, 1)) for layer, state in zip(head, states, strict=True)]
+    found, expected = (torch.where(one > LEAST / 10, one, LEAST) for one in outputs)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    reader, last = BlockReader(quick, PLAIN, True), slice(LENGTH + 1 - block_size, LENGTH + 1)
+    reader.finish(x[:, : last.start])
+    behind = reader(z[:, last], t[:, last.start])
+    torch.testing.assert_close(behind.hidden, states[0][:, last])

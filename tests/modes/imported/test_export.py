@@ -88,7 +88,7 @@ def logits_of(name: str, ids: torch.Tensor, t: float | None) -> tuple[torch.Tens
         return model.algorithm.backbone.head(hidden), model
 
 
-ALGOS = {name: () for name in ALGORITHMS if name != "duo_distill"}
+ALGOS = {name: () for name in ALGORITHMS if name not in ("duo_distill", "bd3lm")}
 ALGOS["gidd"] = ("algo.version=1.0",)
 ALGOS["sedd"] = ("noise=geometric",)
 

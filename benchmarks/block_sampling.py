@@ -1,0 +1,162 @@
+"""Seconds per token of block diffusion with its keys and values kept, beside windows that keep none
+and AR, in one run.
+
+    .venv/bin/python benchmarks/block_sampling.py
+
+Float32 at the GPT-2 vocabulary, one text, 4 layers of 128. Every diffusion row has about the same
+network evaluations per token, which are counted, as are the positions that they read: blocks of n
+take n / 2 steps each and one more reading; `semi_ar` draws windows of 512 tokens, 256 new ones in
+128 steps. Blocks see all of the text before them. The second table is one block behind more and
+more text, with the cache and without.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from algos.base import PLAIN
+from algos.block_reader import BlockReader
+from algos.build import ALGORITHMS
+from backbones.dit import DiT
+from diffusion.schedule import log_linear
+from samplers.ancestral import ancestral
+from samplers.autoregressive import autoregressive
+from samplers.blocks import block_by_block
+from samplers.build import Counter
+from samplers.grids import uniform_grid
+from samplers.semi_ar import semi_ar
+from training.memory import keep_freed_memory
+
+VOCABULARY, LONGEST, WINDOW, STRIDE = 50257, 2048, 512, 256
+BLOCKS = (4, 16, 64)
+PER_TOKEN = 0.5  # steps
+
+
+def model(name: str, length: int, **own: Any) -> Any:
+    """With random weights, a head of its own scale among them, as after training."""
+    torch.manual_seed(0)
+    net = DiT(VOCABULARY, 128, length, n_blocks=4, n_heads=4, causal=ALGORITHMS[name].facts.causal)
+    torch.nn.init.normal_(net.head.weight, std=0.05)
+    if name != "ar":
+        own |= {"global_batch_size": 1, "alpha": log_linear}
+    return ALGORITHMS[name](backbone=net, vocab_size=VOCABULARY, **own).eval()
+
+
+Drawn = Callable[[int], Counter]  # of a text of so many tokens
+
+
+def by_blocks(block: int) -> Drawn:
+    algorithm = model("bd3lm", LONGEST, block_size=block)
+
+    def draw(length: int) -> Counter:
+        counter, grid = Counter(), uniform_grid(round(block * PER_TOKEN))
+        loop = counter.of(partial(ancestral, grid=grid), 1)
+        told = counter.of_reader
+        sampler = partial(block_by_block, loop=loop, block_size=block, told=told)
+        algorithm.sample(*blank(length), sampler)
+        return counter
+
+    return draw
+
+
+def by_windows() -> Drawn:
+    algorithm = model("mdlm", WINDOW)
+
+    def draw(length: int) -> Counter:
+        counter = Counter()
+
+        def window(tokens: Tensor, fixed: Tensor) -> Tensor:
+            new = int((~fixed).sum())
+            grid = uniform_grid(round(new * PER_TOKEN))
+            return algorithm.sample(tokens, fixed, counter.of(partial(ancestral, grid=grid), 1))
+
+        semi_ar(window, *blank(length), WINDOW, STRIDE)
+        return counter
+
+    return draw
+
+
+def left_to_right() -> Drawn:
+    algorithm = model("ar", LONGEST)
+
+    def draw(length: int) -> Counter:
+        counter = Counter()
+        algorithm.sample(*blank(length), counter.of(autoregressive, 1))
+        return counter
+
+    return draw
+
+
+def blank(length: int) -> tuple[Tensor, Tensor]:
+    """A text of which the first token is given."""
+    fixed = torch.zeros(1, length, dtype=torch.bool)
+    fixed[:, 0] = True
+    return torch.zeros(1, length, dtype=torch.long), fixed
+
+
+@torch.inference_mode()
+def report_texts(lengths: list[int]) -> None:
+    rows: dict[str, Drawn] = {f"bd3lm, blocks of {n}": by_blocks(n) for n in BLOCKS}
+    rows |= {"mdlm, semi_ar": by_windows(), "ar": left_to_right()}
+    print(
+        f"{'':20} {'tokens':>7} {'ms/token':>9} {'calls/token':>12} {'positions/token':>16}", end=""
+    )
+    print(f" {'x semi_ar':>10}")
+    for length in lengths:
+        found = {}
+        for name, draw in rows.items():
+            draw(64)  # what is made once
+            began = time.perf_counter()
+            counter = draw(length)
+            found[name] = (time.perf_counter() - began) / length, counter
+        slow = found["mdlm, semi_ar"][0]
+        for name, (seconds, counter) in found.items():
+            numbers = [1000 * seconds, counter.texts / length, counter.positions / length]
+            shown = "".join(f"{number:17.2f}" for number in [*numbers, slow / seconds])
+            print(f"{name:20} {length:7}{shown}", flush=True)
+
+
+@torch.inference_mode()
+def report_prefixes(block: int, prefixes: list[int], repeats: int) -> None:
+    """A look at a block behind a prefix: the median of `repeats`."""
+    algorithm = model("bd3lm", LONGEST, block_size=block)
+    z, t = torch.full((1, block), VOCABULARY), torch.full((1,), 0.5, dtype=torch.float64)
+    print(f"\n{f'a look at {block} tokens':20} {'before it':>10} {'cached, ms':>11} {'without':>9}")
+    for prefix in prefixes:
+        medians = []
+        for cached in (True, False):
+            reader = BlockReader(algorithm, PLAIN, cached)
+            if prefix:
+                reader.finish(torch.zeros(1, prefix, dtype=torch.long))
+            seconds = []
+            for _ in range(repeats):
+                began = time.perf_counter()
+                reader(z, t)
+                seconds.append(time.perf_counter() - began)
+            medians.append(1000 * statistics.median(seconds))
+        print(f"{'':20} {prefix:10} {medians[0]:11.2f} {medians[1]:9.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lengths", type=int, nargs="+", default=[512, 1024, LONGEST])
+    parser.add_argument("--repeats", type=int, default=15)
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    report_texts(arguments.lengths)
+    report_prefixes(16, [0, 512, 1024, LONGEST - 16], arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()
