@@ -41,6 +41,10 @@ MOST = 3_000_000  # bytes of all that is shipped
 BEGIN, END = "<!-- results: made by scripts/snapshot.py -->", "<!-- results end -->"
 COLUMNS = ("perplexity", "rank", "over AR", "bits/byte", "deviation", "training")  # in the README
 BESIDE = ("curve", "sequences_file")
+PICTURES = {
+    "quality.svg": "divergence from held-out text against network evaluations a text",
+    "epochs.svg": "validation loss against passes over the training text",
+}
 HEAD = """# Track {track}
 
 Made by `python scripts/snapshot.py` from the records in [{track}]({track}), which
@@ -137,7 +141,7 @@ def beginning(found: Sequence[Results], drawn: Sequence[str]) -> str:
     pages = ", ".join(f"[{one.track}](docs/results/{one.track}.md)" for one in found)
     text = [f"**{short.title}** (all tables: {pages}; [how to enter](docs/tracks.md))", "", *rows]
     text += ["", short.note(), ""]
-    text += [f"![{Path(name).stem}](docs/results/{name})" for name in drawn]
+    text += [f"![{PICTURES[name]}](docs/results/{name})" for name in drawn]
     return "\n".join(text)
 
 

@@ -63,7 +63,7 @@ def test_readme_begins_with_the_table_and_the_pictures(shipped: Path) -> None:
     assert "| algorithm | perplexity | rank | over AR | deviation | training |" in between
     assert re.search(r"\| ar \| 7\.389 ± 0\.043 \|", between)
     assert re.search(r"\| mdlm \| \**≤ 12\.18\d* ± 0\.0\d+\** \| 1 \|", between)
-    assert re.findall(r"!\[\w+\]\((.*)\)", between) == [
+    assert re.findall(r"!\[[\w -]+\]\((.*)\)", between) == [
         "docs/results/quality.svg",
         "docs/results/epochs.svg",
     ]
