@@ -54,9 +54,10 @@ class LogitsWarper:
         cut = _only(logits, tokens, self._inside(p))
         if logits.shape[-1] > FIRST_LOOK:
             more = (p.sum(-1) <= self.top_p).nonzero().squeeze(-1)
-            values, tokens = logits[more].sort(descending=True)
+            rows = logits[more]
+            values, tokens = rows.sort(descending=True)
             p = (values - total[more]).double().exp()
-            cut[more] = _only(logits[more], tokens, self._inside(p))
+            cut[more] = _only(rows, tokens, self._inside(p))
         return cut
 
     def _inside(self, p: Tensor) -> Tensor:

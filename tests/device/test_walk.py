@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # of one walk, on a machine that does much else
 ROOT = Path(__file__).resolve().parents[2]
 # What a network call may wait for: how many texts have something to draw, and at which positions.
 MOST = {
