@@ -43,8 +43,9 @@ WARM, STEPS = 1, 3  # training steps that are left out, and counted
 SIZES = ["model.hidden_size=64", "model.n_heads=2", "model.cond_dim=16", "model.length=64"]
 SIZES += ["data.tokenizer_name_or_path=bytes", "loader.global_batch_size=8"]
 SIZES += ["lr_scheduler.num_warmup_steps=2", "sampling.steps=8"]
-TRAINED = {name: [f"algo={name}"] for name in ALGORITHMS}
-TRAINED |= {"duo": ["algo=duo", "algo.curriculum_steps=0"]}
+OVERRIDES = {name: [f"algo={name}"] for name in ALGORITHMS}
+OVERRIDES["bd3lm"] += ["algo.block_size=4"]
+TRAINED = OVERRIDES | {"duo": ["algo=duo", "algo.curriculum_steps=0"]}
 TRAINED |= {
     f"duo, {kind} curriculum": ["algo=duo", f"algo.curriculum={kind}", "algo.curriculum_steps=99"]
     for kind in ("efficient", "full")
@@ -217,7 +218,7 @@ def measured(blocks: int) -> Iterator[tuple[str, str, Count]]:
     size = f"model.n_blocks={blocks}"
     for case, overrides in TRAINED.items():
         yield "training step", case, training(composed(*overrides, size), DEVICE, True)[1]
-    of = {name: composed(f"algo={name}", size) for name in ALGORITHMS}
+    of = {name: composed(*line, size) for name, line in OVERRIDES.items()}
     for name, settings in of.items():
         yield "evaluation, a batch", name, evaluation(settings, DEVICE)[1]
     for case, name, options in drawn():

@@ -22,6 +22,7 @@ from diffusion.times import seed_of
 from hub.card import card
 from hub.export import Exported, export_model
 from hub.trained import Trained, open_trained
+from samplers.blocks import cut
 from samplers.build import sampler_config
 from samplers.check import check_sampling
 from samplers.self_correction import correct
@@ -112,9 +113,9 @@ class TextPipeline:
             for number, size in enumerate(sizes):
                 torch.manual_seed(seed_of(seed, number))
                 tokens = self._tensor([task.tokens] * size)
-                rows += sampler.draw(
-                    self.algorithm, tokens, self._tensor([task.fixed] * size)
-                ).tokens.tolist()
+                fixed = self._tensor([task.fixed] * size)
+                drawn = sampler.draw(self.algorithm, tokens, fixed).tokens.tolist()
+                rows += [cut(row, task.fixed, sampler.end) for row in drawn]
         return self._texts(rows)
 
     def self_correction(

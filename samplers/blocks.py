@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion.prediction import Prediction
@@ -46,8 +47,8 @@ def block_by_block(
     block is drawn whole and cut. `told` hears of the reader when the texts are done."""
     count, length = tokens.shape
     short = -length % block_size
-    texts = torch.nn.functional.pad(tokens, (0, short))
-    fixed = torch.nn.functional.pad(fixed, (0, short), value=False)
+    texts = F.pad(tokens, (0, short))
+    fixed = F.pad(fixed, (0, short), value=False)
     reader, rows = open_reader(cached), torch.arange(count, device=tokens.device)
     given = fixed.unflatten(1, (-1, block_size)).all(-1).all(0)
     begin = block_size * int(given.long().cumprod(0).sum())
@@ -79,3 +80,9 @@ def _ended(texts: Tensor, fixed: Tensor, over: Tensor, start: int, end: int) -> 
     later = torch.zeros_like(fixed)
     later[:, start : start + over.shape[1]] = over
     return torch.where((later.long().cumsum(-1) > 0) & ~fixed, end, texts)
+
+
+def cut(row: list[int], fixed: list[bool], end: int | None) -> list[int]:
+    """A text up to the first `end` in it that was drawn, None for nothing that ends it."""
+    places = (n for n, token in enumerate(row) if token == end and not fixed[n])
+    return row[: next(places, len(row)) + 1]

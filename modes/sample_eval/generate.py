@@ -19,6 +19,7 @@ from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache
 from evaluation.samples_file import Correction, Text
 from modes.sample_eval.requests import Batch
+from samplers.blocks import cut
 from samplers.build import Samples
 from samplers.self_correction import Corrected
 from training.signals import StopSignals
@@ -64,9 +65,8 @@ class BatchGenerator:
         tokens = torch.tensor(batch.tokens, device=algorithm.device)
         tokens, evaluations, positions = self.begin(algorithm, tokens, fixed, number)
         if self.correct is None:
-            texts = [
-                Text(self.cut(*pair)) for pair in zip(tokens.tolist(), batch.fixed, strict=True)
-            ]
+            pairs = zip(tokens.tolist(), batch.fixed, strict=True)
+            texts = [Text(cut(row, fixed, self.end)) for row, fixed in pairs]
         else:
             corrected, more = self.correct(algorithm, tokens, fixed)
             evaluations, positions = evaluations + more, positions + more * tokens.shape[1]
@@ -76,10 +76,6 @@ class BatchGenerator:
         seconds = time.monotonic() - began
         self.finished[number] = SampleBatch(texts, evaluations, positions, seconds)
         keep_batch(self.cache, number, self.finished[number])
-
-    def cut(self, row: list[int], fixed: list[bool]) -> list[int]:
-        places = (n for n, token in enumerate(row) if token == self.end and not fixed[n])
-        return row[: next(places, len(row)) + 1]
 
     def progress(self) -> str:
         """The number of batches on disk, for the message of a command that was stopped."""

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from algos.base import moved
-from algos.build import ALGORITHMS
 from benchmarks import gpu_waits, stand_in
-from benchmarks.gpu_waits import TRAINED, Texts, composed, drawn, rough
+from benchmarks.gpu_waits import OVERRIDES, TRAINED, Texts, composed, drawn, rough
 from benchmarks.stand_in import DEVICE
 from data.markov import MarkovLanguage
 from data.tokenizers import make_tokenizer
@@ -38,7 +37,7 @@ Run = Callable[[torch.device], tuple[Any, float]]  # a result, and the waits
 def cases() -> Iterator[tuple[str, Run]]:
     for case, overrides in TRAINED.items():
         yield f"training: {case}", trained(composed(*TINY, *overrides))
-    of = {name: composed(*TINY, f"algo={name}") for name in ALGORITHMS}
+    of = {name: composed(*TINY, *line) for name, line in OVERRIDES.items()}
     for name, settings in of.items():
         yield f"evaluation: {name}", of_count(gpu_waits.evaluation, settings)
     for name in ("ar", "mdlm", "gidd"):
