@@ -19,6 +19,7 @@ from algos.udlm import UDLM
 from backbones.dit import DiT
 from diffusion.schedule import ALPHAS
 
+Construct = Callable[[Callable[[], DiT]], DiT]
 ALGORITHMS: dict[str, type[Algorithm]] = {
     "ar": AR,
     "mdlm": MDLM,
@@ -31,6 +32,10 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "gidd": GIDD,
     "bd3lm": BD3LM,
 }
+
+
+def called(make: Callable[[], DiT]) -> DiT:
+    return make()
 
 
 def pick(known: dict[str, Any], key: str, name: str) -> Any:
@@ -46,16 +51,19 @@ def make_algorithm(
     optimizer: Optimizer | None = None,
     lr_factor: Callable[[int], float] | None = None,
     average: Average | None = None,
+    construct: Construct = called,
 ) -> Algorithm:
-    """The algorithm with a new network; its weights depend on the seed alone."""
+    """The algorithm with a new network; its weights depend on the seed alone. `construct` is given
+    what makes the network, for a strategy that needs it in parts."""
     algo = dict(settings["algo"])
     cls: type[Algorithm] = pick(ALGORITHMS, "algo.name", algo.pop("name"))
     facts = cls.facts
     torch.manual_seed(settings["seed"])
     network = {key: value for key, value in settings["model"].items() if key != "name"}
     outputs = vocab_size + facts.outputs_mask
+    make = partial(DiT, vocab_size, causal=facts.causal, outputs=outputs, **network)
     base = {
-        "backbone": DiT(vocab_size=vocab_size, causal=facts.causal, outputs=outputs, **network),
+        "backbone": construct(make),
         "vocab_size": vocab_size,
         "seed": settings["seed"],
         "optimizer": optimizer,

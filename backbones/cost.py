@@ -37,13 +37,16 @@ class Work(NamedTuple):
 
 class Step(NamedTuple):
     """A training step: of which network, doing what, in blocks of `low` bytes a number (2 in bf16,
-    4 in float32), with averaged weights or without, on what."""
+    4 in float32), with averaged weights or without, on what. Weights may be shared out in `parts`
+    (0: they are not, see `backbones.sharded_cost`), and a step may have several passes."""
 
     sizes: Sizes
     work: Work
     low: int
     averaged: bool
     device: str = "cuda"
+    parts: int = 0
+    accumulates: bool = True
 
 
 def parameters(sizes: Sizes) -> dict[str, int]:
@@ -128,14 +131,23 @@ def text_bytes(step: Step) -> Parts:
     }
 
 
-def passing_bytes(step: Step, batch: int) -> float:
-    """Bytes on top while they are needed: logits of some rows at a time, then the gradients within
-    a block."""
-    tokens, sizes, low = batch * step.sizes.length, step.sizes, step.low
+def logits_bytes(step: Step, batch: int) -> float:
+    """Bytes of the logits of some rows at a time, and of what is made of them."""
+    tokens, low = batch * step.sizes.length, step.low
     copies = 2 * low * (low < FULL)  # logits as they are made, their gradient as it is used
-    numbers = min(CHUNK_BYTES[step.device] / FULL, tokens * step.work.head * sizes.outputs)
-    logits = numbers * (2 * FULL + copies + 2 * FULL * step.work.teacher)
-    return max(logits, tokens * step.work.texts * (8 * low + 3 * FULL) * sizes.hidden_size)
+    numbers = min(CHUNK_BYTES[step.device] / FULL, tokens * step.work.head * step.sizes.outputs)
+    return numbers * (2 * FULL + copies + 2 * FULL * step.work.teacher)
+
+
+def within_bytes(step: Step, batch: int) -> float:
+    """Bytes of the gradients within a block."""
+    tokens = batch * step.sizes.length
+    return tokens * step.work.texts * (8 * step.low + 3 * FULL) * step.sizes.hidden_size
+
+
+def passing_bytes(step: Step, batch: int) -> float:
+    """Bytes on top while they are needed: of logits, then within a block."""
+    return max(logits_bytes(step, batch), within_bytes(step, batch))
 
 
 def peak_bytes(step: Step, batch: int) -> float:

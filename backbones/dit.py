@@ -1,6 +1,5 @@
 """The diffusion transformer of MDLM, DUO and GIDD, and its causal form for AR."""
 
-import math
 from functools import partial
 
 import torch
@@ -65,7 +64,6 @@ class DiT(nn.Module):
         self.dropout = dropout
         self.activation_checkpointing = activation_checkpointing
         self.embedding = Embedding(vocab_size + 1, hidden_size)  # the last row is the mask
-        nn.init.kaiming_uniform_(self.embedding.weight, a=math.sqrt(5))
         self.level = None if causal else LevelEmbedding(cond_dim)
         self.blocks = nn.ModuleList(
             Block(
@@ -78,8 +76,7 @@ class DiT(nn.Module):
         )
         self.norm = Norm(hidden_size)
         self.modulation = None if causal else zero_linear(cond_dim, 2 * hidden_size)
-        self.head = Head(hidden_size, vocab_size if outputs is None else outputs)
-        zero_(self.head)
+        self.head = zero_(Head(hidden_size, vocab_size if outputs is None else outputs))
         self.compiled = bool(compile)
         if self.compiled:
             self.compile_blocks()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ from backbones.rotary import Rotary, turn
 EPSILON = 1e-5
 WAVES = 256
 PERIOD = 10000.0
+
+Layer = TypeVar("Layer", bound=nn.Linear)
 
 
 class Norm(nn.Module):
@@ -38,6 +40,10 @@ class Norm(nn.Module):
 
 class Embedding(nn.Embedding):
     """A table whose rows are used within calls of the module alone, as those of `Head`."""
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()  # whose numbers the generator goes through, as published
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     def forward(self, tokens: Tensor, use: Callable[[Tensor, Tensor], Any] | None = None) -> Any:
         """Rows (..., D) of tokens (...), or use(the table, tokens)."""
@@ -178,7 +184,7 @@ def zero_linear(inputs: int, outputs: int) -> nn.Linear:
     return zero_(nn.Linear(inputs, outputs))
 
 
-def zero_(linear: nn.Linear) -> nn.Linear:
+def zero_(linear: Layer) -> Layer:
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
     return linear

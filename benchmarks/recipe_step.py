@@ -2,16 +2,19 @@
 the estimate of its memory.
 
     .venv/bin/python benchmarks/recipe_step.py --batch-size 32 experiment=owt_mdlm
+    .venv/bin/torchrun --nproc-per-node 8 benchmarks/recipe_step.py --batch-size 32 \
+        experiment=owt_mdlm strategy=fsdp
 
 A step has two passes of so many random texts: gradients of the first are there in the second, as
-with gradient accumulation or several GPUs. One JSON object: on a CPU the seconds are those that the
-process computed, per thread, whatever else the machine did; `hours` are those of the whole recipe
-on one such device.
+with gradient accumulation or several GPUs. One JSON object, of the first process: on a CPU the
+seconds are those that the process computed, per thread, whatever else the machine did; `hours` are
+those of the whole recipe on so many such devices.
 """
 
 import argparse
 import ctypes
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -22,13 +25,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from hydra import initialize_config_dir
+from torch import distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
 
 import main
-from backbones.cost import Step, peak_bytes
+from backbones.cost import Step
 from modes import build, estimate
 from training.memory import keep_freed_memory
+from training.sharding import shard
 
-M_MMAP_THRESHOLD, PASSES = -3, 2  # the first of glibc's malloc.h
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
 def resident(field: str) -> int:
@@ -37,21 +43,32 @@ def resident(field: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def step_function(settings: build.Settings, step: Step, batch: int) -> Callable[[], None]:
+def step_function(
+    settings: build.Settings, step: Step, batch: int, passes: int
+) -> Callable[[], None]:
     """A step of training with averaged weights beside, as mode=train takes it."""
-    algorithm = build.algorithm(settings, step.sizes.vocab_size).train().to(step.device)
+    algorithm = build.algorithm(settings, step.sizes.vocab_size).train()
+    network, low = algorithm.backbone, torch.bfloat16 if step.low == 2 else None
+    if step.parts:
+        mesh = init_device_mesh(step.device, (step.parts,))
+        algorithm.place = lambda own: shard(own, mesh, torch.device(step.device), low)
+        algorithm.place(network)
+    algorithm.to(step.device)
     optimizer: Any = algorithm.configure_optimizers()["optimizer"]
     weights = list(algorithm.parameters())
     average = [weight.detach().clone() for weight in weights] if step.averaged else []
     shape, device = (batch, step.sizes.length), step.device
     inner = torch.ones(shape, dtype=torch.bool, device=device)
+    autocast = low is not None and not step.parts
 
     def run() -> None:
-        for number in range(PASSES):
+        for number in range(passes):
+            if step.parts:
+                network.set_requires_gradient_sync(number == passes - 1)
             tokens = torch.randint(step.sizes.vocab_size, shape, device=device)
             index = torch.arange(batch) + number * batch
             inputs = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
-            with torch.autocast(device, torch.bfloat16, enabled=step.low == 2):
+            with torch.autocast(device, torch.bfloat16, enabled=autocast):
                 loss = algorithm.objective(inputs).sum() / tokens.numel()
             loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -97,31 +114,54 @@ def timed(step: Callable[[], None], cuda: bool) -> float:
     return time.perf_counter() - began
 
 
-def measured(batch: int, repeats: int, overrides: list[str]) -> dict[str, Any]:
+def join(cuda: bool) -> None:
+    """Of the processes that torchrun started."""
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if cuda else "gloo")
+
+
+def measured(batch: int, repeats: int, passes: int, overrides: list[str]) -> dict[str, Any]:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         recipe = main.compose(overrides)
     cuda = recipe["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
-    changed = [*overrides, f"loader.global_batch_size={PASSES * batch}", "loader.batch_size=null"]
+    devices = int(os.environ.get("WORLD_SIZE", 1))
+    changed = [*overrides, f"loader.global_batch_size={passes * batch * devices}"]
+    changed += [f"loader.batch_size={batch}", f"trainer.devices={devices}"]
     changed += [] if cuda else ["trainer.accelerator=cpu"]
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         settings = main.compose(changed)
     step = estimate.step_of(settings)
-    peak, run = memory(lambda: step_function(settings, step, batch), cuda)
-    result = {"texts": batch, "peak_bytes": peak, "estimate_bytes": round(peak_bytes(step, batch))}
+    if devices > 1 and not step.parts:
+        raise SystemExit(f"{devices} processes: only strategy=fsdp measures several")
+    if step.parts:
+        join(cuda)
+        least = estimate.LEAST | {"length": step.sizes.length}
+        small = settings | {"model": settings["model"] | least}
+        step_function(small, step, batch, passes)()  # code and buffers of the group are none of it
+    peak, run = memory(lambda: step_function(settings, step, batch, passes), cuda)
+    expected = round(estimate.peak_bytes(step, batch))
+    result = {"texts": batch, "peak_bytes": peak, "estimate_bytes": expected}
     if not repeats:
         return result
-    per_second = PASSES * batch * step.sizes.length / seconds(run, repeats, cuda)
+    texts = passes * batch * devices
+    per_second = texts * step.sizes.length / seconds(run, repeats, cuda)
     steps, together = recipe["trainer"]["max_steps"], recipe["loader"]["global_batch_size"]
     hours = steps * together * step.sizes.length / per_second / 3600
     device = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
     rates = {"tokens_per_second": round(per_second, 1), "hours": round(hours)}
-    return {"recipe": overrides, "device": device} | result | rates
+    return {"recipe": overrides, "device": device, "devices": devices} | result | rates
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=2, help="steps to time; 0: memory alone")
+    parser.add_argument("--passes", type=int, default=2, help="of an optimizer step")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     options = parser.parse_intermixed_args()
-    print(json.dumps(measured(options.batch_size, options.repeats, options.overrides)))
+    result = measured(options.batch_size, options.repeats, options.passes, options.overrides)
+    if os.environ.get("RANK", "0") == "0":
+        print(json.dumps(result))
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -32,6 +32,17 @@ class CrossEntropy:
         add_at_(logits, x, -total)
         return -scale * log_p, scale / total
 
+    def by_kernels(
+        self, logits: Tensor, x: Tensor, *columns: Tensor | Mix
+    ) -> tuple[Tensor, Tensor]:
+        """As `with_gradient`, of logits that may be bf16: see `diffusion.row_kernels`."""
+        from diffusion.row_kernels import gradient_, row_sums  # Triton is not everywhere
+
+        scale = self.weight(x, logits.shape[-1], *columns)
+        sums, one = row_sums(logits, x), torch.ones_like(scale)
+        gradient_(logits, sums, x, -one, one)
+        return -scale * sums.log_p_x, scale
+
 
 def _every(x: Tensor, vocab_size: int) -> Tensor:
     return torch.ones_like(x, dtype=torch.float32)
@@ -153,6 +164,20 @@ class Interpolating:
         logits.mul_(-drain.unsqueeze(-1).to(logits.dtype)).add_(share)
         add_at_(logits, x, at_x)
         add_at_(logits, known.token, at_z)
+        return scale * value, scale
+
+    def by_kernels(
+        self, logits: Tensor, x: Tensor, scale: Tensor, known: Known
+    ) -> tuple[Tensor, Tensor]:
+        """As `with_gradient`, of logits that may be bf16: see `diffusion.row_kernels`."""
+        from diffusion.row_kernels import gradient_, row_sums  # Triton is not everywhere
+
+        sums = row_sums(logits, x, known.token, known.odds)
+        assert sums.log_p_z is not None and sums.spread is not None and sums.shares is not None
+        log_p = (sums.log_p_x, sums.log_p_z)
+        value, at_x, at_z, of_sum = _divergence(*log_p, sums.spread, known)
+        drain = at_x + at_z + of_sum * sums.shares
+        gradient_(logits, sums, x, at_x, -drain, known.token, at_z, known.odds, of_sum)
         return scale * value, scale
 
 

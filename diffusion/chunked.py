@@ -2,7 +2,8 @@
 ever built."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from importlib.util import find_spec
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,18 @@ class Prepared(WithGradient, Protocol):
     """One whose gradient takes other columns, made for all rows at once."""
 
     prepare: Callable[..., tuple[Column, ...]]  # (V, *columns)
+
+
+@runtime_checkable
+class Fused(WithGradient, Protocol):
+    """One whose gradient has kernels that take logits as the product makes them."""
+
+    by_kernels: Callable[..., tuple[Tensor, Tensor]]  # as `with_gradient`
+
+
+def kernels_for(device: str) -> bool:
+    """Whether Triton runs on such a device here."""
+    return device == "cuda" and find_spec("triton") is not None
 
 
 # float32 logits held at once, the output of one product: on a CPU few enough to stay near the
@@ -164,6 +177,7 @@ def _gradients(
     if isinstance(fn, Prepared):
         columns = list(fn.prepare(len(weight), *columns))
     low = dtype != weight.dtype
+    fused = isinstance(fn, Fused) and kernels_for(hidden.device.type)
     size, width = len(weight), padded(len(weight))
     low_weight, low_bias = (widened(p, width, dtype) if low else p for p in (weight, bias))
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
@@ -175,14 +189,19 @@ def _gradients(
     for part in parts:
         low_hidden = hidden[part].to(dtype)
         outputs = torch.addmm(low_bias, low_hidden, low_weight.T, out=buffer[: len(low_hidden)])
-        logits = outputs[:, :size].to(weight.dtype)
-        value, scale, d_logits = _with_gradient(fn, logits, _cut(columns, part))
+        logits, own = outputs[:, :size], _cut(columns, part)
+        if fused:
+            value, scale = cast(Fused, fn).by_kernels(logits, *own)
+            d_logits = logits
+        else:
+            value, scale, d_logits = _with_gradient(fn, logits.to(weight.dtype), own)
         values.append(value)
         scale = scale if factors is None else scale * factors[part]
         scale = scale.to(weight.dtype).unsqueeze(-1)  # on D numbers a row, not on V
-        d_bias += (d_logits.T @ scale).squeeze(-1)
+        d_bias += (d_logits.T @ scale.to(d_logits.dtype)).squeeze(-1)
         if low:  # the outputs that pad are zero and stay so
-            outputs[:, :size] = d_logits
+            if not fused:
+                outputs[:, :size] = d_logits
             d_logits = outputs
         d_hidden[part] = (d_logits @ low_weight) * scale
         scaled = (low_hidden * scale).to(dtype)

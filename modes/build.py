@@ -18,7 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from algos.base import Algorithm, Average
-from algos.build import make_algorithm, pick
+from algos.build import Construct, called, make_algorithm, pick
 from data.build_module import build_data
 from data.module import TokenDataModule
 from data.order import accumulation
@@ -85,7 +85,12 @@ def data(settings: Settings, devices: int, tokenizer: Tokenizer | None = None) -
     )
 
 
-def algorithm(settings: Settings, vocab_size: int, average: Average | None = None) -> Algorithm:
+def algorithm(
+    settings: Settings,
+    vocab_size: int,
+    average: Average | None = None,
+    construct: Construct = called,
+) -> Algorithm:
     """The algorithm with a new network, its optimizer and its schedule of learning rates."""
     schedule = dict(settings["lr_scheduler"])
     factor = pick(SCHEDULES, "lr_scheduler.name", schedule.pop("name"))
@@ -95,6 +100,7 @@ def algorithm(settings: Settings, vocab_size: int, average: Average | None = Non
         optimizer=partial(adamw, **settings["optim"]),
         lr_factor=factor(max_steps=settings["trainer"]["max_steps"], **schedule),
         average=average,
+        construct=construct,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from algos.base import Algorithm
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import facts_of
+from backbones import cost, sharded_cost
 from backbones.cost import (
     Parts,
     Sizes,
@@ -30,8 +31,11 @@ Settings = dict[str, Any]
 # Those that the published runs have: known without the tokenizer, which may not be on this machine.
 VOCABULARIES = {"gpt2": 50257, "bert-base-uncased": 30521, "bytes": 257, "text8": 28}
 LOW = {"bf16-mixed": 2, "32-true": 4}  # bytes of a number within the blocks
+SOME_DEVICES = 8  # where trainer.devices leaves it open
+DEVICES = (1, 2, 4, 8, 16, 32, 64, 128)  # that may share out the weights
 CARDS = (24, 40, 80)  # 10^9 bytes; a card of that name has 7 % more, left to CUDA
 COLUMNS = 26
+KINDS = {"activations kept": "kept", "activation_checkpointing": "computed again"}
 LEAST = {
     "hidden_size": 2,
     "n_blocks": 1,
@@ -65,6 +69,8 @@ def report(settings: Settings) -> list[str]:
     steps, together = settings["trainer"]["max_steps"], settings["loader"]["global_batch_size"]
     tokens = steps * together * sizes.length
     lines += [f"  {steps:,} steps: {tokens / 1e9:,.4g} billion tokens, {tokens * flops:.3g} FLOP"]
+    if step.parts:
+        return [*lines, "", *sharded_memory(step), "", *sharded_batches(step, together)]
     return [*lines, "", *memory(step), "", *batches(step, together)]
 
 
@@ -72,12 +78,48 @@ def memory(step: Step) -> list[str]:
     """Lines of the memory of a training step, with and without activation checkpointing."""
     state = state_bytes(step)
     lines = ["memory, for any batch", *table(state | {"all": sum(state.values())}, 1e9, "GB")]
-    lines += ["memory, for each text at a time"]
-    for name, variant in kinds(step).items():
-        lines += table({name: sum(text_bytes(variant).values())}, 1e6, "MB")
+    lines += texts(step)
     passing = {f"with {count} at a time": passing_bytes(step, count) for count in (1, 32)}
     lines += ["memory, in passing: some logits, or the gradients within a block"]
     return [*lines, *table(passing, 1e9, "GB")]
+
+
+def texts(step: Step) -> list[str]:
+    """Lines of the memory of each text at a time."""
+    lines = ["memory, for each text at a time"]
+    for name, variant in kinds(step).items():
+        lines += table({name: sum(text_bytes(variant).values())}, 1e6, "MB")
+    return lines
+
+
+def sharded_memory(step: Step) -> list[str]:
+    """Lines of the memory of a device that has one of `step.parts` parts of the weights."""
+    state = sharded_cost.state_bytes(step)
+    whole = ", whole: a step has several passes" * step.accumulates
+    lines = [f"memory of each of {step.parts} devices, for any batch (gradients{whole})"]
+    lines += table(state | {"all": sum(state.values())}, 1e9, "GB") + texts(step)
+    for count in (1, 32):
+        lines += [f"memory in passing, beside the other parts: gradients, {count} at a time"]
+        lines += table(sharded_cost.moment_bytes(step, count), 1e9, "GB")
+    return lines
+
+
+def sharded_batches(step: Step, together: int) -> list[str]:
+    """Lines of the largest loader.batch_size within each card, for numbers of devices that divide
+    `together`."""
+    lines = ["texts at a time that fit (the largest loader.batch_size), strategy=fsdp"]
+    for devices in (count for count in DEVICES if together % count == 0):
+        for name, variant in kinds(step._replace(parts=devices)).items():
+            share, shown = together // devices, f"{devices} GPUs, {KINDS[name]}"
+            most = {size: sharded_cost.fitting_batch(variant, size * 1e9, share) for size in CARDS}
+            cells = [f"{size} GB: {count:,}" for size, count in most.items()]
+            lines.append(f"  {shown:{COLUMNS}} {'   '.join(cells)}")
+    return lines
+
+
+def peak_bytes(step: Step, batch: int) -> float:
+    """The most that a device holds with `batch` texts at a time."""
+    return (sharded_cost if step.parts else cost).peak_bytes(step, batch)
 
 
 def batches(step: Step, together: int) -> list[str]:
@@ -93,10 +135,10 @@ def batches(step: Step, together: int) -> list[str]:
 def kinds(step: Step) -> dict[str, Step]:
     """The step as it is with activations kept, and with them computed again."""
 
-    def with_(again: bool) -> Step:
-        return step._replace(sizes=step.sizes._replace(activation_checkpointing=again))
+    def with_(again: int) -> Step:
+        return step._replace(sizes=step.sizes._replace(activation_checkpointing=bool(again)))
 
-    return {"activations kept": with_(False), "activation_checkpointing": with_(True)}
+    return {name: with_(again) for again, name in enumerate(KINDS)}
 
 
 def divisor(together: int, most: int) -> int:
@@ -116,9 +158,31 @@ def step_of(settings: Settings) -> Step:
     named, cpu = precision(settings), settings["trainer"]["accelerator"] == "cpu"
     if named not in LOW:
         raise ValueError(f"trainer.precision={named!r}: estimate=true knows {', '.join(LOW)}")
-    averaged = bool(settings["training"]["ema"])
-    sizes = sizes_of(settings, size)
-    return Step(sizes, work_of(settings, size), LOW[named], averaged, "cpu" if cpu else "cuda")
+    averaged, parts = bool(settings["training"]["ema"]), parts_of(settings)
+    sizes, work = sizes_of(settings, size), work_of(settings, size)
+    step = Step(sizes, work, LOW[named], averaged, "cpu" if cpu else "cuda")
+    if not parts:
+        return step
+    passes = build.passes(settings, devices_of(settings))
+    return step._replace(parts=parts, accumulates=passes > 1)
+
+
+def devices_of(settings: Settings) -> int:
+    """How many devices share a step, `SOME_DEVICES` on each machine where that is left open."""
+    devices, machines = settings["trainer"]["devices"], settings["trainer"]["num_nodes"]
+    if isinstance(devices, list):
+        devices = len(devices)
+    elif "," in str(devices):
+        devices = len([one for one in devices.split(",") if one.strip()])
+    return (SOME_DEVICES if str(devices) in ("auto", "-1") else int(devices)) * machines
+
+
+def parts_of(settings: Settings) -> int:
+    """In how many parts the weights are shared out; 0 where each device has all of them."""
+    strategy, machines = settings["strategy"], settings["trainer"]["num_nodes"]
+    if strategy["name"] != "fsdp":
+        return 0
+    return devices_of(settings) // (machines if strategy["shard_within_node"] else 1)
 
 
 def sizes_of(settings: Settings, vocab_size: int) -> Sizes:

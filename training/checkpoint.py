@@ -6,6 +6,7 @@ import shutil
 import struct
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,12 +73,16 @@ def read_checkpoint(
 ) -> dict[str, Any]:
     """The checkpoint at `path` (a file, or a run directory: its last one), tensors on the CPU, or
     what `take` makes of them; plain data only, whole where training `resumes` from it. `key` is
-    the setting that an error names. Of a checkpoint in parts a `part` of the files is checked."""
+    the setting that an error names. Of a checkpoint in parts a `part` of the files is checked, and
+    the state of the optimizer, twice the weights, is read where training resumes alone."""
     file = checkpoint_file(path)
     if not file.is_file():
         raise FileNotFoundError(f"{key}={path}: there is no checkpoint at {file}")
     try:
-        checkpoint = _in_parts(file, take, part) if is_index(file) else _in_one(file, take)
+        if is_index(file):
+            checkpoint = _in_parts(file, take, part, () if resumes else ("optimizer_states",))
+        else:
+            checkpoint = _in_one(file, take)
     except DAMAGED as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
@@ -108,12 +113,12 @@ def _in_one(file: Path, take: Take) -> Any:
     return tree_map_only(Tensor, taken, checkpoint)
 
 
-def _in_parts(file: Path, take: Take, part: slice) -> dict[str, Any]:
+def _in_parts(file: Path, take: Take, part: slice, without: Collection[str]) -> dict[str, Any]:
     """A run that goes on may replace the checkpoint while it is opened."""
     try:
-        return read_shards(file, take, part)
+        return read_shards(file, take, part, without)
     except FileNotFoundError:
-        return read_shards(file, take, part)
+        return read_shards(file, take, part, without)
 
 
 def _missing(checkpoint: dict[str, Any], resumes: bool) -> str | None:

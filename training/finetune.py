@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,12 +99,18 @@ class Fit(NamedTuple):
         return lines
 
 
-def take(module: nn.Module, source: Source) -> Fit:
-    """Copies into `module` the weights of `source` that have the same name and shape there.
+def take(
+    module: nn.Module,
+    source: Source,
+    rows: dict[str, Tensor] | None = None,
+    own: Callable[[Tensor], Tensor] = lambda weight: weight,
+) -> Fit:
+    """Copies into `module` the weights of `source` that have the same name and shape there; own(a
+    weight) into `rows` by name, where those of the module are shapes alone.
 
     ValueError, with the module untouched, where not one weight of any of its blocks fits."""
-    weights = module.state_dict()
-    fit = Fit(shapes(weights), shapes(source.weights))
+    weights = module.state_dict() if rows is None else rows
+    fit = Fit(shapes(module.state_dict()), shapes(source.weights))
     if not any("blocks" in name.split(".") for name in fit.taken):
         reasons, more = fit.differing[:SHOWN_SHAPES], len(fit.differing) - SHOWN_SHAPES
         reasons += [f"and {more} more"] if more > 0 else []
@@ -114,7 +120,7 @@ def take(module: nn.Module, source: Source) -> Fit:
             f"{'; '.join(reasons) or missing}"
         )
     for name in fit.taken:
-        weights[name].copy_(source.weights[name])
+        weights[name].copy_(own(source.weights[name]))
     return fit
 
 

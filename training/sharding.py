@@ -2,7 +2,7 @@
 device (fully_shard of torch), with checkpoints in parts."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +21,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.distributed.tensor.placement_types import Placement
 from torch.optim import Optimizer
 
+from training.building import Network, built_in_parts
 from training.checkpoint import read_checkpoint
 from training.shard_writer import Saving
 from training.shards import Read, Shape
@@ -53,6 +54,12 @@ def shard(
     return root
 
 
+def rows_of(length: int, parts: int, number: int) -> slice:
+    """The rows of a part of a tensor of so many, as torch.chunk and `fully_shard` have them."""
+    most = -(-length // parts)
+    return slice(min(number * most, length), min((number + 1) * most, length))
+
+
 class FullyShardedStrategy(ModelParallelStrategy):
     """All devices share the data, and each parameter; with `within_node` those of a node share each
     parameter, and nodes have copies."""
@@ -61,6 +68,20 @@ class FullyShardedStrategy(ModelParallelStrategy):
         super().__init__()
         self.low, self.within_node = low, within_node
         self.saving = Saving()
+        self.rows: dict[str, Tensor] = {}  # this device's, of a module that is shapes alone so far
+
+    def construct(self, make: Callable[[], Network]) -> Network:
+        """make(), without any weight: this device's rows of them wait in `rows`."""
+        network, rows = built_in_parts(make, lambda weight: self.own(weight).clone())
+        self.rows = {f"backbone.{name}": own for name, own in rows.items()}
+        return network
+
+    def own(self, tensor: Tensor) -> Tensor:
+        """This device's rows of a tensor (a view)."""
+        count, rank = self.world_size, self.global_rank
+        if self.within_node:
+            count, rank = self.num_processes, self.local_rank
+        return tensor[rows_of(len(tensor), count, rank)]
 
     def setup_environment(self) -> None:
         self._data_parallel_size = self.num_nodes * self.num_processes
@@ -80,6 +101,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         module = cast(Any, self.lightning_module)
         module.place = self.place
         self.place(module.backbone)
+        self._fill(module)
         self.model_to_device()
         self.barrier()
         fitting = trainer.state.fn == TrainerFn.FITTING
@@ -88,6 +110,11 @@ class FullyShardedStrategy(ModelParallelStrategy):
         self.setup_precision_plugin()
         if fitting:
             _optimizers_to_device(self.optimizers, self.root_device)
+
+    @torch.no_grad()
+    def _fill(self, module: nn.Module) -> None:
+        for name, weight in module.named_parameters():
+            cast(DTensor, weight).to_local().copy_(self.rows.pop(name))
 
     def place(self, network: nn.Module) -> None:
         shard(network, self._sharding, self.root_device, self.low)
@@ -150,9 +177,8 @@ class FullyShardedStrategy(ModelParallelStrategy):
         """This device's rows, as the parameter of that shape has them."""
         if not shape:
             return read(slice(None))
-        count, rank = self._sharding["parts"].size(), self._sharding["parts"].get_local_rank()
-        most = -(-shape[0] // count)
-        rows = slice(min(rank * most, shape[0]), min((rank + 1) * most, shape[0]))
+        parts = self._sharding["parts"]
+        rows = rows_of(shape[0], parts.size(), parts.get_local_rank())
         local = read(rows).to(self.root_device, copy=True)
         placements: list[Placement] = [Replicate(), Shard(0)] if self.within_node else [Shard(0)]
         whole = torch.empty(shape, device="meta")

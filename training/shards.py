@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -101,10 +101,17 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_shards(file: Path, take: Take = take_all, part: slice = slice(None)) -> dict[str, Any]:
+def read_shards(
+    file: Path,
+    take: Take = take_all,
+    part: slice = slice(None),
+    without: Collection[str] = (),
+) -> dict[str, Any]:
     """The checkpoint whose index is at `file`, with what `take` makes of its tensors, after a
-    check of a `part` of its files."""
+    check of a `part` of its files; `without` some of its content, whose tensors are not read."""
     index = read_index(file)
+    for name in without:
+        index["content"].pop(name, None)
     folder = folder_of(file, index)
     check_files(folder, index["files"], part)
     pieces = Pieces(folder, list(index["files"]))

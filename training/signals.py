@@ -102,7 +102,9 @@ class StopSignals:
 
 def is_first_process() -> bool:
     """Whether this is the process of several that speaks, as their launchers say."""
-    ranks = [os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")]
+    ranks = [
+        os.environ.get(name, "0") for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID")
+    ]
     return not any(rank.isdigit() and int(rank) for rank in ranks)
 
 

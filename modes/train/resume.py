@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from torch import Tensor
+
 from data.module import TokenDataModule
 from leaderboard.run_key import NOT_THE_RECIPE, flat
 from modes import build
@@ -12,6 +15,7 @@ from modes.trained_run import differing_data
 from training.checkpoint import DIGESTS, LAST, read_checkpoint, vocab_size_of
 from training.clock import trained_seconds
 from training.saving import CONFIG, owes_validation
+from training.shards import Read, Shape
 
 # The settings that may differ when a run goes on, groups and single keys: those that do not change
 # the training, but for what it began with; its length; and names whose content has a digest.
@@ -48,7 +52,7 @@ def resumed(settings: build.Settings) -> Start:
             f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
             f"choose another checkpointing.save_dir or move it away"
         )
-    checkpoint = read_checkpoint(last, "checkpointing.save_dir", resumes=True)
+    checkpoint = _read(last, settings["strategy"]["name"] == "fsdp")
     refuse_other(flat(checkpoint["config"]), flat(settings))
     return Start(
         last,
@@ -58,6 +62,17 @@ def resumed(settings: build.Settings) -> Start:
         checkpoint[DIGESTS],
         vocab_size_of(checkpoint),
     )
+
+
+def _read(file: Path, sharded: bool) -> dict[str, Any]:
+    """The checkpoint at `file`, of its tensors the shapes alone: the strategy reads what it needs.
+    One that shares out the weights has each process check some of its files."""
+
+    def shape_of(shape: Shape, read: Read) -> Tensor:
+        return torch.empty(shape, device="meta")
+
+    part = slice(0) if sharded else slice(None)
+    return read_checkpoint(file, "checkpointing.save_dir", True, shape_of, part)
 
 
 def refuse_other(stored: dict[str, Any], asked: dict[str, Any]) -> None:

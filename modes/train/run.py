@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 
 from algos.base import Algorithm
+from algos.build import called
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.validation import Validation
 from modes import build, devices
@@ -24,6 +25,7 @@ from training.ema import EMA
 from training.memory import PeakMemory
 from training.progress import RunProgress
 from training.saving import Checkpoints
+from training.sharding import FullyShardedStrategy
 from training.signals import StopSignals, is_first_process
 
 LOCK = ".lock"
@@ -70,8 +72,10 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     if network["compile"] is None:
         network = network | {"compile": devices.compiles(trainer.strategy.root_device)}
     states = states or data.tokenizer.vocab_size
-    algorithm = build.algorithm(settings | {"model": network}, states, average)
-    report = begin(algorithm, source, settings, data.tokenizer) if source else []
+    sharded = trainer.strategy if isinstance(trainer.strategy, FullyShardedStrategy) else None
+    construct = sharded.construct if sharded else called
+    algorithm = build.algorithm(settings | {"model": network}, states, average, construct)
+    report = begin(algorithm, source, settings, data.tokenizer, sharded) if source else []
     if trainer.is_global_zero:
         for line in report:
             print(line)
@@ -131,10 +135,14 @@ def budget(settings: build.Settings) -> str:
 
 
 def begin(
-    algorithm: Algorithm, source: finetune.Source, settings: build.Settings, tokenizer: Tokenizer
+    algorithm: Algorithm,
+    source: finetune.Source,
+    settings: build.Settings,
+    tokenizer: Tokenizer,
+    sharded: FullyShardedStrategy | None,
 ) -> list[str]:
-    """Lines about the weights of `source` that `algorithm` takes over; ValueError where they would
-    mean something else here."""
+    """Lines about the weights of `source` that `algorithm` takes over, or a `sharded` strategy for
+    it; ValueError where they would mean something else here."""
     key = f"training.finetune_path={settings['training']['finetune_path']}"
     there, here = tokenizer_name(source.config["data"]), tokenizer_name(settings["data"])
     if (source.tokenizer_digest or digest_of(there, key)) != tokenizer.digest:
@@ -152,7 +160,8 @@ def begin(
     about = source.provenance
     step = "" if about["steps"] is None else f"step {about['steps']}, "
     kind = f"{about['algo']}, {step}{about['weights']} weights"
-    first, *rest = finetune.take(algorithm, source).report()
+    parts = (sharded.rows, sharded.own) if sharded else ()
+    first, *rest = finetune.take(algorithm, source, *parts).report()
     return [f"{key} ({kind}): {first}", *rest]
 
 

@@ -1,10 +1,12 @@
 """strategy=fsdp over gloo beside one process: the same losses, norms, averages and checkpoints."""
 
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import initialize_config_dir
+from torch import nn
 
 import main
 from tests.modes.conftest import ROOT
@@ -85,6 +87,24 @@ def test_a_run_goes_on_with_another_number_of_processes_and_strategy(
     for key in ("train/loss", "val/nll"):
         expected = logged(one / "mdlm", key)
         assert logged(tmp_path / "mdlm", key) == pytest.approx(expected, rel=2e-5)
+
+
+def without_inductor(rank: int) -> None:
+    """Graphs are taken and derived as ever, and run by torch: nothing is compiled to C++."""
+    plain = nn.Module.compile
+    nn.Module.compile = partialmethod(plain, backend="aot_eager")  # type: ignore
+
+
+def test_compiled_blocks_whose_activations_are_computed_again(one: Path, tmp_path: Path) -> None:
+    more = [*SHARDED, "trainer.devices=2", "model.compile=true"]
+    run([command("ar", tmp_path, one, *more)], processes=2, before=without_inductor)
+    assert_same(one / "ar", tmp_path / "ar")
+
+
+def test_parts_within_a_node_and_copies_between_nodes(one: Path, tmp_path: Path) -> None:
+    more = [*SHARDED, "trainer.devices=2", "trainer.num_nodes=2", "strategy.shard_within_node=true"]
+    run([command("mdlm", tmp_path, one, *more)], processes=4, nodes=2)
+    assert_same(one / "mdlm", tmp_path / "mdlm")
 
 
 @pytest.mark.parametrize(

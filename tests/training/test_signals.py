@@ -71,10 +71,11 @@ def test_one_line_of_blocks_within_blocks(capsys: pytest.CaptureFixture) -> None
     assert capsys.readouterr().err == "stopped by SIGTERM: inner\n"
 
 
+@pytest.mark.parametrize("rank", ["RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID"])
 def test_only_the_first_of_several_processes_speaks(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    rank: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv(rank, "1")
     with pytest.raises(Stopped), StopSignals():
         raised(signal.SIGTERM)
     assert capsys.readouterr().err == ""

@@ -3,8 +3,10 @@ process group takes no imports."""
 
 import csv
 import os
+import signal
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,30 +38,73 @@ SMALL = [
 ]
 
 
-def run(commands: Sequence[Sequence[str]], processes: int = 1, nodes: int = 1) -> None:
-    """Every command in as many processes; none of them may fail."""
+def run(
+    commands: Sequence[Sequence[str]],
+    processes: int = 1,
+    nodes: int = 1,
+    before: Callable[[int], None] | None = None,
+) -> None:
+    """Every command in as many processes, `before` which they call a function with their rank; none
+    of them may fail."""
+    started = start(commands, processes, nodes, before)
+    wait(lambda: any(codes := [one.exitcode for one in started]) or None not in codes)
+    codes = [process.exitcode for process in started]
+    stop(started)
+    assert codes == [0] * processes, codes
+
+
+def run_until_killed(command: Sequence[str], processes: int, before: Callable[[int], None]) -> None:
+    """The command in processes of which one kills itself, and all others with it."""
+    started = start([command], processes, 1, before)
+    wait(lambda: any(process.exitcode is not None for process in started))
+    codes = {process.exitcode for process in started}
+    stop(started)
+    assert -signal.SIGKILL in codes, codes
+
+
+def wait(condition: Callable[[], bool], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def stop(started: Sequence[Any]) -> None:
+    for process in started:
+        if process.exitcode is None:
+            process.kill()
+        process.join()
+
+
+def start(
+    commands: Sequence[Sequence[str]],
+    processes: int,
+    nodes: int,
+    before: Callable[[int], None] | None,
+) -> list[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    started = []
+    started: list[Any] = []
     for rank in range(processes):
         place = {"NODE_RANK": rank * nodes // processes, "LOCAL_RANK": rank % (processes // nodes)}
         own = environment | {key: str(value) for key, value in place.items()}
         own |= {"TQDM_DISABLE": "1"}
-        started.append(_server.Process(target=_run, args=(commands, processes, own)))
+        arguments = (commands, processes, own, rank, before)
+        started.append(_server.Process(target=_run, args=arguments))
         started[-1].start()
-    for process in started:
-        process.join(240)
-    codes = [process.exitcode for process in started]
-    for process in started:
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-    assert codes == [0] * processes, codes
+    return started
 
 
-def _run(commands: Sequence[Sequence[str]], processes: int, environment: dict[str, str]) -> None:
+def _run(
+    commands: Sequence[Sequence[str]],
+    processes: int,
+    environment: dict[str, str],
+    rank: int,
+    before: Callable[[int], None] | None,
+) -> None:
+    if before is not None:
+        before(rank)
     for number, overrides in enumerate(commands):
         port = int(environment["MASTER_PORT"]) + number
         one = {} if processes == 1 else environment | {"MASTER_PORT": str(port)}
