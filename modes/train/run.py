@@ -139,7 +139,7 @@ def begin(
     source: finetune.Source,
     settings: build.Settings,
     tokenizer: Tokenizer,
-    sharded: FullyShardedStrategy | None,
+    sharded: FullyShardedStrategy | None = None,
 ) -> list[str]:
     """Lines about the weights of `source` that `algorithm` takes over, or a `sharded` strategy for
     it; ValueError where they would mean something else here."""
