@@ -49,6 +49,7 @@ class DiT(nn.Module):
         attention: str = "sdpa",
         activation_checkpointing: bool = False,
         compile: bool | None = None,
+        loss_kernels: bool = False,
         pattern: Pattern = FULL,
     ) -> None:
         super().__init__()
@@ -77,6 +78,7 @@ class DiT(nn.Module):
         self.norm = Norm(hidden_size)
         self.modulation = None if causal else zero_linear(cond_dim, 2 * hidden_size)
         self.head = zero_(Head(hidden_size, vocab_size if outputs is None else outputs))
+        self.head.kernels = loss_kernels
         self.compiled = bool(compile)
         if self.compiled:
             self.compile_blocks()

@@ -20,6 +20,9 @@ class Model:
     compile: bool | None = field(
         None, "torch.compile the blocks; null: in training on a GPU that can"
     )
+    loss_kernels: bool = field(
+        False, "losses by Triton kernels in training on a GPU; no GPU has measured them yet"
+    )
 
     def check(self) -> None:
         check_heads(self.hidden_size, self.n_heads)

@@ -2,7 +2,6 @@
 ever built."""
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
@@ -33,11 +32,6 @@ class Fused(WithGradient, Protocol):
     """One whose gradient has kernels that take logits as the product makes them."""
 
     by_kernels: Callable[..., tuple[Tensor, Tensor]]  # as `with_gradient`
-
-
-def kernels_for(device: str) -> bool:
-    """Whether Triton runs on such a device here."""
-    return device == "cuda" and find_spec("triton") is not None
 
 
 # float32 logits held at once, the output of one product: on a CPU few enough to stay near the
@@ -78,9 +72,9 @@ def chunked(
 
     def values_of(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
         if torch.is_grad_enabled():
-            dtype = head.products if isinstance(head, Head) else None
+            how = (head.products, head.kernels) if isinstance(head, Head) else (None, False)
             weights = (layer.weight, layer.bias)
-            return _RowsWithGradient.apply(fn, taken, dtype, places, hidden, *weights)
+            return _RowsWithGradient.apply(fn, taken, *how, places, hidden, *weights)
         values = _rows(fn, layer, hidden, taken)
         return values if places is None else places.spread(values)
 
@@ -168,6 +162,7 @@ def _gradients(
     fn: RowFunction,
     columns: list[Column],
     dtype: torch.dtype,
+    kernels: bool,
     inputs: tuple[Tensor, Tensor, Tensor],
     factors: Tensor | None,
 ) -> tuple[Tensor, list[Tensor]]:
@@ -177,7 +172,7 @@ def _gradients(
     if isinstance(fn, Prepared):
         columns = list(fn.prepare(len(weight), *columns))
     low = dtype != weight.dtype
-    fused = isinstance(fn, Fused) and kernels_for(hidden.device.type)
+    fused = kernels and isinstance(fn, Fused)
     size, width = len(weight), padded(len(weight))
     low_weight, low_bias = (widened(p, width, dtype) if low else p for p in (weight, bias))
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
@@ -224,6 +219,7 @@ class _RowsWithGradient(torch.autograd.Function):
         fn: RowFunction,
         columns: list[Column],
         dtype: torch.dtype | None,
+        kernels: bool,
         places: Places | None,
         hidden: Tensor,
         weight: Tensor,
@@ -233,13 +229,13 @@ class _RowsWithGradient(torch.autograd.Function):
         hidden states without."""
         device = hidden.device.type
         autocast = torch.is_autocast_enabled(device)
-        ctx.fn, ctx.columns, ctx.places = fn, columns, places
+        ctx.fn, ctx.columns, ctx.kernels, ctx.places = fn, columns, kernels, places
         usual = torch.get_autocast_dtype(device) if autocast else hidden.dtype
         ctx.dtype = usual if dtype is None else dtype
         ctx.save_for_backward(hidden, weight, bias)
         with torch.autocast(device, enabled=False):
             inputs = (hidden, weight, bias)
-            values, ctx.gradients = _gradients(fn, columns, ctx.dtype, inputs, None)
+            values, ctx.gradients = _gradients(fn, columns, ctx.dtype, kernels, inputs, None)
         return values if places is None else places.spread(values)
 
     @staticmethod
@@ -254,8 +250,9 @@ class _RowsWithGradient(torch.autograd.Function):
             if ctx.places is not None and equal:
                 factors = factors[ctx.places.indices]
             inputs = ctx.saved_tensors
-            _, gradients = _gradients(ctx.fn, ctx.columns, ctx.dtype, inputs, factors)
+            how = (ctx.dtype, ctx.kernels)
+            _, gradients = _gradients(ctx.fn, ctx.columns, *how, inputs, factors)
         elif len(factors):
             for gradient in gradients:
                 gradient.mul_(factors[0])
-        return None, None, None, None, *gradients
+        return None, None, None, None, None, *gradients

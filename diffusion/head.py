@@ -30,9 +30,11 @@ class Head(nn.Linear):
     """A linear layer whose parameters are used within calls of the module alone, so that a strategy
     that shards them can gather them around a call.
 
-    In training its products are in `products`, None for the type that autocast sets."""
+    In training its products are in `products`, None for the type that autocast sets, and the losses
+    behind them are computed by `kernels` of Triton where they have some."""
 
     products: torch.dtype | None = None
+    kernels = False
 
     def forward(
         self, hidden: Tensor, use: Callable[[Affine, Tensor], Tensor] | None = None

@@ -36,6 +36,7 @@ NOT_THE_RECIPE = {
     "loader.eval_batch_size",
     "loader.num_workers",
     "model.activation_checkpointing",
+    "model.loss_kernels",
     "model.attention",
     "model.compile",
     "trainer.accelerator",

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from importlib.util import find_spec
 import shutil
 from typing import Any
 
@@ -61,6 +62,15 @@ def processes(options: Options) -> int:
     elif isinstance(devices, list):
         devices = len(devices)
     return max(1, int(devices)) * int(options["num_nodes"])
+
+
+def check_kernels(model: Options, device: torch.device) -> None:
+    """ValueError where the kernels that the keys of `model` ask for do not run on the device."""
+    if model["loss_kernels"] and (device.type != "cuda" or find_spec("triton") is None):
+        raise ValueError(
+            f"model.loss_kernels=true: needs a CUDA device and Triton; {device.type} computes the "
+            f"same losses with model.loss_kernels=false"
+        )
 
 
 def check_launch(options: Options) -> None:

@@ -32,7 +32,7 @@ SAME_TEXT |= {f"data.{key}" for key in ("packing", "framing", "drop_last", "crop
 TOKENIZER = "data.tokenizer_name_or_path"
 SAME_TEXT |= {TOKENIZER, "data.name"}
 # How a network is computed is a choice of every start: none of it is a property of the weights.
-OF_THE_START = ("attention", "compile", "activation_checkpointing")
+OF_THE_START = ("attention", "compile", "activation_checkpointing", "loss_kernels")
 # The rest of the configuration in a record is the run's.
 SET_BY_EVALUATION = ("mode", "eval", "protocol", "sampling", "oracle", "results_dir")
 

@@ -25,6 +25,7 @@ BESIDE = {
     *("eval.gen_ppl_eval_model_name_or_path", "eval.downstream_score"),
     *("loader.batch_size", "loader.num_workers"),
     *(f"model.{key}" for key in ("name", "activation_checkpointing", "attention", "compile")),
+    "model.loss_kernels",
     *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "precision")),
     *(f"trainer.{key}" for key in ("benchmark", "detect_anomaly", "deterministic", "profiler")),
     *(f"trainer.{key}" for key in ("log_every_n_steps", "max_steps", "val_check_interval")),

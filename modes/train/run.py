@@ -69,6 +69,7 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     average = (lambda: ema.average) if ema else None
     states = source.vocab_size if source else start.vocab_size
     network = settings["model"]
+    devices.check_kernels(network, trainer.strategy.root_device)
     if network["compile"] is None:
         network = network | {"compile": devices.compiles(trainer.strategy.root_device)}
     states = states or data.tokenizer.vocab_size

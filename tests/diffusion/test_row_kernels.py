@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from diffusion import chunked as chunked_rows
 from diffusion.bound import interpolating_bound, masked_bound, masked_nats, next_token_nats
 from diffusion.chunked import Prepared, chunked
+from diffusion.head import Head
 from diffusion.schedule import Mix
 
 pytestmark = [
@@ -121,9 +121,7 @@ def test_a_row_function_is_that_of_torch(
 
 @pytest.mark.parametrize("dtype", CLOSE)
 @pytest.mark.parametrize("name", ["next_token", "interpolating"])
-def test_the_head_in_one_pass(
-    name: str, dtype: torch.dtype, kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_head_in_one_pass(name: str, dtype: torch.dtype, kernels: ModuleType) -> None:
     """Values, and gradients of hidden states, weight and bias, as without the kernels."""
     torch.manual_seed(2)
     fn, _ = FUNCTIONS[name]
@@ -131,8 +129,8 @@ def test_the_head_in_one_pass(
     found = []
     for fused in (False, True):
         torch.manual_seed(3)
-        head, hidden = nn.Linear(16, 300), torch.randn(1, 9, 16, requires_grad=True)
-        monkeypatch.setattr(chunked_rows, "kernels_for", lambda device, own=fused: own)
+        head, hidden = Head(16, 300), torch.randn(1, 9, 16, requires_grad=True)
+        head.kernels = fused
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             values = chunked(fn, head, hidden, *columns)
         values.sum().backward()

@@ -130,3 +130,9 @@ def test_blocks_are_compiled_where_triton_can(
         chosen.importlib.util, "find_spec", lambda name: name if name in packages else None
     )
     assert chosen.compiles(torch.device(kind)) is expected
+
+
+def test_kernels_of_the_loss_need_a_gpu_that_has_triton() -> None:
+    chosen.check_kernels({"loss_kernels": False}, torch.device("cpu"))
+    with pytest.raises(ValueError, match=r"model\.loss_kernels=true: needs a CUDA device"):
+        chosen.check_kernels({"loss_kernels": True}, torch.device("cpu"))

@@ -23,8 +23,9 @@ from samplers.build import sampler_config
 from samplers.settings import Sampling
 from tests.modes.conftest import ROOT
 
+UNLIKE = ("duo_distill", "bd3lm")  # its student has the network of duo; it has no layout here
 COUNT, STEPS, LENGTH = 20_000, 3, 4
-CASES = {name: [f"algo={name}"] for name in ALGORITHMS if name != "duo_distill"}
+CASES = {name: [f"algo={name}"] for name in ALGORITHMS if name not in UNLIKE}
 CASES |= {
     "gidd of version 1.0": ["algo=gidd", "algo.version='1.0'", "algo.p_uniform=0.3"],
     "mdlm told the time": ["algo=mdlm", "algo.time_conditioning=true"],
