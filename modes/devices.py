@@ -2,8 +2,8 @@
 
 import importlib.util
 import os
-from importlib.util import find_spec
 import shutil
+from importlib.util import find_spec
 from typing import Any
 
 import torch
