@@ -39,7 +39,7 @@ SHIPPED = ROOT / "docs" / "results"
 TRACKS = ("shakespeare-1M", "shakespeare-epochs")  # the first one begins the README
 MOST = 3_000_000  # bytes of all that is shipped
 BEGIN, END = "<!-- results: made by scripts/snapshot.py -->", "<!-- results end -->"
-COLUMNS = ("perplexity", "rank", "over AR", "bits/byte", "deviation", "training")  # in the README
+COLUMNS = ("perplexity", "rank", "over AR", "bits/byte", "deviation", "tokens", "params")  # in the README
 BESIDE = ("curve", "sequences_file")
 PICTURES = {
     "quality.svg": "divergence from held-out text against network evaluations a text",
@@ -50,7 +50,7 @@ HEAD = """# Track {track}
 Made by `python scripts/snapshot.py` from the records in [{track}]({track}), which
 `python main.py mode=benchmark track={track}` left ({machine}). `python main.py mode=leaderboard
 track={track} results_dir=docs/results/{track}` makes the tables again; [tracks](../tracks.md) has
-the rules.
+the rules. Seconds are of a machine that did other work too: compare tokens and operations.
 
 """
 

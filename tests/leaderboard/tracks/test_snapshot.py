@@ -60,7 +60,7 @@ def test_readme_begins_with_the_table_and_the_pictures(shipped: Path) -> None:
     before, _, rest = text.partition(snapshot.BEGIN)
     between, _, after = rest.partition(snapshot.END)
     assert before + snapshot.BEGIN + "\n" + snapshot.END + after == README
-    assert "| algorithm | perplexity | rank | over AR | deviation | training |" in between
+    assert "| algorithm | perplexity | rank | over AR | deviation | tokens | params |" in between
     assert re.search(r"\| ar \| 7\.389 ± 0\.043 \|", between)
     assert re.search(r"\| mdlm \| \**≤ 12\.18\d* ± 0\.0\d+\** \| 1 \|", between)
     assert re.findall(r"!\[[\w -]+\]\((.*)\)", between) == [
