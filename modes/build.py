@@ -38,6 +38,8 @@ Settings = dict[str, Any]
 # What it says at every start is in the configuration already.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # its own, for it
+# The algorithm leaves the index of a batch on the CPU, for plain loaders too.
+HOOK = "You have overridden `transfer_batch_to_device`"
 if "SLURM_JOB_ID" not in os.environ:  # a cluster's login node: nothing is wrong there
     warnings.filterwarnings("ignore", message="The `srun` command is available")
 
@@ -115,6 +117,7 @@ def trainer(
     `share_batches` lets it deal out the batches of a plain loader; a data module does so itself.
     """
     options = dict(settings["trainer"])
+    warnings.filterwarnings("ignore", message=HOOK)
     options["accelerator"] = devices.accelerator(options["accelerator"])
     options["precision"] = devices.precision(options)
     asked = settings["strategy"]

@@ -25,7 +25,7 @@ def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None
         return None
     path = Path(name)
     folder = config_folder(name) if is_hub_name(name) else path
-    if path.is_file() or checkpoint_file(path).is_file() or (folder and is_exported(folder)):
+    if path.is_file() or checkpoint_file(path).is_file() or _is_export(folder):
         scorer = _of_run(settings, name)
     elif path.exists() and not (path / "config.json").is_file():
         raise ValueError(
@@ -38,6 +38,14 @@ def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None
         scorer = pretrained(name, tokenizer)
     as_ids(scorer, tokenizer, protocol(settings["eval"]["quality_protocol"]))
     return scorer
+
+
+def _is_export(folder: Path | None) -> bool:
+    """What is wrong with the files of another model is its own loader's to say."""
+    try:
+        return folder is not None and is_exported(folder)
+    except ValueError:
+        return False
 
 
 def _of_run(settings: build.Settings, name: str) -> Scorer:

@@ -38,7 +38,7 @@ STUBS = {
 PUBLISHED = re.compile(r"(eval|zero_shot|gen_ppl)_(?:owt_|lm1b_)?(duo_distill|[a-z0-9]+?)(_|\.)")
 FAMILIES = {"ar": "ckpt/ar.ckpt", "d3pm": "ckpt/d3pm.ckpt", "duo": "hf/duo", "gidd": "hf/gidd"}
 FAMILIES |= {"mdlm": "hf/mdlm", "sedd": "hf/sedd", "udlm": "ckpt/duo_base.ckpt"}
-FAMILIES |= {"duo_distill": "ckpt/duo_distilled.ckpt"}
+FAMILIES |= {"bd3lm": "hf/bd3lm", "duo_distill": "ckpt/duo_distilled.ckpt"}
 TINY = ["data=text", "data.valid_split=tail", "data.tokenizer_name_or_path=bytes", "model=nano"]
 TINY += ["model.hidden_size=16", "model.n_blocks=1", "model.n_heads=2", "model.length=16"]
 TINY += ["model.dropout=0.0", "loader.global_batch_size=4", "loader.batch_size=null"]

@@ -20,6 +20,7 @@ LAST = "validation (last 100k documents)"
 SPLITS: dict[str, dict[str, Collection[str]]] = {
     "mdlm-owt-1024": {LAST: ("openwebtext",)},
     "duo-owt-1024": {LAST: ("openwebtext",)},
+    "bd3lm-owt-1024": {LAST: ("openwebtext",)},
     "gidd-owt-512": {LAST: ("openwebtext",), "validation": ("openwebtext",)},
     "mdlm-lm1b": {"test": ("lm1b",)},
     "duo-lm1b": {"test": ("lm1b",)},

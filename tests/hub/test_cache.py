@@ -79,7 +79,7 @@ def test_hub_name_of_which_the_cache_has_other_files_alone_is_not_there(hub_cach
         ("RepositoryNotFoundError", "no such model or revision on the Hub"),
         ("RevisionNotFoundError", "no such model or revision on the Hub"),
         ("LocalEntryNotFoundError", "cannot be reached"),
-        ("HfHubHTTPError", "cannot be reached"),
+        ("HTTPError", "cannot be reached"),
     ],
 )
 def test_hub_name_says_why_it_cannot_be_downloaded(

@@ -73,6 +73,7 @@ def test_any_field_as_anything(tmp_path, goods, capsys, monkeypatch):
         assert len(records) == len(goods) + 1 - len(named)
         accepted += not named
         settings = {"results_dir": str(tmp_path), "leaderboard": {"explain": False}}
+        settings["track"] = {"name": None}
         leaderboard.run(settings, [], compose)
         said = capsys.readouterr().err
         assert not named or f"set aside: {named[0]}" in said

@@ -14,13 +14,13 @@ from tests.modes.conftest import ROOT, Command
 
 REFUSED = {
     "mode=foo": "mode='foo': choose from audit, benchmark, downstream",
-    "algo=foo": "algo=foo: choose from ar, d3pm, distillation, duo, duo_base, duo_distill, gidd",
+    "algo=foo": "algo=foo: choose from ar, bd3lm, d3pm, distillation, duo, duo_base, duo_distill",
     "data=foo": "data=foo: choose from",
     "experiment=foo": "experiment=foo: choose from",
     "experiment=[text8_duo,text8_mdlm]": "experiment=[text8_duo,text8_mdlm]: choose from gidd_base",
-    "protocol=null": "protocol=null: choose from default, duo-lm1b",
-    "algo=": "algo=: choose from ar, d3pm",
-    "model={a:1}": "model={a:1}: choose from base",
+    "protocol=null": "protocol=null: choose from bd3lm-owt-1024, default, duo-lm1b",
+    "algo=": "algo=: choose from ar, bd3lm, d3pm",
+    "model={a:1}": "model={a:1}: choose from 8b, base",
     "trainer.max_stepz=3": "trainer.max_stepz: there is no such key; did you mean",
     "nothing.at=1": "nothing: there is no such key; known: mode, seed",
     "trainer.max_steps=abc": "trainer.max_steps='abc': must be of type int",
@@ -123,7 +123,7 @@ def test_refused_in_one_line_without_heavy_imports(
 def test_help_names_the_groups_and_needs_no_torch(environment: dict[str, str]) -> None:
     done = without_torch(["--help"], environment)
     assert done.returncode == 0, done.stderr
-    for word in ("mode", "algo: ar, d3pm, distillation", "max_steps"):
+    for word in ("mode", "algo: ar, bd3lm, d3pm, distillation", "max_steps"):
         assert word in done.stdout
 
 
@@ -172,7 +172,7 @@ def test_a_benchmark_names_an_unknown_algorithm_before_it_trains(
 ) -> None:
     done = command("mode=benchmark", "benchmark.algos=[ar,foo]")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: algo=foo: choose from ar, d3pm, ")
+    assert done.stderr.splitlines()[-1].startswith("error: algo=foo: choose from ar, bd3lm, d3pm, ")
     assert not (tmp_path / "run").exists()
 
 

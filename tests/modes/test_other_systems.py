@@ -8,17 +8,17 @@ import pytest
 from lightning.pytorch.accelerators import MPSAccelerator
 
 from evaluation import records
-from modes import build
+from modes import devices
 from training import memory
 
 
 def test_apples_gpus_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [build.accelerator(name) for name in ("auto", "gpu")] == ["auto", "gpu"]
+    assert [devices.accelerator(name) for name in ("auto", "gpu")] == ["auto", "gpu"]
     monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
-    assert [build.accelerator(name) for name in ("auto", "cpu")] == ["cpu", "cpu"]
+    assert [devices.accelerator(name) for name in ("auto", "cpu")] == ["cpu", "cpu"]
     for name in ("mps", "gpu"):
         with pytest.raises(ValueError, match=rf"trainer\.accelerator={name}: .*no float64"):
-            build.accelerator(name)
+            devices.accelerator(name)
 
 
 def test_a_mac_has_neither_glibc_nor_proc(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from tests.algos.configured import SETTINGS
 def test_merged_how_a_network_is_computed_is_no_property_of_its_run(given: set[str]) -> None:
     stored, asked = deepcopy(SETTINGS["mdlm"]), deepcopy(SETTINGS["mdlm"])
     of_run = {"attention": "flash", "compile": True, "activation_checkpointing": True}
+    of_run["loss_kernels"] = True
     assert of_run.keys() == set(OF_THE_START)
     stored["model"] |= of_run | {"hidden_size": 64, "length": 32}
     asked["model"] |= {"attention": "flex", "length": 16}
@@ -21,6 +22,7 @@ def test_merged_how_a_network_is_computed_is_no_property_of_its_run(given: set[s
         "attention": "flex",
         "compile": asked["model"]["compile"],
         "activation_checkpointing": False,
+        "loss_kernels": False,
     }
     assert found["hidden_size"] == 64 and found["length"] == (16 if given else 32)
     assert stored["model"]["attention"] == "flash"

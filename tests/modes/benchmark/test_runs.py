@@ -123,7 +123,7 @@ REFUSED = {
     "checkpointing.save_dir=here": r"save_dir=here: ar, seed 1 and mdlm, seed 1 would",
     "benchmark.jobs=pbs": r"benchmark.jobs='pbs': choose from print, slurm",
     "benchmark.scorer=maybe": r"benchmark.scorer='maybe': must be of type bool",
-    "benchmark.row=8": r"benchmark.row=8: from 0 to 7",
+    "benchmark.row=9": r"benchmark.row=9: from 0 to 8",
     "benchmark.row=1 benchmark.jobs=print": r"benchmark.row=1: a number, and no benchmark.jobs",
     "noise=cosine benchmark.algos=[mdlm,gidd]": r"noise=cosine: algo=gidd takes no noise key",
 }
