@@ -82,6 +82,7 @@ def test_two_processes_are_one(name: str, packing: str, two: dict, whole: dict) 
     compare(alone(whole, name, packing), two[name, packing])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_four_processes_are_one(name: str, four: dict, whole: dict) -> None:
     compare(alone(whole, name, "pad"), four[name, "pad"])

@@ -132,7 +132,9 @@ def go_on(again: dict[int, list[str]], folder: Path, killed: Path, whole: Path) 
 
 # One test, not one for each death: under several workers each would train all of them.
 @pytest.mark.timeout(900)  # on a busy machine
-@pytest.mark.parametrize("group", AGAIN)
+@pytest.mark.parametrize(
+    "group", [pytest.param(group, marks=[pytest.mark.slow] * (group != "ar")) for group in AGAIN]
+)
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(group: str, tmp_path: Path) -> None:
     whole, killed, resumed = (tmp_path / name for name in ("whole", "killed", "resumed"))
     names = [name for name in RUNS if (name == "ar") == (group == "ar")]
