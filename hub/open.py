@@ -93,10 +93,14 @@ def open_model(
     """The model of that name; `mask` is the id of its mask where no file says it and it is not the
     last. ValueError or OSError in one line that begins with `key`."""
     try:
-        path = hub_folder(name) if is_hub_name(name) else expanded(name, key)
+        path = expanded(name, key)
+        of_hub = not path.exists() and not name.startswith((".", "/", "~"))
+        path = hub_folder(name) if of_hub else path
         if path.is_dir() and is_exported(path):
             return _of_export(name, path)
-        published = _read(name, key)
+        published = _read(path)
+        if of_hub:
+            published = _completed(published, name.partition("@")[0])
         if mask is not None and published.mask is None:
             published = replace(published, mask=mask)
         return _imported(name, published)
@@ -131,14 +135,11 @@ def _of_export(name: str, folder: Path) -> ImportedModel:
     )
 
 
-def _read(name: str, key: str) -> Published:
-    path = expanded(name, key)
+def _read(path: Path) -> Published:
     if path.is_dir():
         return read_folder(path)
     if not path.is_file():
-        if path.exists() or name.startswith((".", "/", "~")):
-            raise FileNotFoundError("no such file or folder")
-        return _completed(read_folder(hub_folder(name)), name.partition("@")[0])
+        raise FileNotFoundError("no such file or folder")
     if path.parts[-2:] == TRAINED_SEDD.parts:
         return read_sedd_training(path.parent.parent)
     if path.suffix in (".safetensors", ".bin"):

@@ -65,7 +65,7 @@ def measured_amount(value: Measure) -> str:
 
 def amount(value: float) -> str:
     """Four digits and a unit: 169.6M parameters, 262.1B tokens."""
-    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+    for size, unit in UNITS[3:]:
         if value >= size:
             return f"{value / size:.4g}{unit}"
     return f"{value:.4g}"

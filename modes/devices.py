@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shutil
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -46,17 +45,23 @@ def precision(options: Options) -> Any:
 def compiles(device: torch.device) -> bool:
     """Whether torch.compile makes kernels for the device: Triton is there, knows the GPU, and finds
     the compiler of C that it needs."""
-    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+    if not _has_triton(device):
         return False
     found = any(map(shutil.which, (os.environ.get("CC", "cc"), "gcc", "clang")))
     return found and torch.cuda.get_device_capability(device) >= TRITON
 
 
-def processes(options: Options) -> int:
-    """How many the trainer counts on."""
+def _has_triton(device: torch.device) -> bool:
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+
+
+def processes(options: Options, open_devices: int | None = None) -> int:
+    """How many the trainer counts on; where it takes all devices of a machine, those are
+    `open_devices`, or the GPUs of this one."""
     devices = options["devices"]
     if str(devices) in ("auto", "-1"):
-        devices = torch.cuda.device_count() if options["accelerator"] != "cpu" else 0
+        here = torch.cuda.device_count() if options["accelerator"] != "cpu" else 0
+        devices = here if open_devices is None else open_devices
     elif isinstance(devices, str) and "," in devices:
         devices = len([one for one in devices.split(",") if one.strip()])
     elif isinstance(devices, list):
@@ -66,7 +71,7 @@ def processes(options: Options) -> int:
 
 def check_kernels(model: Options, device: torch.device) -> None:
     """ValueError where the kernels that the keys of `model` ask for do not run on the device."""
-    if model["loss_kernels"] and (device.type != "cuda" or find_spec("triton") is None):
+    if model["loss_kernels"] and not _has_triton(device):
         raise ValueError(
             f"model.loss_kernels=true: needs a CUDA device and Triton; {device.type} computes the "
             f"same losses with model.loss_kernels=false"

@@ -24,7 +24,7 @@ from backbones.cost import (
     text_bytes,
     training_flops,
 )
-from modes import build
+from modes import build, devices
 
 Settings = dict[str, Any]
 
@@ -108,9 +108,9 @@ def sharded_batches(step: Step, together: int) -> list[str]:
     """Lines of the largest loader.batch_size within each card, for numbers of devices that divide
     `together`."""
     lines = ["texts at a time that fit (the largest loader.batch_size), strategy=fsdp"]
-    for devices in (count for count in DEVICES if together % count == 0):
-        for name, variant in kinds(step._replace(parts=devices)).items():
-            share, shown = together // devices, f"{devices} GPUs, {KINDS[name]}"
+    for parts in (count for count in DEVICES if together % count == 0):
+        for name, variant in kinds(step._replace(parts=parts)).items():
+            share, shown = together // parts, f"{parts} GPUs, {KINDS[name]}"
             most = {size: sharded_cost.fitting_batch(variant, size * 1e9, share) for size in CARDS}
             cells = [f"{size} GB: {count:,}" for size, count in most.items()]
             lines.append(f"  {shown:{COLUMNS}} {'   '.join(cells)}")
@@ -169,12 +169,7 @@ def step_of(settings: Settings) -> Step:
 
 def devices_of(settings: Settings) -> int:
     """How many devices share a step, `SOME_DEVICES` on each machine where that is left open."""
-    devices, machines = settings["trainer"]["devices"], settings["trainer"]["num_nodes"]
-    if isinstance(devices, list):
-        devices = len(devices)
-    elif "," in str(devices):
-        devices = len([one for one in devices.split(",") if one.strip()])
-    return (SOME_DEVICES if str(devices) in ("auto", "-1") else int(devices)) * machines
+    return devices.processes(settings["trainer"], SOME_DEVICES)
 
 
 def parts_of(settings: Settings) -> int:
@@ -196,9 +191,8 @@ def sizes_of(settings: Settings, vocab_size: int) -> Sizes:
     )
 
 
-def flops_per_token(settings: Settings) -> float:
-    """Operations of training per token, whatever the precision."""
-    size = vocabulary(settings["data"])
+def flops_per_token(settings: Settings, size: int) -> float:
+    """Operations of training per token for a vocabulary, whatever the precision."""
     return training_flops(sizes_of(settings, size), work_of(settings, size))
 
 

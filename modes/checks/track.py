@@ -29,7 +29,10 @@ def check_track(
     reference = compose([f"track={name}"])
     budget = reference["benchmark"]["budget"]
     parsed = budget_of(budget)
-    assert parsed is not None
+    if parsed is None:
+        raise ValueError(
+            f'track={name}: benchmark.budget={budget} in its file; it needs one such as "1M tokens"'
+        )
     if "trainer.max_steps" in overridden and parsed[1] != "seconds":
         raise ValueError(
             f"trainer.max_steps={settings['trainer']['max_steps']}: track={name} gives {budget}, "

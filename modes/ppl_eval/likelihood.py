@@ -158,7 +158,9 @@ def trained_flops(run: TrainedRun) -> float | None:
     run that it began with are not in it."""
     if run.model is not None:
         return None
-    return tokens_seen(run.checkpoint) * estimate.flops_per_token(run.checkpoint["config"])
+    # The number of states is the run's: its tokenizer may lie elsewhere by now.
+    each = estimate.flops_per_token(run.checkpoint["config"], run.vocab_size)
+    return tokens_seen(run.checkpoint) * each
 
 
 def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fields:

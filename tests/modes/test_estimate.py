@@ -135,3 +135,13 @@ def test_with_checkpointing_more_texts_fit() -> None:
     lines = estimate.batches(step, 512)
     kept, again = (int(line.split("80 GB:")[1].split()[0].replace(",", "")) for line in lines[1:])
     assert again > 3 * kept
+
+
+def test_operations_of_a_run_need_no_tokenizer() -> None:
+    """It may lie elsewhere than the run's configuration says, which an evaluation is told."""
+    for name in ("ar", "d3pm", "bd3lm"):
+        settings = composed(f"algo={name}", *SMALL)
+        moved = composed(f"algo={name}", *SMALL, "data.tokenizer_name_or_path=/nowhere")
+        step = estimate.step_of(settings)
+        expected = training_flops(step.sizes, step.work)
+        assert estimate.flops_per_token(moved, step.sizes.vocab_size) == expected

@@ -151,3 +151,13 @@ def test_a_refusal_loads_nothing_heavy(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == [2, []], done.stderr
     assert done.stderr.startswith("error: eval.passes=1: track=shakespeare-1M has 4")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_track_without_a_budget_is_told_so() -> None:
+    """A file of one's own, found by --config-dir."""
+    settings = alone("track=shakespeare-1M")
+    own = settings | {"mode": "benchmark", "benchmark": settings["benchmark"] | {"budget": None}}
+    with pytest.raises(
+        ValueError, match=r"track=shakespeare-1M: benchmark.budget=None in its file"
+    ):
+        check_track(own, [], lambda given: own)
