@@ -16,7 +16,7 @@ from tests.conftest import merged
 CLEAN = "0123456789abcdef0123456789abcdef01234567"
 HARDWARE = {"cpu": "Example(R) Processor", "cores": 2, "threads": 2, "gpu": None, "gpus": 0}
 FLOPS = {"ar": 1.27e12, "mdlm": 1.3e12}
-PER_STEP = 16 * 126
+PER_STEP, STEPS, EVERY = 16 * 128, 488, 30  # of shakespeare-1M: 16 points and the end
 
 
 def composed(*overrides: str) -> dict[str, Any]:
@@ -30,11 +30,11 @@ def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
         return main.compose(list(overrides))
 
 
-def curve(folder: Path, steps: int, every: int, nats: Any, stderr: float = 0.01) -> str:
-    """The name of a curve of `nats(step)` at every so many steps."""
+def curve(folder: Path, steps: int, every: int, nats: Any, per_step: int = PER_STEP) -> str:
+    """The name of a curve of `nats(step)` at every so many steps and the last."""
     lines = ["step,tokens,seconds,nats_per_token,nats_stderr"]
-    for step in range(every, steps + 1, every):
-        lines.append(f"{step},{step * PER_STEP},{step * 0.1:.3f},{nats(step):.6f},{stderr}")
+    for step in sorted({*range(every, steps + 1, every), steps}):
+        lines.append(f"{step},{step * per_step},{step * 0.1:.3f},{nats(step):.6f},0.01")
     content = "\n".join(lines) + "\n"
     name = f"curves/{hashlib.sha256(content.encode()).hexdigest()[:16]}.csv"
     (folder / "curves").mkdir(parents=True, exist_ok=True)
@@ -47,13 +47,18 @@ def write(
 ) -> Path:
     """A likelihood of an entry whose curve is `nats` and whose loss at the end is `last`."""
     config = composed(f"track={track}", f"algo={algo}") | {"seed": seed}
-    rules = config["track"]
-    steps = 1600 if rules["epochs"] else 496
-    every = 25 if rules["epochs"] else 31
+    rules, per_step = config["track"], 16 * config["model"]["length"]
+    steps = 1600 if rules["epochs"] else STEPS
+    every = 25 if rules["epochs"] else EVERY
     mark = hashlib.sha256(f"{track} {algo} {seed}".encode()).hexdigest()
     exact = algo == "ar"
-    protocol = {"blocks": 893, "corpus_digest": rules["valid_digest"], "crop": None}
-    protocol |= {"drop_last": False, "framing": "bos", "insert_eos": False, "length": 126}
+    protocol = {"blocks": rules["blocks"], "corpus_digest": rules["valid_digest"], "crop": None}
+    protocol |= {
+        "drop_last": False,
+        "framing": "bos",
+        "insert_eos": False,
+        "length": config["model"]["length"],
+    }
     protocol |= {"packing": "wrap", "split": "valid", "times": "(0, 1)", "tokenizer": "bytes"}
     fields: dict[str, Any] = {
         "metric": "ppl",
@@ -71,7 +76,7 @@ def write(
             "checkpoint_digest": mark,
             "checkpoint": "outputs/last.ckpt",
             "steps": steps,
-            "tokens": steps * PER_STEP,
+            "tokens": steps * per_step,
             "seed": seed,
             "finetuned_from": None,
             "digests": {
@@ -91,7 +96,7 @@ def write(
             "nats_per_token": last,
             "train_seconds": steps * 0.1,
             "train_flops": FLOPS.get(algo, 1.3e12),
-            "curve": curve(folder, steps, every, nats),
+            "curve": curve(folder, steps, every, nats, per_step),
         },
     }
     return write_record(folder, merged(fields, changes))
@@ -104,7 +109,7 @@ def falling(start: float, end: float, steps: int) -> Any:
 
 def seeds(folder: Path, track: str, algo: str, last: float, **changes: Any) -> list[Path]:
     """An entry of three seeds, 0.01 nats apart, whose curves fall to their ends."""
-    steps = 1600 if track == "shakespeare-epochs" else 496
+    steps = 1600 if track == "shakespeare-epochs" else STEPS
     return [
         write(
             folder,

@@ -11,7 +11,15 @@ from evaluation.records import read_records
 from leaderboard.aggregate import Runs
 from leaderboard.run_key import flat
 from leaderboard.tracks.entries import entries
-from tests.leaderboard.tracks.example_entries import composed, curve, falling, seeds, write
+from tests.leaderboard.tracks.example_entries import (
+    EVERY,
+    STEPS,
+    composed,
+    curve,
+    falling,
+    seeds,
+    write,
+)
 
 TRACK = "shakespeare-1M"
 
@@ -43,7 +51,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         "another valid text, by its digest 000000000000",
     ),
     "evaluated text": ({"protocol": {"corpus_digest": "0" * 64}}, "protocol: corpus_digest is 000"),
-    "blocks": ({"protocol": {"blocks": 24}}, "protocol: blocks is 24, the track has 893"),
+    "blocks": ({"protocol": {"blocks": 24}}, "protocol: blocks is 24, the track has 879"),
     "framing": ({"protocol": {"framing": "bos-eos"}}, "protocol: framing is bos-eos, the track"),
     "overlap": ({"protocol": {"stride": 8}}, "protocol: stride is 8, the track has None"),
     "passes": ({"protocol": {"passes": 1}}, "protocol: passes is 1, the track has None"),
@@ -75,7 +83,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "length": (
         {"config": {"model": {"length": 64}}},
-        "model.length=64: track=shakespeare-1M has 126; an entry may change algo, noise",
+        "model.length=64: track=shakespeare-1M has 128; an entry may change algo, noise",
     ),
     "the validated blocks": (
         {"config": {"trainer": {"limit_val_batches": 1}}},
@@ -99,7 +107,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
 def test_an_entry_that_breaks_a_rule_is_named_the_rest_ranked(rule: str, folder: Path) -> None:
     changes, reason = BROKEN[rule]
     for seed in (1, 2, 3):
-        nats = falling(4.0, 2.5, 496)
+        nats = falling(4.0, 2.5, STEPS)
         write(folder, TRACK, "mdlm", seed, 2.5, nats, **(changes if seed == 2 else {}))
     kept, lines = judged(folder)
     assert kept == AR
@@ -122,7 +130,7 @@ def test_what_the_track_leaves_free_may_differ(folder: Path) -> None:
 
 
 def test_a_recipe_without_all_seeds_is_no_entry(folder: Path) -> None:
-    write(folder, TRACK, "mdlm", 1, 2.5, falling(4.0, 2.5, 496))
+    write(folder, TRACK, "mdlm", 1, 2.5, falling(4.0, 2.5, STEPS))
     kept, (line,) = judged(folder)
     assert kept == AR
     assert line.endswith("seed 2, 3 is missing, the track asks for 1, 2, 3")
@@ -131,8 +139,8 @@ def test_a_recipe_without_all_seeds_is_no_entry(folder: Path) -> None:
 @pytest.mark.parametrize("cut", ["end", "middle", "few", "edited"])
 def test_a_cut_curve_is_no_evidence(cut: str, folder: Path) -> None:
     for seed in (1, 2, 3):
-        nats = falling(4.0, 2.5 + 0.001 * seed, 496)
-        file = folder / curve(folder, 496, 31, nats)
+        nats = falling(4.0, 2.5 + 0.001 * seed, STEPS)
+        file = folder / curve(folder, STEPS, EVERY, nats)
         lines = file.read_text().splitlines(keepends=True)
         left = {"end": lines[:-5], "middle": lines[:4] + lines[9:], "few": lines[:1] + lines[2::2]}
         name = (
@@ -164,7 +172,7 @@ def test_an_edited_record_is_named(folder: Path) -> None:
 
 
 def test_samples_follow_the_likelihood_of_their_run(folder: Path) -> None:
-    nats, how = falling(4.0, 2.5, 496), {"metric": "samples", "kind": "estimate", "value": 3.0}
+    nats, how = falling(4.0, 2.5, STEPS), {"metric": "samples", "kind": "estimate", "value": 3.0}
     for seed in (1, 2, 3):
         write(folder, TRACK, "ar", seed, 2.1, nats, **how)
         write(folder, TRACK, "mdlm", seed, 2.5, nats, **how)

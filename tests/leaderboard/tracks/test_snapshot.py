@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 import main
 from evaluation.records import read_records
 from scripts import snapshot
-from tests.leaderboard.tracks.example_entries import falling, seeds, write
+from tests.leaderboard.tracks.example_entries import STEPS, falling, seeds, write
 
 README = f"# Title\n\n{snapshot.BEGIN}\n{snapshot.END}\n\nthe rest\n"
 
@@ -28,7 +28,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
             measured = {"divergence": 0.5 + 1 / calls, "network_evaluations": calls}
             how = {"predictor": "ancestral", "steps": int(calls)}
             changes = {"metric": "samples", "kind": "estimate", "value": 3.0, "metrics": measured}
-            nats = falling(4.0, 2.5, 496)
+            nats = falling(4.0, 2.5, STEPS)
             place = folder / snapshot.TRACKS[0]
             write(place, snapshot.TRACKS[0], "mdlm", seed, 2.5, nats, sampler=how, **changes)
     seeds(folder / snapshot.TRACKS[0], snapshot.TRACKS[0], "gidd", 2.7, commit=None)

@@ -14,7 +14,14 @@ from leaderboard.format import measured_amount
 from leaderboard.table import Measure, Table
 from leaderboard.tables import build
 from leaderboard.tracks.tables import of_track
-from tests.leaderboard.tracks.example_entries import PER_STEP, composed, falling, seeds, write
+from tests.leaderboard.tracks.example_entries import (
+    PER_STEP,
+    STEPS,
+    composed,
+    falling,
+    seeds,
+    write,
+)
 
 ONE, EPOCHS = "shakespeare-1M", "shakespeare-epochs"
 
@@ -34,25 +41,25 @@ def cells(table: Table, name: str) -> dict[str, str]:
 
 
 def test_time_to_target_is_where_the_line_crosses_it(tmp_path: Path) -> None:
-    """Curves that fall by a straight line from 4 at step 0 to `last` at step 496."""
+    """Curves that fall by a straight line from 4 at step 0 to `last` at the last one."""
     seeds(tmp_path, ONE, "ar", 2.0)
     seeds(tmp_path, ONE, "mdlm", 2.5)
     seeds(tmp_path, ONE, "gidd", 2.705)  # one of whose seeds reaches 2.7
     table = made(tmp_path, ONE)["target"]
     assert [row.name for row in table.rows] == ["ar", "mdlm", "gidd"]
     for row, lasts in zip(table.rows, ([1.99, 2.0, 2.01], [2.49, 2.5, 2.51]), strict=False):
-        tokens = [PER_STEP * 496 * 1.3 / (4 - last) for last in lasts]
+        tokens = [PER_STEP * STEPS * 1.3 / (4 - last) for last in lasts]
         value = row.values["target_tokens"]
         assert isinstance(value, Measure)
         assert value.mean == pytest.approx(sum(tokens) / 3, rel=1e-4)
-        slopes = [(4 - last) / (496 * PER_STEP) for last in lasts]
+        slopes = [(4 - last) / (STEPS * PER_STEP) for last in lasts]
         stated = math.hypot(*(0.01 / slope for slope in slopes)) / 3
         spread = math.sqrt(sum((t - value.mean) ** 2 for t in tokens) / 2 / 3)
         assert value.stderr == pytest.approx(max(stated, spread), rel=1e-3)
         flops, seconds = row.values["target_flops"], row.values["target_seconds"]
         assert isinstance(flops, Measure) and isinstance(seconds, Measure)
         whole = row.records[0].metrics["train_flops"]
-        assert flops.mean == pytest.approx(whole * value.mean / (496 * PER_STEP))
+        assert flops.mean == pytest.approx(whole * value.mean / (STEPS * PER_STEP))
         assert seconds.mean == pytest.approx(0.1 * value.mean / PER_STEP, rel=1e-4)
     assert cells(table, "gidd")["reached"] == "1 of 3"
     assert cells(table, "gidd")["tokens to target"] == "" == cells(table, "gidd")["rank"]
@@ -145,4 +152,4 @@ def test_an_amount_and_its_error_share_a_unit() -> None:
 
 
 def test_a_falling_curve_ends_where_it_should() -> None:
-    assert falling(4.0, 2.0, 496)(496) == 2.0
+    assert falling(4.0, 2.0, STEPS)(STEPS) == 2.0

@@ -45,7 +45,7 @@ REFUSED = {  # by shakespeare-1M
     "data.framing=bos-eos": f"data.framing=bos-eos: {HAS}bos; an entry may change algo, noise, opt",
     "data.train_characters=9": f"data.train_characters=9: {HAS}null",
     "data.max_eval_blocks=9": f"data.max_eval_blocks=9: {HAS}null",
-    "model.length=64": f"model.length=64: {HAS}126",
+    "model.length=64": f"model.length=64: {HAS}128",
     "benchmark.budget='2M tokens'": f"benchmark.budget=2M tokens: {HAS}1M tokens",
     "benchmark.seeds=[4,5,6]": f"benchmark.seeds=[4, 5, 6]: {HAS}[1, 2, 3]",
     "trainer.max_steps=9": "trainer.max_steps=9: track=shakespeare-1M gives 1M tokens, which the",
@@ -114,6 +114,8 @@ def test_every_track_names_itself_and_keeps_its_own_rules(name: str) -> None:
 
 @pytest.mark.parametrize("name", TRACKS)
 def test_every_track_makes_rows_that_are_checked(name: str) -> None:
+    every = made(f"track={name}")
+    assert len(every) == 3 * len(every[0].settings["benchmark"]["algos"])
     (row,) = made(f"track={name}", "benchmark.algos=[mdlm]", "benchmark.row=1")
     assert row.name == "mdlm, seed 2" and row.settings["seed"] == 2
     model = row.settings["model"]["name"]
@@ -123,11 +125,11 @@ def test_every_track_makes_rows_that_are_checked(name: str) -> None:
 def test_rows_keep_to_the_budget_and_validate_often_enough() -> None:
     first = ["benchmark.algos=[mdlm]", "benchmark.row=0"]
     settings = made(SHAKESPEARE, *first)[0].settings
-    assert settings["trainer"]["max_steps"] == 1_000_000 // (16 * 126) == 496
-    assert settings["trainer"]["val_check_interval"] == 31
+    assert settings["trainer"]["max_steps"] == 1_000_000 // (16 * 128) == 488
+    assert settings["trainer"]["val_check_interval"] == 30
     larger = made(SHAKESPEARE, *first, "loader.global_batch_size=32")[0].settings
-    assert larger["trainer"]["max_steps"] == 248
-    assert 248 // larger["trainer"]["val_check_interval"] >= 16
+    assert larger["trainer"]["max_steps"] == 244
+    assert 244 // larger["trainer"]["val_check_interval"] >= 16
     epochs = made(EPOCHS, *first)[0].settings
     assert epochs["trainer"]["max_steps"] == 64 * 25
     assert epochs["trainer"]["val_check_interval"] == 25
