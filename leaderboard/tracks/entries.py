@@ -13,6 +13,8 @@ from leaderboard.aggregate import Runs, grouped
 from leaderboard.tracks.rules import broken, budget_of
 
 Settings = Mapping[str, Any]
+IN_METRICS = {"seconds": "train_seconds", "FLOPs": "train_flops"}  # what is spent of a budget
+ROUNDING = 1e-9  # of products of the same numbers in another order
 LATE = 1.05  # of a budget of seconds: the run ends with the first step beyond it
 SPACING = 2  # times the distance of validations at equal distances, at most
 
@@ -87,15 +89,16 @@ def _of_budget(record: Record, text: str) -> Iterator[str]:
     """As many whole steps as the budget allows, neither more nor fewer."""
     budget, training = budget_of(text), record.training
     assert budget is not None
-    (amount, unit), steps, tokens = budget, training["steps"] or 0, training["tokens"] or 0
+    (amount, unit), steps = budget, training["steps"] or 0
+    if unit in IN_METRICS and record.metric != "ppl":
+        return  # they are in the record of the run's likelihood
+    found = record.metrics.get(IN_METRICS[unit]) if unit in IN_METRICS else training[unit]
+    spent = found or 0
     if unit == "seconds":
-        seconds = record.metrics.get("train_seconds")
-        if record.metric == "ppl" and not amount <= (seconds or 0.0) <= LATE * amount:
-            yield f"{seconds} seconds of training, the budget is {text}"
-        return
-    spent = tokens if unit == "tokens" else steps
-    step = tokens / max(steps, 1) if unit == "tokens" else 1
-    if not amount - step < spent <= amount:
+        kept = amount <= spent <= LATE * amount
+    else:
+        kept = amount - spent / max(steps, 1) < spent <= amount * (1 + ROUNDING)
+    if not kept:
         yield f"{spent:,} {unit} of training, the budget is {text}"
 
 

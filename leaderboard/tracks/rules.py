@@ -30,13 +30,14 @@ BESIDE = {
     *(f"trainer.{key}" for key in ("benchmark", "detect_anomaly", "deterministic", "profiler")),
     *(f"trainer.{key}" for key in ("log_every_n_steps", "max_steps", "val_check_interval")),
 }
-BUDGET = re.compile(r"(\d+(?:\.\d+)?)([kMB]?)\s*(tokens|steps|seconds)")
+UNITS = ("tokens", "steps", "seconds", "FLOPs")  # of a budget
+BUDGET = re.compile(rf"(\d+(?:\.\d+)?(?:e\d+)?)([kMB]?)\s*({'|'.join(UNITS)})")
 MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 
 
 def budget_of(text: Any) -> tuple[float, str] | None:
-    """The amount and the unit of "2M tokens", "300 steps", "1.5k seconds"; None for anything else,
-    and for nothing."""
+    """The amount and the unit of "2M tokens", "300 steps", "1.5k seconds", "2e15 FLOPs"; None for
+    anything else, and for nothing."""
     match = BUDGET.fullmatch(str(text).strip())
     amount = float(match[1]) * MULTIPLES[match[2]] if match else 0.0
     return (amount, match[3]) if match and amount else None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from algos.facts import canonical, facts_of
-from leaderboard.tracks.rules import budget_of
+from leaderboard.tracks.rules import UNITS, budget_of
 from modes.checks.combinations import check
 from modes.settings import Benchmark
 
@@ -14,7 +14,6 @@ Compose = Callable[[list[str]], Settings]
 
 MARK = "benchmark stage: "  # begins the line in which a row announces its stage
 OF_ROW = ("mode", "algo", "seed", "benchmark")  # the keys that a row sets itself
-UNITS = ("tokens", "steps", "seconds")
 SCORER = "gen_ppl_eval_model_name_or_path"  # of the keys of eval
 MOST_POINTS = 10  # of a learning curve, unless the user says how often to validate
 CURVE_BATCHES = 2  # of each of them
@@ -63,7 +62,7 @@ def options(settings: Settings) -> Benchmark:
 
 
 def budget(text: str | None) -> Budget | None:
-    """ "2M tokens", "300 steps", "1.5k seconds"; None where trainer.max_steps says it."""
+    """ "2M tokens", "1.5k seconds", "2e15 FLOPs"; None where trainer.max_steps says it."""
     if text is None:
         return None
     parsed = budget_of(text)
@@ -155,10 +154,16 @@ def _within_budget(limit: Budget | None, settings: Settings, changed: set[str]) 
         return {"training.max_seconds": limit.amount}
     if "trainer.max_steps" in changed:
         raise ValueError(f"{where}: and trainer.max_steps; give one of them")
-    per_step = settings["loader"]["global_batch_size"] * settings["model"]["length"]
-    steps = int(limit.amount // (per_step if limit.unit == "tokens" else 1))
+    tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
+    per_step = {"steps": 1.0, "tokens": tokens, "FLOPs": 0.0}[limit.unit]
+    if limit.unit == "FLOPs":
+        from modes.estimate import flops_per_token, vocabulary  # it loads torch
+
+        per_step = tokens * flops_per_token(settings, vocabulary(settings["data"]))
+    steps = int(limit.amount // per_step)
     if steps < 1:
-        raise ValueError(f"{where}: not one step of {per_step:,} tokens")
+        of = f"{per_step:.3g} FLOPs" if limit.unit == "FLOPs" else f"{tokens:,} tokens"
+        raise ValueError(f"{where}: not one step of {of}")
     return {"trainer.max_steps": steps}
 
 

@@ -3,14 +3,15 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from evaluation.records import read_records
+from evaluation.records import Record, read_records
 from leaderboard.aggregate import Runs
 from leaderboard.run_key import flat
-from leaderboard.tracks.entries import entries
+from leaderboard.tracks.entries import _of_budget, entries
 from tests.leaderboard.tracks.example_entries import (
     EVERY,
     STEPS,
@@ -203,3 +204,14 @@ def test_a_budget_of_seconds_is_held_on_its_machine(tmp_path: Path) -> None:
     )
     assert all("on 8 x NVIDIA H100" in line for line in found["several"][1])
     assert [found[name][0] for name in ("another", "several")] == [[], []]
+
+
+@pytest.mark.parametrize(("spent", "is_entry"), [(1e13, True), (0.99e13, False), (1.01e13, False)])
+def test_a_budget_of_operations_is_what_the_record_counts(spent: float, is_entry: bool) -> None:
+    record = SimpleNamespace(
+        metric="ppl", metrics={"train_flops": spent}, training={"steps": STEPS, "tokens": 9}
+    )
+    broken = list(_of_budget(cast(Record, record), "1e13 FLOPs"))
+    assert (broken == []) == is_entry
+    record.metric = "samples"  # whose operations stand in the record of the likelihood
+    assert not list(_of_budget(cast(Record, record), "1 FLOPs"))

@@ -7,6 +7,7 @@ from hydra import initialize_config_dir
 
 import main
 from modes.benchmark.runs import SCORER, Budget, Row, budget, rows
+from modes.estimate import flops_per_token, vocabulary
 from tests.modes.conftest import ROOT
 
 PLACE = "checkpointing.save_dir=runs/${algo.name}-${seed}"
@@ -73,6 +74,16 @@ def test_budget_sets_the_steps_of_every_row(said: str, steps: int) -> None:
     assert found[0].settings["training"]["max_seconds"] is None
 
 
+def test_budget_of_operations_gives_cheaper_algorithms_more_steps() -> None:
+    found = made("benchmark.budget=2e13 FLOPs", "benchmark.algos=[ar,udlm,bd3lm]")
+    steps = {row.settings["algo"]["name"]: row.settings["trainer"]["max_steps"] for row in found}
+    assert steps["ar"] > steps["udlm"] > steps["bd3lm"]
+    for row in found:
+        data, tokens = row.settings["data"], 32 * 128
+        step = tokens * flops_per_token(row.settings, vocabulary(data))
+        assert 2e13 - step < row.settings["trainer"]["max_steps"] * step <= 2e13
+
+
 def test_budget_by_default_gives_way_to_a_given_length() -> None:
     (row,) = made("benchmark.algos=[ar]")
     assert row.settings["trainer"]["max_steps"] == 800_000 // (32 * 128)
@@ -103,6 +114,7 @@ def test_budget_of_every_unit() -> None:
     assert budget(None) is None
     assert budget("1.5B tokens") == Budget(1.5e9, "tokens")
     assert budget("0.5 seconds") == Budget(0.5, "seconds")
+    assert budget("2e15 FLOPs") == budget("2000000B FLOPs") == Budget(2e15, "FLOPs")
 
 
 REFUSED = {
@@ -112,6 +124,7 @@ REFUSED = {
     "benchmark.budget=2m tokens": r"benchmark.budget=2m tokens: a positive",
     "benchmark.budget=5 minutes": r"benchmark.budget=5 minutes: a positive",
     "benchmark.budget=100 tokens": r"benchmark.budget=100 tokens: not one step of 4,096 tokens",
+    "benchmark.budget=5 FLOPs": r"benchmark.budget=5 FLOPs: not one step of .*e\+.* FLOPs",
     "benchmark.budget=0.5 steps": r"benchmark.budget=0.5 steps: not one step",
     "benchmark.budget=5 steps trainer.max_steps=9": r"and trainer.max_steps; give one of them",
     "benchmark.seeds=[1,x]": r"benchmark.seeds=\[1, 'x'\]: must be a list of numbers of at least 0",
