@@ -23,6 +23,7 @@ from leaderboard.charts.marks import (
     base,
     drawn,
     legend,
+    log_base,
     marks,
     path,
     position,
@@ -86,11 +87,12 @@ def learning_curves(rows: Sequence[Point], looks: Looks) -> Figure:
 
 def frontier(rows: Sequence[Point], looks: Looks) -> Figure:
     """Generative perplexity against entropy."""
-    x, y = Axis("entropy", "entropy of samples, nats"), Axis("gen_ppl", "generative perplexity", 10)
+    x, title = Axis("entropy", "entropy of samples, nats"), "generative perplexity"
     fields = [*RUN, ("sampler", "sampler"), *COST]
-    fields += [("gen_ppl_text", y.title), ("entropy_text", "entropy")]
+    fields += [("gen_ppl_text", title), ("entropy_text", "entropy")]
     views = []
     for group, members in _grouped(rows, "group"):
+        y = Axis("gen_ppl", title, log_base(members, "gen_ppl"))
         points, seen = base("frontier", "group", group), _seen(members, looks)
         both = [bars(points, x, y, along, seen, len(members)) for along in ("x", "y")]
         through = path(points, x, y, "line", seen, order="evaluations")
@@ -114,8 +116,7 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
     for choice, (x, grouped) in axes.items():
         shown = [row for row in rows if row[x.field]]
         for group, members in _grouped(shown, grouped):
-            positive = all(row["value_low"] > 0 for row in members)
-            y = Axis("value", members[0]["measure"], 10 if positive else None)
+            y = Axis("value", members[0]["measure"], log_base(members, "value"))
             fields = [*RUN, ("sampler", "sampler"), *COST, ("value_text", y.title)]
             points = base("quality", grouped, group).transform_filter(alt.datum[x.field] > 0)
             seen = _seen(members, looks)

@@ -1,7 +1,7 @@
 """Parts of the charts: axes, bars, marks, legends, and how a series looks."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -18,6 +18,7 @@ SHAPES = [
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 2], [12, 3], [1, 3], [9, 2, 2, 2, 2, 2])
 HEIGHT, WIDTH = 340, 640
 MANY = 40  # points
+WIDE = 5.0  # the ratio of the ends of a log axis, at least
 
 Fields = Sequence[tuple[str, str]]  # names in the data, and in words
 
@@ -50,6 +51,14 @@ def looks(series: Iterable[str]) -> Looks:
 def base(dataset: str, grouped: str, group: str) -> alt.Chart:
     """A chart of what `dataset` has of a group."""
     return alt.Chart(alt.NamedData(dataset)).transform_filter(alt.datum[grouped] == group)
+
+
+def log_base(rows: Iterable[Mapping[str, Any]], field: str) -> int | None:
+    """10 where the bars of a field are above zero and span a factor of WIDE, else None: a log axis
+    of a narrow range has hardly a number on it."""
+    ends = [(row[f"{field}_low"], row[f"{field}_high"]) for row in rows]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    return 10 if low > 0 and high >= WIDE * low else None
 
 
 def position(channel: Any, axis: Axis, field: str | None = None) -> Any:

@@ -13,7 +13,17 @@ from evaluation.record_files import Curve
 from leaderboard.aggregate import Entry
 from leaderboard.charts.data import ERRORS
 from leaderboard.charts.files import VEGA_LITE, config
-from leaderboard.charts.marks import Axis, Looks, bars, drawn, legend, looks, path, position
+from leaderboard.charts.marks import (
+    Axis,
+    Looks,
+    bars,
+    drawn,
+    legend,
+    log_base,
+    looks,
+    path,
+    position,
+)
 from leaderboard.table import Measure, Table
 
 INK = "#7f858c"  # contrast above 3.5 with white, above 4.5 with near-black
@@ -39,7 +49,7 @@ def quality(table: Table) -> str:
             }
         )
     x = Axis("evaluations", "network evaluations a text", 2)
-    y = Axis("value", "divergence from held-out text, nats", 10)
+    y = Axis("value", "divergence from held-out text, nats", log_base(rows, "value"))
     title = f"Quality against network evaluations, {table.title}"
     return _svg(rows, x, y, title, f"bars: ± {ERRORS} standard errors")
 

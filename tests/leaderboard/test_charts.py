@@ -10,7 +10,7 @@ from evaluation.record_files import read_attached_curve
 from evaluation.records import read_records, write_record
 from leaderboard.charts import data, figures
 from leaderboard.charts.files import KINDS, write_charts
-from leaderboard.charts.marks import COLORS, looks
+from leaderboard.charts.marks import COLORS, log_base, looks
 from leaderboard.charts.published import beside_published
 from leaderboard.published.results import published
 from leaderboard.tables.build import compare
@@ -118,6 +118,14 @@ def test_an_oracle_gap_is_a_quality(tmp_path, make_fields):
     assert (point["value"], point["value_low"]) == (-0.01, pytest.approx(-0.05))
     (first, *_) = figures.quality([point], looks(["mdlm"])).views
     assert "log" not in str(first.spec["layer"][1]["encoding"]["y"])  # below zero there is none
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "base"), [(1.0, 5.0, 10), (2.0, 9.0, None), (0.0, 9.0, None), (-1, 9.0, None)]
+)
+def test_a_log_axis_is_for_positive_values_that_spread(low, high, base):
+    rows = [{"value_low": low, "value_high": 2 * low}, {"value_low": high / 2, "value_high": high}]
+    assert log_base(rows, "value") == base
 
 
 def test_a_curve_is_read_once_and_held_against_its_digest(tmp_path):
