@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from evaluation.perplexity import Pass
 
 Floats = NDArray[np.float64]
-LARGEST_CURVE, LARGEST_SEQUENCES = 64 * 2**20, 2**30  # bytes
+LARGEST_CURVE, LARGEST_SEQUENCES = 2**26, 2**28  # bytes, unpacked
 FARTHEST = 1e100  # from zero, of a value in a drawing; a NaN is beyond it
 COLUMNS = ("step", "tokens", "seconds", "nats_per_token", "nats_stderr")
 MOST_NATS = 1e12  # of a sequence
+DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError)
 DTYPES = (np.dtype(np.int64), np.dtype(np.float64))
 
 
@@ -112,13 +114,14 @@ def write_sequences(passes: Sequence["Pass"], exact: bool, folder: Path) -> str:
     if len(passes) > 1:
         variance = nats.var(0) / len(passes)
     columns = {"index": index, "nats": nats.mean(0), "variance": variance, "tokens": tokens}
-    # As np.savez, but without the time of writing: equal arrays are equal bytes.
+    # As np.savez_compressed, but without the time of writing: equal arrays are equal bytes.
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, column in columns.items():
             entry = io.BytesIO()
             np.save(entry, column.numpy(), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue())
+            info = zipfile.ZipInfo(f"{name}.npy")
+            archive.writestr(info, entry.getvalue(), zipfile.ZIP_DEFLATED)
     return _attach(folder, "sequences", ".npz", content.getvalue())
 
 
@@ -140,11 +143,14 @@ def read_sequences(record: Record) -> Sequences | None:
 
 
 def _arrays(content: bytes) -> Sequences:
-    """Of a .npz file without compression, so that it cannot hold more than it is long."""
+    """Of a .npz file; a small one may unpack to much, but not to more than it says."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+            if size > LARGEST_SEQUENCES:
+                raise ValueError(f"{size:,} bytes unpacked, at most {LARGEST_SEQUENCES:,}")
             columns = [_column(archive, name) for name in NAMES]
-    except (KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, EOFError, RuntimeError, *DAMAGED) as error:
         raise ValueError(f"not the arrays of a likelihood ({error})") from error
     if len({len(column) for column in columns}) != 1:
         raise ValueError(f"{', '.join(NAMES)} are not of one length")
@@ -152,10 +158,7 @@ def _arrays(content: bytes) -> Sequences:
 
 
 def _column(archive: zipfile.ZipFile, name: str) -> Floats:
-    entry = archive.getinfo(f"{name}.npy")
-    if entry.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{name} is compressed")
-    stream = io.BytesIO(archive.read(entry))
+    stream = io.BytesIO(archive.read(f"{name}.npy"))
     try:
         np.lib.format.read_magic(stream)
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)

@@ -19,7 +19,8 @@ def of_rows(error: UnknownKeys) -> list[str]:
     """A line for each of the keys, as the rows of a benchmark see it."""
     if not all(key.startswith("algo.") for key in error.keys):
         return str(error).splitlines()
-    return [f"{key}: not every algorithm of benchmark.algos has this key" for key in error.keys]
+    line = "not every algorithm of benchmark.algos has this key; of one alone, give algo= as well"
+    return [f"{key}: {line}" for key in error.keys]
 
 
 def of_composition(text: str, cause: BaseException | None) -> str:

@@ -114,8 +114,8 @@ def test_every_track_names_itself_and_keeps_its_own_rules(name: str) -> None:
 
 @pytest.mark.parametrize("name", TRACKS)
 def test_every_track_makes_rows_that_are_checked(name: str) -> None:
-    every = made(f"track={name}")
-    assert len(every) == 3 * len(every[0].settings["benchmark"]["algos"])
+    every = made(f"track={name}", "benchmark.seeds=[1]")
+    assert len(every) == len(every[0].settings["benchmark"]["algos"])
     (row,) = made(f"track={name}", "benchmark.algos=[mdlm]", "benchmark.row=1")
     assert row.name == "mdlm, seed 2" and row.settings["seed"] == 2
     model = row.settings["model"]["name"]

@@ -1,5 +1,6 @@
 """mode=export: folders that transformers loads without this suite, and come back bit for bit."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -49,13 +50,25 @@ print(json.dumps({
 """
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the text, and for the run of each list of overrides."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "text.txt").write_text("to be, or not to be. " * 60)
+    return folder
+
+
 @pytest.fixture
-def trained(command: Command, tmp_path: Path) -> Callable[..., Path]:
+def trained(command: Command, tmp_path: Path, runs: Path) -> Callable[..., Path]:
+    """A run with these overrides, trained once, a copy of its own for each test."""
+
     def make(*overrides: str) -> Path:
-        (tmp_path / "text.txt").write_text("to be, or not to be. " * 60)
-        done = command("mode=train", *TINY, f"data.path={tmp_path}/text.txt", *overrides)
-        assert done.returncode == 0, done.stderr
-        return tmp_path / "run"
+        run, kept = tmp_path / "run", runs / hashlib.sha256(repr(overrides).encode()).hexdigest()
+        if not kept.exists():
+            done = command("mode=train", *TINY, f"data.path={runs}/text.txt", *overrides)
+            assert done.returncode == 0, done.stderr
+            shutil.copytree(run, kept)
+        return Path(shutil.copytree(kept, run, dirs_exist_ok=True))
 
     return make
 
