@@ -30,10 +30,11 @@ from modes.checks.combinations import check
 from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
 from modes.checks.groups import addable, choices, is_group
+from modes.checks.keys import check_nodes, checked
 from modes.checks.recipes import hint
 from modes.checks.sweeps import check_apart
 from modes.checks.track import check_track
-from modes.settings import Settings, check_nodes, checked, defaults
+from modes.settings import Settings, defaults
 from schema.check import UnknownKeys, few, unknown
 
 ROOT = Path(__file__).resolve().parent
@@ -48,7 +49,7 @@ MODES = {
     "sample_eval": "modes.sample_eval.run",
     "downstream": "modes.downstream",
     "oracle": "modes.oracle.run",
-    "audit": "modes.audit",
+    "audit": "modes.audit.run",
     "benchmark": "modes.benchmark.run",
     "leaderboard": "modes.leaderboard",
     "export": "modes.export",

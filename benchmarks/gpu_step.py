@@ -33,7 +33,9 @@ from backbones.cost import training_flops
 from backbones.rotary import rotary_table
 from benchmarks.all_logits import published
 from modes import build, devices, estimate
+from modes.settings import Plain, typed
 from training.memory import keep_freed_memory
+from training.settings import Trainer
 
 RECIPE = ["model=small", "data.tokenizer_name_or_path=gpt2"]
 SIDES = {"cuda": 8192, "cpu": 1024}  # of the product whose rate is measured
@@ -58,12 +60,12 @@ class Bench(NamedTuple):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low)
 
 
-def composed(*overrides: str) -> build.Settings:
+def composed(*overrides: str) -> Plain:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose([*RECIPE, *overrides])
 
 
-def made(settings: build.Settings, size: int, device: torch.device, batch: int, low: bool) -> Bench:
+def made(settings: Plain, size: int, device: torch.device, batch: int, low: bool) -> Bench:
     if settings["model"]["compile"] is None:
         settings = settings | {"model": settings["model"] | {"compile": devices.compiles(device)}}
     algorithm = build.algorithm(settings, size).train().to(device)
@@ -174,7 +176,7 @@ def idle(bench: Bench) -> float | None:
 def row(name: str, options: argparse.Namespace, device: torch.device, rate: float) -> list[str]:
     """The cells of an algorithm."""
     settings = composed(*options.overrides, f"algo={name}")
-    size = estimate.vocabulary(settings["data"])
+    size = estimate.vocabulary(typed(settings).data)
     cost = estimate.step_of(settings)
     bench = made(settings, size, device, options.batch_size, low_on(device))
     tokens = bench.batch["tokens"].numel()
@@ -201,7 +203,7 @@ def row(name: str, options: argparse.Namespace, device: torch.device, rate: floa
 def low_on(device: torch.device) -> bool:
     """bf16 where training has it by default."""
     kind = "cpu" if device.type == "cpu" else "auto"
-    return devices.precision({"precision": None, "accelerator": kind}) == "bf16-mixed"
+    return devices.precision(Trainer(accelerator=kind)) == "bf16-mixed"
 
 
 def show(options: argparse.Namespace) -> None:

@@ -33,7 +33,9 @@ from algos.facts import FACTS
 from benchmarks import stand_in
 from benchmarks.stand_in import COUNTS, DEVICE
 from modes import build
-from samplers.build import SAMPLERS, sampler_config
+from modes.settings import Plain
+from samplers.build import SAMPLERS, draw
+from samplers.config import sampler_config
 from samplers.self_correction import correct
 from training.ema import EMA
 from training.progress import RunProgress
@@ -85,7 +87,7 @@ def counted(steps: int) -> Count:
 class Texts(IterableDataset):
     """Batches of random texts of a training stream, the first token of each given."""
 
-    def __init__(self, settings: build.Settings):
+    def __init__(self, settings: Plain):
         self.count = settings["loader"]["global_batch_size"]
         self.length = settings["model"]["length"]
 
@@ -124,12 +126,12 @@ class Watch(L.Callback):
 
 
 @functools.cache
-def composed(*overrides: str) -> build.Settings:
+def composed(*overrides: str) -> Plain:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose([*SIZES, *overrides])
 
 
-def rough(settings: build.Settings) -> Algorithm:
+def rough(settings: Plain) -> Algorithm:
     """With weights that make no two predictions alike."""
     algorithm = build.algorithm(settings, VOCABULARY)
     torch.manual_seed(0)
@@ -139,7 +141,7 @@ def rough(settings: build.Settings) -> Algorithm:
     return algorithm
 
 
-def training(settings: build.Settings, device: torch.device, low: bool) -> tuple[float, Count]:
+def training(settings: Plain, device: torch.device, low: bool) -> tuple[float, Count]:
     """The last loss, and the count of a step; with `low` in bf16 autocast."""
     algorithm, watch, texts = rough(settings), Watch(), Texts(settings)
     tokens_per_step = texts.count * texts.length
@@ -161,7 +163,7 @@ def training(settings: build.Settings, device: torch.device, low: bool) -> tuple
     return float(trainer.callback_metrics["train/loss"]), watch.count
 
 
-def evaluation(settings: build.Settings, device: torch.device) -> tuple[float, Count]:
+def evaluation(settings: Plain, device: torch.device) -> tuple[float, Count]:
     """The nats of a batch, and its count."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
     with torch.no_grad():
@@ -173,7 +175,7 @@ def evaluation(settings: build.Settings, device: torch.device) -> tuple[float, C
 
 
 def sampling(
-    settings: build.Settings, device: torch.device, options: dict[str, Any]
+    settings: Plain, device: torch.device, options: dict[str, Any]
 ) -> tuple[list[list[int]], Count]:
     """Texts, and the count of one network call for them."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
@@ -185,14 +187,14 @@ def sampling(
     torch.manual_seed(1)
     with torch.no_grad():
         COUNTS.clear()
-        tokens = sampler.draw(algorithm, batch["tokens"], fixed).tokens
+        tokens = draw(sampler, algorithm, batch["tokens"], fixed).tokens
         # Left to right the network has a form of its own, which no hook sees.
         count = counted(len(calls) or texts.length - 1)
     hook.remove()
     return tokens.tolist(), count
 
 
-def correction(settings: build.Settings, device: torch.device) -> tuple[list[list[int]], Count]:
+def correction(settings: Plain, device: torch.device) -> tuple[list[list[int]], Count]:
     """Corrected texts, and the count of one step of it."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
     batch, steps = moved(texts.batch(), device), 4

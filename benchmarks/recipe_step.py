@@ -31,6 +31,7 @@ from torch.distributed.device_mesh import init_device_mesh
 import main
 from backbones.cost import Step
 from modes import build, estimate
+from modes.settings import Plain
 from training.memory import keep_freed_memory
 from training.sharding import shard
 
@@ -43,9 +44,7 @@ def resident(field: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def step_function(
-    settings: build.Settings, step: Step, batch: int, passes: int
-) -> Callable[[], None]:
+def step_function(settings: Plain, step: Step, batch: int, passes: int) -> Callable[[], None]:
     """A step of training with averaged weights beside, as mode=train takes it."""
     algorithm = build.algorithm(settings, step.sizes.vocab_size).train()
     network, low = algorithm.backbone, torch.bfloat16 if step.low == 2 else None

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.checksums import Summed
-from data.corpora import Corpus
+from data.corpus import Corpus
 from data.encode import Encoded, encode_documents
 from data.places import alone, publish, workplace
 from data.report import Losses, built_line, opened_line

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from data.corpora import Corpus, MarkovCorpus, StdlibCorpus, TextCorpus
+from data.corpora import MarkovCorpus, StdlibCorpus, TextCorpus
+from data.corpus import Corpus
 from data.hf_corpus import HubCorpus
 from data.shakespeare import ShakespeareCorpus
 from data.tokenizers import Tokenizer, make_tokenizer

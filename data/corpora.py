@@ -5,46 +5,15 @@ import os
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from data.corpus import SPLITS
 from data.files import Found, digest_of, read_documents, search
 from data.formats import Document, cut_out, length_of, parts_of
 from data.markov import MarkovLanguage
 from data.settings import Markov, Stdlib, Text
 from schema.check import check_values
-
-SPLITS = ("train", "valid")
-
-
-class Corpus(Protocol):
-    """Documents of named splits."""
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits there are: "train" may be absent, "valid" never is."""
-
-    @property
-    def language(self) -> MarkovLanguage | None:
-        """The exact distribution of the texts, where it is known."""
-
-    def documents(self, split: str) -> Iterator[Document]:
-        """The texts of a split, always in the same order, one at a time."""
-
-    def found(self, split: str) -> Found | None:
-        """The files that a split is read from and what was passed over; None if it has none."""
-
-    @property
-    def is_held_out_apart(self) -> bool:
-        """Whether the validation text is the user's own choice of files, which may be trained on
-        by mistake."""
-
-    def digest(self, split: str) -> str:
-        """Changes whenever the split's texts change."""
-
-    def size_hint(self, split: str) -> int | None:
-        """Roughly the bytes of the split's text, for an estimate of the time; None if unknown."""
 
 
 class StdlibCorpus:

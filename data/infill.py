@@ -17,6 +17,11 @@ class InfillTask(NamedTuple):
     fixed: list[bool]
     name: str | int | None = None
 
+    @classmethod
+    def after(cls, start: list[int], rest: Sequence[int]) -> "InfillTask":
+        """The text `start` + `rest`, of which the start is given."""
+        return cls([*start, *rest], [True] * len(start) + [False] * len(rest))
+
 
 def read_tasks(
     options: dict[str, Any],

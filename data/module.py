@@ -10,12 +10,19 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from data import settings
 from data.build import build_or_open
-from data.corpora import Corpus
+from data.corpus import Corpus
 from data.loaders import Loader
 from data.markov import MarkovLanguage
 from data.order import EvalSampler, StepSampler, TrainOrder, accumulation
 from data.overlap import refuse_same_documents, refuse_same_files
-from data.packing import Blocks, Framer, PadBlocks, SlidingBlocks, WrapBlocks
+from data.packing import (
+    Blocks,
+    Framer,
+    PadBlocks,
+    SlidingBlocks,
+    WrapBlocks,
+    overlapping_stride,
+)
 from data.places import cache_folder
 from data.report import unsaid
 from data.settings import Data
@@ -74,28 +81,8 @@ class TokenDataModule(L.LightningDataModule):
         self.seed, self.max_eval_blocks, self.verify = seed, max_eval_blocks, verify
         self.limit_val_batches = limit_val_batches
         self._framer = Framer(length, framing, tokenizer)
-        self.stride = self._overlapping(stride)
+        self.stride = overlapping_stride(stride, self._framer, packing)
         self._stores: dict[str, TokenStore] = {}
-
-    def _overlapping(self, stride: int | None) -> int | None:
-        """A stride below the text of a block; ValueError for one that cannot be used."""
-        if stride is None:
-            return None
-        if not 1 <= stride <= self.length:
-            raise ValueError(f"eval.stride={stride}: from 1 to model.length={self.length}")
-        if stride >= self._framer.room:
-            return None
-        if self.packing == "pad":
-            raise ValueError(
-                f"eval.stride={stride}: data.packing=pad has one text in a block; windows slide "
-                f"over the stream of data.packing=wrap"
-            )
-        if self._framer.tail:
-            raise ValueError(
-                f"eval.stride={stride}: data.framing={self.framing} would end every window in an "
-                f"EOS; choose data.framing=bos or none"
-            )
-        return stride
 
     def store(self, split: str) -> TokenStore:
         """The split's token store, built the first time."""

@@ -135,6 +135,28 @@ class SlidingBlocks:
         return batch | {name: batch[name] & new for name in ("scored", "noised")}
 
 
+def overlapping_stride(stride: int | None, framer: Framer, packing: str) -> int | None:
+    """A stride below the text of a block, None for blocks without overlap; ValueError for one that
+    cannot be used."""
+    if stride is None:
+        return None
+    if not 1 <= stride <= framer.length:
+        raise ValueError(f"eval.stride={stride}: from 1 to model.length={framer.length}")
+    if stride >= framer.room:
+        return None
+    if packing == "pad":
+        raise ValueError(
+            f"eval.stride={stride}: data.packing=pad has one text in a block; windows slide "
+            f"over the stream of data.packing=wrap"
+        )
+    if framer.tail:
+        raise ValueError(
+            f"eval.stride={stride}: data.framing={framer.framing} would end every window in an "
+            f"EOS; choose data.framing=bos or none"
+        )
+    return stride
+
+
 class PadBlocks:
     """One document per block: longer ones cropped, shorter ones filled with PAD.
 

@@ -22,7 +22,7 @@ def evaluate_passes(
     data: TokenDataModule,
     signals: StopSignals,
     passes: int,
-    times: tuple[float, float] | None,
+    times: Sequence[float] | None,
 ) -> list[Pass] | None:
     """`passes` passes over the blocks of `data`, one where the nats are exact, with noise levels in
     `times`; None on every process but the first."""

@@ -110,10 +110,6 @@ def whole(low: int = 0, high: int = WHOLE) -> Leaf:
     )
 
 
-def one_of(choices: tuple[str, ...]) -> Leaf:
-    return Leaf(f"one of {', '.join(choices)}", lambda value: value in choices)
-
-
 def _is_name(value: Any) -> bool:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
         return False

@@ -1,29 +1,20 @@
-"""Folders of the Hugging Face Hub, and the training folders of SEDD and GIDD."""
+"""Folders of published models, each read by what its configuration says it is."""
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from data.tokenizer_files import first_line
+from hub.folder_files import mask_of_folder, tokenizer_of_folder
+from hub.gidd import read_gidd_hub, read_gidd_training
 from hub.published import (
     Config,
     Published,
     Settings,
-    averaged_weights,
     block_settings,
     network_settings,
-    tensors,
 )
-from hub.torch_file import read_torch_file
-from hub.weight_files import MOST_CONFIG_BYTES, read_json, read_weights
-
-TRAINED_SEDD = Path("checkpoints-meta") / "checkpoint.pth"
-SEDD_CONFIG = Path(".hydra") / "config.yaml"
-MASK_TOKEN = "tokenizer_config.json"
-ROUNDED = 128  # GIDD's current code makes the rows a multiple of it
+from hub.sedd import TRAINED_SEDD, read_sedd_hub, read_sedd_training
+from hub.weight_files import read_json, read_weights
 
 # The classes MDLM, DUO and UDLM of the Hub
 SIZES = {
@@ -33,23 +24,6 @@ SIZES = {
     "n_blocks": "n_blocks",
     "n_heads": "n_heads",
 }
-GIDD_HUB = {
-    "hidden_size": "hidden_size",
-    "cond_dim": "timestep_cond_dim",
-    "length": "max_seq_len",
-    "n_blocks": "num_hidden_layers",
-    "n_heads": "num_attention_heads",
-}
-GIDD_TRAINED = {
-    "hidden_size": "model.hidden_size",
-    "cond_dim": "model.cond_dim",
-    "length": "model.max_seq_len",
-    "n_blocks": "model.n_blocks",
-    "n_heads": "model.n_heads",
-}
-SEDD_SIZES = {
-    name: f"model.{name}" for name in ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
-}
 
 
 def read_folder(folder: Path) -> Published:
@@ -58,7 +32,7 @@ def read_folder(folder: Path) -> Published:
     if (folder / TRAINED_SEDD).is_file():
         return read_sedd_training(folder)
     if (folder / "model.pt").is_file() and (folder / "config.yaml").is_file():
-        return _trained_gidd(folder)
+        return read_gidd_training(folder)
     if not (folder / "config.json").is_file():
         raise ValueError(
             f"{folder}: there is no config.json in it as of a published model, no "
@@ -67,7 +41,7 @@ def read_folder(folder: Path) -> Published:
     config = Config(read_json(folder / "config.json"), "config.json")
     kind = config.get("model_type")
     if kind is None and config.get("graph.type") is not None:
-        return _hub_sedd(folder, config)
+        return read_sedd_hub(folder, config)
     return KINDS[config.choice("model_type", KINDS)](folder, config)
 
 
@@ -99,148 +73,10 @@ def _hub_class(name: str, folder: Path, config: Config) -> Published:
         files=[folder / "config.json", *files],
         are_averaged=True,
         rows=config.count("vocab_size"),
-        mask=_mask_of_folder(folder),
-        tokenizer=_tokenizer_of_folder(folder),
+        mask=mask_of_folder(folder),
+        tokenizer=tokenizer_of_folder(folder),
         framing="bos" if name == "bd3lm" else "bos-eos",  # the first token is given
     )
-
-
-def _hub_sedd(folder: Path, config: Config) -> Published:
-    weights, files = read_weights(folder)
-    files = [folder / "config.json", *files]
-    return _sedd(config, "Hugging Face folder of SEDD", weights, files, are_averaged=True)
-
-
-def read_sedd_training(folder: Path) -> Published:
-    """SEDD's training folder: the averaged weights in the order of the parameters, the rest by
-    name."""
-    file, hydra = folder / TRAINED_SEDD, folder / SEDD_CONFIG
-    content = read_torch_file(file)
-    if not isinstance(content, dict) or not {"model", "ema"} <= content.keys():
-        raise ValueError(f"{file.name}: no model and ema in it, as SEDD's training writes them")
-    weights = tensors(content["model"], f"{file.name}: model", "module.")
-    averaged = averaged_weights(content["ema"], weights, file.name)
-    steps = content.get("step")
-    config = Config(_read_yaml(hydra), str(SEDD_CONFIG))
-    steps = steps if type(steps) is int and steps > 0 else None
-    more: Settings = {"averaged": averaged, "steps": steps}
-    return _sedd(config, "SEDD training folder", weights, [hydra, file], **more)
-
-
-def _sedd(
-    config: Config, format: str, weights: dict[str, Any], files: list[Path], **more: Any
-) -> Published:
-    """Rows are the tokens and, for absorbing noise, the mask. The network returns log scores, which
-    for absorbing noise contain the shift that the algorithm adds here."""
-    absorbing = config.choice("graph.type", ("absorb", "uniform")) == "absorb"
-    if config.flag("model.scale_by_sigma") != absorbing:
-        raise config.refusal("model.scale_by_sigma", f"{str(absorbing).lower()} for this noise")
-    noise: Settings = {"name": "log-linear", "eps": 1e-3}
-    if config.choice("noise.type", ("loglinear", "geometric")) == "geometric":
-        ends = {
-            key: config.number(f"noise.{key}", 1e-12, 1e6) for key in ("sigma_min", "sigma_max")
-        }
-        noise = {"name": "geometric", **ends}
-    return Published(
-        format=format,
-        algo={"name": "sedd" if absorbing else "sedd_uniform"},
-        network=network_settings(config, SEDD_SIZES),
-        weights=weights,
-        files=files,
-        rows=config.count("tokens") + absorbing,
-        noise=noise,
-        corpus=config.text("data.train"),
-        framing="none",
-        global_batch_size=config.stated_count("training.batch_size"),
-        **more,
-    )
-
-
-def _hub_gidd(folder: Path, config: Config) -> Published:
-    """Of version 1.0: the current code cannot write such a folder."""
-    weights, files = read_weights(folder)
-    return Published(
-        format="Hugging Face folder of GIDD",
-        algo=_gidd(config, "", "1.0"),
-        network=network_settings(config, GIDD_HUB),
-        weights=weights,
-        files=[folder / "config.json", *files],
-        rows=config.count("vocab_size"),
-        mask=_mask_of_folder(folder),
-        noise={},
-        tokenizer=_tokenizer_of_folder(folder),
-    )
-
-
-def _trained_gidd(folder: Path) -> Published:
-    """GIDD's training folder. Version 1.0 pads with EOS; the current code has [PAD] as a token of
-    its own, and rows up to a multiple of 128 that stand for nothing."""
-    config = Config(_read_yaml(folder / "config.yaml"), "config.yaml")
-    config.choice("model.type", ("diffusion",))
-    config.choice("model.diffusion_process", ("gidd",))
-    weights = tensors(read_torch_file(folder / "model.pt"), "model.pt")
-    tokenizer = read_json(folder / MASK_TOKEN) if (folder / MASK_TOKEN).is_file() else {}
-    current = tokenizer.get("pad_token") not in (None, tokenizer.get("eos_token"))
-    mask = _mask_of_folder(folder)
-    table = weights.get("vocab_embed.embedding")
-    if mask is None and table is not None and table.shape[:1].numel() % ROUNDED == 0:
-        raise ValueError(f"{MASK_TOKEN}: not there, so which of the rows is the mask is not known")
-    state = folder / "state.json"
-    steps = read_json(state).get("step") if state.is_file() else None
-    return Published(
-        format=f"GIDD training folder, {'current' if current else '1.0'}",
-        algo=_gidd(config, "model.", "1.1" if current else "1.0"),
-        network=network_settings(config, GIDD_TRAINED),
-        weights=weights,
-        files=[folder / "config.yaml", folder / "model.pt"],
-        ids=mask + 1 if current and mask is not None else None,
-        mask=mask,
-        noise={},
-        tokenizer=_tokenizer_of_folder(folder) or config.text("data.tokenizer_name"),
-        corpus=config.text("data.dataset_name"),
-        steps=steps if type(steps) is int and steps > 0 else None,
-        global_batch_size=config.stated_count("training.train_batch_size"),
-    )
-
-
-def _gidd(config: Config, level: str, version: str) -> Settings:
-    return {
-        "name": "gidd",
-        "p_uniform": config.number(f"{level}p_uniform", 0, 1),
-        "version": version,
-    }
-
-
-def _read_yaml(file: Path) -> Any:
-    if not file.is_file():
-        raise ValueError(f"{file}: not there")
-    if file.stat().st_size > MOST_CONFIG_BYTES:
-        raise ValueError(f"{file.name}: more than {MOST_CONFIG_BYTES:,} bytes")
-    try:
-        content = file.read_bytes()
-        if b"<<" in content:  # small files can make large mappings of it
-            raise ValueError("it merges mappings")
-        return yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name}: not YAML ({first_line(error)})") from error
-
-
-def _tokenizer_of_folder(folder: Path) -> str | None:
-    has = any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json", "vocab.txt"))
-    return str(folder) if has else None
-
-
-def _mask_of_folder(folder: Path) -> int | None:
-    """The id of the mask token of the tokenizer whose files lie in the folder."""
-    if not (folder / MASK_TOKEN).is_file():
-        return None
-    tokenizer = read_json(folder / MASK_TOKEN, 2**24)
-    mask, added = tokenizer.get("mask_token"), tokenizer.get("added_tokens_decoder")
-    mask = mask.get("content") if isinstance(mask, dict) else mask
-    for number, token in (added if isinstance(added, dict) else {}).items():
-        if isinstance(token, dict) and token.get("content") == mask and number.isdecimal():
-            return int(number)
-    return None
 
 
 NO_ORDERS = "Eso-LM attends in the order of unmasking, which no algorithm here does"
@@ -248,7 +84,7 @@ KINDS: dict[str, Callable[[Path, Config], Published]] = {
     "mdlm": partial(_hub_class, "mdlm"),
     "udlm": partial(_hub_class, "udlm"),
     "duo": partial(_hub_class, "duo"),
-    "dit": _hub_gidd,
+    "dit": read_gidd_hub,
     "bd3lm": partial(_hub_class, "bd3lm"),
     "EsoLM": partial(_refused, NO_ORDERS),
 }

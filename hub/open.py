@@ -1,7 +1,7 @@
 """A published model by its name: of the Hugging Face Hub, a folder, or a checkpoint file."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ from data.files import expanded
 from hub.cache import hub_folder
 from hub.convert import convert
 from hub.exported import is_exported, read_exported
-from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
+from hub.folders import read_folder
+from hub.imported_model import ImportedModel
 from hub.lightning import is_lightning, parts_of, read_lightning
 from hub.published import Published
 from hub.register import models
+from hub.sedd import TRAINED_SEDD, read_sedd_training
 from hub.sources import check_source, is_hub_name, is_published_folder
 from hub.torch_file import read_torch_file, top_keys
 from hub.weight_files import read_json
@@ -21,57 +23,7 @@ from training.checkpoint import digest
 
 # Algorithms that are the same in evaluation and sampling: the Hub's files do not say which trained.
 SAME = frozenset({"udlm", "duo", "duo_distill"})
-
-
 DISTILLATION_STEPS = 50_000  # of the released model, in five rounds
-
-
-@dataclass(frozen=True)
-class ImportedModel:
-    """A published model as a checkpoint of this suite.
-
-    `checkpoint` has the parts that training.checkpoint reads: config (algo, model, noise, data,
-    training, loader, seed), state_dict, global_step and, where averaged and raw weights are apart,
-    ema. `vocab_size` is N, every state of the process but the mask. `mask` is the id that the mask
-    has in the published vocabulary, which changed places with the last one."""
-
-    checkpoint: dict[str, Any]
-    vocab_size: int
-    mask: int | None
-    mask_is_stated: bool  # whether a file or the register says it
-    tokenizer: str | None  # a name or a folder; None where nothing says
-    algorithms: frozenset[str]  # the names that are right for it
-    averaged: bool  # whether the published evaluation uses averaged weights and these are here
-    format: str
-    source: str  # the name that it was opened by
-    revision: str | None  # the commit of the Hub's repository
-    published: str | None  # the row of leaderboard/published/results.csv that it is of
-    steps: int | None  # of its training, None where nothing says
-    tokens: int | None
-    file: Path  # of the weights
-    digest: str
-
-    def extra_states(self, tokens: int) -> range:
-        """The ids that a tokenizer of so many `tokens`, its mask not among them, has not got.
-        ValueError where it does not fit."""
-        extra = range(tokens, self.vocab_size)
-        if self.vocab_size < tokens or (extra and self.has_mask):
-            more = f", none for {ids(extra)}" if extra else ""
-            raise ValueError(
-                f"{self.source}: a model of {self.vocab_size} tokens, the tokenizer has "
-                f"{tokens}{more}"
-            )
-        return extra
-
-    @property
-    def has_mask(self) -> bool:
-        """Whether the last row of its embedding is a mask, and no state of the process."""
-        return not facts_of(self.checkpoint["config"]["algo"]["name"]).uniform
-
-
-def ids(those: range) -> str:
-    """Ids in words."""
-    return f"the id {those[0]}" if len(those) == 1 else f"the ids {those[0]} to {those[-1]}"
 
 
 def is_published(name: str, key: str) -> bool:

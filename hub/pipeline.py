@@ -5,49 +5,34 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from algos.base import Draws
+from algos.calls import network_calls
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import facts_of
-from data.given import encode_given
 from data.infill import InfillTask, read_tasks
 from data.order import by_length
 from data.prompts import GIVEN
 from diffusion.times import seed_of
 from hub.card import card
 from hub.export import Exported, export_model
+from hub.likelihood import Nats, likelihood
+from hub.texts import Texts, check_count, rows_of
 from hub.trained import Trained, open_trained
 from samplers.blocks import cut
-from samplers.build import sampler_config
+from samplers.build import draw
 from samplers.check import check_sampling
+from samplers.config import sampler_config
 from samplers.self_correction import correct
 from samplers.settings import Sampling
 from schema.check import check_values, unknown
 
 # Keys of `sampling` that are of commands alone.
 OF_COMMANDS = frozenset({"animate", "num_sample_batches", "show", "sweep", "tasks", "texts"})
-
-
-class Texts(list[str]):
-    """Texts, with the `tokens` of each, BOS among them: a text need not show them all."""
-
-    def __init__(self, texts: Sequence[str], tokens: list[list[int]]) -> None:
-        super().__init__(texts)
-        self.tokens = tokens
-
-
-class Nats(NamedTuple):
-    """-log p of a text, or a bound on it: `stderr` is the standard error of its random noise, 0 for
-    an exact number, None for a single pass; `tokens` are those that are scored."""
-
-    nats: float
-    stderr: float | None
-    tokens: int
 
 
 class TextPipeline:
@@ -114,7 +99,7 @@ class TextPipeline:
                 torch.manual_seed(seed_of(seed, number))
                 tokens = self._tensor([task.tokens] * size)
                 fixed = self._tensor([task.fixed] * size)
-                drawn = sampler.draw(self.algorithm, tokens, fixed).tokens.tolist()
+                drawn = draw(sampler, self.algorithm, tokens, fixed).tokens.tolist()
                 rows += [cut(row, task.fixed, sampler.end) for row in drawn]
         return self._texts(rows)
 
@@ -172,23 +157,8 @@ class TextPipeline:
         rows = self._rows(texts)
         count = passes if self.algorithm.nll_is_bound else 1
         groups = by_length(rows, batch_size)
-        sums = torch.zeros(count, len(rows), dtype=torch.float64)
         with self._bar(count * len(groups), progress):
-            for number in range(count):
-                for group in groups:
-                    tokens = self._tensor([rows[i] for i in group])
-                    noised = torch.ones_like(tokens, dtype=torch.bool)
-                    noised[:, : len(self._start)] = False
-                    index = torch.tensor(group)
-                    batch = {"tokens": tokens, "scored": noised, "noised": noised, "index": index}
-                    nats = self.algorithm.nll(batch, Draws(number, count)).double()
-                    nats = torch.where(self.algorithm.scored(batch), nats, 0.0)
-                    sums[number, group] = nats.sum(1).cpu()
-        errors = [None if self.algorithm.nll_is_bound else 0.0] * len(rows)
-        if count > 1:
-            errors = (sums.std(0) / count**0.5).tolist()
-        scored = [len(row) - len(self._start) for row in rows]
-        return [Nats(*row) for row in zip(sums.mean(0).tolist(), errors, scored, strict=True)]
+            return likelihood(self.algorithm, rows, groups, len(self._start), count)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the model for the Hugging Face Hub, as mode=export does without its records.
@@ -227,28 +197,12 @@ class TextPipeline:
         if any(options[key] is not None for key in GIVEN):
             (task,) = read_tasks(options, self.tokenizer, self._start, longest, self.facts.causal)
             return task
-        rest = longest - len(self._start)
-        blank = [self.tokenizer.vocab_size] * rest
-        return InfillTask(self._start + blank, [True] * len(self._start) + [False] * rest)
+        blank = [self.tokenizer.vocab_size] * (longest - len(self._start))
+        return InfillTask.after(self._start, blank)
 
     def _rows(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, with BOS."""
-        if isinstance(texts, str):
-            raise ValueError("texts: a list of texts, not a text")
-        if not texts:
-            raise ValueError("texts: there is none")
-        if isinstance(texts, Texts):
-            return texts.tokens
-        rows = []
-        for number, text in enumerate(texts):
-            row = self._start + encode_given(text, self.tokenizer, begins=True)
-            if not len(self._start) < len(row) <= self.length:
-                raise ValueError(
-                    f"texts[{number}]: {len(row)} tokens with BOS, from {len(self._start) + 1} to "
-                    f"model.length={self.length} are allowed"
-                )
-            rows.append(row)
-        return rows
+        return rows_of(texts, self.tokenizer, self._start, self.length)
 
     def _texts(self, rows: list[list[int]]) -> Texts:
         return Texts([self.tokenizer.decode(row) for row in rows], rows)
@@ -259,22 +213,11 @@ class TextPipeline:
     @contextmanager
     def _bar(self, calls: int, shown: bool) -> Iterator[None]:
         """A progress bar of network calls."""
-        with tqdm(desc="network calls", total=calls, unit="call", disable=not shown) as bar:
-
-            def count(*_: Any) -> None:  # a value would replace the network's output
-                bar.update()
-
-            hook = self.algorithm.backbone.register_forward_hook(count)
-            try:
-                yield
-            finally:
-                hook.remove()
-
-
-def check_count(name: str, value: Any) -> None:
-    """ValueError where there is not one at least."""
-    if type(value) is not int or value < 1:
-        raise ValueError(f"{name}={value!r}: must be a whole number of at least 1")
+        with (
+            tqdm(desc="network calls", total=calls, unit="call", disable=not shown) as bar,
+            network_calls(self.algorithm, bar.update),
+        ):
+            yield
 
 
 class GiddPipeline(TextPipeline):

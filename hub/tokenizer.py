@@ -4,7 +4,8 @@ import logging
 
 from data.extended import with_states
 from data.tokenizers import Tokenizer, make_tokenizer
-from hub.open import ImportedModel, ids, open_model
+from hub.imported_model import ImportedModel, ids
+from hub.open import open_model
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from data.order import accumulation
 from data.tokenizers import Tokenizer
 from modes import devices
 from modes.checks.loggers import check_loggers
+from modes.settings import Plain, typed
+from training import settings as keys
 from training.checkpoint import AtomicCheckpointIO
 from training.logs import RunLog
 from training.memory import keep_freed_memory
@@ -33,7 +36,7 @@ from training.sharding import EvenValidation, FullyShardedStrategy
 from training.signals import keep_handlers
 from training.wandb_run import continued
 
-Settings = dict[str, Any]
+Settings = Plain  # its name in modes/train
 
 # What it says at every start is in the configuration already.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -64,31 +67,32 @@ OURS = {
     "BatchSizeFinder": "estimate=true says which loader.batch_size fits",
     "LearningRateFinder": "optim.lr is given",
 }
-STRATEGIES: dict[str, Callable[[Settings, Settings], Strategy | str]] = {
-    "auto": lambda strategy, options: _by_devices(options),
-    "ddp": lambda strategy, options: _data_parallel(),
-    "fsdp": lambda strategy, options: _fully_sharded(strategy, options),
+STRATEGIES: dict[str, Callable[[keys.Strategy, keys.Trainer], Strategy | str]] = {
+    "auto": lambda strategy, trainer: _by_devices(trainer),
+    "ddp": lambda strategy, trainer: _data_parallel(),
+    "fsdp": lambda strategy, trainer: _fully_sharded(strategy, trainer),
 }
 
 
-def data(settings: Settings, devices: int, tokenizer: Tokenizer | None = None) -> TokenDataModule:
+def data(settings: Plain, devices: int, tokenizer: Tokenizer | None = None) -> TokenDataModule:
     """Blocks of the corpus, split over devices and passes."""
-    loader = settings["loader"]
+    options = typed(settings)
+    loader = options.loader
     return build_data(
         **settings["data"],
         tokenizer=tokenizer,
-        length=settings["model"]["length"],
-        global_batch_size=loader["global_batch_size"],
-        batch_size=loader["global_batch_size"] // (passes(settings, devices) * devices),
-        eval_batch_size=loader["eval_batch_size"],
-        limit_val_batches=settings["trainer"]["limit_val_batches"],
-        num_workers=loader["num_workers"],
-        seed=settings["seed"],
+        length=options.model.length,
+        global_batch_size=loader.global_batch_size,
+        batch_size=loader.global_batch_size // (passes(settings, devices) * devices),
+        eval_batch_size=loader.eval_batch_size,
+        limit_val_batches=options.trainer.limit_val_batches,
+        num_workers=loader.num_workers,
+        seed=options.seed,
     )
 
 
 def algorithm(
-    settings: Settings,
+    settings: Plain,
     vocab_size: int,
     average: Average | None = None,
     construct: Construct = called,
@@ -100,14 +104,14 @@ def algorithm(
         settings,
         vocab_size,
         optimizer=partial(adamw, **settings["optim"]),
-        lr_factor=factor(max_steps=settings["trainer"]["max_steps"], **schedule),
+        lr_factor=factor(max_steps=typed(settings).trainer.max_steps, **schedule),
         average=average,
         construct=construct,
     )
 
 
 def trainer(
-    settings: Settings,
+    settings: Plain,
     callbacks: list[L.Callback],
     fitting: bool,
     share_batches: bool = False,
@@ -116,23 +120,24 @@ def trainer(
 
     `share_batches` lets it deal out the batches of a plain loader; a data module does so itself.
     """
-    options = dict(settings["trainer"])
     warnings.filterwarnings("ignore", message=HOOK)
-    options["accelerator"] = devices.accelerator(options["accelerator"])
-    options["precision"] = devices.precision(options)
-    asked = settings["strategy"]
-    strategy = pick(STRATEGIES, "strategy.name", asked["name"])(asked, options)
+    options = typed(settings)
+    asked = options.trainer
+    asked = replace(asked, accelerator=devices.accelerator(asked.accelerator))
+    asked = replace(asked, precision=devices.precision(asked))
+    strategy = pick(STRATEGIES, "strategy.name", options.strategy.name)(options.strategy, asked)
     if isinstance(strategy, FullyShardedStrategy):
         callbacks = [EvenValidation(), *callbacks]
-    # The data module counts blocks, the same for any number of devices.
-    options["limit_val_batches"] = 0 if fitting and options["limit_val_batches"] == 0 else None
-    devices.check_launch(options)
-    options |= {
+        asked = replace(asked, precision="32-true")
+    devices.check_launch(asked)
+    keywords = asdict(asked) | {
+        # The data module counts blocks, the same for any number of devices.
+        "limit_val_batches": 0 if fitting and asked.limit_val_batches == 0 else None,
         "strategy": strategy,
         "logger": loggers(settings) if fitting else False,
         "callbacks": [*callbacks, *users_callbacks(settings)],
         "plugins": [AtomicCheckpointIO()],
-        "default_root_dir": settings["checkpointing"]["save_dir"],
+        "default_root_dir": options.checkpointing.save_dir,
         "max_epochs": -1,
         "check_val_every_n_epoch": None,
         "num_sanity_val_steps": 0,
@@ -142,10 +147,12 @@ def trainer(
         "enable_progress_bar": any(isinstance(one, ProgressBar) for one in callbacks),
     }
     try:
-        built = L.Trainer(**options)
+        built = L.Trainer(**keywords)
     except (MisconfigurationException, RuntimeError) as error:  # the latter of Slurm's settings
-        asked = ", ".join(f"trainer.{key}={options[key]}" for key in ("accelerator", "devices"))
-        raise ValueError(f"{asked}: {' '.join(str(error).split())}") from error
+        raise ValueError(
+            f"trainer.accelerator={asked.accelerator}, trainer.devices={asked.devices}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
     keep_handlers(built)
     if built.strategy.root_device.type == "cpu":
         keep_freed_memory()
@@ -160,38 +167,37 @@ def _data_parallel() -> Strategy:
     return DDPStrategy(gradient_as_bucket_view=True)
 
 
-def _by_devices(options: Settings) -> Strategy | str:
+def _by_devices(trainer: keys.Trainer) -> Strategy | str:
     """strategy=ddp for several GPUs; Lightning's choice elsewhere, and in a notebook, which cannot
     start processes as a command does."""
-    gpus = options["accelerator"] != "cpu" and torch.cuda.is_available()
-    several = gpus and devices.processes(options) > 1
+    gpus = trainer.accelerator != "cpu" and torch.cuda.is_available()
+    several = gpus and devices.processes(trainer) > 1
     return _data_parallel() if several and not _IS_INTERACTIVE else "auto"
 
 
-def _fully_sharded(strategy: Settings, options: Settings) -> Strategy:
+def _fully_sharded(strategy: keys.Strategy, trainer: keys.Trainer) -> Strategy:
     """It has low precision of its own, in the place of Lightning's autocast."""
-    low = torch.bfloat16 if options["precision"] == "bf16-mixed" else None
-    options["precision"] = "32-true"
-    return FullyShardedStrategy(low, strategy["shard_within_node"])
+    low = torch.bfloat16 if trainer.precision == "bf16-mixed" else None
+    return FullyShardedStrategy(low, strategy.shard_within_node)
 
 
-def root_device(settings: Settings) -> torch.device:
+def root_device(settings: Plain) -> torch.device:
     """Where a mode computes that is one process and has no trainer: the first of
     trainer.devices."""
     device: torch.device = trainer(settings, [], fitting=False).strategy.root_device
     return device
 
 
-def passes(settings: Settings, devices: int) -> int:
+def passes(settings: Plain, devices: int) -> int:
     """Forward and backward passes per optimizer step and device."""
-    loader = settings["loader"]
-    together, alone = loader["global_batch_size"], loader["batch_size"]
+    loader = typed(settings).loader
+    together, alone = loader.global_batch_size, loader.batch_size
     if alone is None:
         alone = max(1, together // devices)
     return accumulation(together, alone, devices)
 
 
-def users_callbacks(settings: Settings) -> list[L.Callback]:
+def users_callbacks(settings: Plain) -> list[L.Callback]:
     """Lightning's callbacks by name, with their keyword arguments."""
     known = {name: getattr(lightning_callbacks, name) for name in lightning_callbacks.__all__}
     return [
@@ -213,14 +219,14 @@ def _callback(name: str, make: Callable[..., L.Callback], arguments: dict[str, A
         raise ValueError(f"callbacks.{name}: {' '.join(str(error).split())}") from error
 
 
-def loggers(settings: Settings) -> list[Logger]:
+def loggers(settings: Plain) -> list[Logger]:
     """CSV always, each start of a run in its own version; TensorBoard and Weights & Biases when
     asked for."""
-    check_loggers(settings)
-    directory = Path(settings["checkpointing"]["save_dir"])
-    every = settings["trainer"]["log_every_n_steps"]
+    options = typed(settings)
+    check_loggers(options)
+    directory, every = Path(options.checkpointing.save_dir), options.trainer.log_every_n_steps
     made: list[Logger] = [RunLog(directory, name="logs", flush_logs_every_n_steps=every)]
-    if settings.get("tensorboard"):
+    if options.tensorboard:
         made.append(TensorBoardLogger(directory, name="tensorboard"))
     wandb = {key: value for key, value in settings["wandb"].items() if value is not None}
     if "project" in wandb or "name" in wandb:

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from lightning.pytorch.accelerators import MPSAccelerator
 
+from backbones.settings import Model
 from modes.checks.machine import LAUNCHED
+from training.settings import Trainer
 
-Options = dict[str, Any]  # the keys of `trainer`
 TRITON = (7, 0)  # the oldest GPUs that it knows
 
 
-def accelerator(named: str) -> str:
+def accelerator(named: str) -> Any:
     """The accelerator of that name, where `auto` leaves out Apple's GPUs: bounds and draws are in
     float64, which they lack."""
     on_apple = MPSAccelerator.is_available()
@@ -26,11 +27,11 @@ def accelerator(named: str) -> str:
     return "cpu" if named == "auto" and on_apple else named
 
 
-def precision(options: Options) -> Any:
-    """That of the keys of `trainer`: by default bf16-mixed on a GPU that computes in it, which
+def precision(trainer: Trainer) -> Any:
+    """That of `trainer`: by default bf16-mixed on a GPU that computes in it, which
     torch imitates on older ones. ValueError where such a one is asked for it."""
-    asked = options["precision"]
-    gpu = options["accelerator"] != "cpu" and torch.cuda.is_available()
+    asked = trainer.precision
+    gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
     able = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     if asked is None:
         return "bf16-mixed" if able else "32-true"
@@ -55,37 +56,37 @@ def _has_triton(device: torch.device) -> bool:
     return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
-def processes(options: Options, open_devices: int | None = None) -> int:
+def processes(trainer: Trainer, open_devices: int | None = None) -> int:
     """How many the trainer counts on; where it takes all devices of a machine, those are
     `open_devices`, or the GPUs of this one."""
-    devices = options["devices"]
+    devices = trainer.devices
     if str(devices) in ("auto", "-1"):
-        here = torch.cuda.device_count() if options["accelerator"] != "cpu" else 0
+        here = torch.cuda.device_count() if trainer.accelerator != "cpu" else 0
         devices = here if open_devices is None else open_devices
     elif isinstance(devices, str) and "," in devices:
         devices = len([one for one in devices.split(",") if one.strip()])
     elif isinstance(devices, list):
         devices = len(devices)
-    return max(1, int(devices)) * int(options["num_nodes"])
+    return max(1, int(devices)) * trainer.num_nodes
 
 
-def check_kernels(model: Options, device: torch.device) -> None:
-    """ValueError where the kernels that the keys of `model` ask for do not run on the device."""
-    if model["loss_kernels"] and not _has_triton(device):
+def check_kernels(model: Model, device: torch.device) -> None:
+    """ValueError where the kernels that `model` asks for do not run on the device."""
+    if model.loss_kernels and not _has_triton(device):
         raise ValueError(
             f"model.loss_kernels=true: needs a CUDA device and Triton; {device.type} computes the "
             f"same losses with model.loss_kernels=false"
         )
 
 
-def check_launch(options: Options) -> None:
+def check_launch(trainer: Trainer) -> None:
     """ValueError where a launcher started another number of processes than the trainer counts on:
     each would train the whole run."""
     for name, launcher in LAUNCHED.items():
-        started, wanted = os.environ.get(name, ""), processes(options)
+        started, wanted = os.environ.get(name, ""), processes(trainer)
         if started.isdigit() and int(started) != wanted:
             raise ValueError(
-                f"trainer.devices={options['devices']}: {launcher} started {started} processes "
+                f"trainer.devices={trainer.devices}: {launcher} started {started} processes "
                 f"({name}), but trainer.num_nodes x trainer.devices are {wanted}; set "
                 f"trainer.devices to the processes of a node, with strategy=ddp"
             )

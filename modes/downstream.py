@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,9 +23,10 @@ from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.provenance import provenance
 from modes.sample_eval.requests import beginning
+from modes.settings import Compose, Plain, typed
 from modes.trained_run import TrainedRun
-from samplers.build import SamplerConfig, sampler_config
 from samplers.check import check_sampling
+from samplers.config import SamplerConfig, sampler_config
 
 if TYPE_CHECKING:
     from evaluation.downstream.lm_eval_adapter import Adapter
@@ -56,31 +56,32 @@ class Result(NamedTuple):
         return self.task.OUTPUT_TYPE == "generate_until"
 
 
-def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    started, options = time.monotonic(), settings["eval"]
-    check_writable(settings["results_dir"], "results_dir")
-    check_tasks(options)
+def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
+    started, options = time.monotonic(), typed(settings)
+    check_writable(options.results, "results_dir")
+    evaluation = options.eval
+    names = check_tasks(evaluation.tasks)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of what its own tasks say
-    trusted = options["trust_tasks"]
-    tasks = load_tasks(options["tasks"], options["tasks_path"], options["num_fewshot"], trusted)
-    check_score(options["downstream_score"], tasks)
+    trusted = evaluation.trust_tasks
+    tasks = load_tasks(names, evaluation.tasks_path, evaluation.num_fewshot, trusted)
+    check_score(evaluation.downstream_score, tasks)
     run = trained_run.open_run(settings, overrides, compose=compose)
     trained_run.check_output(run)
     trainer = build.trainer(run.settings, [], fitting=False)
     adapter = open_model(run, trainer)
-    results = evaluate(adapter, tasks, options["limit"], trainer)
+    results = evaluate(adapter, tasks, evaluation.limit, trainer)
     algorithm = adapter.log_likelihoods.algorithm
     show(results, algorithm.nll_is_bound)
     for result in results:
         answers = written(trained_run.output_directory(run), result, adapter)
         fields = provenance(run, algorithm, started, algorithm.device)
         fields |= fields_of(result, algorithm) | {
-            "seed": settings["seed"],
+            "seed": options.seed,
             "protocol": protocol(run, result, adapter, trainer),
             "sampler": drawn_how(adapter, result),
         }
         fields["metrics"] |= {"answers": str(answers), "truncated": adapter.truncated()}
-        print(f"answers: {answers}\nrecord: {write_record(settings['results_dir'], fields)}")
+        print(f"answers: {answers}\nrecord: {write_record(options.results, fields)}")
 
 
 def written(folder: Path, result: Result, adapter: "Adapter") -> Path:
@@ -108,10 +109,10 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
     """The run as lm-eval takes a model, on the trainer's device."""
     from evaluation.downstream.lm_eval_adapter import Adapter  # it imports lm-eval
 
-    settings, options = run.settings, run.settings["eval"]
-    size, seed = settings["loader"]["eval_batch_size"], settings["seed"]
+    settings, options = run.settings, run.options
+    evaluation, size = options.eval, options.loader.eval_batch_size
     tokenizer = trained_run.open_tokenizer(run)
-    begin, length = beginning(settings, tokenizer), settings["model"]["length"]
+    begin, length = beginning(settings, tokenizer), options.model.length
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
         sampling = settings["sampling"] | keys
@@ -119,11 +120,15 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
         return sampler_config(sampling, settings["algo"], length, len(begin), tokenizer.eos)
 
     algorithm = trained_run.restore(run).to(trainer.strategy.root_device)
-    score = options["downstream_score"]
     log_likelihoods = LogLikelihoods(
-        algorithm, length, tokenizer.eos, options["passes"], size, score
+        algorithm,
+        length,
+        tokenizer.eos,
+        evaluation.passes,
+        size,
+        evaluation.downstream_score,
     )
-    generator = Generator(algorithm, tokenizer, begin, draws, size, seed)
+    generator = Generator(algorithm, tokenizer, begin, draws, size, options.seed)
     return Adapter(log_likelihoods, generator, tokenizer, begin)
 
 
@@ -190,17 +195,17 @@ def protocol(
     run: TrainedRun, result: Result, adapter: "Adapter", trainer: L.Trainer
 ) -> dict[str, Any]:
     """Everything that changes the number, beyond the run and the questions."""
-    options, task = run.settings["eval"], result.task
+    options, task = run.options, result.task
     common = {
         "harness": f"lm-eval {VERSION}",
         "task": result.name,
         "version": task.VERSION,
         "task_digest": record_schema.digest(content_of(task)),
         "num_fewshot": task.get_config("num_fewshot"),
-        "limit": options["limit"],
-        "length": run.settings["model"]["length"],
+        "limit": options.eval.limit,
+        "length": options.model.length,
         "tokenizer": adapter.tokenizer.digest,
-        "framing": run.settings["data"]["framing"],
+        "framing": options.data.framing,
         "weights": "averaged" if trained_run.averaged(run) else "raw",
         "precision": str(trainer.precision),
     }

@@ -1,9 +1,7 @@
 """estimate=true: what training would cost, by arithmetic: parameters, operations, memory, and the
 batch that fits; nothing is loaded, nothing is trained."""
 
-from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
 
 import torch
 
@@ -24,9 +22,10 @@ from backbones.cost import (
     text_bytes,
     training_flops,
 )
+from data.settings import Data, Markov
 from modes import build, devices
-
-Settings = dict[str, Any]
+from modes.settings import Compose, Plain, typed
+from training.settings import Trainer
 
 # Those that the published runs have: known without the tokenizer, which may not be on this machine.
 VOCABULARIES = {"gpt2": 50257, "bert-base-uncased": 30521, "bytes": 257, "text8": 28}
@@ -46,27 +45,28 @@ LEAST = {
 }
 
 
-def run(settings: Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
+def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     """Prints the estimate; ValueError where the mode is no training or the precision unknown."""
-    if settings["mode"] != "train":
-        raise ValueError(f"estimate=true: it is for mode=train, not mode={settings['mode']}")
+    mode = typed(settings).mode
+    if mode != "train":
+        raise ValueError(f"estimate=true: it is for mode=train, not mode={mode}")
     print("\n".join(report(settings)))
 
 
-def report(settings: Settings) -> list[str]:
+def report(settings: Plain) -> list[str]:
     """The estimate of a training configuration as lines of text."""
-    step = step_of(settings)
+    step, options = step_of(settings), typed(settings)
     sizes, counts = step.sizes, parameters(step.sizes)
-    algo, model = settings["algo"]["name"], settings["model"]["name"]
+    algo, model = options.algo.name, options.model.name
     lines = [f"{algo}, {model}: {sizes.vocab_size:,} tokens and the mask, texts of {sizes.length}"]
-    lines += [f"blocks in {precision(settings)}", "", "parameters"]
+    lines += [f"blocks in {precision(options.trainer)}", "", "parameters"]
     lines += table(counts | {"all": sum(counts.values())}, 1e6, "M")
     forward = forward_flops(sizes)
     lines += ["", "operations per token"]
     lines += table(forward | {"forward": sum(forward.values())}, 1e6, "MFLOP")
     flops = training_flops(sizes, step.work)
     lines += table({"training": flops}, 1e6, "MFLOP")
-    steps, together = settings["trainer"]["max_steps"], settings["loader"]["global_batch_size"]
+    steps, together = options.trainer.max_steps, options.loader.global_batch_size
     tokens = steps * together * sizes.length
     lines += [f"  {steps:,} steps: {tokens / 1e9:,.4g} billion tokens, {tokens * flops:.3g} FLOP"]
     if step.parts:
@@ -152,37 +152,27 @@ def table(parts: Parts | dict[str, int], unit: float, name: str) -> list[str]:
     return [f"  {part:{COLUMNS}} {value:12,.3f} {name}" for part, value in values.items()]
 
 
-def step_of(settings: Settings) -> Step:
+def step_of(settings: Plain) -> Step:
     """The training step of a configuration; ValueError for a precision without an estimate."""
-    size = vocabulary(settings["data"])
-    named, cpu = precision(settings), settings["trainer"]["accelerator"] == "cpu"
+    options = typed(settings)
+    size, trainer, strategy = vocabulary(options.data), options.trainer, options.strategy
+    named, device = precision(trainer), "cpu" if trainer.accelerator == "cpu" else "cuda"
     if named not in LOW:
         raise ValueError(f"trainer.precision={named!r}: estimate=true knows {', '.join(LOW)}")
-    averaged, parts = bool(settings["training"]["ema"]), parts_of(settings)
     sizes, work = sizes_of(settings, size), work_of(settings, size)
-    step = Step(sizes, work, LOW[named], averaged, "cpu" if cpu else "cuda")
-    if not parts:
+    step = Step(sizes, work, LOW[named], bool(options.training.ema), device)
+    if strategy.name != "fsdp":
         return step
-    passes = build.passes(settings, devices_of(settings))
-    return step._replace(parts=parts, accumulates=passes > 1)
+    # As many as a step has devices, `SOME_DEVICES` on each machine where that is left open.
+    parts = devices.processes(trainer, SOME_DEVICES)
+    accumulates = build.passes(settings, parts) > 1
+    parts //= trainer.num_nodes if strategy.shard_within_node else 1
+    return step._replace(parts=parts, accumulates=accumulates)
 
 
-def devices_of(settings: Settings) -> int:
-    """How many devices share a step, `SOME_DEVICES` on each machine where that is left open."""
-    return devices.processes(settings["trainer"], SOME_DEVICES)
-
-
-def parts_of(settings: Settings) -> int:
-    """In how many parts the weights are shared out; 0 where each device has all of them."""
-    strategy, machines = settings["strategy"], settings["trainer"]["num_nodes"]
-    if strategy["name"] != "fsdp":
-        return 0
-    return devices_of(settings) // (machines if strategy["shard_within_node"] else 1)
-
-
-def sizes_of(settings: Settings, vocab_size: int) -> Sizes:
+def sizes_of(settings: Plain, vocab_size: int) -> Sizes:
     """The sizes of the network for a vocabulary."""
-    model, facts = settings["model"], facts_of(settings["algo"]["name"])
+    model, facts = settings["model"], facts_of(typed(settings).algo.name)
     return Sizes(
         vocab_size=vocab_size,
         outputs=vocab_size + facts.outputs_mask,
@@ -191,22 +181,23 @@ def sizes_of(settings: Settings, vocab_size: int) -> Sizes:
     )
 
 
-def flops_per_token(settings: Settings, size: int) -> float:
+def flops_per_token(settings: Plain, size: int) -> float:
     """Operations of training per token for a vocabulary, whatever the precision."""
     return training_flops(sizes_of(settings, size), work_of(settings, size))
 
 
-def precision(settings: Settings) -> str:
+def precision(trainer: Trainer) -> str:
     """As training has it, on a GPU unless trainer.accelerator=cpu."""
-    default = "32-true" if settings["trainer"]["accelerator"] == "cpu" else "bf16-mixed"
-    return str(settings["trainer"]["precision"] or default)
+    default = "32-true" if trainer.accelerator == "cpu" else "bf16-mixed"
+    return str(trainer.precision or default)
 
 
-def vocabulary(data: Settings) -> int:
+def vocabulary(data: Data) -> int:
     """N of the tokenizer, by its name where that is known."""
-    name = data["tokenizer_name_or_path"]
+    name = data.tokenizer_name_or_path
     if name is None:  # a language of symbols, and one that ends a text
-        return int(data["states"]) + 1
+        assert isinstance(data, Markov)
+        return data.states + 1
     if name in VOCABULARIES:
         return VOCABULARIES[name]
     from data.tokenizers import make_tokenizer  # only here: it may have to ask the Hub
@@ -214,7 +205,7 @@ def vocabulary(data: Settings) -> int:
     return make_tokenizer(name).vocab_size
 
 
-def work_of(settings: Settings, size: int) -> Work:
+def work_of(settings: Plain, size: int) -> Work:
     """The work of a training step of the algorithm on a text, as it says itself, built with a
     network of next to nothing. DUO's soft inputs, which are sums of a few embeddings or of
     all, are left out."""

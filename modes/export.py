@@ -1,6 +1,5 @@
 """mode=export: a run or a published model as a folder for the Hugging Face Hub."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +8,23 @@ from evaluation.records import Record, read_records
 from evaluation.rounding import with_error
 from hub.card import Result, card
 from hub.export import Exported, export_model, upload
-from modes import build, trained_run
+from modes import trained_run
 from modes.checks.folders import check_writable
+from modes.settings import Compose, Plain, typed
 from modes.trained_run import TrainedRun, averaged
 from training.checkpoint import tokens_seen, weights_of
 
 TITLES = {"ppl": "perplexity", "ordered_ppl": "perplexity in an order", "samples": "entropy, nats"}
 
 
-def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    options = settings["export"]
-    folder = Path(options["path"])
+def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
+    options = typed(settings).export
+    folder = Path(str(options.path))
     check_writable(str(folder.parent), "export.path")
     run = trained_run.open_run(settings, overrides, compose=compose)
     tokenizer = trained_run.open_tokenizer(run)
     trained_run.restore(run)  # refuses weights that are not the network's
-    facts = trained(run)
+    facts, algo = trained(run), run.options.algo.name
     model = Exported(
         # the framing that it was trained with, whichever data=... the command names
         config=run.settings | {"data": run.checkpoint["config"]["data"]},
@@ -32,17 +32,12 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         vocab_size=run.vocab_size,
         tokenizer=tokenizer,
         trained=facts,
-        card=card(
-            run.settings["algo"]["name"],
-            facts_of(run.settings["algo"]["name"]).causal,
-            facts,
-            results(run, settings),
-        ),
+        card=card(algo, facts_of(algo).causal, facts, results(run)),
     )
-    export_model(folder, model, options["layout"])
+    export_model(folder, model, options.layout)
     print(f"model: {folder}")
-    if options["push_to"] is not None:
-        print(f"uploaded: {upload(folder, options['push_to'])}")
+    if options.push_to is not None:
+        print(f"uploaded: {upload(folder, options.push_to)}")
 
 
 def trained(run: TrainedRun) -> dict[str, Any]:
@@ -53,16 +48,16 @@ def trained(run: TrainedRun) -> dict[str, Any]:
         tokens = tokens_seen(run.checkpoint)
         known = {"steps": run.checkpoint["global_step"], "tokens": tokens, "source": None}
     return {
-        "algorithm": run.settings["algo"]["name"],
-        "corpus": run.checkpoint["config"]["data"]["name"],
+        "algorithm": run.options.algo.name,
+        "corpus": typed(run.checkpoint["config"]).data.name,
         "averaged_weights": averaged(run),
         **known,
     }
 
 
-def results(run: TrainedRun, settings: build.Settings) -> list[Result]:
+def results(run: TrainedRun) -> list[Result]:
     """The records of this checkpoint in results_dir, one line each."""
-    folder = Path(settings["results_dir"])
+    folder = run.options.results
     records = read_records(folder)[0] if folder.is_dir() else []
     return [_result(record) for record in records if record.checkpoint == run.digest]
 

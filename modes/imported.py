@@ -1,17 +1,15 @@
 """Published models where a run is asked for: eval.checkpoint_path, training.finetune_path, the
 scorer."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from algos.facts import facts_of
 from data.tokenizers import Tokenizer
-from hub.open import ImportedModel
+from hub.imported_model import ImportedModel
 from hub.tokenizer import with_tokenizer
+from modes.settings import Compose, Plain, typed
 
-Settings = dict[str, Any]
-Compose = Callable[[list[str]], Settings]
 DATA = Path(__file__).resolve().parents[1] / "configs" / "data"
 CORPORA = {  # names of the published programs
     "Skylion007/openwebtext": "openwebtext-split",
@@ -26,7 +24,7 @@ class Import(NamedTuple):
     """A published model, the configuration of a run that it stands for, and its tokenizer."""
 
     model: ImportedModel
-    config: Settings
+    config: Plain
     tokenizer: Tokenizer
 
 
@@ -42,7 +40,7 @@ def with_config(
     its training, where `compose` knows it, is that of the configuration."""
     model, made = with_tokenizer(opened, name, key, tokenizer)
     stored = model.checkpoint["config"]
-    corpus = stored["data"]["name"]
+    corpus = typed(stored).data.name
     corpus = CORPORA.get(corpus, corpus) or "unknown"
     data = stored["data"] | {"name": corpus, "tokenizer_name_or_path": made.name}
     if compose is not None and (DATA / f"{corpus}.yaml").is_file():
@@ -50,16 +48,16 @@ def with_config(
     return Import(model, stored | {"data": data}, made)
 
 
-def check_given(model: ImportedModel, settings: Settings, given: set[str], key: str) -> None:
+def check_given(model: ImportedModel, settings: Plain, given: set[str], key: str) -> None:
     """ValueError for a network on the command line that is not the model's."""
-    network = model.checkpoint["config"]["model"]
-    causal = facts_of(model.checkpoint["config"]["algo"]["name"]).causal
+    options, of_model = typed(settings), typed(model.checkpoint["config"])
+    causal = facts_of(of_model.algo.name).causal
     for name in SIZES if {"model", "model.name"} & given else ():
-        asked, has = settings["model"][name], network[name]
+        asked, has = getattr(options.model, name), getattr(of_model.model, name)
         if asked != has and not (causal and name == "cond_dim"):  # which is told no noise level
             raise ValueError(
-                f"model={settings['model']['name']}: its {name}={asked}, that of "
-                f"{key}={model.source} is {has}"
+                f"model={options.model.name}: its {name}={asked}, that of {key}={model.source} "
+                f"is {has}"
             )
-    if settings["eval"]["disable_ema"] and model.averaged and "ema" not in model.checkpoint:
+    if options.eval.disable_ema and model.averaged and "ema" not in model.checkpoint:
         raise ValueError(f"eval.disable_ema=true: {key}={model.source} has averaged weights alone")

@@ -1,9 +1,8 @@
 """mode=leaderboard: the records of one or several results_dir as tables, on screen and in files."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -21,6 +20,7 @@ from leaderboard.tables import build
 from leaderboard.tables.published import ALONE, BESIDE
 from leaderboard.tracks.entries import entries
 from leaderboard.tracks.tables import of_track
+from modes.settings import Compose, Plain, typed
 from storage import write_atomic
 
 FOLDER = "leaderboard"  # in the first results_dir, and the name of the files there
@@ -28,12 +28,13 @@ LINES = 3  # of a kind, on the screen
 ALGOS = Path(__file__).resolve().parents[1] / "configs" / "algo"
 
 
-def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., Any]) -> None:
-    where, explain = folders(settings["results_dir"]), settings["leaderboard"]["explain"]
+def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
+    options = typed(settings)
+    where, explain = folders(options.results_dir), options.leaderboard.explain
     records, problems = read_records(*where)
-    defaults, track = usual(records, compose), settings["track"]
-    if track["name"] is not None:
-        reference = compose([f"track={track['name']}"])
+    defaults, track = usual(records, compose), options.track.name
+    if track is not None:
+        reference = compose([f"track={track}"])
         records, refused = entries(records, reference, Runs(defaults))
         problems += refused
     say("set aside", problems)
@@ -42,8 +43,8 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     say("note", doubts)
     try:
         tables = build.compare(records, defaults, sequences, published())
-        if track["name"] is not None:
-            tables = of_track(tables, records, Runs(defaults), track)
+        if track is not None:
+            tables = of_track(tables, records, Runs(defaults), settings["track"])
     except ValueError as error:
         raise ValueError(f"results_dir={','.join(map(str, where))}: {error}") from error
     console = Console()
@@ -86,7 +87,7 @@ def folders(setting: str | list[str]) -> list[Path]:
     return [Path(name) for name in dict.fromkeys(names)]
 
 
-def usual(records: Sequence[Record], compose: Callable[..., Any]) -> Defaults:
+def usual(records: Sequence[Record], compose: Compose) -> Defaults:
     """The settings of the algorithms among `records` in today's configuration, by dotted key."""
     configured = {file.stem for file in ALGOS.glob("*.yaml")}
     algos = sorted({record.algo for record in records} & configured)

@@ -7,7 +7,9 @@ import lightning as L
 
 from algos.facts import facts_of
 from data.module import TokenDataModule
-from modes import build, trained_run
+from data.settings import Hub
+from modes import trained_run
+from modes.settings import Plain, typed
 from modes.trained_run import TrainedRun
 
 # Of the default protocol; a record names them where they differ.
@@ -16,14 +18,12 @@ PASSES, PRECISION = 4, "32-true"
 FREE = ("eval.passes", "trainer.precision")
 
 
-def applied(
-    settings: build.Settings, preset: Mapping[str, Any], overridden: set[str]
-) -> build.Settings:
+def applied(settings: Plain, preset: Mapping[str, Any], overridden: set[str]) -> Plain:
     """`settings` with the keys of `preset`, but for those `overridden` on the command line.
 
     ValueError for a length above that of the run, and for impossible settings."""
     groups = {group: keys for group, keys in preset.items() if isinstance(keys, Mapping)}
-    length, most = groups.get("model", {}).get("length"), settings["model"]["length"]
+    length, most = groups.get("model", {}).get("length"), typed(settings).model.length
     if length is not None and length > most and "model.length" not in overridden:
         raise ValueError(
             f"protocol={preset['name']}: its model.length={length}, the run was trained with "
@@ -36,23 +36,19 @@ def applied(
     data, split = result["data"], preset.get("split")
     if split is not None and data.get("corpus") == "hub" and "data.valid_split" not in overridden:
         data = data | {"valid_split": split}  # other corpora have their own held-out text
-    result["data"] = data | {"stride": result["eval"]["stride"]}
-    _check(result)
-    return result
-
-
-def _check(settings: build.Settings) -> None:
-    if facts_of(settings["algo"]["name"]).causal and settings["data"]["framing"] == "none":
+    options = typed(result)
+    if facts_of(options.algo.name).causal and options.data.framing == "none":
         raise ValueError(
             "data.framing=none: algo=ar predicts nothing without a BOS before it; choose "
             "data.framing=bos or bos-eos"
         )
+    return result | {"data": data | {"stride": options.eval.stride}}
 
 
 def fields(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
     """The `protocol` of a record: everything that changes its number but the run itself."""
-    evaluation, changed = run.settings["eval"], changes(run.settings)
-    times, batch, passes = (evaluation[key] for key in ("times", "batch_mean", "passes"))
+    evaluation, changed = run.options.eval, changes(run.settings)
+    times, batch, passes = evaluation.times, evaluation.batch_mean, evaluation.passes
     return (
         data.protocol()
         | {"weights": "averaged" if trained_run.averaged(run) else "raw"}
@@ -64,15 +60,15 @@ def fields(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[s
     )
 
 
-def changes(settings: build.Settings) -> list[str]:
+def changes(settings: Plain) -> list[str]:
     """The keys of the named protocol that the command line has other values for."""
-    preset = settings["protocol"]
+    preset, text = settings["protocol"], typed(settings).data
     pairs = {
         f"{group}.{key}": (value, settings[group].get(key))
         for group, keys in preset.items()
         if isinstance(keys, Mapping)
         for key, value in keys.items()
     }
-    if preset["split"] is not None and settings["data"].get("corpus") == "hub":
-        pairs["data.valid_split"] = preset["split"], settings["data"]["valid_split"]
+    if preset["split"] is not None and isinstance(text, Hub):
+        pairs["data.valid_split"] = preset["split"], text.valid_split
     return sorted(key for key, (stated, has) in pairs.items() if stated != has and key not in FREE)

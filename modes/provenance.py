@@ -10,9 +10,10 @@ import torch
 from algos.base import Algorithm
 from evaluation import records
 from evaluation.commit import commit_kept
-from hub.open import ImportedModel
-from modes import build
-from modes.trained_run import SET_BY_EVALUATION, TrainedRun, averaged
+from hub.imported_model import ImportedModel
+from modes.run_settings import SET_BY_EVALUATION
+from modes.settings import Plain, typed
+from modes.trained_run import TrainedRun, averaged
 from training.checkpoint import DIGESTS, tokens_seen
 from training.memory import peak_memory_bytes
 
@@ -22,19 +23,19 @@ def provenance(
 ) -> dict[str, Any]:
     """The fields of a record that do not depend on the measured value; `started` is
     time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""
-    settings, stored = run.settings, run.checkpoint["config"]
+    options, stored = run.options, run.checkpoint["config"]
     head = algorithm.backbone.head
     parameters = sum(p.numel() for p in algorithm.parameters())
     return {
-        "algo": settings["algo"]["name"],
+        "algo": options.algo.name,
         "network": {
-            "name": settings["model"]["name"],
+            "name": options.model.name,
             "parameters": parameters,
             "vocab_size": algorithm.vocab_size,
             "outputs": head.out_features,
         },
         "training": {
-            "corpus": stored["data"]["name"],
+            "corpus": typed(stored).data.name,
             "averaged_weights": averaged(run),
             "checkpoint_digest": run.digest,
             "checkpoint": str(run.file),
@@ -43,8 +44,8 @@ def provenance(
             _of_run(run) | algorithm.training_facts() if run.model is None else _of_model(run.model)
         ),
         "seed": stored["seed"],
-        "config": stored | {key: settings[key] for key in SET_BY_EVALUATION},
-    } | _circumstances(settings, started, device)
+        "config": stored | {key: run.settings[key] for key in SET_BY_EVALUATION},
+    } | _circumstances(options.results, started, device)
 
 
 def _of_run(run: TrainedRun) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _of_model(model: ImportedModel) -> dict[str, Any]:
 
 
 def untrained(
-    algo: str, network: str, settings: build.Settings, started: float, device: torch.device
+    algo: str, network: str, settings: Plain, started: float, device: torch.device
 ) -> dict[str, Any]:
     """The same fields of a network that nobody trained."""
     return {
@@ -82,14 +83,12 @@ def untrained(
         "network": {"name": network, "parameters": 0},
         "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
         "config": settings,
-    } | _circumstances(settings, started, device)
+    } | _circumstances(typed(settings).results, started, device)
 
 
-def _circumstances(
-    settings: build.Settings, started: float, device: torch.device
-) -> dict[str, Any]:
+def _circumstances(results: Path, started: float, device: torch.device) -> dict[str, Any]:
     return {
-        "commit": commit_kept(Path(settings["results_dir"])),
+        "commit": commit_kept(results),
         "hardware": records.hardware(device),
         "wall_time_s": time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),

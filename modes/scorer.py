@@ -11,16 +11,18 @@ from evaluation.gen_ppl.scorer import KEY, Scorer
 from hub.cache import config_folder
 from hub.exported import is_exported
 from hub.sources import is_hub_name
-from modes import build, trained_run
+from modes import trained_run
+from modes.settings import Plain, typed
 from training.checkpoint import checkpoint_file
 
 
-def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None:
+def open_scorer(settings: Plain, tokenizer: Tokenizer) -> Scorer | None:
     """A run of algo=ar (its directory, a checkpoint, or an export: a folder or a Hub name), or a
     folder or a Hub name of a causal Hugging Face model, loaded; None for none. ValueError or
     OSError in one line for what cannot score texts, and where the protocol hands over ids of
     another tokenizer than that of the samples."""
-    name = settings["eval"]["gen_ppl_eval_model_name_or_path"]
+    options = typed(settings).eval
+    name = options.gen_ppl_eval_model_name_or_path
     if name is None:
         return None
     path = Path(name)
@@ -36,32 +38,32 @@ def open_scorer(settings: build.Settings, tokenizer: Tokenizer) -> Scorer | None
         from evaluation.gen_ppl.hf_scorer import pretrained  # it imports transformers
 
         scorer = pretrained(name, tokenizer)
-    as_ids(scorer, tokenizer, protocol(settings["eval"]["quality_protocol"]))
+    as_ids(scorer, tokenizer, protocol(options.quality_protocol))
     return scorer
 
 
 def _is_export(folder: Path | None) -> bool:
-    """What is wrong with the files of another model is its own loader's to say."""
+    """Faults in the files of another model are its own loader's to name."""
     try:
         return folder is not None and is_exported(folder)
     except ValueError:
         return False
 
 
-def _of_run(settings: build.Settings, name: str) -> Scorer:
-    options = settings["eval"] | {"checkpoint_path": name, "disable_ema": False}
+def _of_run(settings: Plain, name: str) -> Scorer:
+    evaluation = settings["eval"] | {"checkpoint_path": name, "disable_ema": False}
     network = settings["model"] | {"attention": "sdpa"}
-    run = trained_run.open_run(settings | {"eval": options, "model": network}, [], key=KEY)
-    if not facts_of(run.settings["algo"]["name"]).causal:
+    run = trained_run.open_run(settings | {"eval": evaluation, "model": network}, [], key=KEY)
+    options = run.options
+    if not facts_of(options.algo.name).causal:
         raise ValueError(
-            f"{KEY}={name}: a run of algo=ar is needed, this one has algo="
-            f"{run.settings['algo']['name']}"
+            f"{KEY}={name}: a run of algo=ar is needed, this one has algo={options.algo.name}"
         )
     tokenizer = trained_run.open_tokenizer(run)
     return ar_scorer(
         trained_run.restore(run),
         tokenizer,
-        run.settings["model"]["length"],
-        bos=None if run.settings["data"]["framing"] == "none" else tokenizer.bos,
+        options.model.length,
+        bos=None if options.data.framing == "none" else tokenizer.bos,
         source={"scorer": name, "scorer_digest": run.digest},
     )

@@ -1,19 +1,21 @@
 """The whole configuration, whose nodes are the rooms' settings; only the standard library."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from algos.facts import canonical
 from algos.settings import ALGOS, Algo
 from backbones.settings import Model
 from data.settings import CORPORA, Data, Loader
-from diffusion.settings import NOISES, Noise
+from diffusion.settings import NOISES, LogLinear, Noise
 from evaluation.settings import Eval
 from hub.settings import Export
 from leaderboard.settings import Leaderboard, Track
 from samplers.settings import Sampling
-from schema.check import accepted, build, no_such_key, node_class
-from schema.fields import Limits, field, node, settings_of
+from schema.check import accepted, no_such_key, node_class
+from schema.fields import field, node, settings_of
 from training.settings import (
     LR_SCHEDULERS,
     AdamW,
@@ -25,6 +27,8 @@ from training.settings import (
     Wandb,
 )
 
+Plain = dict[str, Any]  # settings as they are composed, merged and stored
+Compose = Callable[[list[str]], Plain]  # the settings of a command with these overrides
 SEEDS = 2**32 - 1  # the largest that every library takes
 Mode = Literal[
     "train",
@@ -132,6 +136,11 @@ class Settings:
     track: Track = node(Track, "the rules that the command is held to: track=NAME, docs/tracks.md")
     wandb: Wandb = node(Wandb, "Weights & Biases, off unless project or name is given")
 
+    @property
+    def results(self) -> Path:
+        """The folder of records, of every mode that has one alone."""
+        return Path(str(self.results_dir))
+
     def check(self) -> None:
         if self.mode != "leaderboard" and not isinstance(self.results_dir, str):
             raise ValueError(
@@ -140,6 +149,32 @@ class Settings:
             )
 
 
+UNNAMED = {"data": Data, "noise": LogLinear}  # of a model whose files do not say its text or noise
+
+
+def typed(settings: Mapping[str, Any]) -> Settings:
+    """Plain settings as dataclasses, to read single keys.
+
+    The settings that stand for a published model say less than those of a run: what they do not say
+    has its default. A key of data that its corpus has no field for is left out. ValueError for a
+    node of no known kind."""
+    return Settings(**{key: _typed(key, value) for key, value in settings.items() if key in NODES})
+
+
+def _typed(key: str, value: Any) -> Any:
+    limits = NODES[key].limits
+    if limits.nodes is None:
+        return value
+    if limits.by is None:
+        cls = node_class(limits, value, key)
+    elif limits.by in value:
+        cls = node_class(limits, value | {limits.by: canonical(value[limits.by])}, key)
+    else:
+        cls = UNNAMED[key]
+    return cls(**{name: value[name] for name in settings_of(cls) if name in value})
+
+
+NODES = settings_of(Settings)
 GROUPS: dict[str, dict[str, type] | type] = {  # folders of configs/ whose files begin with these
     "algo": ALGOS,
     "data": CORPORA,
@@ -164,35 +199,3 @@ def defaults() -> Iterator[tuple[str | None, str, dict[str, Any]]]:
         else:
             for name, cls in nodes.items():
                 yield group, f"settings_{name}", asdict(cls())
-
-
-def keys_of_runs(overrides: Sequence[str]) -> set[str]:
-    """Keys of data that may be given though the corpus at hand lacks them: those of any corpus,
-    where the text is that of the run to evaluate."""
-    keys = {text.lstrip("+").partition("=")[0] for text in overrides}
-    if "eval.checkpoint_path" not in keys or "data" in keys:
-        return set()
-    return set(ANY_CORPUS)
-
-
-def check_nodes(composed: dict[str, Any]) -> None:
-    """ValueError for a value in the place of a node, which interpolations would trip over."""
-    for key, setting in settings_of(Settings).items():
-        if setting.limits.nodes is not None and not isinstance(composed[key], dict):
-            raise ValueError(f"{key}={composed[key]!r}: must be a node with keys below it")
-
-
-def checked(composed: dict[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The settings as dicts of every node's fields, from what `overrides` compose to.
-
-    ValueError naming the key, the value and what is allowed; a line for each unknown key."""
-    data, of_run = composed.get("data"), {}
-    if (run_keys := keys_of_runs(overrides)) and isinstance(data, dict):
-        declared = settings_of(node_class(Limits("", nodes=CORPORA, by="corpus"), data, "data"))
-        of_run = {key: data[key] for key in run_keys & (set(data) - set(declared))}
-        composed = composed | {"data": {key: data[key] for key in data if key not in of_run}}
-    settings = asdict(build(Settings, composed))
-    settings["data"] |= {
-        key: accepted(f"data.{key}", value, ANY_CORPUS[key]) for key, value in of_run.items()
-    }
-    return settings

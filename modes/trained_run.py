@@ -10,10 +10,13 @@ from algos.facts import canonical
 from data.extended import with_states
 from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
-from hub.open import ImportedModel, is_published, open_model
+from hub.imported_model import ImportedModel
+from hub.open import is_published, open_model
 from modes import build, imported
 from modes.checks.folders import check_writable
-from modes.imported import Compose
+from modes.checks.keys import keys_of
+from modes.run_settings import merged, tokenizer_name
+from modes.settings import Compose, Plain, Settings, typed
 from training.checkpoint import (
     BEST,
     DIGESTS,
@@ -25,16 +28,11 @@ from training.checkpoint import (
     vocab_size_of,
 )
 
-TAKEN_FROM_RUN = ("algo", "model", "noise", "training")
 # Keys of data that leave the text as it is.
 SAME_TEXT = {f"data.{key}" for key in ("cache_dir", "num_proc", "verify", "max_eval_blocks")}
 SAME_TEXT |= {f"data.{key}" for key in ("packing", "framing", "drop_last", "crop", "insert_eos")}
 TOKENIZER = "data.tokenizer_name_or_path"
 SAME_TEXT |= {TOKENIZER, "data.name"}
-# How a network is computed is a choice of every start: none of it is a property of the weights.
-OF_THE_START = ("attention", "compile", "activation_checkpointing", "loss_kernels")
-# The rest of the configuration in a record is the run's.
-SET_BY_EVALUATION = ("mode", "eval", "protocol", "sampling", "oracle", "results_dir")
 
 
 class TrainedRun(NamedTuple):
@@ -44,15 +42,19 @@ class TrainedRun(NamedTuple):
     checkpoint: dict[str, Any]
     file: Path
     digest: str  # of the file as it was read: a run that goes on replaces it
-    settings: build.Settings
+    settings: Plain
     vocab_size: int  # N, all states of the network but the mask
     own_text: bool = False  # whether it is evaluated on the text that its configuration names
     model: ImportedModel | None = None  # a published one, no run of this suite
     tokenizer: Tokenizer | None = None  # of a published model
 
+    @property
+    def options(self) -> Settings:
+        return typed(self.settings)
+
 
 def open_run(
-    settings: build.Settings,
+    settings: Plain,
     overrides: list[str],
     key: str = "eval.checkpoint_path",
     compose: Compose | None = None,
@@ -60,9 +62,10 @@ def open_run(
     """The run or published model at eval.checkpoint_path, whose setting is called `key` in
     messages; `compose` gives the text of a model's training. ValueError for an algo or model on the
     command line that is not the run's."""
-    name = settings["eval"]["checkpoint_path"]
+    name = typed(settings).eval.checkpoint_path
+    assert name is not None  # the modes that need one have been refused without
     if is_published(name, key):
-        return _open_import(settings, overrides, key, compose)
+        return _open_import(name, settings, overrides, key, compose)
     path = Path(name)
     checkpoint, file = read_checkpoint(path, key), checkpoint_file(path)
     mark = digest(file)
@@ -79,18 +82,16 @@ def open_run(
 
 
 def _open_import(
-    settings: build.Settings, overrides: list[str], key: str, compose: Compose | None
+    name: str, settings: Plain, overrides: list[str], key: str, compose: Compose | None
 ) -> TrainedRun:
-    name, given = settings["eval"]["checkpoint_path"], keys_of(overrides)
-    tokenizer = None
-    if TOKENIZER in given:
-        tokenizer = settings["data"]["tokenizer_name_or_path"]
+    given, options = keys_of(overrides), typed(settings)
+    tokenizer = options.data.tokenizer_name_or_path if TOKENIZER in given else None
     opened = open_model(name, key)
     has = f"{key}={name} has algo={' or '.join(sorted(opened.algorithms))}"
     _check_given(settings, overrides, "algo", opened.algorithms, has)
     imported.check_given(opened, settings, given, key)
     model, config, made = imported.with_config(opened, name, key, tokenizer, overrides, compose)
-    checkpoint = model.checkpoint | {"config": config | {"seed": settings["seed"]}}
+    checkpoint = model.checkpoint | {"config": config | {"seed": options.seed}}
     own = merged(settings, config, given)
     return TrainedRun(
         checkpoint, model.file, model.digest, own, model.vocab_size, model=model, tokenizer=made
@@ -98,14 +99,14 @@ def _open_import(
 
 
 def _check_given(
-    settings: build.Settings, overrides: list[str], group: str, right: Collection[str], has: str
+    settings: Plain, overrides: list[str], group: str, right: Collection[str], has: str
 ) -> None:
     """ValueError for an algo or model of another name than one of those that are right."""
     names = {canonical(name) for name in right}
     for key in (group, f"{group}.name"):
-        typed = [text for text in overrides if text.lstrip("+").startswith(f"{key}=")]
-        if typed and canonical(settings[group]["name"]) not in names:
-            raise ValueError(f"{typed[-1]}: {has}")
+        given = [text for text in overrides if text.lstrip("+").startswith(f"{key}=")]
+        if given and canonical(settings[group]["name"]) not in names:
+            raise ValueError(f"{given[-1]}: {has}")
 
 
 def run_directory(file: Path) -> Path | None:
@@ -118,11 +119,11 @@ def run_directory(file: Path) -> Path | None:
 def output_directory(run: TrainedRun) -> Path:
     """The folder of samples and answers: eval.output_dir, the run directory, a folder beside a
     checkpoint that lies alone, of its name, or in results_dir that of a published model."""
-    directory = run.settings["eval"]["output_dir"]
+    directory = run.options.eval.output_dir
     if directory is not None:
         return Path(directory)
     if run.model is not None:  # the Hub's cache, or files of another program
-        return Path(run.settings["results_dir"]) / folder_of(run.model.source)
+        return run.options.results / folder_of(run.model.source)
     return run_directory(run.file) or run.file.with_name(f"{run.file.stem}-output")
 
 
@@ -134,46 +135,6 @@ def folder_of(source: str) -> str:
 def check_output(run: TrainedRun) -> None:
     """OSError where samples and answers cannot be written."""
     check_writable(output_directory(run), "eval.output_dir")
-
-
-def keys_of(overrides: list[str]) -> set[str]:
-    """The keys on the command line."""
-    return {text.lstrip("+~").partition("=")[0] for text in overrides}
-
-
-def merged(settings: build.Settings, stored: build.Settings, given: set[str]) -> build.Settings:
-    """The settings of an evaluation: those that made the run are `stored`, the text too unless the
-    command line names one, single keys are as given."""
-    result = settings | {key: stored[key] for key in TAKEN_FROM_RUN}
-    result["model"] = stored["model"] | {key: settings["model"][key] for key in OF_THE_START}
-    if "model.length" in given:
-        asked, trained = settings["model"]["length"], stored["model"]["length"]
-        if asked > trained:
-            raise ValueError(
-                f"model.length={asked}: the run was trained with {trained}, at most that"
-            )
-        result["model"] |= {"length": asked}
-    return result | {"data": data_settings(settings, stored, given)}
-
-
-def data_settings(
-    settings: build.Settings, stored: build.Settings, given: set[str]
-) -> dict[str, Any]:
-    """The text of the run, or the one that data=... names, with single data keys as given; always
-    the run's tokenizer."""
-    data = dict(settings["data"] if "data" in given else stored["data"])
-    for key in given:
-        group, _, name = key.partition(".")
-        if group == "data" and name:
-            data[name] = settings["data"].get(name)
-    if "data.tokenizer_name_or_path" not in given:
-        data["tokenizer_name_or_path"] = tokenizer_name(stored["data"])
-    return data
-
-
-def tokenizer_name(data: dict[str, Any]) -> str:
-    """The tokenizer of a run by its settings; a language of symbols has its own."""
-    return data["tokenizer_name_or_path"] or f"symbols:{data['states']}"
 
 
 def data_digests(data: TokenDataModule) -> dict[str, Any]:
@@ -197,7 +158,7 @@ def open_tokenizer(run: TrainedRun) -> Tokenizer:
     name has another content by now."""
     if run.tokenizer is not None:
         return run.tokenizer
-    tokenizer = make_tokenizer(tokenizer_name(run.settings["data"]))
+    tokenizer = make_tokenizer(tokenizer_name(run.options.data))
     _check_tokenizer(run, tokenizer)
     if run.vocab_size < tokenizer.vocab_size:
         raise ValueError(
@@ -247,7 +208,7 @@ def averaged(run: TrainedRun) -> bool:
     """Whether averaged weights are evaluated: where the run has them, unless eval.disable_ema."""
     if run.model is not None and "ema" not in run.checkpoint:
         return run.model.averaged
-    return "ema" in run.checkpoint and not run.settings["eval"]["disable_ema"]
+    return "ema" in run.checkpoint and not run.options.eval.disable_ema
 
 
 def restore(run: TrainedRun) -> Algorithm:

@@ -74,8 +74,8 @@ class RunProgress(ProgressBar):
             total = int(sum(trainer.num_val_batches)) * self.calls
             self._open(total, 0, "batch" if self.calls == 1 else "call")
 
-    def called(self, *_: Any) -> None:
-        """A hook of the network within a batch."""
+    def called(self) -> None:
+        """Counts a call of the network within a batch."""
         if self._bar is not None and (self._bar.n + 1) % self.calls:
             self._bar.update()
 

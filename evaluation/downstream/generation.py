@@ -9,7 +9,8 @@ from tqdm import tqdm
 from algos.base import Algorithm
 from data.tokenizers import Tokenizer
 from diffusion.times import seed_of
-from samplers.build import SamplerConfig
+from samplers.build import draw
+from samplers.config import SamplerConfig
 
 MOST_TOKENS = 256  # of a task that does not say, as in the stock adapter
 KNOWN = ("until", "max_gen_toks", "do_sample", "temperature", "top_k", "top_p")
@@ -93,7 +94,7 @@ class Generator:
         filled = [prompt + [self.tokenizer.pad] * (width - len(prompt)) for prompt in prompts]
         tokens = torch.tensor(filled, device=device)
         sampler = self.draws(sampling_keys(wanted))
-        rows = sampler.draw(self.algorithm, tokens, fixed).tokens.tolist()
+        rows = draw(sampler, self.algorithm, tokens, fixed).tokens.tolist()
         starts = map(len, prompts)
         return [row[start : start + most] for start, row in zip(starts, rows, strict=True)]
 

@@ -29,22 +29,20 @@ LAST_WORD_TASK: dict[str, Any] = {
 }
 
 
-def check_tasks(options: dict[str, Any]) -> None:
-    """ValueError in one line where lm-eval is not installed, and for settings that make no
-    sense."""
+def check_tasks(names: list[str] | None) -> list[str]:
+    """The names of eval.tasks; ValueError in one line where lm-eval is not installed, and for
+    none."""
     remedy = f"pip install lm-eval=={VERSION}"
     if importlib.util.find_spec("lm_eval") is None:
         raise ValueError(f"mode=downstream: lm-eval is not installed; {remedy}")
     installed = importlib.metadata.version("lm_eval")
     if installed != VERSION:  # records say the version, and tasks differ from one to the next
         raise ValueError(f"mode=downstream: lm-eval {installed} is installed; {remedy}")
-    names = options["tasks"]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+    if not names:
         raise ValueError(
             f"eval.tasks={names}: a list of lm-eval's tasks is needed, such as [arc_easy,hellaswag]"
         )
-    if options["limit"] is not None and options["limit"] < 1:
-        raise ValueError(f"eval.limit={options['limit']}: must be at least 1 question a task")
+    return names
 
 
 def load_tasks(

@@ -1,6 +1,6 @@
 """Named definitions of generative perplexity: every choice that changes the number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 KEY = "eval.quality_protocol"
@@ -65,42 +65,28 @@ PROTOCOLS: dict[str, Protocol] = {
         features="mean",
     ),
     "mdlm": MDLM,
-    "duo": Protocol(**vars(MDLM) | {"published": "gpt2-large, 800 samples (512 for Psi)"}),
+    "duo": replace(MDLM, published="gpt2-large, 800 samples (512 for Psi)"),
     # One text at a time: nothing is padded, nothing dropped.
-    "remdm": Protocol(
-        **vars(MDLM)
-        | {"group": 1, "padding": "none", "published": "gpt2-large, 5000 samples, MAUVE beside it"}
+    "remdm": replace(
+        MDLM, group=1, padding="none", published="gpt2-large, 5000 samples, MAUVE beside it"
     ),
-    "sedd": Protocol(
+    "sedd": replace(
+        MDLM,
         read="ids",
-        special_tokens="kept",
         longest=None,
-        windows="one",
-        bos="as encoded",
         scored="all",
-        given="scored",
         padding="none",
         group=32,
-        drop_incomplete=True,
         average="texts",
-        entropy="all tokens",
-        features="last",
         published="gpt2-large, 1000 samples",
     ),
-    "gidd": Protocol(
-        read="text",
+    "gidd": replace(
+        MDLM,
         special_tokens="skipped",
         longest=512,
-        windows="one",
-        bos="as encoded",
         scored="all",
-        given="scored",
-        padding="first label",
         group=16,
         drop_incomplete=False,
-        average="tokens",
-        entropy="all tokens",
-        features="last",
         published="gemma-2-9b, 16 samples (the script's default)",
     ),
 }

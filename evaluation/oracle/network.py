@@ -129,7 +129,7 @@ class TextMemory:
         self.newest: Tensor | None = None
 
     def before(self, tokens: Tensor, rows: Tensor | None) -> Tensor:
-        """What stands before `tokens` (b, n) in these texts, None for all: then they may stay."""
+        """The tokens before `tokens` (b, n) in these texts, None for all: then they may stay."""
         if rows is None:
             self.newest = tokens
         if self.text is None:
@@ -145,7 +145,7 @@ class TextMemory:
         self.text = None if self.text is None else self.text[rows]
 
 
-class Reading(nn.Module):
+class Autoregressive(nn.Module):
     """Knows p(x_l | x_<l) of texts that begin with BOS."""
 
     start: Tensor
@@ -201,5 +201,5 @@ def teach(algorithm: Algorithm, language: Language) -> None:
         if algorithm.block_size is not None:
             network = BlockDenoising(network, algorithm.block_size)
     else:
-        network = Reading(language)
+        network = Autoregressive(language)
     algorithm.backbone = network.eval()  # type: ignore[assignment]

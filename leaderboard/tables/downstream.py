@@ -7,8 +7,9 @@ from typing import Any
 from evaluation.records import Record
 from leaderboard import format, labels
 from leaderboard.aggregate import Entry, Runs, pool_values, pooled
-from leaderboard.significance import side, verdict
+from leaderboard.significance import side
 from leaderboard.table import BASELINE, Column, Row, Table, Value, filled
+from leaderboard.verdict import verdict
 
 LOWER_IS_BETTER = ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte")
 UNDECIDED = "share of questions whose likeliest answer leads by less than two of its errors"

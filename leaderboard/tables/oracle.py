@@ -6,9 +6,10 @@ from typing import Any
 from evaluation.records import Record
 from leaderboard import format, labels
 from leaderboard.aggregate import Entry, Runs, mean_metric, pool_values, pooled
-from leaderboard.significance import losing, numbered
+from leaderboard.significance import losing
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
 from leaderboard.tables.samples import sampler_of
+from leaderboard.verdict import numbered
 
 NGRAMS = ("symbols", "pairs", "triples")
 COLUMNS = (

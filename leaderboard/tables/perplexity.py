@@ -14,8 +14,9 @@ from leaderboard import format, labels
 from leaderboard.aggregate import Entry, Runs, mean_metric, mean_trained, pool_values, pooled
 from leaderboard.published import match
 from leaderboard.published.results import Published
-from leaderboard.significance import Side, verdict
+from leaderboard.significance import Side
 from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled
+from leaderboard.verdict import verdict
 
 ORDERED = "ordered_ppl"  # the metric of the likelihoods of orders
 PAIRED = 1e-6  # nats per token by which sequences may miss the value of their record

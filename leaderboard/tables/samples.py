@@ -18,8 +18,9 @@ from leaderboard.aggregate import (
     pool_values,
     pooled,
 )
-from leaderboard.significance import side, verdict
+from leaderboard.significance import side
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
+from leaderboard.verdict import verdict
 
 COLUMNS = (
     Column(

@@ -9,9 +9,10 @@ from evaluation.record_files import Curve
 from evaluation.records import Record
 from leaderboard import format
 from leaderboard.aggregate import Entry, pooled
-from leaderboard.significance import Side, verdict
+from leaderboard.significance import Side
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
 from leaderboard.tracks.readings import Reached, reached
+from leaderboard.verdict import verdict
 
 KIND = "target"
 COLUMNS = (
@@ -47,9 +48,9 @@ def table(
         columns=filled(COLUMNS, rows),
         rows=tuple(rows),
         sentence=" ".join(
-            f"{what}: {judged.sentence}"
-            for what, judged in (("Tokens", comparison), ("FLOPs", spent))
-            if judged is not None
+            f"{budget}: {differences.sentence}"
+            for budget, differences in (("Tokens", comparison), ("FLOPs", spent))
+            if differences is not None
         ),
         detail=f"{comparison.detail} Differences are those of logarithms.",
         best=comparison.best,

@@ -1,19 +1,18 @@
 """mode=benchmark: every algorithm with the same data, network and budget, then the tables."""
 
 import sys
-from collections.abc import Callable
 from contextlib import closing
-from typing import Any
 
-from modes.benchmark.runs import options, rows
+from modes.benchmark.runs import checked_benchmark, rows
 from modes.benchmark.slurm import hand_over
 from modes.checks.folders import check_writable
+from modes.settings import Compose, Plain, typed
 
 
-def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., Any]) -> None:
+def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     """Trains, evaluates and samples what is not done yet; with benchmark.row one row alone, with
     benchmark.jobs by other machines."""
-    every, benchmark = rows(settings, overrides, compose), options(settings)
+    every, benchmark = rows(settings, overrides, compose), checked_benchmark(settings)
     if benchmark.jobs is not None:
         hand_over(benchmark.jobs, every, overrides)
         return
@@ -23,7 +22,7 @@ def run(settings: dict[str, Any], overrides: list[str], compose: Callable[..., A
     from modes.benchmark.stages import WAITING, Stages
     from training.signals import StopSignals
 
-    check_writable(settings["results_dir"], "results_dir")
+    check_writable(typed(settings).results, "results_dir")
     stages = Stages(compose)
     if benchmark.row is not None:
         end_with_parent()

@@ -1,16 +1,14 @@
 """The rows of a benchmark: every algorithm with every seed, and the checks of their settings before
 the first one begins. Nothing heavy is imported here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from algos.facts import canonical, facts_of
 from leaderboard.tracks.rules import UNITS, budget_of
 from modes.checks.combinations import check
-from modes.settings import Benchmark
-
-Settings = dict[str, Any]
-Compose = Callable[[list[str]], Settings]
+from modes.checks.keys import key_of, keys_of
+from modes.settings import Benchmark, Compose, Plain, Settings, typed
 
 MARK = "benchmark stage: "  # begins the line in which a row announces its stage
 OF_ROW = ("mode", "algo", "seed", "benchmark")  # the keys that a row sets itself
@@ -34,13 +32,16 @@ class Row(NamedTuple):
     number: int
     name: str
     overrides: list[str]
-    settings: Settings
+    settings: Plain
     scorer: "Row | None" = None  # the row whose network scores the samples of this one
 
     @property
+    def options(self) -> Settings:
+        return typed(self.settings)
+
+    @property
     def folder(self) -> str:
-        folder: str = self.settings["checkpointing"]["save_dir"]
-        return folder
+        return self.options.checkpointing.save_dir
 
     @property
     def waits(self) -> bool:
@@ -48,9 +49,9 @@ class Row(NamedTuple):
         return self.scorer is not None and self.scorer.number != self.number
 
 
-def options(settings: Settings) -> Benchmark:
+def checked_benchmark(settings: Plain) -> Benchmark:
     """ValueError naming the key, the value and what is allowed."""
-    asked = Benchmark(**settings["benchmark"])
+    asked = typed(settings).benchmark
     listed: dict[str, list[Any]] = {"algos": asked.algos, "seeds": asked.seeds or []}
     for key, value in listed.items():
         if len(set(value)) < len(value):
@@ -74,10 +75,10 @@ def budget(text: str | None) -> Budget | None:
     return Budget(*parsed)
 
 
-def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list[Row]:
+def rows(settings: Plain, overrides: Sequence[str], compose: Compose) -> list[Row]:
     """Every row, or the one that benchmark.row names, checked as a command of its own would be."""
-    benchmark = options(settings)
-    seeds = [settings["seed"]] if benchmark.seeds is None else benchmark.seeds
+    benchmark = checked_benchmark(settings)
+    seeds = benchmark.seeds or [typed(settings).seed]
     pairs = [(algo, seed) for algo in benchmark.algos for seed in seeds]
     if benchmark.row is not None and not 0 <= benchmark.row < len(pairs):
         raise ValueError(f"benchmark.row={benchmark.row}: from 0 to {len(pairs) - 1}")
@@ -86,7 +87,7 @@ def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list
         for text in overrides
         if key_of(text).split(".")[0] not in OF_ROW or key_of(text).startswith("algo.")
     ]
-    keys = {key_of(text) for text in overrides}
+    keys = keys_of(overrides)
     # The default budget gives way to another key for the length.
     limited = "benchmark.budget" in keys or not keys & set(LENGTHS)
     limit = budget(benchmark.budget) if limited else None
@@ -105,11 +106,11 @@ def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list
 
 
 def _scorer_number(
-    benchmark: Benchmark, settings: Settings, pairs: Sequence[tuple[str, int]]
+    benchmark: Benchmark, settings: Plain, pairs: Sequence[tuple[str, int]]
 ) -> int | None:
     """The number of the row whose network scores the samples of all: the first one of algo=ar,
     unless the user names a scoring model, or wants none."""
-    if not benchmark.scorer or settings["eval"][SCORER] is not None:
+    if not benchmark.scorer or typed(settings).eval.gen_ppl_eval_model_name_or_path is not None:
         return None
     return next(
         (number for number, (algo, _) in enumerate(pairs) if facts_of(canonical(algo)).causal), None
@@ -121,23 +122,19 @@ def _scored(row: Row, scorer: Row) -> Row:
     return row._replace(settings=row.settings | {"eval": evaluation}, scorer=scorer)
 
 
-def key_of(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
-
-
 def _row(
     number: int, algo: str, seed: int, shared: list[str], limit: Budget | None, compose: Compose
 ) -> Row:
     overrides = [*shared, f"algo={algo}", f"seed={seed}"]
-    settings, changed = compose(overrides), {key_of(text) for text in overrides}
+    settings, changed = compose(overrides), keys_of(overrides)
+    options = typed(settings)
     added = _within_budget(limit, settings, changed)
-    steps = added.get("trainer.max_steps", settings["trainer"]["max_steps"])
-    track = settings["track"]
-    if track["name"] is None:
+    steps = added.get("trainer.max_steps", options.trainer.max_steps)
+    if options.track.name is None:
         added |= {} if changed & set(VALIDATIONS) else _validations(steps)
     elif "trainer.max_steps" in added and "trainer.val_check_interval" not in changed:
         # Of a budget of seconds nobody knows the steps, and the file says how often.
-        added["trainer.val_check_interval"] = max(1, steps // track["points"])
+        added["trainer.val_check_interval"] = max(1, steps // options.track.points)
     if added:
         overrides += [f"{key}={value}" for key, value in added.items()]
         settings = compose(overrides)
@@ -145,21 +142,22 @@ def _row(
     return Row(number, f"{algo}, seed {seed}", overrides, settings)
 
 
-def _within_budget(limit: Budget | None, settings: Settings, changed: set[str]) -> dict[str, Any]:
+def _within_budget(limit: Budget | None, settings: Plain, changed: set[str]) -> dict[str, Any]:
     """The keys that hold a run to the budget."""
     if limit is None:
         return {}
+    options = typed(settings)
     where = f"benchmark.budget={limit.amount:g} {limit.unit}"
     if limit.unit == "seconds":
         return {"training.max_seconds": limit.amount}
     if "trainer.max_steps" in changed:
         raise ValueError(f"{where}: and trainer.max_steps; give one of them")
-    tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
+    tokens = options.loader.global_batch_size * options.model.length
     per_step = {"steps": 1.0, "tokens": tokens, "FLOPs": 0.0}[limit.unit]
     if limit.unit == "FLOPs":
         from modes.estimate import flops_per_token, vocabulary  # it loads torch
 
-        per_step = tokens * flops_per_token(settings, vocabulary(settings["data"]))
+        per_step = tokens * flops_per_token(settings, vocabulary(options.data))
     steps = int(limit.amount // per_step)
     if steps < 1:
         of = f"{per_step:.3g} FLOPs" if limit.unit == "FLOPs" else f"{tokens:,} tokens"

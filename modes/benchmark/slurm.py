@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from modes.benchmark.runs import Row, key_of
+from modes.benchmark.runs import Row
+from modes.checks.keys import key_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "benchmark.sh"
@@ -25,10 +26,10 @@ def command(overrides: Sequence[str]) -> list[str]:
 def hand_over(how: str, rows: Sequence[Row], overrides: Sequence[str]) -> None:
     """Prints the rows' commands, or submits them; ValueError where they are not taken."""
     JOBS[how](rows, overrides)
-    folder = rows[0].settings["results_dir"]
-    last = [sys.executable, str(ROOT / "main.py"), "mode=leaderboard", f"results_dir={folder}"]
-    track = rows[0].settings["track"]["name"]
-    last += [] if track is None else [f"track={track}"]
+    options = rows[0].options
+    last = [sys.executable, str(ROOT / "main.py"), "mode=leaderboard"]
+    last += [f"results_dir={options.results_dir}"]
+    last += [] if options.track.name is None else [f"track={options.track.name}"]
     print(f"# the tables of what is there, at any time:\n{shlex.join(last)}")
 
 

@@ -13,13 +13,17 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.record_schema import plain
 from evaluation.records import Record, read_records
 from modes import build, protocol, trained_run
-from modes.benchmark.runs import MARK, SCORER, Compose, Row, Settings, key_of
+from modes.benchmark.runs import MARK, Row
 from modes.checks import sweep
+from modes.checks.keys import key_of, keys_of
 from modes.ppl_eval import likelihood, zero_shot
 from modes.ppl_eval import run as ppl_eval
+from modes.run_settings import tokenizer_name
 from modes.sample_eval import run as sample_eval
-from modes.sample_eval.point import identity, make_point, scored_by
+from modes.sample_eval.point import make_point
+from modes.sample_eval.record import identity, scored_by
 from modes.scorer import open_scorer
+from modes.settings import Compose, Plain, typed
 from modes.train import resume
 from modes.train import run as train
 from modes.trained_run import TrainedRun
@@ -46,16 +50,16 @@ class Stages:
 
     def check(self, row: Row) -> None:
         """Refuses, before anything is trained, what would end a later stage of the row."""
-        start, most = resume.resumed(row.settings), row.settings["trainer"]["max_steps"]
+        start, most = resume.resumed(row.settings), row.options.trainer.max_steps
         if train.seconds_of(row.settings) is None and start.step > most:
             raise ValueError(
                 f"checkpointing.save_dir={row.folder}: the run there has {start.step} steps, more "
                 f"than the {most} of this benchmark; choose another checkpointing.save_dir"
             )
-        overridden = trained_run.keys_of(row.overrides)
+        overridden = keys_of(row.overrides)
         protocol.applied(row.settings, row.settings["protocol"], overridden)
         run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
-        if row.settings["eval"]["corpora"] is not None:
+        if row.options.eval.corpora is not None:
             self._texts(run, evaluation(row, "ppl_eval"), row)
         distinct_points(row)
 
@@ -66,8 +70,7 @@ class Stages:
         if not train.has_finished(resume.resumed(row.settings), row.settings):
             stages = [Stage("train", partial(train.run, row.settings, row.overrides, self.compose))]
             return [*stages, self._ppl_eval(row, reads), *self._sample_evals(row, samples)]
-        run = trained_run.open_run(reads, row.overrides)
-        folder = Path(reads["results_dir"])
+        run, folder = trained_run.open_run(reads, row.overrides), row.options.results
         records = read_records(folder)[0] if folder.is_dir() else []
         of_run = [record for record in records if record.checkpoint == run.digest]
         missing = self._missing_likelihoods(run, reads, row, of_run)
@@ -98,17 +101,17 @@ class Stages:
         settings = row.scorer.settings
         return train.has_finished(resume.resumed(settings), settings)
 
-    def _ppl_eval(self, row: Row, settings: Settings) -> Stage:
+    def _ppl_eval(self, row: Row, settings: Plain) -> Stage:
         work = partial(ppl_eval.run, settings, evaluated_by(row), self.compose)
         return Stage("ppl_eval", work)
 
-    def _sample_evals(self, row: Row, every: list[Settings]) -> list[Stage]:
+    def _sample_evals(self, row: Row, every: list[Plain]) -> list[Stage]:
         return [
             Stage("sample_eval", partial(sample_eval.run, settings, row.overrides, self.compose))
             for settings in every
         ]
 
-    def _texts(self, run: TrainedRun, settings: Settings, row: Row) -> list[tuple[str, Settings]]:
+    def _texts(self, run: TrainedRun, settings: Plain, row: Row) -> list[tuple[str, Plain]]:
         """The entries of eval.corpora with the settings to evaluate each."""
         overrides = evaluated_by(row)
         entries = zero_shot.entries(settings, overrides)
@@ -116,11 +119,11 @@ class Stages:
         return [(entry, of(entry)) for entry in entries]
 
     def _missing_likelihoods(
-        self, run: TrainedRun, settings: Settings, row: Row, records: list[Record]
-    ) -> Settings | None:
+        self, run: TrainedRun, settings: Plain, row: Row, records: list[Record]
+    ) -> Plain | None:
         """The settings of the evaluation that is missing among the records of the run, None for
         none."""
-        if settings["eval"]["corpora"] is None:
+        if row.options.eval.corpora is None:
             asked = ppl_eval.under_protocol(run, settings, row.overrides)
             return None if self._has_likelihood(asked, records) else settings
         texts = self._texts(run, settings, row)
@@ -133,7 +136,7 @@ class Stages:
 
     def _has_likelihood(self, run: TrainedRun, records: list[Record]) -> bool:
         settings = run.settings
-        key = json.dumps([settings["data"], settings["model"]["length"]], sort_keys=True)
+        key = json.dumps([settings["data"], run.options.model.length], sort_keys=True)
         try:
             if key not in self._opened:
                 self._opened[key] = build.data(settings, devices=1)
@@ -143,7 +146,7 @@ class Stages:
             return False  # a text that cannot be had is named by the evaluation itself
         return any(agrees(record, wanted) for record in records)
 
-    def _has_samples(self, settings: Settings, row: Row, records: list[Record]) -> bool:
+    def _has_samples(self, settings: Plain, row: Row, records: list[Record]) -> bool:
         run = trained_run.open_run(settings, row.overrides)
         tokenizer = trained_run.open_tokenizer(run)
         point = make_point(settings, run, tokenizer, settings["sampling"])
@@ -154,16 +157,16 @@ class Stages:
             for record in records
         )
 
-    def _scoring(self, settings: Settings, tokenizer: Tokenizer) -> dict[str, Any]:
+    def _scoring(self, settings: Plain, tokenizer: Tokenizer) -> dict[str, Any]:
         """The scoring of samples in a protocol; a scorer is loaded once for all rows with the same
         tokenizer."""
-        key = str(settings["eval"][SCORER]), tokenizer.digest
+        key = str(typed(settings).eval.gen_ppl_eval_model_name_or_path), tokenizer.digest
         if key not in self._scorings:
             self._scorings[key] = scored_by(open_scorer(settings, tokenizer), settings)
         return self._scorings[key]
 
 
-def evaluation(row: Row, mode: str) -> Settings:
+def evaluation(row: Row, mode: str) -> Plain:
     """The settings of an evaluation of the row's run."""
     options = row.settings["eval"] | {"checkpoint_path": row.folder}
     return row.settings | {"mode": mode, "eval": options}
@@ -172,25 +175,24 @@ def evaluation(row: Row, mode: str) -> Settings:
 def evaluated_by(row: Row) -> list[str]:
     """The overrides of the likelihood: with eval.corpora without those of the text of the
     training."""
-    if row.settings["eval"]["corpora"] is None:
+    if row.options.eval.corpora is None:
         return row.overrides
     return [text for text in row.overrides if key_of(text) not in zero_shot.ONE_TEXT]
 
 
 def points(row: Row) -> list[dict[str, Any]]:
     """The sampling options of the row: one, or those of sampling.sweep."""
-    options = row.settings["sampling"]
-    if not options["sweep"]:
+    options, swept = row.settings["sampling"], row.options.sampling.sweep
+    if not swept:
         return [options]
-    alone = options | {"sweep": None}
-    return sweep.points(options["sweep"], alone, lambda point: None)  # checked already
+    return sweep.points(swept, options | {"sweep": None}, lambda point: None)  # checked already
 
 
 def distinct_points(row: Row) -> list[dict[str, Any]]:
     """The first of the points with each sampler: AR draws the same texts whatever the steps.
     ValueError for one that makes no sense."""
     run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
-    tokenizer = make_tokenizer(trained_run.tokenizer_name(row.settings["data"]))
+    tokenizer = make_tokenizer(tokenizer_name(row.options.data))
     distinct: dict[str, dict[str, Any]] = {}
     for options in points(row):
         sampler = make_point(row.settings, run, tokenizer, options).sampler.protocol()

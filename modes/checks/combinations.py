@@ -4,10 +4,9 @@ first second of a command; each node checks its own values."""
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from algos.facts import FACTS, canonical, facts_of
-from algos.settings import check_block_size
+from algos.settings import BD3LM, D3PM, DUO, DUODistill, check_block_size
 from data.prompts import check_tasks_early
 from hub.export_folder import check_replaceable
 from hub.sources import LAST, check_source
@@ -16,9 +15,9 @@ from modes.checks.machine import check_machine
 from modes.checks.oracle import check_oracle
 from modes.checks.sharding import check_sharding
 from modes.checks.sweep import check_plotting, points
+from modes.settings import Plain, Settings, typed
 from samplers.check import check_eval_order, check_ordered_run, check_sampling
-
-Settings = dict[str, Any]
+from samplers.settings import Sampling
 
 OF_A_RUN = ("ppl_eval", "sample_eval", "downstream", "export")
 HUB_NAME = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
@@ -50,111 +49,112 @@ OF_DRAWING = (  # what plays no part where texts come from a file
 )
 
 
-def check(settings: Settings, overridden: Collection[str], typed: str | None = None) -> None:
+def check(settings: Plain, overridden: Collection[str], called: str | None = None) -> None:
     """ValueError naming the key, the value and what is allowed; `overridden` are keys of the
-    command line, `typed` is the name by which the user called the algorithm."""
-    if typed is not None:
-        settings = settings | {"algo": settings["algo"] | {"name": typed}}
+    command line, `called` is the name by which the user called the algorithm."""
+    if called is not None:
+        settings = settings | {"algo": settings["algo"] | {"name": called}}
+    options = typed(settings)
     check_pairs(settings, overridden)
-    check_training(settings, overridden)
-    check_export(settings)
-    check_scorer(settings)
-    check_sharding(settings)
-    check_machine(settings)
-    if settings["mode"] == "train" and not settings["estimate"]:
+    check_training(options, overridden)
+    check_export(options)
+    check_scorer(options.eval.gen_ppl_eval_model_name_or_path)
+    check_sharding(options)
+    check_machine(options)
+    if options.mode == "train" and not options.estimate:
         starts_from(settings)
-        check_loggers(settings)
-    if settings["mode"] == "oracle" and not settings["eval"]["checkpoint_path"]:
+        check_loggers(options)
+    if options.mode == "oracle" and not options.eval.checkpoint_path:
         check_oracle(settings)  # with a run it is the run's data that count
-    if settings["sampling"]["sweep"]:
+    if options.sampling.sweep:
         check_sweep(settings, overridden)
 
 
-def check_sweep(settings: Settings, overridden: Collection[str]) -> None:
+def check_sweep(settings: Plain, overridden: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
     check_plotting()
     alone = settings["sampling"] | {"sweep": None}
     points(
-        settings["sampling"]["sweep"],
+        typed(settings).sampling.sweep,
         alone,
         lambda point: check(settings | {"sampling": point}, overridden),
     )
 
 
-def check_pairs(settings: Settings, overridden: Collection[str]) -> None:
+def check_pairs(settings: Plain, overridden: Collection[str]) -> None:
     """Combinations that make no sense."""
-    algo = settings["algo"]
-    order, length = settings["eval"]["order"], settings["model"]["length"]
+    options, algo, sampling = typed(settings), settings["algo"], settings["sampling"]
+    order, length, mode = options.eval.order, options.model.length, options.mode
     if order is not None:
         check_eval_order(settings)
         if "algo" in overridden:
-            check_ordered_run(algo, settings["sampling"] | {"order": order}, length)
+            check_ordered_run(algo, sampling | {"order": order}, length)
     # An evaluation takes the algorithm from its run, unless the command line says which it must be.
-    elif settings["mode"] == "train" or "algo" in overridden:
-        check_sampling(algo, settings["sampling"])
-    if settings["mode"] in ("train", "oracle", "benchmark"):
-        check_block_size(algo.get("block_size", 1), length)
-    if "protocol" in overridden and settings["mode"] not in ("ppl_eval", "benchmark"):
+    elif mode == "train" or "algo" in overridden:
+        check_sampling(algo, sampling)
+    if mode in ("train", "oracle", "benchmark") and isinstance(options.algo, BD3LM):
+        check_block_size(options.algo.block_size, length)
+    if "protocol" in overridden and mode not in ("ppl_eval", "benchmark"):
         raise ValueError(
-            f"protocol={settings['protocol']['name']}: mode=ppl_eval measures by it, not "
-            f"mode={settings['mode']}"
+            f"protocol={options.protocol.name}: mode=ppl_eval measures by it, not mode={mode}"
         )
-    check_tasks_early(settings["sampling"])
-    check_texts(settings["sampling"], overridden)
-    noise = settings["noise"]["name"]
-    schedules = facts_of(canonical(algo["name"])).noise_schedules
+    check_tasks_early(sampling)
+    check_texts(options.sampling, overridden)
+    noise, called = options.noise.name, options.algo.name
+    schedules = facts_of(canonical(called)).noise_schedules
     if any(key.split(".")[0] == "noise" for key in overridden) and noise not in schedules:
         allowed = [*schedules] or "no noise key: its own parameters set it"
-        raise ValueError(f"noise={noise}: algo={algo['name']} takes {allowed}")
-    if settings["mode"] in OF_A_RUN and not settings["eval"]["checkpoint_path"]:
-        raise ValueError(
-            f"eval.checkpoint_path: mode={settings['mode']} needs a run directory or a checkpoint"
-        )
+        raise ValueError(f"noise={noise}: algo={called} takes {allowed}")
+    if mode in OF_A_RUN and not options.eval.checkpoint_path:
+        raise ValueError(f"eval.checkpoint_path: mode={mode} needs a run directory or a checkpoint")
 
 
-def check_export(settings: Settings) -> None:
+def check_export(options: Settings) -> None:
     """The folder of an export is named, and holds nothing that would be lost."""
-    if settings["mode"] != "export":
+    if options.mode != "export":
         return
-    if settings["export"]["path"] is None:
+    if options.export.path is None:
         raise ValueError("export.path: mode=export needs the folder to write")
-    check_replaceable(Path(settings["export"]["path"]), "export.path")
+    check_replaceable(Path(options.export.path), "export.path")
 
 
-def check_training(settings: Settings, overridden: Collection[str]) -> None:
+def check_training(options: Settings, overridden: Collection[str]) -> None:
     """Refuses what the algorithm cannot use in training, and the lack of what it needs."""
-    algo, training = settings["algo"], settings["training"]
-    steps, share = algo.get("curriculum_steps"), algo.get("curriculum_share")
-    if steps is not None and "algo.curriculum_share" in overridden:
+    algo, training = options.algo, options.training
+    if (
+        isinstance(algo, DUO)
+        and algo.curriculum_steps is not None
+        and "algo.curriculum_share" in overridden
+    ):
         raise ValueError(
-            f"algo.curriculum_share={share}: algo.curriculum_steps={steps} says the step of the "
-            f"switch already; algo.curriculum_steps=null leaves it to the share"
+            f"algo.curriculum_share={algo.curriculum_share}: "
+            f"algo.curriculum_steps={algo.curriculum_steps} says the step of the switch already; "
+            f"algo.curriculum_steps=null leaves it to the share"
         )
-    if "T" in algo and training["sampling_eps"] is not None:
+    if isinstance(algo, D3PM) and training.sampling_eps is not None:
         raise ValueError(
-            f"training.sampling_eps={training['sampling_eps']}: "
-            f"algo={algo['name']} draws its times from the grid that algo.T sets"
+            f"training.sampling_eps={training.sampling_eps}: algo={algo.name} draws its times "
+            "from the grid that algo.T sets"
         )
-    if "sampling_eps_min" in algo and training["sampling_eps"] is not None:
+    if isinstance(algo, BD3LM) and training.sampling_eps is not None:
         raise ValueError(
-            f"training.sampling_eps={training['sampling_eps']}: algo={algo['name']} draws its "
-            "times between algo.sampling_eps_min and algo.sampling_eps_max"
+            f"training.sampling_eps={training.sampling_eps}: algo={algo.name} draws its times "
+            "between algo.sampling_eps_min and algo.sampling_eps_max"
         )
-    if algo.get("teacher") == "averaged" and not training["ema"]:
+    if isinstance(algo, DUODistill) and algo.teacher == "averaged" and not training.ema:
         raise ValueError("algo.teacher=averaged: needs training.ema above 0")
-    rows = {"train": [algo["name"]], "benchmark": settings["benchmark"]["algos"]}
-    for name in rows.get(settings["mode"], []):
+    rows = {"train": [algo.name], "benchmark": options.benchmark.algos}
+    for name in rows.get(options.mode, []):
         facts = FACTS.get(canonical(name))  # an unknown one is refused where it is composed
-        if facts is not None and facts.has_teacher and not training["finetune_path"]:
+        if facts is not None and facts.has_teacher and not training.finetune_path:
             raise ValueError(
                 f"training.finetune_path: algo={name} needs the run of its teacher, "
                 f"such as one of algo=duo"
             )
 
 
-def check_scorer(settings: Settings) -> None:
+def check_scorer(scorer: str | None) -> None:
     """A scorer that is named as a path is there; anything else may be a Hub name (owner/name)."""
-    scorer = settings["eval"]["gen_ppl_eval_model_name_or_path"]
     if scorer is None or Path(scorer).exists():
         return
     if not re.fullmatch(HUB_NAME, scorer) or scorer.endswith((".ckpt", ".pt")):
@@ -164,12 +164,12 @@ def check_scorer(settings: Settings) -> None:
         )
 
 
-def check_texts(sampling: Settings, overridden: Collection[str]) -> None:
+def check_texts(sampling: Sampling, overridden: Collection[str]) -> None:
     """A file of texts to correct is there, and nothing is said of it that is for drawing."""
-    if sampling["texts"] is None:
+    if sampling.texts is None:
         return
-    named, file = f"sampling.texts={sampling['texts']}", Path(sampling["texts"])
-    if not sampling["self_correction"]:
+    named, file = f"sampling.texts={sampling.texts}", Path(sampling.texts)
+    if not sampling.self_correction:
         raise ValueError(f"{named}: needs sampling.self_correction, the steps of correction")
     for key in OF_DRAWING:
         if key in overridden:
@@ -180,12 +180,13 @@ def check_texts(sampling: Settings, overridden: Collection[str]) -> None:
         raise FileNotFoundError(f"{named}: there is no such file")
 
 
-def starts_from(settings: Settings) -> str | None:
+def starts_from(settings: Plain) -> str | None:
     """The run, checkpoint or published model that this run begins with; None for a run from
     nothing, and for one that goes on from its own last checkpoint.
 
     ValueError for the run itself, FileNotFoundError where there is none."""
-    start, save_dir = settings["training"]["finetune_path"], settings["checkpointing"]["save_dir"]
+    options = typed(settings)
+    start, save_dir = options.training.finetune_path, options.checkpointing.save_dir
     if not start:
         return None
     path, folder = Path(start).expanduser(), Path(save_dir) / "checkpoints"

@@ -3,27 +3,26 @@
 import importlib.util
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 
-Settings = dict[str, Any]
+from modes.settings import Settings
 
 OFFLINE = ("disabled", "dryrun", "offline")
 
 
-def check_loggers(settings: Settings) -> None:
+def check_loggers(options: Settings) -> None:
     """ValueError for a logger that a training asks for and that cannot begin."""
-    if settings.get("tensorboard") and importlib.util.find_spec("tensorboard") is None:
+    if options.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ValueError(
             "tensorboard=true: the package tensorboard is not installed (pip install tensorboard)"
         )
-    wandb = settings["wandb"]
-    key = next((f"wandb.{k}={wandb[k]}" for k in ("project", "name") if wandb[k] is not None), None)
-    if key is None:
+    wandb = options.wandb
+    if wandb.project is None and wandb.name is None:
         return
+    key = f"wandb.name={wandb.name}" if wandb.project is None else f"wandb.project={wandb.project}"
     if importlib.util.find_spec("wandb") is None:
         raise ValueError(f"{key}: the package wandb is not installed (pip install wandb)")
-    offline = wandb["offline"] or os.environ.get("WANDB_MODE") in OFFLINE
+    offline = wandb.offline or os.environ.get("WANDB_MODE") in OFFLINE
     if not offline and "WANDB_API_KEY" not in os.environ and not has_login():
         raise ValueError(
             f"{key}: no login to Weights & Biases here; wandb login, or WANDB_API_KEY in the "

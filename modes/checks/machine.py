@@ -1,7 +1,8 @@
-"""What a mode asks of the processes and the device that it is started on."""
+"""The processes and the device that a mode needs."""
 
 import os
-from typing import Any
+
+from modes.settings import Settings
 
 # How many processes a launcher says it started.
 LAUNCHED = {"WORLD_SIZE": "torchrun", "SLURM_STEP_NUM_TASKS": "srun"}
@@ -9,10 +10,10 @@ SHARED = ("train", "ppl_eval", "sample_eval")  # modes that share their work out
 IN_FLOAT32 = ("audit", "oracle")
 
 
-def check_machine(settings: dict[str, Any]) -> None:
+def check_machine(options: Settings) -> None:
     """ValueError for several processes of a mode that is one: each would do all of the work and
     write its own records; and for an attention that does not compute in a mode's float32."""
-    mode, attention = settings["mode"], settings["model"]["attention"]
+    mode, attention = options.mode, options.model.attention
     for name, launcher in LAUNCHED.items():
         started = os.environ.get(name, "")
         if started.isdigit() and int(started) > 1 and mode not in SHARED:

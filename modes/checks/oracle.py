@@ -1,32 +1,29 @@
 """The checks of mode=oracle before anything is loaded; only the standard library."""
 
-from typing import Any
-
+from data.settings import Markov
+from modes.settings import Plain, typed
 from samplers.check import usable
 from samplers.facts import FACTS as SAMPLERS
 
-Settings = dict[str, Any]
 
-
-def check_oracle(settings: Settings) -> None:
+def check_oracle(settings: Plain) -> None:
     """ValueError naming the key, the value and what is allowed."""
-    data, options, run = settings["data"], settings["oracle"], settings["eval"]["checkpoint_path"]
-    if data.get("corpus") != "markov":
+    options = typed(settings)
+    data, algos = options.data, options.oracle.algos
+    if not isinstance(data, Markov):
         raise ValueError(
-            f"data={data['name']}: mode=oracle needs a language whose law is known, data=markov"
+            f"data={data.name}: mode=oracle needs a language whose law is known, data=markov"
         )
-    if data["framing"] != "bos" or data["insert_eos"]:
+    if data.framing != "bos" or data.insert_eos:
         raise ValueError(
-            f"data.framing={data['framing']}, data.insert_eos={data['insert_eos']}: mode=oracle "
+            f"data.framing={data.framing}, data.insert_eos={data.insert_eos}: mode=oracle "
             f"knows texts of BOS and symbols, data.framing=bos and data.insert_eos=false"
         )
-    if run and options["algos"]:
-        raise ValueError(
-            f"oracle.algos={options['algos']}: the run of eval.checkpoint_path has its own"
-        )
+    if options.eval.checkpoint_path and algos:
+        raise ValueError(f"oracle.algos={algos}: the run of eval.checkpoint_path has its own")
 
 
-def check_samplers(algos: list[Settings], wanted: list[str] | None) -> None:
+def check_samplers(algos: list[Plain], wanted: list[str] | None) -> None:
     """ValueError for a sampler of oracle.samplers that none of `algos` can use."""
     usable = {name for algo in algos for name in samplers_of(algo, None)}
     for name in wanted or []:
@@ -36,7 +33,7 @@ def check_samplers(algos: list[Settings], wanted: list[str] | None) -> None:
             )
 
 
-def samplers_of(algo: Settings, wanted: list[str] | None) -> list[str]:
+def samplers_of(algo: Plain, wanted: list[str] | None) -> list[str]:
     """The samplers that `algo` can use, of those that are `wanted`; all texts are as long as the
     network."""
     return [

@@ -1,9 +1,9 @@
 """Which published recipe a training without one resembles."""
 
 from pathlib import Path
-from typing import Any
 
-Settings = dict[str, Any]
+from algos.settings import GIDD
+from modes.settings import Plain, Settings, typed
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "experiment"
 CORPORA = {
@@ -14,26 +14,27 @@ CORPORA = {
 }
 
 
-def recipe_of(settings: Settings) -> str | None:
+def recipe_of(options: Settings) -> str | None:
     """The recipe of the same network, text and algorithm, where there is one."""
-    algo, model, data = settings["algo"], settings["model"]["name"], settings["data"]["name"]
+    algo, model, data = options.algo, options.model.name, options.data.name
     if data not in CORPORA:
         return None
-    name = f"{CORPORA[data]}_{algo['name']}" if model == "small" else ""
-    if algo["name"] == "gidd" and CORPORA[data] == "owt":
-        name = f"gidd_{model}_pu{algo['p_uniform']:.1f}"
-    if algo["name"] == "duo_distill":
+    name = f"{CORPORA[data]}_{algo.name}" if model == "small" else ""
+    if isinstance(algo, GIDD) and CORPORA[data] == "owt":
+        name = f"gidd_{model}_pu{algo.p_uniform:.1f}"
+    if algo.name == "duo_distill":
         name = f"{CORPORA[data]}_distill"
     return name if (FOLDER / f"{name}.yaml").is_file() else None
 
 
-def hint(settings: Settings) -> str | None:
+def hint(settings: Plain) -> str | None:
     """One line for a training with the small defaults where a recipe was probably meant."""
-    name = recipe_of(settings)
-    if settings["mode"] != "train" or name is None:
+    options = typed(settings)
+    name = recipe_of(options)
+    if options.mode != "train" or name is None:
         return None
-    steps, batch = settings["trainer"]["max_steps"], settings["loader"]["global_batch_size"]
     return (
-        f"experiment={name} is the published recipe; without it this is a batch of {batch}, "
-        f"optim.lr={settings['optim']['lr']:g}, {steps:,} steps"
+        f"experiment={name} is the published recipe; without it this is a batch of "
+        f"{options.loader.global_batch_size}, optim.lr={options.optim.lr:g}, "
+        f"{options.trainer.max_steps:,} steps"
     )

@@ -1,14 +1,13 @@
 """Trainings of one sweep that would share a run directory; only the standard library."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from modes.checks.groups import is_group
+from modes.checks.keys import key_of
+from modes.settings import Plain
 
-Settings = dict[str, Any]
 
-
-def check_apart(jobs: Sequence[tuple[Sequence[str], Settings]]) -> None:
+def check_apart(jobs: Sequence[tuple[Sequence[str], Plain]]) -> None:
     """ValueError where two jobs, each its overrides and what they compose to, train in one
     folder."""
     folders: dict[str, Sequence[str]] = {}
@@ -30,7 +29,6 @@ def _differing(overrides: Sequence[str], other: Sequence[str]) -> list[str]:
 
 
 def _remedy(differing: Sequence[str]) -> str:
-    keys = [text.lstrip("+").partition("=")[0] for text in differing]
-    keys = [f"{key}.name" if is_group(key) else key for key in keys]
+    keys = [f"{key}.name" if is_group(key) else key for key in map(key_of, differing)]
     parts = [f"{key.removesuffix('.name').rpartition('.')[2]}${{{key}}}" for key in keys]
     return f"checkpointing.save_dir='sw/{'-'.join(parts)}'"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import lightning as L
 
+from algos.calls import network_calls
 from algos.denoising import DiffusionAlgorithm
 from data.module import TokenDataModule
 from diffusion.logits_warper import LogitsWarper
@@ -48,7 +49,7 @@ class Evaluator:
         self.trainer = build.trainer(run.settings, [self.progress], fitting=False)
         self.algorithm = trained_run.restore(run)
         self.signals, self.command = signals, command
-        self.single = run.settings["eval"]["corpora"] is None
+        self.single = run.options.eval.corpora is None
         self.order = order_of(run)
 
     def __call__(
@@ -58,7 +59,7 @@ class Evaluator:
         the record; None on every process but the first.
 
         A record of the same command, written before it was stopped, is shown again and stays."""
-        folder, first = Path(run.settings["results_dir"]), self.trainer.is_global_zero
+        folder, first = run.options.results, self.trainer.is_global_zero
         key, setting = self._key(run, data), f"results_dir={folder}"
         cache = BatchCache(folder, key, setting, self.command, self.single)
         with cache.held() if first else nullcontext():
@@ -78,7 +79,7 @@ class Evaluator:
                 return Evaluation(evaluated, cache.record(folder, evaluated), cache)
             except Stopped:
                 evaluator.save()
-                count = run.settings["eval"]["passes"] if self._kind() == BOUND else 1
+                count = run.options.eval.passes if self._kind() == BOUND else 1
                 self.signals.kept = (
                     f"{evaluator.ready} of {count} passes and the batches after them are kept; the "
                     f"same command goes on"
@@ -90,13 +91,13 @@ class Evaluator:
         if self.order is None:
             return None
         assert isinstance(self.algorithm, DiffusionAlgorithm)
-        warper = LogitsWarper(run.settings["sampling"]["temperature"])
+        warper = LogitsWarper(run.options.sampling.temperature)
         return OrderedNats(self.algorithm, self.order, warper)
 
     def _announce(self, run: TrainedRun, data: TokenDataModule) -> None:
         """Prints the cost of the order, and has the bar count network calls."""
         assert self.order is not None
-        how, length = data.protocol(), run.settings["model"]["length"]
+        how, length = data.protocol(), run.options.model.length
         texts, most = how["blocks"], self.order.steps(length - (how["framing"] == "bos"))
         self.progress.calls = most
         if self.trainer.is_global_zero:
@@ -116,27 +117,26 @@ class Evaluator:
     def _key(self, run: TrainedRun, data: TokenDataModule) -> Any:
         """Everything that the nats of a batch depend on, to the last bit."""
         device = self.trainer.strategy.root_device.type
-        how = [run.settings["loader"]["eval_batch_size"], self.trainer.world_size, device]
-        settings = [run.settings["eval"]["passes"], run.settings["model"]]
+        how = [run.options.loader.eval_batch_size, self.trainer.world_size, device]
+        settings = [run.options.eval.passes, run.settings["model"]]
         return [run.digest, identity(run, data, self.trainer), how, settings]
 
     def _evaluate(
         self, run: TrainedRun, data: TokenDataModule, evaluator: PassEvaluator
     ) -> Fields | None:
         """The fields of the record, on the process that writes it."""
-        started, options, trainer = time.monotonic(), run.settings["eval"], self.trainer
-        self.progress.description = f"{run.settings['algo']['name']} on {data.name}"
+        started, options, trainer = time.monotonic(), run.options, self.trainer
+        self.progress.description = f"{options.algo.name} on {data.name}"
         if self.order is not None:
             self._announce(run, data)
-        hook = self.algorithm.backbone.register_forward_hook(self.progress.called)
-        passes = evaluate_passes(
-            evaluator, trainer, data, self.signals, options["passes"], options["times"]
-        )
-        hook.remove()
+        with network_calls(self.algorithm, self.progress.called):
+            passes = evaluate_passes(
+                evaluator, trainer, data, self.signals, options.eval.passes, options.eval.times
+            )
         if passes is None:
             return None
-        kind, folder = self._kind(), Path(run.settings["results_dir"])
-        numbers = perplexity_fields(passes, kind, options["batch_mean"], data)
+        kind, folder = self._kind(), options.results
+        numbers = perplexity_fields(passes, kind, options.eval.batch_mean, data)
         if self.order is not None:
             numbers["metrics"]["network_evaluations"] = evaluator.evaluations
         directory, step = trained_run.run_directory(run.file), run.checkpoint["global_step"]
@@ -168,7 +168,7 @@ def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fiel
     checkpoint."""
     how, order = protocol.fields(run, data, trainer), order_of(run)
     if order is not None:
-        how[ORDER] = order.protocol() | {"temperature": run.settings["sampling"]["temperature"]}
+        how[ORDER] = order.protocol() | {"temperature": run.options.sampling.temperature}
     digests = {"digest": how["corpus_digest"], "tokens_sha256": data.store("valid").sha256}
     return {
         "metric": "ppl" if order is None else "ordered_ppl",
@@ -180,10 +180,10 @@ def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fiel
 
 def order_of(run: TrainedRun) -> Order | None:
     """The order that the likelihood is exact for, if one is named."""
-    rule = run.settings["eval"]["order"]
+    rule = run.options.eval.order
     if rule is None:
         return None
-    return make_order(run.settings["sampling"], rule, run.settings["model"]["length"])
+    return make_order(run.settings["sampling"], rule, run.options.model.length)
 
 
 def report(fields: Fields) -> None:

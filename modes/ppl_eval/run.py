@@ -1,14 +1,13 @@
 """mode=ppl_eval: perplexity of a trained run on a text, exact or as an upper bound, as one record;
 with eval.corpora, on several."""
 
-from collections.abc import Callable
-from typing import Any
-
 from evaluation.batch_cache import mark_of
-from modes import build, protocol, trained_run
+from modes import protocol, trained_run
 from modes.checks.folders import check_writable
+from modes.checks.keys import keys_of
 from modes.ppl_eval import zero_shot
 from modes.ppl_eval.likelihood import Evaluator, report
+from modes.settings import Compose, Plain, typed
 from modes.trained_run import TrainedRun
 from samplers.check import check_ordered_run
 from training.signals import StopSignals
@@ -16,15 +15,16 @@ from training.signals import StopSignals
 GOES_ON = "what was evaluated is kept; the same command goes on"
 
 
-def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    check_writable(settings["results_dir"], "results_dir")
+def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
+    options = typed(settings)
+    check_writable(options.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
-    if settings["eval"]["order"] is not None:
-        options = settings["sampling"] | {"order": settings["eval"]["order"]}
-        check_ordered_run(run.settings["algo"], options, run.settings["model"]["length"])
+    if options.eval.order is not None:
+        ordered = settings["sampling"] | {"order": options.eval.order}
+        check_ordered_run(run.settings["algo"], ordered, run.options.model.length)
     command = mark_of([settings, run.digest])
     with StopSignals(GOES_ON) as signals:
-        if settings["eval"]["corpora"] is not None:
+        if options.eval.corpora is not None:
             zero_shot.run(run, settings, overrides, compose, signals, command)
             return
         run = under_protocol(run, settings, overrides)
@@ -36,7 +36,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
             evaluation.cache.clear()
 
 
-def under_protocol(run: TrainedRun, settings: build.Settings, overrides: list[str]) -> TrainedRun:
+def under_protocol(run: TrainedRun, settings: Plain, overrides: list[str]) -> TrainedRun:
     """The run under the protocol that the settings name."""
-    overridden = trained_run.keys_of(overrides)
-    return run._replace(settings=protocol.applied(run.settings, settings["protocol"], overridden))
+    own = protocol.applied(run.settings, settings["protocol"], keys_of(overrides))
+    return run._replace(settings=own)

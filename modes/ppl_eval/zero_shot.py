@@ -1,13 +1,14 @@
 """Zero-shot perplexity: several texts in one command, a record for each, one table."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from leaderboard.export.terminal import print_table
-from modes import build, protocol, trained_run
+from modes import protocol, trained_run
+from modes.checks.keys import keys_of
 from modes.ppl_eval import likelihood
 from modes.ppl_eval.likelihood import Evaluation, Evaluator, Fields
+from modes.run_settings import merged
+from modes.settings import Compose, Plain, typed
 from modes.trained_run import TrainedRun
 from schema.check import check_name
 from training.signals import StopSignals
@@ -18,9 +19,9 @@ HEADERS = ("corpus", "tokens", "perplexity", "bits per byte")
 
 def run(
     run: TrainedRun,
-    settings: build.Settings,
+    settings: Plain,
     overrides: list[str],
-    compose: Callable[..., Any],
+    compose: Compose,
     signals: StopSignals,
     command: str,
 ) -> None:
@@ -58,15 +59,10 @@ def run(
         evaluation.cache.clear()
 
 
-def entries(settings: build.Settings, overrides: list[str]) -> list[str]:
-    """The names in eval.corpora; ValueError for none, for one twice, and where the command line
-    names a text as well."""
-    listed = settings["eval"]["corpora"]
-    if not isinstance(listed, list) or not listed or not all(isinstance(e, str) for e in listed):
-        raise ValueError(
-            f"eval.corpora={listed}: a list such as [wikitext2,ptb,mine:FILE] of names of "
-            f"configs/data or NAME:PATH is needed"
-        )
+def entries(settings: Plain, overrides: list[str]) -> list[str]:
+    """The entries of eval.corpora; ValueError for a name that is none or there twice, and where the
+    command line names a text as well."""
+    listed = typed(settings).eval.corpora or []
     names = list(map(name_of, listed))
     for name in names:
         check_name("eval.corpora", name)
@@ -74,7 +70,7 @@ def entries(settings: build.Settings, overrides: list[str]) -> list[str]:
         if names.count(name) > 1:
             raise ValueError(f"eval.corpora={listed}: {name} is there twice")
     for key in ONE_TEXT:
-        if key in trained_run.keys_of(overrides):
+        if key in keys_of(overrides):
             raise ValueError(f"{key}: plays no part with eval.corpora, which names the texts")
     return listed
 
@@ -83,18 +79,16 @@ def name_of(entry: str) -> str:
     return entry.partition(":")[0]
 
 
-def settings_of(
-    entry: str, run: TrainedRun, overrides: list[str], compose: Callable[..., Any]
-) -> build.Settings:
+def settings_of(entry: str, run: TrainedRun, overrides: list[str], compose: Compose) -> Plain:
     """The settings to evaluate the run on one text: a file of configs/data, or NAME:PATH, all of a
     file or folder."""
     name, _, path = entry.partition(":")
     settings = compose([*overrides, f"data={'text' if path else name}"])
     if path:
         settings["data"] |= {"name": name, "path": path, "valid_path": path}
-    overridden = trained_run.keys_of(overrides)
-    merged = trained_run.merged(settings, run.checkpoint["config"], overridden | {"data"})
-    return protocol.applied(merged, settings["protocol"], overridden)
+    overridden = keys_of(overrides)
+    own = merged(settings, run.checkpoint["config"], overridden | {"data"})
+    return protocol.applied(own, settings["protocol"], overridden)
 
 
 def show(name: str, fields: Fields) -> None:

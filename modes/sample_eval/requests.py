@@ -12,8 +12,9 @@ from data.infill import InfillTask
 from data.order import by_length
 from data.prompts import GIVEN
 from data.tokenizers import Tokenizer
-from modes import build
 from modes.sample_eval import input_texts
+from modes.settings import Plain, typed
+from samplers.settings import Sampling
 
 
 class Batch(NamedTuple):
@@ -39,38 +40,32 @@ class Requests(NamedTuple):
         return [value for _, value in pairs]
 
 
-def read_requests(
-    settings: build.Settings, run: build.Settings, tokenizer: Tokenizer, longest: int
-) -> Requests:
+def read_requests(settings: Plain, run: Plain, tokenizer: Tokenizer, longest: int) -> Requests:
     """The requests of `settings` for a run with the settings `run`, in texts of at most `longest`
     tokens; ValueError in one line for what cannot be drawn."""
-    options, start = settings["sampling"], beginning(run, tokenizer)
-    size = settings["loader"]["eval_batch_size"]
-    count, causal = size * options["num_sample_batches"], facts_of(run["algo"]["name"]).causal
-    if options["texts"] is not None:
-        file = Path(options["texts"])
+    options, start = typed(settings).sampling, beginning(run, tokenizer)
+    size = typed(settings).loader.eval_batch_size
+    count, causal = size * options.num_sample_batches, facts_of(typed(run).algo.name).causal
+    if options.texts is not None:
+        file = Path(options.texts)
         rows = input_texts.read_texts(file, tokenizer, start, longest)
-        tasks = [InfillTask(row, _prefix(len(start), len(row))) for row in rows]
+        tasks = [InfillTask.after(start, row[len(start) :]) for row in rows]
         protocol: dict[str, Any] = {"texts": hashlib.sha256(file.read_bytes()).hexdigest()}
-    elif all(options[key] is None for key in GIVEN):
+    elif all(getattr(options, key) is None for key in GIVEN):
         length = text_length(options, longest)
         blank = [tokenizer.vocab_size] * (length - len(start))
-        tasks = [InfillTask(start + blank, _prefix(len(start), length))] * count
+        tasks = [InfillTask.after(start, blank)] * count
         protocol = {"length": length}
     else:
         text_length(options, longest)
-        tasks = infill.read_tasks(options, tokenizer, start, longest, causal)
+        tasks = infill.read_tasks(settings["sampling"], tokenizer, start, longest, causal)
         content = json.dumps([[task.tokens, task.fixed] for task in tasks])
         protocol = {"tasks": hashlib.sha256(content.encode()).hexdigest()}
         # A prompt is continued many times, a file's tasks are done num_sample_batches times each.
-        repeats = count if options["tasks"] is None else options["num_sample_batches"]
+        repeats = count if options.tasks is None else options.num_sample_batches
         tasks = [task for task in tasks for _ in range(repeats)]
     names = [task.name for task in tasks]
-    return Requests(*in_batches(tasks, size), options["texts"] is None, names, protocol)
-
-
-def _prefix(count: int, length: int) -> list[bool]:
-    return [position < count for position in range(length)]
+    return Requests(*in_batches(tasks, size), options.texts is None, names, protocol)
 
 
 def in_batches(tasks: Sequence[InfillTask], size: int) -> tuple[list[Batch], list[int]]:
@@ -82,9 +77,9 @@ def in_batches(tasks: Sequence[InfillTask], size: int) -> tuple[list[Batch], lis
     return batches, [i for group in groups for i in group]
 
 
-def text_length(options: dict[str, Any], longest: int) -> int:
+def text_length(options: Sampling, longest: int) -> int:
     """The tokens of a sample, at most `longest`."""
-    length, tokens = options["length"] or longest, options["self_correction_tokens"]
+    length, tokens = options.length or longest, options.self_correction_tokens
     if not 2 <= length <= longest:
         raise ValueError(f"sampling.length={length}: between 2 and model.length={longest}")
     if tokens > length:
@@ -94,11 +89,12 @@ def text_length(options: dict[str, Any], longest: int) -> int:
     return length
 
 
-def beginning(settings: build.Settings, tokenizer: Tokenizer) -> list[int]:
+def beginning(settings: Plain, tokenizer: Tokenizer) -> list[int]:
     """The tokens that every text of the run begins with."""
-    if settings["data"]["framing"] != "none":
+    options = typed(settings)
+    if options.data.framing != "none":
         return [tokenizer.bos]
-    if facts_of(settings["algo"]["name"]).causal:
+    if facts_of(options.algo.name).causal:
         raise ValueError(
             "data.framing=none: an ar run without BOS has nothing to begin a text with"
         )

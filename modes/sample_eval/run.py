@@ -3,7 +3,6 @@ record; with sampling.sweep one for every point of a product of settings."""
 
 import json
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,32 +17,25 @@ from modes.checks.folders import check_writable
 from modes.checks.sweep import points
 from modes.held_out import held_out
 from modes.sample_eval import generate, sweep_plot
-from modes.sample_eval.point import (
-    Context,
-    Generated,
-    Point,
-    cache_of,
-    evaluate,
-    generated,
-    make_point,
-)
+from modes.sample_eval.point import Context, Generated, Point, cache_of, generated, make_point
+from modes.sample_eval.record import evaluate
 from modes.scorer import open_scorer
+from modes.settings import Compose, Plain, typed
 from samplers.check import check_sampling
 from training.signals import StopSignals
 
 GOES_ON = "what was drawn is kept; the same command goes on"
 
 
-def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    check_writable(settings["results_dir"], "results_dir")
+def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
+    options = typed(settings)
+    check_writable(options.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
-    options = settings["sampling"]
     trained_run.check_output(run)
-    algo = run.settings["algo"]
-    check_sampling(algo, options)
-    sweep, settings_of_points = options["sweep"] or {}, [options]
-    if sweep:
-        settings_of_points = points(sweep, options, partial(check_sampling, algo))
+    sampling, check = settings["sampling"], partial(check_sampling, run.settings["algo"])
+    check(sampling)
+    sweep = options.sampling.sweep or {}
+    settings_of_points = points(sweep, sampling, check) if sweep else [sampling]
     tokenizer = trained_run.open_tokenizer(run)
     every = [make_point(settings, run, tokenizer, point) for point in settings_of_points]
     with StopSignals(GOES_ON) as signals:
@@ -51,7 +43,7 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         algorithm = trained_run.restore(run)
         callbacks: list[L.Callback] = [generate.StopAfterBatch(signals)]
         trainer = build.trainer(run.settings, callbacks, fitting=False, share_batches=True)
-        wanted = settings["eval"]["reference"]
+        wanted = options.eval.reference
         if wanted is None:  # the text of a published model need not be on this machine
             wanted = run.model is None
         reference = held_out(trained_run.open_data(run)) if wanted else None
@@ -120,6 +112,5 @@ def show_sweep(context: Context, rows: list[sweep_plot.Row]) -> None:
     entropy = None if reference is None else unigram_entropy(reference.rows)
     print(sweep_plot.table(rows, entropy))
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    name = f"frontier-{context.run.settings['algo']['name']}-{stamp}"
-    stem = Path(context.settings["results_dir"]) / name
+    stem = context.options.results / f"frontier-{context.run.options.algo.name}-{stamp}"
     print("frontier: " + ", ".join(map(str, sweep_plot.picture(rows, stem, entropy))))

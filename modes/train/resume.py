@@ -11,6 +11,7 @@ from torch import Tensor
 from data.module import TokenDataModule
 from leaderboard.run_key import NOT_THE_RECIPE, flat
 from modes import build
+from modes.settings import typed
 from modes.trained_run import differing_data
 from training.checkpoint import DIGESTS, LAST, read_checkpoint, vocab_size_of
 from training.clock import trained_seconds
@@ -41,18 +42,18 @@ class Start(NamedTuple):
 def resumed(settings: build.Settings) -> Start:
     """The state of the run in checkpointing.save_dir; ValueError where going on, or beginning anew,
     would be over a different run."""
-    options = settings["checkpointing"]
-    directory = Path(options["save_dir"])
+    options = typed(settings)
+    directory = Path(options.checkpointing.save_dir)
     last = directory / "checkpoints" / LAST
     if not last.exists():
         refuse_foreign(directory / CONFIG)
         return Start(None, 0, 0.0, False, {})
-    if not options["resume_from_ckpt"]:
+    if not options.checkpointing.resume_from_ckpt:
         raise ValueError(
             f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
             f"choose another checkpointing.save_dir or move it away"
         )
-    checkpoint = _read(last, settings["strategy"]["name"] == "fsdp")
+    checkpoint = _read(last, options.strategy.name == "fsdp")
     refuse_other(flat(checkpoint["config"]), flat(settings))
     return Start(
         last,
@@ -114,7 +115,7 @@ def check_data(start: Start, data: TokenDataModule, settings: build.Settings) ->
     difference = differing_data(start.digests, data)
     if difference is not None:
         raise ValueError(
-            f"checkpointing.save_dir={settings['checkpointing']['save_dir']}: the run there has "
+            f"checkpointing.save_dir={typed(settings).checkpointing.save_dir}: the run there has "
             f"another {difference}, by its content; choose another checkpointing.save_dir or the "
             f"same data{OWN_NAME}"
         )

@@ -14,9 +14,11 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.validation import Validation
 from modes import build, devices
 from modes.checks.combinations import starts_from
+from modes.run_settings import tokenizer_name
+from modes.settings import typed
 from modes.train.resume import Start, check_data, resumed
 from modes.train.source import read_source
-from modes.trained_run import data_digests, tokenizer_name
+from modes.trained_run import data_digests
 from storage import holding
 from training import finetune
 from training.clock import Clock
@@ -33,7 +35,7 @@ KEPT = "nothing is lost since the last checkpoint; the same command goes on from
 
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    directory = Path(settings["checkpointing"]["save_dir"])
+    directory = Path(typed(settings).checkpointing.save_dir)
     with StopSignals(KEPT) as signals, alone_in(directory):
         start = resumed(settings)
         if has_finished(start, settings):
@@ -44,14 +46,15 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
 
 def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     """From where the run stands to its end, or to a signal."""
-    training, begins = settings["training"], starts_from(settings)
-    clock, ema = Clock(seconds_of(settings)), EMA(training["ema"]) if training["ema"] else None
+    options, begins = typed(settings), starts_from(settings)
+    decay = options.training.ema
+    clock, ema = Clock(seconds_of(settings)), EMA(decay) if decay else None
     source = None if begins is None else read_source(begins, settings)
     finished = has_reached(start, settings)
-    directory, every = (settings["checkpointing"][key] for key in ("save_dir", "every_n_steps"))
+    directory = options.checkpointing.save_dir
     checkpoints = Checkpoints(
         Path(directory),
-        every,
+        options.checkpointing.every_n_steps,
         settings,
         signals,
         data_digests=lambda: data_digests(data),
@@ -69,8 +72,8 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     average = (lambda: ema.average) if ema else None
     states = source.vocab_size if source else start.vocab_size
     network = settings["model"]
-    devices.check_kernels(network, trainer.strategy.root_device)
-    if network["compile"] is None:
+    devices.check_kernels(options.model, trainer.strategy.root_device)
+    if options.model.compile is None:
         network = network | {"compile": devices.compiles(trainer.strategy.root_device)}
     states = states or data.tokenizer.vocab_size
     sharded = trainer.strategy if isinstance(trainer.strategy, FullyShardedStrategy) else None
@@ -97,21 +100,22 @@ def alone_in(directory: Path) -> Iterator[None]:
 
 
 def name_of(settings: build.Settings) -> str:
-    return f"{settings['algo']['name']} on {settings['data']['name']}"
+    options = typed(settings)
+    return f"{options.algo.name} on {options.data.name}"
 
 
 def training_callbacks(settings: build.Settings, clock: Clock) -> list[L.Callback]:
     """Clock, validation, progress bar, learning curve, memory."""
-    tokens = settings["loader"]["global_batch_size"] * settings["model"]["length"]
-    curve = Path(settings["checkpointing"]["save_dir"]) / CURVE
+    options = typed(settings)
+    tokens = options.loader.global_batch_size * options.model.length
+    curve = Path(options.checkpointing.save_dir) / CURVE
     progress = RunProgress(name_of(settings), tokens, clock)
     return [clock, Validation(), progress, Curve(curve, tokens, clock.seconds), PeakMemory()]
 
 
 def seconds_of(settings: build.Settings) -> float | None:
     """The seconds of training that end a run; None where its steps do."""
-    limit: float | None = settings["training"]["max_seconds"]
-    return limit
+    return typed(settings).training.max_seconds
 
 
 def has_finished(start: Start, settings: build.Settings) -> bool:
@@ -123,7 +127,7 @@ def has_reached(start: Start, settings: build.Settings) -> bool:
     """Whether a run has all the steps, or all the seconds, that the settings ask for."""
     limit = seconds_of(settings)
     if limit is None:
-        return start.step >= settings["trainer"]["max_steps"]
+        return start.step >= typed(settings).trainer.max_steps
     return start.seconds >= limit
 
 
@@ -131,7 +135,7 @@ def budget(settings: build.Settings) -> str:
     """The setting that ends a run, for a message."""
     limit = seconds_of(settings)
     if limit is None:
-        return f"trainer.max_steps={settings['trainer']['max_steps']} steps"
+        return f"trainer.max_steps={typed(settings).trainer.max_steps} steps"
     return f"training.max_seconds={limit:g} seconds"
 
 
@@ -144,15 +148,17 @@ def begin(
 ) -> list[str]:
     """Lines about the weights of `source` that `algorithm` takes over, or a `sharded` strategy for
     it; ValueError where they would mean something else here."""
-    key = f"training.finetune_path={settings['training']['finetune_path']}"
-    there, here = tokenizer_name(source.config["data"]), tokenizer_name(settings["data"])
+    options = typed(settings)
+    key = f"training.finetune_path={options.training.finetune_path}"
+    before = typed(source.config)
+    there, here = tokenizer_name(before.data), tokenizer_name(options.data)
     if (source.tokenizer_digest or digest_of(there, key)) != tokenizer.digest:
         differs = f"not {here}" if there != here else "of another content"
         raise ValueError(
             f"{key}: the run there has data.tokenizer_name_or_path={there}, {differs}: "
             f"its tokens mean something else"
         )
-    heads, asked = source.config["model"]["n_heads"], settings["model"]["n_heads"]
+    heads, asked = before.model.n_heads, options.model.n_heads
     if heads != asked:
         raise ValueError(
             f"{key}: the run there has model.n_heads={heads}, not {asked}: "

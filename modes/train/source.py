@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hub.open import is_published, open_model
 from modes import build, imported
+from modes.settings import typed
 from training import finetune
 from training.checkpoint import checkpoint_file, weights_of
 from training.finetune import KEY, Source
@@ -12,15 +13,16 @@ from training.finetune import KEY, Source
 def read_source(name: str, settings: build.Settings) -> Source:
     """A run, checkpoint or published model; ValueError where the tokenizer of this run is not that
     of the published model."""
-    averaged = settings["training"]["finetune_ema"]
+    options = typed(settings)
+    averaged = options.training.finetune_ema
     if not is_published(name, KEY):
         return finetune.read_source(checkpoint_file(Path(name).expanduser()), averaged)
-    tokenizer = settings["data"]["tokenizer_name_or_path"]
+    tokenizer = options.data.tokenizer_name_or_path
     opened = open_model(name, KEY)
     model, config, made = imported.with_config(opened, name, KEY, tokenizer, [], None)
     apart = "ema" in model.checkpoint
     provenance = {
-        "algo": config["algo"]["name"],
+        "algo": typed(config).algo.name,
         "steps": model.steps,
         "tokens": model.tokens,
         "checkpoint": str(model.file),

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from algos.base import Algorithm
 from algos.build import make_algorithm
-from hub.open import ImportedModel, open_model
+from hub.imported_model import ImportedModel
+from hub.open import open_model
 from training.checkpoint import load_weights
 
 PWNED = Path("/tmp/pwned")  # what the hostile files would create

@@ -14,7 +14,7 @@ from algos.d3pm import D3PM
 from algos.denoising import DiffusionAlgorithm, Noised
 from diffusion.bound import interpolating_bound, interpolating_weight, masked_bound
 from diffusion.score_entropy import masked_score_entropy
-from hub.open import ImportedModel
+from hub.imported_model import ImportedModel
 
 LOGITS = 5e-5  # absolute
 LOSSES = 2e-4  # of 1 + |loss|

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from evaluation.record_files import Sequences
-from leaderboard.significance import Side, difference, losing, side, significant_pairs, verdict
+from leaderboard.significance import Side, difference, losing, side, significant_pairs
 from leaderboard.table import Measure
+from leaderboard.verdict import verdict
 
 TOKENS = np.random.default_rng(0).integers(40, 128, 400).astype(float)
 

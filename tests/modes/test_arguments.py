@@ -20,7 +20,8 @@ from modes.checks.arguments import (
     own_configs,
     verbatim,
 )
-from modes.settings import Settings, checked
+from modes.checks.keys import checked
+from modes.settings import Settings
 from schema.fields import walk
 from tests.modes.conftest import lookup
 

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from modes import audit
-from modes.audit import REAL, not_penalised, table
+from modes.audit import generators
+from modes.audit.generators import REAL
+from modes.audit.run import not_penalised, table
 from modes.held_out import HeldOut
 from tests.modes.conftest import Command
 
@@ -50,7 +51,7 @@ def test_audit_of_a_corpus_with_a_scorer_and_a_run(command: Command, tmp_path: P
 def test_audit_too_little_held_out_text_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(audit, "held_out", lambda data: HeldOut([[1, 2]] * 31, "digest"))
+    monkeypatch.setattr(generators, "held_out", lambda data: HeldOut([[1, 2]] * 31, "digest"))
     settings = {
         "loader": {"eval_batch_size": 64},
         "sampling": {"num_sample_batches": 1},
@@ -58,4 +59,4 @@ def test_audit_too_little_held_out_text_is_refused_in_one_line(
         "model": {"length": 2},
     }
     with pytest.raises(ValueError, match=r"mode=audit: 15 texts of model\.length=2 in each half"):
-        audit.split(settings, settings, SimpleNamespace(name="some"))
+        generators.split(settings, settings, SimpleNamespace(name="some"))

@@ -6,9 +6,11 @@ import pytest
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
+from backbones.settings import Model
 from modes import build
 from modes import devices as chosen
 from modes.checks.machine import LAUNCHED
+from training.settings import Strategy, Trainer
 
 
 @pytest.mark.parametrize(("name", "launcher"), LAUNCHED.items())
@@ -24,24 +26,24 @@ def test_check_launch_counts_processes_as_the_launcher(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(name, str(started))
-    options = {"devices": devices, "num_nodes": nodes, "accelerator": "cpu"}
+    trainer = Trainer(devices=devices, num_nodes=nodes, accelerator="cpu")
     with pytest.raises(ValueError, match=rf"^trainer.devices=.*{launcher} started {started} proc"):
-        chosen.check_launch(options)
+        chosen.check_launch(trainer)
     count = 1 if devices == "auto" else devices if isinstance(devices, int) else len(devices)
     monkeypatch.setenv(name, str(count * nodes))
-    chosen.check_launch(options)
+    chosen.check_launch(trainer)
 
 
 @pytest.mark.parametrize(("devices", "count"), [("0,1", 2), ("-1", 1), (-1, 1)])
 def test_check_launch_of_devices_by_list(
     devices: Any, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"devices": devices, "num_nodes": 1, "accelerator": "cpu"}
+    trainer = Trainer(devices=devices, accelerator="cpu")
     monkeypatch.setenv("WORLD_SIZE", str(count))
-    chosen.check_launch(options)
+    chosen.check_launch(trainer)
     monkeypatch.setenv("WORLD_SIZE", str(count + 1))
     with pytest.raises(ValueError, match="torchrun started"):
-        chosen.check_launch(options)
+        chosen.check_launch(trainer)
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None
 
 
 def precision(asked: Any, accelerator: str = "auto") -> Any:
-    return chosen.precision({"precision": asked, "accelerator": accelerator})
+    return chosen.precision(Trainer(precision=asked, accelerator=accelerator))
 
 
 @pytest.mark.parametrize(
@@ -96,12 +98,11 @@ def test_strategy_auto_is_ddp_on_several_gpus(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
     monkeypatch.setattr(build, "_IS_INTERACTIVE", interactive)
-    options = {"devices": "auto", "num_nodes": 1, "accelerator": "auto"}
-    found = build.STRATEGIES["auto"]({}, options)
+    found = build.STRATEGIES["auto"](Strategy(), Trainer())
     assert isinstance(found, DDPStrategy) is is_ddp
     if isinstance(found, DDPStrategy):
-        assert found._ddp_kwargs == build.STRATEGIES["ddp"]({}, options)._ddp_kwargs
-    assert build.STRATEGIES["auto"]({}, options | {"accelerator": "cpu"}) == "auto"
+        assert found._ddp_kwargs == build.STRATEGIES["ddp"](Strategy(), Trainer())._ddp_kwargs
+    assert build.STRATEGIES["auto"](Strategy(), Trainer(accelerator="cpu")) == "auto"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,6 @@ def test_blocks_are_compiled_where_triton_can(
 
 
 def test_kernels_of_the_loss_need_a_gpu_that_has_triton() -> None:
-    chosen.check_kernels({"loss_kernels": False}, torch.device("cpu"))
+    chosen.check_kernels(Model(loss_kernels=False), torch.device("cpu"))
     with pytest.raises(ValueError, match=r"model\.loss_kernels=true: needs a CUDA device"):
-        chosen.check_kernels({"loss_kernels": True}, torch.device("cpu"))
+        chosen.check_kernels(Model(loss_kernels=True), torch.device("cpu"))

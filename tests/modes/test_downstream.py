@@ -201,7 +201,7 @@ def test_downstream_a_missing_harness_is_named_with_its_remedy(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install lm-eval==0\.4\.13"):
-        check_tasks({"tasks": ["arc_easy"], "limit": None})
+        check_tasks(["arc_easy"])
 
 
 @pytest.mark.skipif(not LAMBADA.is_file(), reason="the shared LAMBADA texts are not here")

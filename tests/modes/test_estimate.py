@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import main
 from algos.build import ALGORITHMS
 from backbones.cost import Step, parameters, state_bytes, training_flops
+from data.settings import Data, Markov
 from data.tokenizers import make_tokenizer
 from modes import build, estimate
 
@@ -77,8 +78,8 @@ def test_built_in_vocabularies_are_those_of_the_tokenizers(name: str) -> None:
 
 
 def test_a_language_of_symbols_and_a_tokenizer_of_another_name_are_asked() -> None:
-    assert estimate.vocabulary(composed("data=markov")["data"]) == 17
-    assert estimate.vocabulary({"tokenizer_name_or_path": "symbols:40"}) == 41
+    assert estimate.vocabulary(Markov()) == 17
+    assert estimate.vocabulary(Data(tokenizer_name_or_path="symbols:40")) == 41
 
 
 def test_the_published_small_network() -> None:

@@ -17,7 +17,8 @@ from hydra import initialize_config_dir
 
 import main
 from modes.checks.arguments import TEXTS, WORDS
-from modes.settings import GROUPS, Settings, checked, defaults
+from modes.checks.keys import checked
+from modes.settings import GROUPS, Settings, defaults
 from schema.check import node_class
 from schema.fields import Setting, settings_of
 from tests.modes.conftest import ROOT

@@ -11,8 +11,10 @@ from hydra import initialize_config_dir
 
 import main
 from evaluation.record_schema import digest
-from modes import build, protocol, trained_run
+from modes import build, protocol
 from modes.checks.combinations import check
+from modes.checks.keys import keys_of
+from modes.run_settings import merged
 from modes.trained_run import TrainedRun
 
 CONFIGS = Path(main.__file__).parent / "configs"
@@ -93,8 +95,8 @@ def evaluation(tmp_path: Path, *more: str, algo: str = "mdlm", length: int = LEN
     overrides = [*EVALUATION, "trainer.accelerator=cpu"]
     # Single keys of the run's own text are to be composed with it.
     overrides += ["data=text", *places, *more]
-    settings, given = compose(*overrides), trained_run.keys_of(overrides)
-    own = protocol.applied(trained_run.merged(settings, stored, given), settings["protocol"], given)
+    settings, given = compose(*overrides), keys_of(overrides)
+    own = protocol.applied(merged(settings, stored, given), settings["protocol"], given)
     return TrainedRun({"config": stored, "ema": {}}, file, "", own, vocab_size=9)
 
 
@@ -139,13 +141,13 @@ def test_protocol_the_split_of_a_published_corpus(
 ) -> None:
     stored = compose("data=text", "model.length=2048", "data.path=x")
     overrides = [*EVALUATION, f"protocol={name}", f"data={data}"]
-    settings, given = compose(*overrides), trained_run.keys_of(overrides)
-    own = protocol.applied(trained_run.merged(settings, stored, given), settings["protocol"], given)
+    settings, given = compose(*overrides), keys_of(overrides)
+    own = protocol.applied(merged(settings, stored, given), settings["protocol"], given)
     assert own["data"]["valid_split"] == split
     assert own["data"]["tokenizer_name_or_path"] == "bytes"  # the run's
     overrides.append("data.valid_split=validation")
-    settings, given = compose(*overrides), trained_run.keys_of(overrides)
-    own = protocol.applied(trained_run.merged(settings, stored, given), settings["protocol"], given)
+    settings, given = compose(*overrides), keys_of(overrides)
+    own = protocol.applied(merged(settings, stored, given), settings["protocol"], given)
     assert own["data"]["valid_split"] == "validation"
 
 
@@ -171,9 +173,9 @@ def test_protocol_another_split_is_a_change(tmp_path: Path) -> None:
     stored = compose("data=text", "model.length=2048", "data.path=x")
     for more, changed in (([], []), (["data.valid_split=train"], ["data.valid_split"])):
         overrides = [*EVALUATION, "protocol=duo-lm1b", "data=lm1b", *more]
-        settings, given = compose(*overrides), trained_run.keys_of(overrides)
-        merged = trained_run.merged(settings, stored, given)
-        own = protocol.applied(merged, settings["protocol"], given)
+        settings, given = compose(*overrides), keys_of(overrides)
+        own = merged(settings, stored, given)
+        own = protocol.applied(own, settings["protocol"], given)
         assert protocol.changes(own) == changed
 
 

@@ -9,6 +9,7 @@ from backbones.dit import DiT
 from modes.build import algorithm
 from modes.checks.combinations import check
 from modes.checks.recipes import hint, recipe_of
+from modes.settings import typed
 from tests.modes.conftest import lookup
 
 ALGOS = ("ar", "d3pm", "duo", "mdlm", "sedd", "udlm")
@@ -224,7 +225,7 @@ def test_a_training_without_its_recipe_is_told_of_it() -> None:
         same.append(f"algo={settings['algo']['name']}")
         if settings["algo"]["name"] == "gidd":
             same.append(f"algo.p_uniform={settings['algo']['p_uniform']}")
-        assert recipe_of(composed(*same)) == name
+        assert recipe_of(typed(composed(*same))) == name
         assert f"experiment={name} is the published recipe" in (hint(composed(*same)) or "")
     assert hint(composed()) is None
     assert hint(composed("model=small", "data=wikitext2")) is None

@@ -7,7 +7,7 @@ from hydra import initialize_config_dir
 
 import main
 from modes.checks.combinations import check
-from modes.settings import checked
+from modes.checks.keys import checked
 
 
 def settings(*overrides: str) -> dict:

@@ -24,7 +24,7 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.downstream.generation import Generator
 from evaluation.downstream.lm_eval_adapter import Adapter
 from evaluation.downstream.loglikelihood import LogLikelihoods
-from samplers.build import SamplerConfig, sampler_config
+from samplers.config import SamplerConfig, sampler_config
 from tests.algos.configured import SETTINGS
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed")

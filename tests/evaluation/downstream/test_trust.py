@@ -320,4 +320,4 @@ def test_trust_tasks_of_lm_evals_own_keep_their_functions(
 def test_trust_another_version_of_lm_eval_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.4.12")
     with pytest.raises(ValueError, match=r"0\.4\.12 is installed; pip install lm-eval==0\.4\.13"):
-        check_tasks({"tasks": ["arc_easy"], "limit": None})
+        check_tasks(["arc_easy"])

@@ -79,8 +79,7 @@ def test_budget_of_operations_gives_cheaper_algorithms_more_steps() -> None:
     steps = {row.settings["algo"]["name"]: row.settings["trainer"]["max_steps"] for row in found}
     assert steps["ar"] > steps["udlm"] > steps["bd3lm"]
     for row in found:
-        data, tokens = row.settings["data"], 32 * 128
-        step = tokens * flops_per_token(row.settings, vocabulary(data))
+        step = 32 * 128 * flops_per_token(row.settings, vocabulary(row.options.data))
         assert 2e13 - step < row.settings["trainer"]["max_steps"] * step <= 2e13
 
 

@@ -4,12 +4,13 @@ from typing import Any, get_args
 
 import pytest
 
+from backbones.settings import Model
 from modes.checks.machine import IN_FLOAT32, LAUNCHED, SHARED, check_machine
-from modes.settings import Mode
+from modes.settings import Mode, Settings
 
 
-def settings(mode: str, attention: str = "sdpa") -> dict[str, Any]:
-    return {"mode": mode, "model": {"attention": attention}}
+def settings(mode: Any, attention: Any = "sdpa") -> Settings:
+    return Settings(mode=mode, model=Model(attention=attention))
 
 
 @pytest.mark.parametrize(("name", "launcher"), LAUNCHED.items())

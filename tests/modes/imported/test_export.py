@@ -20,7 +20,8 @@ import main
 from algos.build import ALGORITHMS, make_algorithm
 from data.tokenizers import make_tokenizer
 from hub import TextPipeline
-from hub.open import ImportedModel, open_model
+from hub.imported_model import ImportedModel
+from hub.open import open_model
 from hub.trained import open_trained
 from modes.scorer import open_scorer
 from tests.modes.conftest import ROOT, Command

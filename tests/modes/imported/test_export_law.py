@@ -19,7 +19,8 @@ from hub.modeling_discrete_diffusion import (
     DiffusionLM,
     DiscreteDiffusionConfig,
 )
-from samplers.build import sampler_config
+from samplers.build import draw
+from samplers.config import sampler_config
 from samplers.settings import Sampling
 from tests.modes.conftest import ROOT
 
@@ -61,7 +62,7 @@ def drawn_here(algorithm: Algorithm, algo: dict[str, Any], temperature: float) -
     fixed = torch.zeros_like(tokens, dtype=torch.bool)
     fixed[:, 0] = True
     torch.manual_seed(6)
-    return sampler.draw(algorithm, tokens, fixed).tokens
+    return draw(sampler, algorithm, tokens, fixed).tokens
 
 
 def p_value(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -16,7 +16,7 @@ from evaluation.sample_quality.metrics import unigram_entropy
 from modes.checks.combinations import TEXTS
 from modes.sample_eval.input_texts import READERS
 from modes.sample_eval.point import CORRECTION_DEFAULTS
-from samplers.build import DEFAULTS
+from samplers.config import DEFAULTS
 from tests.modes import in_process
 from tests.modes.conftest import ROOT
 

@@ -13,7 +13,7 @@ from hydra import initialize_config_dir
 
 import main
 from algos.build import ALGORITHMS
-from modes import audit
+from modes.audit import run as audit
 from modes.oracle import run as oracle
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval

@@ -11,10 +11,10 @@ import pytest
 from evaluation import batch_cache
 from evaluation.batch_cache import RECORD, BatchCache
 from evaluation.passes import PassEvaluator
-from modes import audit
-from modes.oracle import run as oracle
+from modes.audit import run as audit
+from modes.oracle import measure
 from modes.ppl_eval import likelihood, zero_shot
-from modes.sample_eval import generate, point
+from modes.sample_eval import generate
 from modes.sample_eval import run as sample_eval
 from storage import Held, holding
 from tests.modes.stopped.conftest import OF_RUN, Run, records, samples, start
@@ -124,7 +124,6 @@ def test_a_command_that_is_killed_at_its_record_writes_one(
         evaluate(mode, *more)
     monkeypatch.undo()
     monkeypatch.setattr(likelihood.Evaluator, "_evaluate", killed)
-    monkeypatch.setattr(point, "evaluate", killed)
     monkeypatch.setattr(sample_eval, "evaluate", killed)
     evaluate(mode, *more)
     (record,) = records(tmp_path / "results")
@@ -222,7 +221,7 @@ def test_a_stopped_oracle_records_no_row_twice(
 ) -> None:
     given = ["mode=oracle", *MARKOV, "oracle.steps=[2,4,8]", "oracle.samples=60"]
     given += ["oracle.samplers=[ancestral]", f"results_dir={tmp_path}/results"]
-    calls(oracle, "texts_of", at=3)
+    calls(measure, "texts_of", at=3)
     with pytest.raises(Stopped):
         start(*given)
     printed = capsys.readouterr()
@@ -230,7 +229,7 @@ def test_a_stopped_oracle_records_no_row_twice(
     assert "2 of 3 rows are recorded; the same command goes on" in printed.err
     assert len(records(tmp_path / "results")) == 2
     monkeypatch.undo()
-    drawn = calls(oracle, "texts_of")
+    drawn = calls(measure, "texts_of")
     start(*given)
     assert drawn.calls == 1
     steps = [one["protocol"]["steps"] for one in records(tmp_path / "results")]

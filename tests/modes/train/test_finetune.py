@@ -16,6 +16,8 @@ from data.tokenizers import make_tokenizer
 from modes import build, trained_run
 from modes.checks.combinations import check
 from modes.provenance import provenance
+from modes.run_settings import data_settings, tokenizer_name
+from modes.settings import typed
 from modes.train import resume
 from modes.train import run as train
 from tests.modes.conftest import ROOT, Command
@@ -43,7 +45,7 @@ def write_run(folder: Path, *overrides: str, vocab_size: int = 257, **more: Any)
     algorithm = build.algorithm(settings, vocab_size)
     (folder / "checkpoints").mkdir(parents=True)
     content = {"state_dict": algorithm.state_dict(), "config": settings, "global_step": 3}
-    tokenizer = make_tokenizer(trained_run.tokenizer_name(settings["data"]))
+    tokenizer = make_tokenizer(tokenizer_name(typed(settings).data))
     digests = {"data_digests": {"corpus": {}, "tokenizer": tokenizer.digest}}
     content |= resumed_parts() | digests | {"finetuned_from": None} | more
     torch.save(content, folder / "checkpoints" / "last.ckpt")
@@ -245,5 +247,5 @@ def test_record_has_facts_of_the_training_from_the_algorithm(
 
 def test_tokenizer_of_symbols_needs_no_files() -> None:
     stored, asked = compose("data=markov", "data.states=8"), compose()
-    data = trained_run.data_settings(asked, stored, {"data"})
+    data = data_settings(asked, stored, {"data"})
     assert data == asked["data"] | {"tokenizer_name_or_path": "symbols:8"}

@@ -10,7 +10,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.settings import checked
+from modes.checks.keys import checked
 from modes.train import resume
 from modes.train import run as train
 from storage import Held, holding

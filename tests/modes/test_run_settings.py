@@ -4,8 +4,7 @@ from copy import deepcopy
 
 import pytest
 
-from modes import trained_run
-from modes.trained_run import OF_THE_START
+from modes.run_settings import OF_THE_START, merged
 from tests.algos.configured import SETTINGS
 
 
@@ -17,7 +16,7 @@ def test_merged_how_a_network_is_computed_is_no_property_of_its_run(given: set[s
     assert of_run.keys() == set(OF_THE_START)
     stored["model"] |= of_run | {"hidden_size": 64, "length": 32}
     asked["model"] |= {"attention": "flex", "length": 16}
-    found = trained_run.merged(asked, stored, given)["model"]
+    found = merged(asked, stored, given)["model"]
     assert {key: found[key] for key in of_run} == {
         "attention": "flex",
         "compile": asked["model"]["compile"],

@@ -1,0 +1,52 @@
+"""The keys of a command: those that the command line names, and all of them held to the settings;
+only the standard library."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from data.settings import CORPORA
+from modes.settings import ANY_CORPUS, NODES, Plain, Settings
+from schema.check import accepted, build, node_class
+from schema.fields import Limits, settings_of
+
+
+def key_of(override: str) -> str:
+    """The key of one override of the command line."""
+    return override.lstrip("+~").partition("=")[0]
+
+
+def keys_of(overrides: Sequence[str]) -> set[str]:
+    """The keys on the command line."""
+    return set(map(key_of, overrides))
+
+
+def _keys_of_runs(overrides: Sequence[str]) -> set[str]:
+    """Keys of data that may be given though the corpus at hand lacks them: those of any corpus,
+    where the text is that of the run to evaluate."""
+    keys = keys_of(overrides)
+    if "eval.checkpoint_path" not in keys or "data" in keys:
+        return set()
+    return set(ANY_CORPUS)
+
+
+def check_nodes(composed: Plain) -> None:
+    """ValueError for a value in the place of a node, which interpolations would trip over."""
+    for key, setting in NODES.items():
+        if setting.limits.nodes is not None and not isinstance(composed[key], dict):
+            raise ValueError(f"{key}={composed[key]!r}: must be a node with keys below it")
+
+
+def checked(composed: Plain, overrides: Sequence[str] = ()) -> Plain:
+    """The settings as dicts of every node's fields, from what `overrides` compose to.
+
+    ValueError naming the key, the value and what is allowed; a line for each unknown key."""
+    data, of_run = composed.get("data"), {}
+    if (run_keys := _keys_of_runs(overrides)) and isinstance(data, dict):
+        declared = settings_of(node_class(Limits("", nodes=CORPORA, by="corpus"), data, "data"))
+        of_run = {key: data[key] for key in run_keys & (set(data) - set(declared))}
+        composed = composed | {"data": {key: data[key] for key in data if key not in of_run}}
+    settings = asdict(build(Settings, composed))
+    settings["data"] |= {
+        key: accepted(f"data.{key}", value, ANY_CORPUS[key]) for key, value in of_run.items()
+    }
+    return settings

@@ -1,0 +1,130 @@
+"""The losses of samplers, with a network that knows the language and with a trained one."""
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from algos.base import Algorithm
+from algos.calls import network_calls
+from data.markov import MarkovLanguage
+from diffusion.times import seed_of
+from evaluation.batch_cache import BatchCache
+from evaluation.oracle import losses
+from evaluation.oracle.network import teach
+from modes import build
+from modes.checks.oracle import samplers_of
+from modes.oracle import report
+from modes.oracle.report import PERFECT, Row
+from modes.settings import Plain, Settings, typed
+from samplers.build import Samples, draw
+from samplers.config import SamplerConfig, sampler_config
+
+
+class Subject(NamedTuple):
+    """An algorithm with the network that it is examined with, and its samplers."""
+
+    settings: Plain
+    network: str
+    algorithm: Algorithm
+    samplers: list[SamplerConfig]
+
+    @property
+    def options(self) -> Settings:
+        return typed(self.settings)
+
+
+def perfect(settings: Plain, language: MarkovLanguage, device: torch.device) -> Subject:
+    """An algorithm whose network has nothing left to learn."""
+    algorithm = build.algorithm(settings, language.states + 1).eval()
+    teach(algorithm, language)
+    algorithm.to(device)
+    algo, options = settings["algo"], typed(settings)
+    samplers = []
+    for name in samplers_of(algo, options.oracle.samplers):
+        for steps in options.oracle.steps:
+            sampling = settings["sampling"] | {"predictor": name, "steps": steps}
+            sampler = sampler_config(sampling, algo, options.model.length, 1)
+            # One that sets its own pace does so for any number of steps.
+            if sampler.protocol()["steps"] is not None or steps == options.oracle.steps[0]:
+                samplers.append(sampler)
+    return Subject(settings, PERFECT, algorithm, samplers)
+
+
+def measured(
+    subjects: list[Subject],
+    language: MarkovLanguage,
+    true: losses.Floor,
+    options: Settings,
+    command: str,
+) -> Iterator[tuple[Subject, Row, BatchCache]]:
+    """A row for every sampler of every subject, behind one bar with an estimate; what the same
+    command recorded before it was stopped as it is."""
+    length, size = true.length + 1, options.loader.eval_batch_size
+    sizes = [min(size, true.texts - start) for start in range(0, true.texts, size)]
+    tasks = [(subject, sampler) for subject in subjects for sampler in subject.samplers]
+    total = sum(sampler.calls([length]) for _, sampler in tasks) * len(sizes)
+    folder = options.results
+    with tqdm(desc="network calls", total=total, unit="call") as bar:
+        for subject, sampler in tasks:
+            algo = subject.options.algo.name
+            bar.set_description(f"{algo} {sampler.predictor}")
+            expected = bar.n + sampler.calls([length]) * len(sizes)
+            key = [command, algo, subject.network, sampler.protocol()]
+            cache = BatchCache(folder, key, f"results_dir={folder}", command, alone=False)
+            with cache.held():
+                path = cache.recorded()
+                if path is None:
+                    began = time.monotonic()
+                    texts = texts_of(subject, sampler, sizes, length, options.seed, bar)
+                    row = row_of(subject, sampler, texts, language, true)
+                    row = row._replace(seconds=time.monotonic() - began)
+                else:
+                    row = report.recorded_row(path, subject.network)
+                bar.update(expected - bar.n)  # what was saved
+                yield subject, row, cache
+
+
+def texts_of(
+    subject: Subject, sampler: SamplerConfig, sizes: list[int], length: int, seed: int, bar: tqdm
+) -> Samples:
+    """The symbols (S, length - 1) of new texts behind their BOS, in batches of `sizes`; every
+    network call moves the bar."""
+    algorithm, batches, evaluations, positions = subject.algorithm, [], 0, 0
+    with network_calls(algorithm, bar.update):
+        for number, rows in enumerate(sizes):
+            torch.manual_seed(seed_of(seed, number))
+            shape, device = (rows, length), algorithm.device
+            tokens = torch.full(shape, algorithm.vocab_size - 1, device=device)
+            fixed = torch.zeros_like(tokens, dtype=torch.bool)
+            fixed[:, 0] = True
+            samples = draw(sampler, algorithm, tokens, fixed)
+            batches.append(samples.tokens[:, 1:].cpu())
+            evaluations += samples.network_evaluations
+            positions += samples.positions
+    return Samples(torch.cat(batches), evaluations, positions)
+
+
+def row_of(
+    subject: Subject,
+    sampler: SamplerConfig,
+    samples: Samples,
+    language: MarkovLanguage,
+    true: losses.Floor,
+) -> Row:
+    """The losses of texts (S, M) that were drawn just now."""
+    texts = samples.tokens.numpy()
+    protocol = sampler.protocol() | {"length": true.length + 1}
+    return Row(
+        algo=subject.options.algo.name,
+        predictor=sampler.predictor,
+        steps=protocol["steps"],
+        network=subject.network,
+        losses=losses.losses(texts, language, true),
+        foreign=losses.foreign(texts, language),
+        evaluations=samples.network_evaluations / len(texts),
+        seconds=0.0,
+        protocol=protocol,
+    )

@@ -1,0 +1,129 @@
+"""The record of a point of mode=sample_eval, its file of samples, and its page."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from data.tokenizers import Tokenizer
+from evaluation import samples_file
+from evaluation.batch_cache import BatchCache
+from evaluation.gen_ppl.scorer import Scorer
+from evaluation.samples_file import Text
+from modes.provenance import provenance
+from modes.sample_eval import animation
+from modes.sample_eval.generate import SampleBatch
+from modes.sample_eval.point import CORRECTION_DEFAULTS, Context, Generated, Point
+from modes.sample_eval.summary import measure, report
+from modes.settings import Plain, typed
+from modes.trained_run import TrainedRun
+
+
+def evaluate(
+    context: Context, point: Point, cache: BatchCache, generated: Generated
+) -> dict[str, Any]:
+    """The fields of the record of a point, whose texts are shown and written."""
+    (options, requests, sampler), (batches, trace, seconds) = point, generated
+    started, steps = time.monotonic() - seconds, point.sampling.self_correction
+    texts = requests.in_order([text for batch in batches for text in batch.texts])
+    fields = record(context, point, texts, batches, started)
+    report(texts, context.tokenizer, fields, point.sampling.show)
+    protocol = fields["protocol"]
+    name = f"texts-{steps}"
+    if requests.draws:
+        name = f"{protocol['predictor']}-{protocol['steps']}"
+    file = written(cache.folder.parent, name, options, texts, requests.names, context.tokenizer)
+    fields["metrics"]["samples"] = str(file)
+    print(f"samples: {file}", flush=True)
+    if trace is not None:
+        run = context.run.options
+        title = f"{run.algo.name} on {run.data.name}: {name}"
+        facts = {key: str(value) for key, value in sampler.protocol().items()}
+        page = animation.write_page(
+            file.with_suffix(".html"), title, trace.trajectories(), context.tokenizer, facts
+        )
+        print(f"trajectories: {page}")
+    print(f"record: {cache.record(context.options.results, fields)}")
+    return fields
+
+
+def written(folder: Path, *content: Any) -> Path:
+    """The file of samples; OSError that names the key where it cannot be written."""
+    try:
+        return samples_file.write_samples(folder, *content)
+    except OSError as error:
+        raise OSError(
+            f"eval.output_dir={folder.parent}: cannot write the samples: {error.strerror}"
+        ) from error
+
+
+def record(
+    context: Context,
+    point: Point,
+    texts: list[Text],
+    batches: list[SampleBatch],
+    started: float,
+) -> dict[str, Any]:
+    """The fields of the record of `texts`, which came in `batches`."""
+    run, tokenizer, options = context.run, context.tokenizer, context.options
+    requests, device = point.requests, context.trainer.strategy.root_device
+    fixed = requests.in_order([row for batch in requests.batches for row in batch.fixed])
+    fixed = [row[: len(text.tokens)] for row, text in zip(fixed, texts, strict=True)]
+    calls = sum(batch.evaluations for batch in batches) / len(texts)
+    seconds = sum(batch.seconds for batch in batches) / context.trainer.world_size
+    fields = provenance(run, context.algorithm, started, device)
+    scoring = scored_by(context.scorer, context.settings)
+    fields |= identity(run, context.settings, point, tokenizer, scoring)
+    if context.scorer is not None:
+        context.scorer.network.to(device)
+    reference, preset = context.reference, options.eval.quality_protocol
+    rows = None if reference is None else reference.rows
+    fields |= measure(texts, fixed, rows, context.scorer, tokenizer, preset, options.seed)
+    fields["metrics"] |= {
+        "network_evaluations": calls,
+        "positions_read": sum(batch.positions for batch in batches) / len(texts),
+        "tokens_per_second": sum(len(text.tokens) for text in texts) / seconds,
+        "seconds": seconds,
+    }
+    fields["data"]["tokens_sha256"] = reference and reference.tokens_sha256
+    sampler = {k: v for k, v in fields["protocol"].items() if k not in ("scorer", "quality")}
+    return fields | {"sampler": sampler | {"network_evaluations": calls}}
+
+
+def identity(
+    run: TrainedRun,
+    settings: Plain,
+    point: Point,
+    tokenizer: Tokenizer,
+    scoring: dict[str, Any],
+) -> dict[str, Any]:
+    """The fields that tell the record of a point from others of the same checkpoint; `scoring` is
+    that of `scored_by`. Texts of a file are no samples of the run, so their metric has another
+    name."""
+    options, requests, sampler = point
+    return {
+        "metric": "samples" if requests.draws else "corrected_samples",
+        "seed": typed(settings).seed,
+        "count": len(requests.order),
+        "protocol": requests.protocol
+        | (sampler.protocol() if requests.draws else {})
+        | corrected_with(options)
+        | scoring,
+        "data": {"name": run.options.data.name, "digest": tokenizer.digest},
+    }
+
+
+def corrected_with(options: dict[str, Any]) -> dict[str, Any]:
+    """The settings of self-correction that are not the defaults, where it is on."""
+    if not options["self_correction"]:
+        return {}
+    defaults = CORRECTION_DEFAULTS.items()
+    return {key: options[key] for key, default in defaults if options[key] != default}
+
+
+def scored_by(scorer: Scorer | None, settings: Plain) -> dict[str, Any]:
+    """The scoring model without its path on this machine, and the protocol of quality; empty
+    without a scoring model."""
+    if scorer is None:
+        return {}
+    provenance = {key: value for key, value in scorer.provenance.items() if key != "scorer"}
+    return {"scorer": provenance, "quality": typed(settings).eval.quality_protocol}
