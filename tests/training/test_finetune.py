@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from training.checkpoint import digest
-from training.finetune import Fit, Source, briefly, numbered, read_source, take
+from training.finetune import Fit, Source, briefly, in_memory, numbered, read_source, take
 from training.saving import Checkpoints
 from training.signals import StopSignals
 
@@ -25,7 +25,8 @@ def network(width: int = 4, blocks: int = 3, outputs: int = 5, level: bool = Fal
 
 def source(net: nn.Module) -> Source:
     weights = {name: torch.full_like(tensor, 7.0) for name, tensor in net.state_dict().items()}
-    return Source(weights, {}, {"checkpoint": "runs/a/last.ckpt"})
+    stored = {name: in_memory(weight) for name, weight in weights.items()}
+    return Source(stored, {}, {"checkpoint": "runs/a/last.ckpt"})
 
 
 def checkpoint(steps: int = 3, ema: bool = True, finetuned_from: dict | None = None) -> dict:
@@ -104,7 +105,7 @@ def test_a_source_says_where_it_comes_from(
     file = tmp_path / "last.ckpt"
     torch.save(checkpoint(ema=ema, finetuned_from={"algo": "mdlm"}), file)
     read = read_source(file, averaged)
-    assert float(read.weights["w"][0]) == value
+    assert float(read.weights["w"].read(slice(1))) == value
     assert read.provenance == {
         "algo": "duo",
         "steps": 3,
