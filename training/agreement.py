@@ -1,5 +1,5 @@
-"""What processes that train together have to agree on between steps, without waiting for one
-another."""
+"""Questions that processes which train together answer with one voice between steps, without
+waiting for one another."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,5 @@
-"""What a decoder would record on a GPU: the same operations for every token, with the hidden states
-and texts of those that are called one by one."""
+"""The operations that a decoder records on a GPU are the same for every token, and give the hidden
+states and texts of those that are called one by one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
