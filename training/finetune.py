@@ -52,6 +52,7 @@ def read_source(file: Path, averaged: bool, checked: slice = slice(None)) -> Sou
     """A checkpoint of this suite, a part of whose files is `checked` now; `averaged` takes its
     averaged weights, where it has them."""
     reads: dict[int, Read] = {}
+    before = _stamp(file)
 
     def shape_of(shape: Shape, read: Read) -> Tensor:
         tensor = take_shape(shape, read)
@@ -77,8 +78,17 @@ def read_source(file: Path, averaged: bool, checked: slice = slice(None)) -> Sou
 
     def check(part: slice) -> None:
         read_checkpoint(file, KEY, take=take_shape, part=part)
+        if _stamp(file) != before:
+            raise ValueError(f"{KEY}={file}: replaced while it was read; start again")
 
     return Source(weights, checkpoint["config"], provenance, states, tokenizer, check)
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """Another one for a file that took the place of it."""
+    if not file.exists():
+        return None
+    return file.stat().st_ino, file.stat().st_mtime_ns
 
 
 class Fit(NamedTuple):

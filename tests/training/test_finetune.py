@@ -1,5 +1,6 @@
 """Weights that fit are taken, the others are left as they were and named."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -122,6 +123,24 @@ def test_a_damaged_source_is_refused_under_its_own_key(tmp_path: Path) -> None:
     file.write_bytes(b"nonsense")
     with pytest.raises(ValueError, match=r"^training.finetune_path=.*last.ckpt: truncated"):
         read_source(file, averaged=True)
+
+
+def test_a_source_is_checked_by_parts(tmp_path: Path) -> None:
+    """One file is one part; a damaged one, and one that is no longer there, are named."""
+    file, other = tmp_path / "last.ckpt", tmp_path / "next"
+    torch.save(checkpoint(), file)
+    read = read_source(file, True, checked=slice(0))
+    for part in (slice(None), slice(0, None, 2), slice(1, None, 2)):
+        read.check(part)
+    shutil.copyfile(file, other)
+    other.replace(file)
+    with pytest.raises(ValueError, match=r"^training.finetune_path=.*: replaced while it was read"):
+        read.check(slice(1, None, 2))
+    damaged = bytearray(file.read_bytes())
+    damaged[damaged.index(b"global_step")] ^= 1
+    file.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"^training.finetune_path=.*: truncated, corrupt"):
+        read.check(slice(0, None, 2))
 
 
 def test_a_run_that_goes_on_keeps_its_origin(tmp_path: Path) -> None:
