@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from diffusion.head import Affine, Head, outputs_of, padded, widened
+from diffusion.head import Affine, Head, Products, outputs_of, padded
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
 Column = Tensor | tuple[Tensor, ...]
@@ -171,20 +171,16 @@ def _gradients(
     hidden, weight, bias = inputs
     if isinstance(fn, Prepared):
         columns = list(fn.prepare(len(weight), *columns))
-    low = dtype != weight.dtype
-    fused = kernels and isinstance(fn, Fused)
-    size, width = len(weight), padded(len(weight))
-    low_weight, low_bias = (widened(p, width, dtype) if low else p for p in (weight, bias))
+    fused, size = kernels and isinstance(fn, Fused), len(weight)
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
     d_weight = torch.empty_like(weight)
     values = []
     parts = _slices(len(hidden), rows_at_once(size, hidden.device.type))
     # One buffer for all chunks: a new one each time would be memory that the system has to clear.
-    buffer = weight.new_empty(len(hidden[parts[0]]), width, dtype=dtype)[:, : len(low_weight)]
+    products = Products(weight, bias, dtype, len(hidden[parts[0]]), fused)
     for part in parts:
-        low_hidden = hidden[part].to(dtype)
-        outputs = torch.addmm(low_bias, low_hidden, low_weight.T, out=buffer[: len(low_hidden)])
-        logits, own = outputs[:, :size], _cut(columns, part)
+        low_hidden, own = hidden[part].to(dtype), _cut(columns, part)
+        logits = products(low_hidden)[:, :size]
         if fused:
             value, scale = cast(Fused, fn).by_kernels(logits, *own)
             d_logits = logits
@@ -194,13 +190,14 @@ def _gradients(
         scale = scale if factors is None else scale * factors[part]
         scale = scale.to(weight.dtype).unsqueeze(-1)  # on D numbers a row, not on V
         d_bias += (d_logits.T @ scale.to(d_logits.dtype)).squeeze(-1)
-        if low:  # the outputs that pad are zero and stay so
+        if products.low:  # the outputs that pad are zero and stay so
+            outputs = products.buffer[: len(low_hidden)]
             if not fused:
                 outputs[:, :size] = d_logits
             d_logits = outputs
-        d_hidden[part] = (d_logits @ low_weight) * scale
+        d_hidden[part] = (d_logits @ products.weight) * scale
         scaled = (low_hidden * scale).to(dtype)
-        if not low:
+        if not products.low:
             d_weight.addmm_(d_logits.T, scaled, beta=min(part.start, 1))  # 0 for the first part
         elif part.start == 0:
             d_weight.copy_((d_logits.T @ scaled)[:size])

@@ -40,6 +40,17 @@ class PredictionKL:
             p.mul_(ratio.sub_(mean.unsqueeze(-1)))
         return value, torch.ones_like(value)
 
-    def _teacher_log_p(self, hidden: Tensor) -> Tensor:
+    def by_kernels(self, logits: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """As `with_gradient`, of logits that may be bf16: see `diffusion.divergence_kernels`."""
+        from diffusion.divergence_kernels import divergence_  # Triton is not everywhere
+
+        value = divergence_(logits, self._teacher_logits(hidden), self.forward)
+        return value, torch.ones_like(value)
+
+    def _teacher_logits(self, hidden: Tensor) -> Tensor:
         with torch.no_grad():
-            return self.teacher(hidden.to(self.teacher.weight.dtype)).log_softmax(-1)
+            logits: Tensor = self.teacher(hidden.to(self.teacher.weight.dtype))
+            return logits
+
+    def _teacher_log_p(self, hidden: Tensor) -> Tensor:
+        return self._teacher_logits(hidden).log_softmax(-1)

@@ -1,6 +1,7 @@
 """The last layer of a network, which turns hidden states into outputs."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -74,3 +75,57 @@ def outputs_of(head: nn.Linear | Affine, rows: Tensor, buffer: Tensor) -> Tensor
     outputs[:, :split].view(len(rows), whole, FEW_OUTPUTS).copy_(parts.transpose(0, 1))
     torch.addmm(head.bias[split:], rows, head.weight[split:].t(), out=outputs[:, split:])
     return outputs
+
+
+class Products:
+    """Outputs of a head for up to `rows` rows at a time, in `dtype` and in buffers that are used
+    again; `low` where that is less than the weight's. Where the device can, and not with `kernels`,
+    which take half precision, sums of half-precision products are kept in float32."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, dtype: torch.dtype, rows: int, kernels: bool
+    ) -> None:
+        self.low, width = dtype != weight.dtype, padded(len(weight))
+        outputs = width if self.low else len(weight)
+        self.wide: Tensor | None = None
+        self.weight = widened(weight, width, dtype) if self.low else weight
+        self.buffer = weight.new_empty(rows, width, dtype=dtype)[:, :outputs]
+        if self.low and not kernels and keeps_float32(weight.device, dtype):
+            self.wide = weight.new_empty(rows, width)
+            self.buffer.zero_()  # the outputs that pad stay zero
+        kind = weight.dtype if self.wide is not None else dtype
+        self.bias = widened(bias, width, kind) if self.low else bias
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Outputs (n, V or more) of rows (n, D)."""
+        if self.wide is not None:
+            return float32_outputs(Affine(self.weight, self.bias), rows, self.wide)
+        return torch.addmm(self.bias, rows, self.weight.T, out=self.buffer[: len(rows)])
+
+
+@cache
+def keeps_float32(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the device has `float32_outputs` of numbers in `dtype`: torch has it for CUDA alone.
+    The device is asked once, by a small product."""
+    return device.type == "cuda" and are_float32(device, dtype)
+
+
+def are_float32(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `float32_outputs` are there, and have the digits that `dtype` has not."""
+    beyond = 2**-10
+    ones = torch.ones(ALIGNED, ALIGNED, dtype=dtype, device=device)
+    bias = torch.full((ALIGNED,), beyond, device=device)
+    buffer = torch.empty(ALIGNED, 2 * ALIGNED, device=device)[:, :ALIGNED]
+    try:
+        found = float32_outputs(Affine(ones, bias), ones, buffer)
+    except (RuntimeError, TypeError):  # no such kernel, no such argument
+        return False
+    return bool((found == ALIGNED + beyond).all())
+
+
+def float32_outputs(head: Affine, rows: Tensor, buffer: Tensor) -> Tensor:
+    """head(rows) in `buffer` (at least n, V) of float32; its weight and the rows are in half
+    precision, its bias is float32."""
+    return torch.addmm(
+        head.bias, rows, head.weight.T, out_dtype=torch.float32, out=buffer[: len(rows)]
+    )

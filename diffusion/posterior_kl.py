@@ -50,6 +50,26 @@ class PosteriorKL:
         scale = weight * torch.ones_like(value)
         return scale * value, scale
 
+    def by_kernels(
+        self,
+        logits: Tensor,
+        x: Tensor,
+        z: Tensor,
+        now: Mix,
+        then: Mix,
+        weight: Tensor | float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """As `with_gradient`, of logits that may be bf16: see `diffusion.row_kernels`."""
+        from diffusion.row_kernels import gradient_, row_sums  # Triton is not everywhere
+
+        mask = torch.full_like(x, logits.shape[-1] - 1)
+        sums = row_sums(logits, x, mask)
+        assert sums.log_p_z is not None
+        value, revealed, by_log_a = self._value(sums.log_p_x, sums.log_p_z, now, then)
+        gradient_(logits, sums, x, -revealed, revealed - by_log_a, mask, by_log_a)
+        scale = weight * torch.ones_like(value)
+        return scale * value, scale
+
     @staticmethod
     def _value(
         log_p_x: Tensor, log_a: Tensor, now: Mix, then: Mix

@@ -31,6 +31,19 @@ class MaskedScoreEntropy:
         add_at_(outputs, x, torch.full_like(log_p_x, -1.0))
         return scale * (total - log_p_x), scale
 
+    def by_kernels(
+        self, outputs: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix
+    ) -> tuple[Tensor, Tensor]:
+        """As `with_gradient`, of outputs that may be bf16: see `diffusion.row_kernels`."""
+        from diffusion.row_kernels import gradient_, row_sums  # Triton is not everywhere
+
+        scale = rate.mask / mix.mask
+        sums = row_sums(outputs, x)
+        log_sum = sums.log_total - math.log(outputs.shape[-1])  # of p, which is not normalised
+        sum_of_p = log_sum.exp()
+        gradient_(outputs, sums, x, torch.full_like(sum_of_p, -1.0), sum_of_p)
+        return scale * (sum_of_p - 1 - (sums.log_p_x + log_sum)), scale
+
 
 @dataclass(frozen=True)
 class UniformScoreEntropy:
@@ -61,6 +74,18 @@ class UniformScoreEntropy:
         log_s.sub_(plain.to(log_s.dtype).unsqueeze(-1))
         add_at_(log_s, x, plain - at_x)
         log_s.scatter_(-1, token, 0.0)
+        return scale * (total - linear + constant), scale
+
+    def by_kernels(
+        self, log_s: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix
+    ) -> tuple[Tensor, Tensor]:
+        """As `with_gradient`, of outputs that may be bf16: see `diffusion.score_kernels`."""
+        from diffusion.score_kernels import score_gradient_, score_sums  # Triton is not everywhere
+
+        plain, at_x, constant, scale = self._ratios(x, z, mix, rate, log_s.shape[-1])
+        total, log_sum, log_s_x = score_sums(log_s, x, z)
+        linear = plain * log_sum + (at_x - plain) * log_s_x.masked_fill(z == x, 0.0)
+        score_gradient_(log_s, x, z, plain, plain - at_x)
         return scale * (total - linear + constant), scale
 
     @staticmethod

@@ -73,8 +73,9 @@ def read_checkpoint(
 ) -> dict[str, Any]:
     """The checkpoint at `path` (a file, or a run directory: its last one), tensors on the CPU, or
     what `take` makes of them; plain data only, whole where training `resumes` from it. `key` is
-    the setting that an error names. Of a checkpoint in parts a `part` of the files is checked, and
-    the state of the optimizer, twice the weights, is read where training resumes alone."""
+    the setting that an error names. A `part` of its files is checked, all of them by default. Of a
+    checkpoint in parts the state of the optimizer, twice the weights, is read where training
+    resumes alone."""
     file = checkpoint_file(path)
     if not file.is_file():
         raise FileNotFoundError(f"{key}={path}: there is no checkpoint at {file}")
@@ -82,7 +83,7 @@ def read_checkpoint(
         if is_index(file):
             checkpoint = _in_parts(file, take, part, () if resumes else ("optimizer_states",))
         else:
-            checkpoint = _in_one(file, take)
+            checkpoint = _in_one(file, take, part)
     except DAMAGED as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
@@ -98,11 +99,12 @@ def read_checkpoint(
     return checkpoint
 
 
-def _in_one(file: Path, take: Take) -> Any:
-    with zipfile.ZipFile(file) as archive:  # torch itself does not look at the checksums
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+def _in_one(file: Path, take: Take, part: slice) -> Any:
+    for own in [file][part]:
+        with zipfile.ZipFile(own) as archive:  # torch itself does not look at the checksums
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
     checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     if take is take_all:
         return checkpoint

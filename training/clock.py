@@ -7,6 +7,7 @@ import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 
 from schema.check import check_values
+from training.agreement import Agreement
 from training.settings import Training
 
 SECONDS = "clock_seconds"  # of a checkpoint
@@ -16,8 +17,8 @@ class Clock(L.Callback):
     """Counts seconds of training without those of validation; what a kill threw away is not
     counted.
 
-    With a `limit` the run ends after the first step beyond it, validated and saved, on all
-    processes at the same step."""
+    With a `limit` the run ends after the first step beyond it, of several processes after the next
+    one, validated and saved, on all at the same step."""
 
     def __init__(self, limit: float | None = None):
         check_values(Training, "training", max_seconds=limit)
@@ -25,6 +26,7 @@ class Clock(L.Callback):
         self.spent = 0.0
         self.since: float | None = None
         self.step = 0
+        self.agreement = Agreement()  # of all processes, on whether one has reached the limit
 
     def seconds(self) -> float:
         return self.spent + (0.0 if self.since is None else time.monotonic() - self.since)
@@ -35,12 +37,11 @@ class Clock(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.since, self.step = time.monotonic(), trainer.global_step
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         if self.limit is None or trainer.global_step == self.step:  # or accumulating gradients
             return
         self.step = trainer.global_step
-        over = self.seconds() >= self.limit
-        if trainer.strategy.reduce_boolean_decision(over, all=False):
+        if self.agreement.ask(self.seconds() >= self.limit, pl_module.device):
             trainer.should_stop = True
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -52,6 +53,7 @@ class Clock(L.Callback):
             self.since = time.monotonic()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.agreement.look()  # no process leaves while others still ask it
         self._pause()
 
     def on_save_checkpoint(

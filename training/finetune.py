@@ -16,27 +16,50 @@ from training.checkpoint import (
     tokens_seen,
     weights_of,
 )
+from training.shards import Read, Shape, take_shape
 
 KEY = "training.finetune_path"
 SHOWN_SHAPES = 3
-Shape = tuple[int, ...]
+
+
+class Stored(NamedTuple):
+    """A weight that is read where it is needed, as many of its rows as are."""
+
+    shape: Shape
+    read: Read
+
+
+def in_memory(weight: Tensor) -> Stored:
+    return Stored(tuple(weight.shape), lambda rows: weight[rows] if weight.dim() else weight)
 
 
 class Source(NamedTuple):
     """The weights to begin with, the configuration that they were trained under, their provenance
     for checkpoints of the new run, the number of its states without the mask, 0 where nothing says,
-    and the digest of their tokenizer, None where it has none."""
+    and the digest of their tokenizer, None where it has none.
 
-    weights: dict[str, Tensor]
+    `check` a part of the files that they are read from: ValueError for a damaged one."""
+
+    weights: dict[str, Stored]
     config: dict[str, Any]
     provenance: dict[str, Any]
     vocab_size: int = 0
     tokenizer_digest: str | None = None
+    check: Callable[[slice], object] = lambda part: None
 
 
-def read_source(file: Path, averaged: bool) -> Source:
-    """A checkpoint of this suite; `averaged` takes its averaged weights, where it has them."""
-    checkpoint = read_checkpoint(file, KEY)
+def read_source(file: Path, averaged: bool, checked: slice = slice(None)) -> Source:
+    """A checkpoint of this suite, a part of whose files is `checked` now; `averaged` takes its
+    averaged weights, where it has them."""
+    reads: dict[int, Read] = {}
+    before = _stamp(file)
+
+    def shape_of(shape: Shape, read: Read) -> Tensor:
+        tensor = take_shape(shape, read)
+        reads[id(tensor)] = read
+        return tensor
+
+    checkpoint = read_checkpoint(file, KEY, take=shape_of, part=checked)
     provenance = {
         "algo": checkpoint["config"]["algo"]["name"],
         "steps": checkpoint["global_step"],
@@ -47,9 +70,25 @@ def read_source(file: Path, averaged: bool) -> Source:
         "finetuned_from": checkpoint.get("finetuned_from"),
     }
     tokenizer = checkpoint.get(DIGESTS, {}).get("tokenizer")
-    weights = weights_of(checkpoint, averaged)
-    states = len(weights[EMBEDDING]) - 1 if EMBEDDING in weights else 0
-    return Source(weights, checkpoint["config"], provenance, states, tokenizer)
+    weights = {
+        name: Stored(tuple(tensor.shape), reads[id(tensor)])
+        for name, tensor in weights_of(checkpoint, averaged).items()
+    }
+    states = weights[EMBEDDING].shape[0] - 1 if EMBEDDING in weights else 0
+
+    def check(part: slice) -> None:
+        read_checkpoint(file, KEY, take=take_shape, part=part)
+        if _stamp(file) != before:
+            raise ValueError(f"{KEY}={file}: replaced while it was read; start again")
+
+    return Source(weights, checkpoint["config"], provenance, states, tokenizer, check)
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """Another one for a file that took the place of it."""
+    if not file.exists():
+        return None
+    return file.stat().st_ino, file.stat().st_mtime_ns
 
 
 class Fit(NamedTuple):
@@ -103,14 +142,16 @@ def take(
     module: nn.Module,
     source: Source,
     rows: dict[str, Tensor] | None = None,
-    own: Callable[[Tensor], Tensor] = lambda weight: weight,
+    own: Callable[[int], slice] = lambda length: slice(None),
 ) -> Fit:
-    """Copies into `module` the weights of `source` that have the same name and shape there; own(a
-    weight) into `rows` by name, where those of the module are shapes alone.
+    """Copies into `module` the weights of `source` that have the same name and shape there; where
+    those of the module are shapes alone, `own` of so many rows into `rows` by name. One weight
+    after another is read.
 
     ValueError, with the module untouched, where not one weight of any of its blocks fits."""
     weights = module.state_dict() if rows is None else rows
-    fit = Fit(shapes(module.state_dict()), shapes(source.weights))
+    there = {name: stored.shape for name, stored in source.weights.items()}
+    fit = Fit({name: tuple(weight.shape) for name, weight in module.state_dict().items()}, there)
     if not any("blocks" in name.split(".") for name in fit.taken):
         reasons, more = fit.differing[:SHOWN_SHAPES], len(fit.differing) - SHOWN_SHAPES
         reasons += [f"and {more} more"] if more > 0 else []
@@ -120,12 +161,9 @@ def take(
             f"{'; '.join(reasons) or missing}"
         )
     for name in fit.taken:
-        weights[name].copy_(own(source.weights[name]))
+        shape, read = source.weights[name]
+        weights[name].copy_(read(own(shape[0]) if shape else slice(None)))
     return fit
-
-
-def shapes(weights: dict[str, Tensor]) -> dict[str, Shape]:
-    return {name: tuple(tensor.shape) for name, tensor in weights.items()}
 
 
 def briefly(names: Collection[str], among: Iterable[str]) -> list[str]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from schema.check import check_values
 from storage import write_atomic
+from training.agreement import Agreement
 from training.checkpoint import BEST, DIGESTS, LAST, VALIDATION
 from training.settings import Checkpointing
 from training.signals import StopSignals
@@ -25,10 +26,11 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     validated one, in `directory`/checkpoints.
 
     A step is saved after its row is in the logs. Where a validation is due it is saved before and
-    after; a run that was killed in between validates first. A signal ends the run after the current
-    step with a checkpoint. `finetuned_from` says where the first weights came from, None for a run
-    from nothing; a run that goes on keeps what its checkpoint says. One that is `finished` lacks
-    its last validation alone."""
+    after; a run that was killed in between validates first. A signal ends the run with a
+    checkpoint: after the current step, of several processes after the next one, or before a
+    validation that comes first. `finetuned_from` says where the first weights came from, None for a
+    run from nothing; a run that goes on keeps what its checkpoint says. One that is `finished`
+    lacks its last validation alone."""
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
         self.finished = finished
         self.step = self.saved = 0
         self.unsettled = self.stop = False  # of the last step: whether to look at it, to end there
+        self.agreement = Agreement()  # of all processes, on whether one was asked to stop
         self.due = self.validated = 0
         self.best = float("inf")
         self._training = ExitStack()  # while signals wait for the end of a step
@@ -87,12 +90,12 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
             validate(trainer)
             trainer.should_stop = self.finished
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         if trainer.global_step == self.step:  # still accumulating gradients
             return
         self.step = trainer.global_step
         self.unsettled = True
-        self.stop = trainer.strategy.reduce_boolean_decision(self.signals.asked, all=False)
+        self.stop = self.agreement.ask(self.signals.asked, pl_module.device)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -102,6 +105,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == TrainerFn.FITTING:
             self.due = self.step
+            self.stop |= self.agreement.look()  # not to be left until after it
             self._settle(trainer)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
@@ -123,6 +127,7 @@ class Checkpoints(L.pytorch.callbacks.Checkpoint):
             self._save(trainer, LAST)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.stop |= self.agreement.look()
         self._settle(trainer)
         self._save_last(trainer)
         self._training.close()

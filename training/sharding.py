@@ -69,19 +69,20 @@ class FullyShardedStrategy(ModelParallelStrategy):
         self.low, self.within_node = low, within_node
         self.saving = Saving()
         self.rows: dict[str, Tensor] = {}  # this device's, of a module that is shapes alone so far
+        # Of a part of the files that the run begins with, which are read before processes meet.
+        self.check: Callable[[slice], object] = lambda part: None
 
     def construct(self, make: Callable[[], Network]) -> Network:
         """make(), without any weight: this device's rows of them wait in `rows`."""
-        network, rows = built_in_parts(make, lambda weight: self.own(weight).clone())
+        network, rows = built_in_parts(make, lambda weight: weight[self.own(len(weight))].clone())
         self.rows = {f"backbone.{name}": own for name, own in rows.items()}
         return network
 
-    def own(self, tensor: Tensor) -> Tensor:
-        """This device's rows of a tensor (a view)."""
-        count, rank = self.world_size, self.global_rank
+    def own(self, length: int) -> slice:
+        """This device's of so many rows."""
         if self.within_node:
-            count, rank = self.num_processes, self.local_rank
-        return tensor[rows_of(len(tensor), count, rank)]
+            return rows_of(length, self.num_processes, self.local_rank)
+        return rows_of(length, self.world_size, self.global_rank)
 
     def setup_environment(self) -> None:
         self._data_parallel_size = self.num_nodes * self.num_processes
@@ -97,6 +98,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
     def setup(self, trainer: L.Trainer) -> None:
         """As Lightning's, which leaves the sharding to the module."""
         assert self.accelerator is not None and self.model is not None
+        self._agreed(self.check)
         self.accelerator.setup(trainer)
         module = cast(Any, self.lightning_module)
         module.place = self.place
@@ -153,25 +155,26 @@ class FullyShardedStrategy(ModelParallelStrategy):
         self.saving.begin(checkpoint, Path(filepath), self.broadcast(uuid.uuid4().hex))
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> Any:
-        """Of any strategy, with this device's part of every tensor. Of the files of a checkpoint
-        in parts each process checks some."""
-        part = slice(self.global_rank, None, self.world_size)
-        result: Any = None
+        """Of any strategy, with this device's part of every tensor. Each process checks some of
+        the files."""
+
+        def read(part: slice) -> Any:
+            return read_checkpoint(checkpoint_path, "checkpointing.save_dir", True, self._own, part)
+
+        return self._agreed(read)
+
+    def _agreed(self, read: Callable[[slice], Any]) -> Any:
+        """read(this process's part of the files); ValueError in all processes for the damage that
+        one of them finds."""
+        result, found, words = None, "", [""] * self.world_size
         try:
-            result = read_checkpoint(
-                checkpoint_path, "checkpointing.save_dir", True, self._own, part
-            )
-            found = ""
+            result = read(slice(self.global_rank, None, self.world_size))
         except ValueError as error:
             found = str(error)
-        if damage := next(filter(None, self._all(found)), None):
+        dist.all_gather_object(words, found)
+        if damage := next(filter(None, words), None):
             raise ValueError(damage)
         return result
-
-    def _all(self, word: str) -> list[str]:
-        words = [""] * self.world_size
-        dist.all_gather_object(words, word)
-        return words
 
     def _own(self, shape: Shape, read: Read) -> Tensor:
         """This device's rows, as the parameter of that shape has them."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from torch import Tensor, cat
+from torch import Tensor, cat, empty
 
 INDEX = "index.json"
 FOLDER = re.compile(r"\.?shards-[0-9a-f]{32}")  # with a dot while it is written
@@ -28,6 +28,10 @@ Take = Callable[[Shape, Read], Tensor]
 
 def take_all(shape: Shape, read: Read) -> Tensor:
     return read(slice(None))
+
+
+def take_shape(shape: Shape, read: Read) -> Tensor:
+    return empty(shape, device="meta")
 
 
 def encoded(value: Any, tensors: dict[str, Tensor], path: str = "") -> Any:

@@ -5,9 +5,6 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
 from data.module import TokenDataModule
 from leaderboard.run_key import NOT_THE_RECIPE, flat
 from modes import build
@@ -16,7 +13,7 @@ from modes.trained_run import differing_data
 from training.checkpoint import DIGESTS, LAST, read_checkpoint, vocab_size_of
 from training.clock import trained_seconds
 from training.saving import CONFIG, owes_validation
-from training.shards import Read, Shape
+from training.shards import take_shape
 
 # The settings that may differ when a run goes on, groups and single keys: those that do not change
 # the training, but for what it began with; its length; and names whose content has a digest.
@@ -68,12 +65,8 @@ def resumed(settings: build.Settings) -> Start:
 def _read(file: Path, sharded: bool) -> dict[str, Any]:
     """The checkpoint at `file`, of its tensors the shapes alone: the strategy reads what it needs.
     One that shares out the weights has each process check some of its files."""
-
-    def shape_of(shape: Shape, read: Read) -> Tensor:
-        return torch.empty(shape, device="meta")
-
     part = slice(0) if sharded else slice(None)
-    return read_checkpoint(file, "checkpointing.save_dir", True, shape_of, part)
+    return read_checkpoint(file, "checkpointing.save_dir", True, take_shape, part)
 
 
 def refuse_other(stored: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -169,6 +169,8 @@ def begin(
     kind = f"{about['algo']}, {step}{about['weights']} weights"
     parts = (sharded.rows, sharded.own) if sharded else ()
     first, *rest = finetune.take(algorithm, source, *parts).report()
+    if sharded:
+        sharded.check = source.check
     return [f"{key} ({kind}): {first}", *rest]
 
 

@@ -7,7 +7,7 @@ from modes import build, imported
 from modes.settings import typed
 from training import finetune
 from training.checkpoint import checkpoint_file, weights_of
-from training.finetune import KEY, Source
+from training.finetune import KEY, Source, in_memory
 
 
 def read_source(name: str, settings: build.Settings) -> Source:
@@ -16,7 +16,10 @@ def read_source(name: str, settings: build.Settings) -> Source:
     options = typed(settings)
     averaged = options.training.finetune_ema
     if not is_published(name, KEY):
-        return finetune.read_source(checkpoint_file(Path(name).expanduser()), averaged)
+        file = checkpoint_file(Path(name).expanduser())
+        # Processes that share out the weights share out the checks too, as soon as they meet.
+        sharded = options.strategy.name == "fsdp"
+        return finetune.read_source(file, averaged, slice(0) if sharded else slice(None))
     tokenizer = options.data.tokenizer_name_or_path
     opened = open_model(name, KEY)
     model, config, made = imported.with_config(opened, name, KEY, tokenizer, [], None)
@@ -31,7 +34,9 @@ def read_source(name: str, settings: build.Settings) -> Source:
         "source": model.source,
         "finetuned_from": None,
     }
-    weights = weights_of(model.checkpoint, averaged)
+    weights = {
+        name: in_memory(weight) for name, weight in weights_of(model.checkpoint, averaged).items()
+    }
     if model.tokenizer in (None, tokenizer):
         return Source(weights, config, provenance, model.vocab_size, made.digest)
     named = config["data"] | {"tokenizer_name_or_path": model.tokenizer}

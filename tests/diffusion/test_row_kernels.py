@@ -1,12 +1,9 @@
 """The Triton kernels, by Triton's interpreter on the CPU, beside the formulas in float64 and the
 row functions of torch; where Triton is not installed (it comes with a CUDA torch), nothing."""
 
-import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,28 +16,10 @@ from diffusion.bound import interpolating_bound, masked_bound, masked_nats, next
 from diffusion.chunked import Prepared, chunked
 from diffusion.head import Head
 from diffusion.schedule import Mix
+from tests.diffusion.kernels import CLOSE, INTERPRETED, logits_of
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed"),
-    pytest.mark.filterwarnings("ignore:.*:UserWarning:triton"),
-]
+pytestmark = INTERPRETED
 ROOT = Path(__file__).resolve().parents[2]
-# A bf16 number is off by 2^-9 of itself; the interpreter cuts digits off where a GPU rounds: 2^-7.
-CLOSE = {torch.float32: 2e-6, torch.bfloat16: 2**-7}
-
-
-@pytest.fixture
-def kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The module, interpreted, and not left behind."""
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    sys.modules.pop("diffusion.row_kernels", None)
-    yield importlib.import_module("diffusion.row_kernels")
-    sys.modules.pop("diffusion.row_kernels", None)
-
-
-def logits_of(rows: int, size: int, dtype: torch.dtype) -> Tensor:
-    """Rows that begin further apart than they are long, as those of padded products."""
-    return (3 * torch.randn(rows, size + 11)).to(dtype)[:, :size]
 
 
 @pytest.mark.parametrize("dtype", CLOSE)
@@ -152,19 +131,33 @@ COMPILE = """
 from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from diffusion import row_kernels as kernels
+from diffusion import divergence_kernels, row_kernels, score_kernels
 
-for spreads in (False, True):
-    more = "*fp32" if spreads else "*i64"  # an unused argument is given the tokens
-    types = {"logits": "*bf16", "stride": "i64", "size": "i32", "x": "*i64", "z": "*i64"}
-    types |= dict.fromkeys(("odds", "log_p_z", "spread", "shares", "of_share", "at_z"), more)
-    types |= dict.fromkeys(("log_total", "log_p_x", "of_p", "at_x"), "*fp32")
-    types |= dict.fromkeys(("SPREADS", "BLOCK"), "constexpr")
-    for kernel in (kernels._sums, kernels._gradient):
+FLOATS = ("log_total", "log_p_x", "of_p", "at_x", "total", "linear", "plain")
+FLOATS += ("others", "others_log_total", "divergence", "mean")  # a teacher's logits are float32
+
+
+def sizes(module, types=(), **choices):
+    types = dict.fromkeys(FLOATS, "*fp32") | dict(types)
+    types |= {"logits": "*bf16", "log_s": "*bf16", "stride": "i64", "others_stride": "i64"}
+    types |= {"size": "i32", "x": "*i64", "z": "*i64"}
+    choices |= {"BLOCK": row_kernels.BLOCK}
+    types |= dict.fromkeys(choices, "constexpr")
+    for kernel in (module._sums, module._gradient):
         own = {name: types[name] for name in kernel.arg_names}
-        source = ASTSource(kernel, own, {"SPREADS": spreads, "BLOCK": kernels.BLOCK})
-        options = {"num_warps": kernels.WARPS}
+        source = ASTSource(kernel, own, choices)
+        options = {"num_warps": row_kernels.WARPS}
         print(len(compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["cubin"]))
+
+
+for pair, spreads in ((False, False), (True, False), (True, True)):
+    # an unused argument is given the tokens
+    types = dict.fromkeys(("log_p_z", "at_z"), "*fp32" if pair else "*i64")
+    types |= dict.fromkeys(("odds", "spread", "shares", "of_share"), "*fp32" if spreads else "*i64")
+    sizes(row_kernels, types, PAIR=pair, SPREADS=spreads)
+sizes(score_kernels)
+for forward in (False, True):
+    sizes(divergence_kernels, FORWARD=forward)
 """
 
 
@@ -176,5 +169,5 @@ def test_they_compile_for_a_gpu(tmp_path: Path) -> None:
     line = [sys.executable, "-c", COMPILE]
     done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 4
+    assert len(done.stdout.split()) == 12
     assert all(int(size) for size in done.stdout.split())

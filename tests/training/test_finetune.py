@@ -1,5 +1,6 @@
 """Weights that fit are taken, the others are left as they were and named."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from training.checkpoint import digest
-from training.finetune import Fit, Source, briefly, numbered, read_source, take
+from training.finetune import Fit, Source, briefly, in_memory, numbered, read_source, take
 from training.saving import Checkpoints
 from training.signals import StopSignals
 
@@ -25,7 +26,8 @@ def network(width: int = 4, blocks: int = 3, outputs: int = 5, level: bool = Fal
 
 def source(net: nn.Module) -> Source:
     weights = {name: torch.full_like(tensor, 7.0) for name, tensor in net.state_dict().items()}
-    return Source(weights, {}, {"checkpoint": "runs/a/last.ckpt"})
+    stored = {name: in_memory(weight) for name, weight in weights.items()}
+    return Source(stored, {}, {"checkpoint": "runs/a/last.ckpt"})
 
 
 def checkpoint(steps: int = 3, ema: bool = True, finetuned_from: dict | None = None) -> dict:
@@ -104,7 +106,7 @@ def test_a_source_says_where_it_comes_from(
     file = tmp_path / "last.ckpt"
     torch.save(checkpoint(ema=ema, finetuned_from={"algo": "mdlm"}), file)
     read = read_source(file, averaged)
-    assert float(read.weights["w"][0]) == value
+    assert float(read.weights["w"].read(slice(1))) == value
     assert read.provenance == {
         "algo": "duo",
         "steps": 3,
@@ -121,6 +123,24 @@ def test_a_damaged_source_is_refused_under_its_own_key(tmp_path: Path) -> None:
     file.write_bytes(b"nonsense")
     with pytest.raises(ValueError, match=r"^training.finetune_path=.*last.ckpt: truncated"):
         read_source(file, averaged=True)
+
+
+def test_a_source_is_checked_by_parts(tmp_path: Path) -> None:
+    """One file is one part; a damaged one, and one that is no longer there, are named."""
+    file, other = tmp_path / "last.ckpt", tmp_path / "next"
+    torch.save(checkpoint(), file)
+    read = read_source(file, True, checked=slice(0))
+    for part in (slice(None), slice(0, None, 2), slice(1, None, 2)):
+        read.check(part)
+    shutil.copyfile(file, other)
+    other.replace(file)
+    with pytest.raises(ValueError, match=r"^training.finetune_path=.*: replaced while it was read"):
+        read.check(slice(1, None, 2))
+    damaged = bytearray(file.read_bytes())
+    damaged[damaged.index(b"global_step")] ^= 1
+    file.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"^training.finetune_path=.*: truncated, corrupt"):
+        read.check(slice(0, None, 2))
 
 
 def test_a_run_that_goes_on_keeps_its_origin(tmp_path: Path) -> None:
