@@ -106,6 +106,7 @@ METRICS: dict[str, Rule] = {
         COUNT,
     ),
     **dict.fromkeys(("curve", "sequences_file", "samples", "answers"), PATH),
+    "noise_seed": SEED,
     "gen_ppl": POSITIVE,
     "gen_ppl_scorer": Group(known=optional({"scorer": PATH, "scorer_digest": TEXT}).get),
     "quality_protocol": Group(known=optional({"name": NAME}).get),

@@ -58,7 +58,8 @@ HEAD = """# Track {track}
 Made by `python scripts/snapshot.py` from the records in [{track}]({track}), which
 `python main.py mode=benchmark track={track}` left ({machine}). `python main.py mode=leaderboard
 track={track} results_dir=docs/results/{track}` makes the tables again; [tracks](../tracks.md) has
-the rules. Seconds are of a machine that did other work too: compare tokens and operations.
+the rules. Seconds are of one core, beside other work on the other one: compare tokens and
+operations.
 
 """
 

@@ -71,6 +71,8 @@ def _of_training(record: Record, reference: Settings) -> Iterator[str]:
     seed, seeds = training.get("seed"), reference["benchmark"]["seeds"]
     if seed not in seeds or (record.metric == "ppl" and record.seed != seed):
         yield f"seed {seed}, the track has {_listed(seeds)}"
+    if record.metric == "ppl" and (noise := record.metrics.get("noise_seed", seed)) != seed:
+        yield f"evaluated with seed={noise}, a run with seed {seed} is with its own"
     if training.get("finetuned_from"):
         yield "it began with the weights of another run"
     texts = (training.get("digests") or {}).get("corpus", {})

@@ -142,6 +142,7 @@ class Evaluator:
         directory, step = trained_run.run_directory(run.file), run.checkpoint["global_step"]
         curve = record_files.write_curve(directory, step, folder)
         numbers["metrics"] |= {
+            "noise_seed": options.seed,  # the record's own is that of the training
             "train_seconds": trained_seconds(run.checkpoint),
             "train_flops": trained_flops(run),
             "train_peak_memory_bytes": run.checkpoint.get(PEAK),

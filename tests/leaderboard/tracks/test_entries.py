@@ -74,6 +74,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "another seed": ({"training": {"seed": 4}, "seed": 4}, "seed 4, the track has 1, 2, 3"),
     "evaluated with another seed": ({"seed": 9}, "seed 2, the track has 1, 2, 3"),
+    "evaluated with other noise": (
+        {"metrics": {"noise_seed": 7}},
+        "evaluated with seed=7, a run with seed 2 is with its own",
+    ),
     "fine-tuned": (
         {"training": {"finetuned_from": {"algo": "mdlm", "steps": 9}}},
         "it began with the weights of another run",

@@ -84,6 +84,15 @@ def test_ppl_eval_windows_score_every_token_and_say_so(trained: Path, evaluate: 
         assert sliding["value"] < plain["value"]
 
 
+def test_ppl_eval_says_which_seed_its_noise_comes_from(trained: Path, evaluate: Any) -> None:
+    """The seed of the record is that of the training."""
+    (first,) = evaluate("seed=7")
+    (second,) = [record for record in evaluate("seed=8") if record["digest"] != first["digest"]]
+    assert [record["metrics"]["noise_seed"] for record in (first, second)] == [7, 8]
+    assert first["seed"] == second["seed"] == first["training"]["seed"] == 1
+    assert (first["value"] == second["value"]) == (first["algo"] == "ar")
+
+
 def test_ppl_eval_a_preset_with_changes_names_itself(trained: Path, evaluate: Any) -> None:
     (record,) = evaluate("protocol=duo-lm1b-wrap", "model.length=16", "eval.passes=2")
     assert record["config"]["protocol"]["name"] == "duo-lm1b-wrap"
