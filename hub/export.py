@@ -64,7 +64,8 @@ def config_of(model: Exported) -> dict[str, Any]:
     network, data, facts = model.config["model"], model.config["data"], _facts(model)
     name = "AutoregressiveLM" if facts.causal else "DiffusionLM"
     head = "AutoModelForCausalLM" if facts.causal else "AutoModelForMaskedLM"
-    auto = {"AutoConfig": "DiscreteDiffusionConfig", "AutoModel": name, head: name}
+    kind = "AutoregressiveConfig" if facts.causal else "DiscreteDiffusionConfig"
+    auto = {"AutoConfig": kind, "AutoModel": name, head: name}
     tokenizer = model.tokenizer
     return {
         "model_type": KIND,

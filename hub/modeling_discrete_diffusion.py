@@ -67,6 +67,14 @@ class DiscreteDiffusionConfig(PretrainedConfig):
         self.trained = {} if trained is None else trained
 
 
+class AutoregressiveConfig(DiscreteDiffusionConfig):
+    """The same, of a class of its own: transformers keeps one model class for each class of
+    configurations, so that the next export in a process would be read as the one before."""
+
+    def __init__(self, **fields: Any) -> None:  # transformers makes one for a class without
+        super().__init__(**fields)
+
+
 class Norm(nn.Module):
     """weight * (x - mean) / sqrt(var + 1e-5), then * (1 + scale) + shift, in float32."""
 
@@ -474,6 +482,7 @@ class DiffusionLM(LanguageModel):
 class AutoregressiveLM(LanguageModel):
     """Predicts each token from those before it."""
 
+    config_class = AutoregressiveConfig
     causal = True
 
     def forward(
