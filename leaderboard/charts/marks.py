@@ -13,7 +13,8 @@ COLORS = [
 ]
 SHAPES = [
     *("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"),
-    *("triangle-left", "wedge", "M-1,-0.4L0,-1L1,-0.4L1,0.4L0,1L-1,0.4Z"),  # the last a hexagon
+    *("triangle-left", "M-0.8,-0.9L0.8,-0.9L-0.8,0.9L0.8,0.9Z"),  # an hourglass
+    "M-1,-0.4L0,-1L1,-0.4L1,0.4L0,1L-1,0.4Z",  # a hexagon
 ]
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 2], [12, 3], [1, 3], [9, 2, 2, 2, 2, 2])
 HEIGHT, WIDTH = 340, 640
