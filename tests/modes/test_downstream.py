@@ -169,7 +169,6 @@ def test_downstream_tasks_of_a_folder_one_record_each(
         ({"tasks": ["countin"]}, "eval.tasks=countin: .*did you mean counting?"),
         ({"tasks": ["lambada_local"]}, "eval.tasks=lambada_local: needs eval.tasks_path"),
         ({"tasks": None}, "eval.tasks=None: a list"),
-        ({"tasks": ["counting"], "limit": 0}, "eval.limit=0: must be at least 1"),
         (
             {"tasks": ["reading"], "downstream_score": "full"},
             "eval.downstream_score=full: it ranks",

@@ -76,7 +76,10 @@ def test_train_then_evaluate_then_sample(algo: str, command: Command, tmp_path: 
     assert all(0 <= token < 257 for sample in samples for token in sample["tokens"])
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL],
+)
 def test_a_stopped_run_goes_on_bit_for_bit(
     how: signal.Signals,
     command: Command,

@@ -20,7 +20,7 @@ WORKED = re.compile(r" [1-9]\d*/\d")  # at least one batch
 KEPT = {"ppl_eval": "results/unfinished-*/pass-*", "sample_eval": "run/samples/unfinished-*/*"}
 
 
-@pytest.mark.parametrize("mode", STARTS)
+@pytest.mark.parametrize("mode", ["ppl_eval", pytest.param("sample_eval", marks=pytest.mark.slow)])
 def test_both_processes_stop(mode: str, copy: Path, tmp_path: Path) -> None:
     line = [sys.executable, str(ROOT / "main.py"), f"mode={mode}", f"eval.checkpoint_path={copy}"]
     line += [f"results_dir={tmp_path}/results", "trainer.accelerator=cpu", *STARTS[mode]]
