@@ -3,7 +3,7 @@ and AR, in one run.
 
     .venv/bin/python benchmarks/block_sampling.py
 
-Float32, one text, by default 4 layers of 128, 8,192 tokens, one thread, whose own time is measured,
+Float32, by default one text, 4 layers of 128, 8,192 tokens, one thread, whose own time is measured,
 so that what else a machine does plays no part. Every diffusion row has about the same network
 evaluations per token, which are counted, as are the positions that they read: blocks of n take n /
 2 steps each and one more reading; `semi_ar` draws windows of 512 tokens, 256 new ones in 128 steps.
@@ -58,7 +58,7 @@ def model(name: str, net: Net, length: int, **own: Any) -> Any:
 Drawn = Callable[[int], Counter]  # of a text of so many tokens
 
 
-def by_blocks(net: Net, block: int) -> Drawn:
+def by_blocks(net: Net, texts: int, block: int) -> Drawn:
     algorithm = model("bd3lm", net, LONGEST, block_size=block)
 
     def draw(length: int) -> Counter:
@@ -66,51 +66,51 @@ def by_blocks(net: Net, block: int) -> Drawn:
         loop = counter.of(partial(ancestral, grid=grid), 1)
         told = counter.of_reader
         sampler = partial(block_by_block, loop=loop, block_size=block, told=told)
-        algorithm.sample(*blank(length), sampler)
+        algorithm.sample(*blank(texts, length), sampler)
         return counter
 
     return draw
 
 
-def by_windows(net: Net) -> Drawn:
+def by_windows(net: Net, texts: int) -> Drawn:
     algorithm = model("mdlm", net, WINDOW)
 
     def draw(length: int) -> Counter:
         counter = Counter()
 
         def window(tokens: Tensor, fixed: Tensor) -> Tensor:
-            new = int((~fixed).sum())
+            new = int((~fixed[0]).sum())
             grid = uniform_grid(round(new * PER_TOKEN))
             return algorithm.sample(tokens, fixed, counter.of(partial(ancestral, grid=grid), 1))
 
-        semi_ar(window, *blank(length), WINDOW, STRIDE)
+        semi_ar(window, *blank(texts, length), WINDOW, STRIDE)
         return counter
 
     return draw
 
 
-def left_to_right(net: Net) -> Drawn:
+def left_to_right(net: Net, texts: int) -> Drawn:
     algorithm = model("ar", net, LONGEST)
 
     def draw(length: int) -> Counter:
         counter = Counter()
-        algorithm.sample(*blank(length), counter.of(autoregressive, 1))
+        algorithm.sample(*blank(texts, length), counter.of(autoregressive, 1))
         return counter
 
     return draw
 
 
-def blank(length: int) -> tuple[Tensor, Tensor]:
-    """A text of which the first token is given."""
-    fixed = torch.zeros(1, length, dtype=torch.bool)
+def blank(texts: int, length: int) -> tuple[Tensor, Tensor]:
+    """Texts of which the first token is given."""
+    fixed = torch.zeros(texts, length, dtype=torch.bool)
     fixed[:, 0] = True
-    return torch.zeros(1, length, dtype=torch.long), fixed
+    return torch.zeros(texts, length, dtype=torch.long), fixed
 
 
 @torch.inference_mode()
-def report_texts(net: Net, lengths: list[int]) -> None:
-    rows: dict[str, Drawn] = {f"bd3lm, blocks of {n}": by_blocks(net, n) for n in BLOCKS}
-    rows |= {"mdlm, semi_ar": by_windows(net), "ar": left_to_right(net)}
+def report_texts(net: Net, texts: int, lengths: list[int]) -> None:
+    rows: dict[str, Drawn] = {f"bd3lm, blocks of {n}": by_blocks(net, texts, n) for n in BLOCKS}
+    rows |= {"mdlm, semi_ar": by_windows(net, texts), "ar": left_to_right(net, texts)}
     print(
         f"{'':20} {'tokens':>7} {'ms/token':>9} {'calls/token':>12} {'positions/token':>16}", end=""
     )
@@ -121,11 +121,12 @@ def report_texts(net: Net, lengths: list[int]) -> None:
             draw(64)  # what is made once
             began = time.process_time()
             counter = draw(length)
-            found[name] = (time.process_time() - began) / length, counter
+            found[name] = (time.process_time() - began) / (texts * length), counter
         slow = found["mdlm, semi_ar"][0]
         for name, (seconds, counter) in found.items():
-            numbers = [1000 * seconds, counter.texts / length, counter.positions / length]
-            shown = "".join(f"{number:17.2f}" for number in [*numbers, slow / seconds])
+            counts = [counter.texts / (texts * length), counter.positions / (texts * length)]
+            numbers = [1000 * seconds, *counts]
+            shown = "".join(f"{number:17.2f}" for number in (*numbers, slow / seconds))
             print(f"{name:20} {length:7}{shown}", flush=True)
 
 
@@ -153,6 +154,7 @@ def report_prefixes(net: Net, block: int, prefixes: list[int], repeats: int) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lengths", type=int, nargs="+", default=[512, 1024, LONGEST])
+    parser.add_argument("--texts", type=int, default=1)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=15)
@@ -161,7 +163,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread")
     net = {"hidden_size": arguments.width, "n_blocks": arguments.layers}
-    report_texts(net, arguments.lengths)
+    report_texts(net, arguments.texts, arguments.lengths)
     report_prefixes(net, 16, [0, 512, 1024, LONGEST - 16], arguments.repeats)
 
 

@@ -254,7 +254,7 @@ def gidd_mix(algo: dict[str, Any], t: Tensor, tokens: int) -> Mix:
 class LanguageModel(PreTrainedModel):
     """A network under the name `backbone`, and what the two kinds of models share."""
 
-    config_class = DiscreteDiffusionConfig
+    config_class: type[DiscreteDiffusionConfig] = DiscreteDiffusionConfig
     base_model_prefix = "backbone"
     _supports_sdpa = True
     causal = False
