@@ -58,7 +58,7 @@ def log_base(rows: Iterable[Mapping[str, Any]], field: str) -> int | None:
     """10 where the bars of a field are above zero and span a factor of WIDE, else None: a log axis
     of a narrow range has hardly a number on it."""
     ends = [(row[f"{field}_low"], row[f"{field}_high"]) for row in rows]
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    low, high = min((low for low, _ in ends), default=0), max((high for _, high in ends), default=0)
     return 10 if low > 0 and high >= WIDE * low else None
 
 

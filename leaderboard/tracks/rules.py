@@ -3,6 +3,7 @@
 The configuration that `track=NAME` alone composes to is the reference: a key that makes a result
 what it is has the value that it has there, unless the track leaves it free."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -37,10 +38,10 @@ MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 
 def budget_of(text: Any) -> tuple[float, str] | None:
     """The amount and the unit of "2M tokens", "300 steps", "1.5k seconds", "2e15 FLOPs"; None for
-    anything else, and for nothing."""
+    anything else, for nothing and for what is beyond a float."""
     match = BUDGET.fullmatch(str(text).strip())
     amount = float(match[1]) * MULTIPLES[match[2]] if match else 0.0
-    return (amount, match[3]) if match and amount else None
+    return (amount, match[3]) if match and 0 < amount < math.inf else None
 
 
 def broken(config: Settings, reference: Settings) -> Iterator[str]:

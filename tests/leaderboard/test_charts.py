@@ -126,6 +126,7 @@ def test_an_oracle_gap_is_a_quality(tmp_path, make_fields):
 def test_a_log_axis_is_for_positive_values_that_spread(low, high, base):
     rows = [{"value_low": low, "value_high": 2 * low}, {"value_low": high / 2, "value_high": high}]
     assert log_base(rows, "value") == base
+    assert log_base([], "value") is None
 
 
 def test_a_curve_is_read_once_and_held_against_its_digest(tmp_path):

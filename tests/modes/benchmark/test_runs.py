@@ -123,6 +123,7 @@ REFUSED = {
     "benchmark.budget=2m tokens": r"benchmark.budget=2m tokens: a positive",
     "benchmark.budget=5 minutes": r"benchmark.budget=5 minutes: a positive",
     "benchmark.budget=100 tokens": r"benchmark.budget=100 tokens: not one step of 4,096 tokens",
+    "benchmark.budget=1e999 tokens": r"benchmark.budget=1e999 tokens: a positive number",
     "benchmark.budget=5 FLOPs": r"benchmark.budget=5 FLOPs: not one step of .*e\+.* FLOPs",
     "benchmark.budget=0.5 steps": r"benchmark.budget=0.5 steps: not one step",
     "benchmark.budget=5 steps trainer.max_steps=9": r"and trainer.max_steps; give one of them",
