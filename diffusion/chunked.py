@@ -37,7 +37,7 @@ class Fused(WithGradient, Protocol):
 # float32 logits held at once, the output of one product: on a CPU few enough to stay near the
 # caches, on a GPU enough to fill it
 CHUNK_BYTES = {"cpu": 2**25, "cuda": 2**29}
-LEAST_ROWS = 256  # of a product, however large the vocabulary: fewer are bound by reading the head
+LEAST_ROWS = 320  # of a product, however large the vocabulary: fewer are bound by reading the head
 # Of these, what a row function gets at a time: on a CPU it makes several passes over them, which
 # stay in the cache, and its scratch space is small enough to be used again by the allocator.
 BLOCK_BYTES = {"cpu": 2**23, "cuda": 2**29}
@@ -109,11 +109,13 @@ def _each(function: Callable[[Tensor], Tensor], column: Column) -> Column:
 
 
 def rows_at_once(outputs: int, device: str) -> int:
-    """The rows of one product with a head of so many outputs."""
+    """The most rows of one product with a head of so many outputs."""
     return max(LEAST_ROWS, CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"]) // (4 * outputs))
 
 
-def _slices(count: int, size: int) -> list[slice]:
+def _slices(count: int, most: int) -> list[slice]:
+    """Of at most so many rows each, as equal as can be: a product of a few last rows is slow."""
+    size = max(1, -(-count // max(1, -(-count // most))))
     return [slice(start, start + size) for start in range(0, max(count, 1), size)]
 
 

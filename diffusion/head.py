@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FEW_ROWS, FEW_OUTPUTS = 16, 256
+OUTPUTS_AT_ONCE = 1024  # of a product on a CPU: more do not stay in the cache
 # Rows of many outputs begin at multiples of so many numbers: BLAS is slow at odd addresses.
 ALIGNED, MANY_OUTPUTS = 64, 4096
 
@@ -65,7 +66,7 @@ def outputs_of(head: nn.Linear | Affine, rows: Tensor, buffer: Tensor) -> Tensor
         return head(rows)
     outputs, whole = buffer[: len(rows)], head.out_features // FEW_OUTPUTS
     if rows.device.type != "cpu" or not 3 < len(rows) <= FEW_ROWS or not whole:
-        return torch.addmm(head.bias, rows, head.weight.T, out=outputs)
+        return product(head, rows, outputs)
     split = whole * FEW_OUTPUTS
     parts = torch.baddbmm(
         head.bias[:split].view(whole, 1, FEW_OUTPUTS),
@@ -74,6 +75,15 @@ def outputs_of(head: nn.Linear | Affine, rows: Tensor, buffer: Tensor) -> Tensor
     )
     outputs[:, :split].view(len(rows), whole, FEW_OUTPUTS).copy_(parts.transpose(0, 1))
     torch.addmm(head.bias[split:], rows, head.weight[split:].t(), out=outputs[:, split:])
+    return outputs
+
+
+def product(head: Affine, rows: Tensor, outputs: Tensor) -> Tensor:
+    """head(rows), in `outputs` (n, V)."""
+    size = OUTPUTS_AT_ONCE if rows.device.type == "cpu" else head.out_features
+    parts = (part.split(size) for part in (head.bias, head.weight))
+    for bias, weight, part in zip(*parts, outputs.split(size, -1), strict=True):
+        torch.addmm(bias, rows, weight.T, out=part)
     return outputs
 
 
@@ -100,7 +110,7 @@ class Products:
         """Outputs (n, V or more) of rows (n, D)."""
         if self.wide is not None:
             return float32_outputs(Affine(self.weight, self.bias), rows, self.wide)
-        return torch.addmm(self.bias, rows, self.weight.T, out=self.buffer[: len(rows)])
+        return product(Affine(self.weight, self.bias), rows, self.buffer[: len(rows)])
 
 
 @cache
