@@ -20,9 +20,8 @@ class Process:
         middle = schedule(torch.tensor([0.5], dtype=torch.float64))
         self.has_noise = bool(middle.noise > 0)
         self.has_mask = bool(middle.mask > 0)
-        # of a state or of all: whether the chance to jump depends on the prediction
+        # whether the chance of some state to jump depends on the prediction
         self.asks = self.has_noise or predicts_mask
-        self.asks_all = self.has_noise and not self.has_mask
 
     def mix(self, t: Tensor) -> tuple[Mix, Mix]:
         """The mixture at times t (B,) or (B, L) and its time derivative, float64; each broadcasts

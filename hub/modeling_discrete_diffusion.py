@@ -422,6 +422,8 @@ class DiffusionLM(LanguageModel):
         asked = ~masked & (now.noise > 0)
         if self.config.outputs > tokens and not last:
             asked |= masked
+        jump, coin = rand(*z.shape), rand(*z.shape)
+        asked &= jump < gained / b  # r is the smaller the more mass there is: others stay
 
         def mass(outputs: Tensor, token: Tensor) -> Tensor:
             log_p = (outputs / temperature).log_softmax(-1)
@@ -430,7 +432,7 @@ class DiffusionLM(LanguageModel):
         own = torch.zeros_like(b)
         own[asked] = self.by_rows(mass, hidden[asked], z[asked])
         rho = torch.where(gained > 0, gained / (now.keep * own + b), 0.0)
-        jumps, coin = rand(*z.shape) < rho, rand(*z.shape)
+        jumps = jump < rho
         other = (rand(*z.shape) * tokens).long()
         other = torch.where(coin < then.keep + then.mask, tokens, other)
         where = jumps & (coin < then.keep)

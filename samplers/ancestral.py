@@ -64,10 +64,12 @@ def _step(
     """From the time `now` to the time `then`.
 
     A position that jumps is a draw from the network noised to level s, so the network is asked only
-    about jumps that keep their token. Where the jumps do not depend on it, as without uniform
-    noise, a text in which nothing is drawn is not shown to it: what the published cache saves, for
-    each text by itself. The last step, to s = 0, leaves no mask: a prediction that has mass there
-    is taken among the tokens."""
+    about jumps that keep their token. Where it decides whether a position jumps, the chance is the
+    smaller the more mass it puts on what stands there: a position whose coin does not fall with the
+    chance for no mass at all stays, unasked. A text about which nothing is asked is not shown to
+    the network: what the published cache saves without uniform noise, for each text by itself. The
+    last step, to s = 0, leaves no mask: a prediction that has mass there is taken among the tokens.
+    """
     last, t, s = then == 0, at(now, z), at(then, z)
     coin, keeping = coins(z.shape, z.device), coins(z.shape, z.device)
     which = torch.rand(z.shape, dtype=torch.float64, device=z.device)
@@ -84,16 +86,16 @@ def _step(
     asked = process.needs_prediction(z)
     if last:
         asked &= z != process.mask
-    jumps = jump(0.0)  # right where the network has no say
+    jumps = jump(0.0)  # right where the network has no say, else the most that can jump
+    if coin.nested:
+        asked &= jumps
     kept, other = _noised(process, s, keeping, which, jumps if anew is None else jumps | anew)
-    rows = torch.arange(len(z), device=z.device)
-    if not process.asks_all:
-        rows = (asked | (jumps & kept)).any(-1).nonzero().squeeze(-1)
+    rows = (asked | (jumps & kept)).any(-1).nonzero().squeeze(-1)
     if len(rows):
         prediction = denoise(z[rows], t[rows], rows)
         if process.asks:
-            mass, where = torch.zeros_like(which), None if process.asks_all else asked[rows]
-            mass[rows] = prediction.mass_at(z[rows], where=where)
+            mass = torch.zeros_like(which)
+            mass[rows] = prediction.mass_at(z[rows], where=asked[rows])
             jumps = jump(mass)
             noised = jumps if anew is None else jumps | anew
             kept, other = _noised(process, s, keeping, which, noised)

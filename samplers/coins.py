@@ -8,7 +8,11 @@ from torch import Tensor
 
 
 class Coins(Protocol):
-    """One coin for each position (B, L), flipped once, whatever chances are asked of them."""
+    """One coin for each position (B, L), flipped once, whatever chances are asked of them.
+
+    `nested`: a coin that falls with some chance falls with every greater one."""
+
+    nested: bool
 
     def uniforms(self, chance: Tensor) -> Tensor:
         """(B, L) float64, each uniform in [0, 1), below `chance` (B, L) where the coin falls."""
@@ -22,6 +26,8 @@ MakeCoins = Callable[[tuple[int, ...], torch.device], Coins]
 
 class Independent:
     """Each coin by itself."""
+
+    nested = True
 
     def __init__(self, shape: tuple[int, ...], device: torch.device):
         self.uniform = torch.rand(shape, dtype=torch.float64, device=device)
@@ -40,6 +46,8 @@ class Systematic:
     Each falls with its chance rho_l, as alone; how many fall is within one of sum_l rho_l, the
     mean. Where all chances are equal these are the coins u_l = ((r + pi(l)) / n mod 1) < rho of a
     random permutation pi, in law."""
+
+    nested = False  # a coin's place in the row depends on the other chances
 
     def __init__(self, shape: tuple[int, ...], device: torch.device):
         self.offset = torch.rand((*shape[:-1], 1), dtype=torch.float64, device=device)

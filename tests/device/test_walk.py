@@ -22,10 +22,7 @@ MOST = {
     "sampling: mdlm, psi": 2,
     "sampling: sedd_uniform, analytic": 1,
     "sampling: sedd_uniform, euler": 1,
-    "sampling: udlm, ancestral": 1,
-    "sampling: udlm, psi": 1,
-    "sampling: duo, ancestral": 1,
-    "sampling: duo, psi": 1,
+    "sampling: udlm, nucleus": 5,
 }
 OF_KIND = {"training": 2, "evaluation": 1, "sampling": 3.2, "correction": 3}
 

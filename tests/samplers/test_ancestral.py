@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import ancestral
+from samplers.coins import Independent
 from samplers.grids import uniform_grid
 from tests.diffusion import brute_force
 from tests.diffusion.cases import SCHEDULES, times
@@ -175,6 +177,43 @@ def test_a_text_is_shown_only_where_something_is_drawn():
     calls = torch.cat(shown).bincount(minlength=200)
     assert calls.min() >= 1 and calls.max() == LENGTH  # of each text by itself
     assert sum(map(len, shown)) < 200 * LENGTH  # now and then two are drawn at once
+
+
+class AllAsked(Independent):
+    """Coins of which nothing can be known before the chances are."""
+
+    nested = False
+
+
+@pytest.mark.parametrize("predicts_mask", [False, True])
+@every_noise
+def test_a_position_that_stays_whatever_the_network_says_is_not_asked(name, predicts_mask):
+    """The texts are those of a network that is asked everywhere."""
+    size, length, steps = 40, 12, 50
+    process = Process(SCHEDULES[name], size, predicts_mask)
+    hidden = torch.randn(size + 1, 8)
+    head = torch.nn.Linear(8, size + predicts_mask)
+    texts, asked, shown = [], [], []
+    for coins in (Independent, AllAsked):
+
+        class Counted(Prediction):
+            def mass_at(self, z, where=None):
+                asked[-1] += int(where.sum())
+                return super().mass_at(z, where)
+
+        def denoise(z, t, rows):
+            shown[-1] += len(rows)
+            return Counted(head, hidden[z])
+
+        asked.append(0)
+        shown.append(0)
+        torch.manual_seed(3)
+        z = process.prior((30, length))
+        texts.append(ancestral(denoise, process, z, uniform_grid(steps), coins=coins))
+    assert torch.equal(*texts)
+    assert shown[0] <= shown[1]
+    if process.asks:
+        assert 0 < asked[0] < asked[1] / 4
 
 
 @every_noise
