@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from diffusion.head import Affine, Head, Products, outputs_of, padded
+from diffusion.head import Affine, Head, Products, padded, product
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
 Column = Tensor | tuple[Tensor, ...]
@@ -70,16 +70,18 @@ def chunked(
 
     places = None if indices is None else Places(indices, shape.numel())
 
-    def values_of(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
+    def values_of(layer: Affine, hidden: Tensor) -> Tensor:
         if torch.is_grad_enabled():
             how = (head.products, head.kernels) if isinstance(head, Head) else (None, False)
-            weights = (layer.weight, layer.bias)
-            return _RowsWithGradient.apply(fn, taken, *how, places, hidden, *weights)
+            return _RowsWithGradient.apply(fn, taken, *how, places, hidden, *layer)
         values = _rows(fn, layer, hidden, taken)
         return values if places is None else places.spread(values)
 
     inputs = flat(hidden)
-    values = head(inputs, values_of) if isinstance(head, Head) else values_of(head, inputs)
+    if isinstance(head, Head):
+        values = head(inputs, values_of)
+    else:
+        values = values_of(Affine(head.weight, head.bias), inputs)
     return values.unflatten(0, shape)
 
 
@@ -130,9 +132,7 @@ def _blocks(fn: Callable[..., Any], logits: Tensor, columns: list[Column]) -> It
         yield fn(logits[block], *_cut(columns, block))
 
 
-def _rows(
-    fn: RowFunction, head: nn.Linear | Affine, hidden: Tensor, columns: list[Column]
-) -> Tensor:
+def _rows(fn: RowFunction, head: Affine, hidden: Tensor, columns: list[Column]) -> Tensor:
     """Values (n,) without gradients, from float32 logits whatever the precision of the network."""
     values: list[Tensor] = []
     with torch.autocast(hidden.device.type, enabled=False):
@@ -140,8 +140,9 @@ def _rows(
         parts = _slices(len(hidden), rows_at_once(width, hidden.device.type))
         buffer = hidden.new_empty(len(hidden[parts[0]]), padded(width))[:, :width]
         for part in parts:
-            outputs = outputs_of(head, hidden[part], buffer)
-            values += _blocks(fn, outputs, _cut(columns, part))
+            rows = hidden[part]
+            logits = product(head, rows, buffer[: len(rows)])
+            values += _blocks(fn, logits, _cut(columns, part))
     return torch.cat(values)
 
 

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FEW_ROWS, FEW_OUTPUTS = 16, 256
-OUTPUTS_AT_ONCE = 1024  # of a product on a CPU: more do not stay in the cache
+OUTPUTS_AT_ONCE = 1024  # of a product of several rows on a CPU: more do not stay in the cache
 # Rows of many outputs begin at multiples of so many numbers: BLAS is slow at odd addresses.
 ALIGNED, MANY_OUTPUTS = 64, 4096
 
@@ -58,29 +57,10 @@ def widened(parameter: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
     return wide
 
 
-def outputs_of(head: nn.Linear | Affine, rows: Tensor, buffer: Tensor) -> Tensor:
-    """head(rows), where it can be in `buffer` (at least n, V). For a few rows on a CPU by parts of
-    the vocabulary that stay in the cache: such a product is bound by reading the weights, and BLAS
-    reads them once for every three rows."""
-    if not isinstance(head, Affine):
-        return head(rows)
-    outputs, whole = buffer[: len(rows)], head.out_features // FEW_OUTPUTS
-    if rows.device.type != "cpu" or not 3 < len(rows) <= FEW_ROWS or not whole:
-        return product(head, rows, outputs)
-    split = whole * FEW_OUTPUTS
-    parts = torch.baddbmm(
-        head.bias[:split].view(whole, 1, FEW_OUTPUTS),
-        rows.expand(whole, *rows.shape),
-        head.weight[:split].view(whole, FEW_OUTPUTS, -1).transpose(1, 2),
-    )
-    outputs[:, :split].view(len(rows), whole, FEW_OUTPUTS).copy_(parts.transpose(0, 1))
-    torch.addmm(head.bias[split:], rows, head.weight[split:].t(), out=outputs[:, split:])
-    return outputs
-
-
 def product(head: Affine, rows: Tensor, outputs: Tensor) -> Tensor:
     """head(rows), in `outputs` (n, V)."""
-    size = OUTPUTS_AT_ONCE if rows.device.type == "cpu" else head.out_features
+    whole = rows.device.type != "cpu" or len(rows) == 1
+    size = head.out_features if whole else OUTPUTS_AT_ONCE
     parts = (part.split(size) for part in (head.bias, head.weight))
     for bias, weight, part in zip(*parts, outputs.split(size, -1), strict=True):
         torch.addmm(bias, rows, weight.T, out=part)

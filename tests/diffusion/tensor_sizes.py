@@ -1,10 +1,15 @@
-"""Watches every tensor that an operation makes, in forward and backward passes alike."""
+"""Watches every tensor that an operation makes, in forward and backward passes alike, and the rows
+that go through the head."""
 
 from typing import Any
 
+import pytest
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from diffusion import chunked
+from diffusion.head import Affine
 
 
 class LargestTensor(TorchDispatchMode):
@@ -25,3 +30,15 @@ class LargestTensor(TorchDispatchMode):
 
 def _stored(tensor: Tensor) -> int:
     return tensor.untyped_storage().nbytes() // tensor.element_size()
+
+
+def head_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows by the rows (n,) of each product with the head, without gradients."""
+    rows, product = [], chunked.product
+
+    def counted(head: Affine, hidden: Tensor, outputs: Tensor) -> Tensor:
+        rows.append(len(hidden))
+        return product(head, hidden, outputs)
+
+    monkeypatch.setattr(chunked, "product", counted)
+    return rows

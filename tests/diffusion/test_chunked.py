@@ -144,9 +144,9 @@ def test_bf16_autocast_stays_close_in_value_and_gradient(upstream):
         assert (ours - theirs).norm() < 0.02 * theirs.norm()
 
 
-@pytest.mark.parametrize("rows", [1, 3, 4, 16, 17])
-@pytest.mark.parametrize("size", [511, 512, 1024, 1300, 5000])
-def test_outputs_of_few_rows_are_those_of_the_head(rows, size):
+@pytest.mark.parametrize("rows", [1, 2, 17])
+@pytest.mark.parametrize("size", [1000, 1024, 1300, 5000])
+def test_outputs_are_those_of_the_head(rows, size):
     torch.manual_seed(rows)
     head, hidden, seen = Head(8, size), torch.randn(1, rows, 8), []
 

@@ -7,7 +7,7 @@ from diffusion import chunked as module
 from diffusion.logits_warper import LogitsWarper
 from diffusion.prediction import Prediction
 from tests.diffusion import brute_force
-from tests.diffusion.tensor_sizes import LargestTensor
+from tests.diffusion.tensor_sizes import LargestTensor, head_rows
 
 SIZE, WIDTH = 6, 4
 temperatures = pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -23,13 +23,6 @@ def seeded_in_uneven_chunks(monkeypatch):
 @pytest.fixture
 def head():
     return nn.Linear(WIDTH, SIZE)
-
-
-def rows_seen(head):
-    """A list that grows by the number of rows of each application of the head."""
-    seen = []
-    head.register_forward_hook(lambda layer, given, made: seen.append(made[..., 0].numel()))
-    return seen
 
 
 @temperatures
@@ -63,10 +56,10 @@ def test_draws_follow_the_softmax_of_their_own_position(head, temperature):
         assert brute_force.agrees(counts, law / law.sum())
 
 
-def test_only_the_positions_asked_for_go_through_the_head(head):
+def test_only_the_positions_asked_for_go_through_the_head(head, monkeypatch):
     hidden = torch.randn(4, 50, WIDTH)
     where = torch.rand(4, 50) < 0.1
-    prediction, seen = Prediction(head, hidden), rows_seen(head)
+    prediction, seen = Prediction(head, hidden), head_rows(monkeypatch)
     drawn = prediction.draw(where)
     assert drawn.shape == (4, 50) and (drawn >= 0).all() and (drawn < SIZE).all()
     assert sum(seen) == where.sum()

@@ -10,7 +10,7 @@ from diffusion.process import Process
 from samplers.ancestral import ancestral
 from samplers.grids import uniform_grid
 from tests.diffusion.cases import SCHEDULES
-from tests.diffusion.tensor_sizes import LargestTensor
+from tests.diffusion.tensor_sizes import LargestTensor, head_rows
 
 BATCH, LENGTH, SIZE, WIDTH = 4, 128, 2000, 8
 
@@ -44,8 +44,7 @@ def test_no_step_makes_a_tensor_of_all_logits(head, name, steps, monkeypatch):
 
 
 @pytest.mark.parametrize("steps", [1, 16])
-def test_unmasking_applies_the_head_once_per_position_in_all(head, steps):
-    rows = []
-    head.register_forward_hook(lambda layer, given, made: rows.append(len(made)))
+def test_unmasking_applies_the_head_once_per_position_in_all(head, steps, monkeypatch):
+    rows = head_rows(monkeypatch)
     sampled(head, "absorbing log-linear", steps)
     assert sum(rows) == BATCH * LENGTH

@@ -11,7 +11,7 @@ from diffusion.process import Process
 from samplers.self_correction import self_correct
 from tests.diffusion import brute_force
 from tests.diffusion.cases import SCHEDULES
-from tests.diffusion.tensor_sizes import LargestTensor
+from tests.diffusion.tensor_sizes import LargestTensor, head_rows
 from tests.samplers.exact_network import codes
 
 SIZE, LENGTH = 3, 3
@@ -212,8 +212,8 @@ def test_a_step_is_one_pass_over_the_free_rows_and_makes_no_tensor_of_all_logits
     batch, length, size, width, rows_at_once, given = 4, 128, 2000, 8, 20, 28
     monkeypatch.setattr(chunked, "LEAST_ROWS", 1)
     monkeypatch.setitem(chunked.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
-    head, embedding, rows = nn.Linear(width, size), torch.randn(size + 1, width), []
-    head.register_forward_hook(lambda layer, inputs, made: rows.append(len(made)))
+    head, embedding = nn.Linear(width, size), torch.randn(size + 1, width)
+    rows = head_rows(monkeypatch)
     z = torch.randint(size, (batch, length))
     fixed = (torch.arange(length) < given).expand(batch, -1)
     with LargestTensor() as largest:
