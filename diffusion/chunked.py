@@ -70,18 +70,16 @@ def chunked(
 
     places = None if indices is None else Places(indices, shape.numel())
 
-    def values_of(layer: Affine, hidden: Tensor) -> Tensor:
+    def values_of(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
         if torch.is_grad_enabled():
             how = (head.products, head.kernels) if isinstance(head, Head) else (None, False)
-            return _RowsWithGradient.apply(fn, taken, *how, places, hidden, *layer)
+            weights = (layer.weight, layer.bias)
+            return _RowsWithGradient.apply(fn, taken, *how, places, hidden, *weights)
         values = _rows(fn, layer, hidden, taken)
         return values if places is None else places.spread(values)
 
     inputs = flat(hidden)
-    if isinstance(head, Head):
-        values = head(inputs, values_of)
-    else:
-        values = values_of(Affine(head.weight, head.bias), inputs)
+    values = head(inputs, values_of) if isinstance(head, Head) else values_of(head, inputs)
     return values.unflatten(0, shape)
 
 
@@ -132,7 +130,9 @@ def _blocks(fn: Callable[..., Any], logits: Tensor, columns: list[Column]) -> It
         yield fn(logits[block], *_cut(columns, block))
 
 
-def _rows(fn: RowFunction, head: Affine, hidden: Tensor, columns: list[Column]) -> Tensor:
+def _rows(
+    fn: RowFunction, head: nn.Linear | Affine, hidden: Tensor, columns: list[Column]
+) -> Tensor:
     """Values (n,) without gradients, from float32 logits whatever the precision of the network."""
     values: list[Tensor] = []
     with torch.autocast(hidden.device.type, enabled=False):
@@ -141,7 +141,10 @@ def _rows(fn: RowFunction, head: Affine, hidden: Tensor, columns: list[Column]) 
         buffer = hidden.new_empty(len(hidden[parts[0]]), padded(width))[:, :width]
         for part in parts:
             rows = hidden[part]
-            logits = product(head, rows, buffer[: len(rows)])
+            if isinstance(head, Affine):
+                logits = product(head, rows, buffer[: len(rows)])
+            else:  # what only looks like a layer, as the oracle's
+                logits = head(rows)
             values += _blocks(fn, logits, _cut(columns, part))
     return torch.cat(values)
 

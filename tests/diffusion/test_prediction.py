@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from diffusion import chunked as module
+from diffusion.head import Head
 from diffusion.logits_warper import LogitsWarper
 from diffusion.prediction import Prediction
 from tests.diffusion import brute_force
@@ -22,7 +22,7 @@ def seeded_in_uneven_chunks(monkeypatch):
 
 @pytest.fixture
 def head():
-    return nn.Linear(WIDTH, SIZE)
+    return Head(WIDTH, SIZE)
 
 
 @temperatures
@@ -73,7 +73,7 @@ def test_no_tensor_of_all_logits_is_ever_made(monkeypatch):
     size, rows_at_once = 2000, 16
     monkeypatch.setattr(module, "LEAST_ROWS", 1)
     monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
-    prediction = Prediction(nn.Linear(8, size), torch.randn(4, 128, 8))
+    prediction = Prediction(Head(8, size), torch.randn(4, 128, 8))
     with LargestTensor() as largest:
         prediction.mass_at(torch.randint(size, (4, 128)))
         prediction.draw(torch.ones(4, 128, dtype=torch.bool))

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
 
 from diffusion import chunked
+from diffusion.head import Head
 from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ancestral import ancestral
@@ -18,7 +18,7 @@ BATCH, LENGTH, SIZE, WIDTH = 4, 128, 2000, 8
 @pytest.fixture
 def head():
     torch.manual_seed(12)
-    return nn.Linear(WIDTH, SIZE)
+    return Head(WIDTH, SIZE)
 
 
 def sampled(head, name, steps):

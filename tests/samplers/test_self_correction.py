@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from diffusion import chunked
+from diffusion.head import Head
 from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.self_correction import self_correct
@@ -29,7 +30,7 @@ class Table:
     def __init__(self, outputs, width=SIZE):
         self.outputs = outputs
         self.seen, self.times = [], []
-        self.head = nn.Linear(width, width)
+        self.head = Head(width, width)
         nn.init.eye_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -212,7 +213,7 @@ def test_a_step_is_one_pass_over_the_free_rows_and_makes_no_tensor_of_all_logits
     batch, length, size, width, rows_at_once, given = 4, 128, 2000, 8, 20, 28
     monkeypatch.setattr(chunked, "LEAST_ROWS", 1)
     monkeypatch.setitem(chunked.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
-    head, embedding = nn.Linear(width, size), torch.randn(size + 1, width)
+    head, embedding = Head(width, size), torch.randn(size + 1, width)
     rows = head_rows(monkeypatch)
     z = torch.randint(size, (batch, length))
     fixed = (torch.arange(length) < given).expand(batch, -1)
