@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from backbones.layers import WAVES
-from diffusion.chunked import CHUNK_BYTES
+from diffusion.chunked import BLOCK_BYTES, CHUNK_BYTES
 
 FULL, MASK = 4, 1  # bytes of a float32, of an entry of a dropout mask
 Parts = dict[str, float]
@@ -132,11 +132,13 @@ def text_bytes(step: Step) -> Parts:
 
 
 def logits_bytes(step: Step, batch: int) -> float:
-    """Bytes of the logits of some rows at a time, and of what is made of them."""
+    """Bytes of the logits of some rows at a time, and of what is made of them; a teacher's logits
+    are there for a block of these rows alone."""
     tokens, low = batch * step.sizes.length, step.low
     copies = 2 * low * (low < FULL)  # logits as they are made, their gradient as it is used
     numbers = min(CHUNK_BYTES[step.device] / FULL, tokens * step.work.head * step.sizes.outputs)
-    return numbers * (2 * FULL + copies + 2 * FULL * step.work.teacher)
+    block = min(BLOCK_BYTES[step.device] / FULL, numbers)
+    return numbers * (2 * FULL + copies) + block * 2 * FULL * step.work.teacher
 
 
 def within_bytes(step: Step, batch: int) -> float:

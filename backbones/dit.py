@@ -78,8 +78,11 @@ class DiT(nn.Module):
         self.norm = Norm(hidden_size)
         self.modulation = None if causal else zero_linear(cond_dim, 2 * hidden_size)
         self.head = zero_(Head(hidden_size, vocab_size if outputs is None else outputs))
-        self.head.kernels = loss_kernels
         self.compiled = bool(compile)
+        if loss_kernels:
+            self.head.losses = "kernels"
+        elif self.compiled:
+            self.head.losses = "compiled"
         if self.compiled:
             self.compile_blocks()
 

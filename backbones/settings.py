@@ -18,7 +18,7 @@ class Model:
     attention: Literal["flash", "flex", "sdpa"] = field("sdpa", "implementation of attention")
     activation_checkpointing: bool = field(False, "recompute activations, for less memory")
     compile: bool | None = field(
-        None, "torch.compile the blocks; null: in training on a GPU that can"
+        None, "torch.compile blocks and losses; null: in training on a GPU that can"
     )
     loss_kernels: bool = field(
         False, "losses by Triton kernels in training on a GPU; no GPU has measured them yet"

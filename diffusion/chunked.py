@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from diffusion.head import Affine, Head, Products, padded, product
+from diffusion.compiled import gradient_of
+from diffusion.head import Affine, Head, Losses, Products, padded, product
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
 Column = Tensor | tuple[Tensor, ...]
@@ -72,7 +73,7 @@ def chunked(
 
     def values_of(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
         if torch.is_grad_enabled():
-            how = (head.products, head.kernels) if isinstance(head, Head) else (None, False)
+            how = (head.products, head.losses) if isinstance(head, Head) else (None, "torch")
             weights = (layer.weight, layer.bias)
             return _RowsWithGradient.apply(fn, taken, *how, places, hidden, *weights)
         values = _rows(fn, layer, hidden, taken)
@@ -164,11 +165,23 @@ def _with_gradient(
     return torch.cat(values), torch.cat(scales), logits
 
 
+def _compiled(
+    fn: WithGradient, dtype: torch.dtype, logits: Tensor, gradient: Tensor, columns: list[Column]
+) -> tuple[Tensor, Tensor]:
+    """As `_with_gradient`, of logits in any type, with the array in the place of `gradient`."""
+
+    def some(logits: Tensor, gradient: Tensor, *columns: Column) -> tuple[Tensor, Tensor]:
+        return gradient_of(fn, dtype, logits, gradient, columns)
+
+    values, scales = zip(*_blocks(some, logits, [gradient, *columns]), strict=True)
+    return torch.cat(values), torch.cat(scales)
+
+
 def _gradients(
     fn: RowFunction,
     columns: list[Column],
     dtype: torch.dtype,
-    kernels: bool,
+    losses: Losses,
     inputs: tuple[Tensor, Tensor, Tensor],
     factors: Tensor | None,
 ) -> tuple[Tensor, list[Tensor]]:
@@ -177,7 +190,7 @@ def _gradients(
     hidden, weight, bias = inputs
     if isinstance(fn, Prepared):
         columns = list(fn.prepare(len(weight), *columns))
-    fused, size = kernels and isinstance(fn, Fused), len(weight)
+    fused, size = losses == "kernels" and isinstance(fn, Fused), len(weight)
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
     d_weight = torch.empty_like(weight)
     values = []
@@ -190,6 +203,9 @@ def _gradients(
         if fused:
             value, scale = cast(Fused, fn).by_kernels(logits, *own)
             d_logits = logits
+        elif losses == "compiled" and isinstance(fn, WithGradient):
+            d_logits = products.buffer[: len(low_hidden), :size]
+            value, scale = _compiled(fn, weight.dtype, logits, d_logits, own)
         else:
             value, scale, d_logits = _with_gradient(fn, logits.to(weight.dtype), own)
         values.append(value)
@@ -198,7 +214,7 @@ def _gradients(
         d_bias += (d_logits.T @ scale.to(d_logits.dtype)).squeeze(-1)
         if products.low:  # the outputs that pad are zero and stay so
             outputs = products.buffer[: len(low_hidden)]
-            if not fused:
+            if d_logits.dtype != dtype:
                 outputs[:, :size] = d_logits
             d_logits = outputs
         d_hidden[part] = (d_logits @ products.weight) * scale
@@ -222,7 +238,7 @@ class _RowsWithGradient(torch.autograd.Function):
         fn: RowFunction,
         columns: list[Column],
         dtype: torch.dtype | None,
-        kernels: bool,
+        losses: Losses,
         places: Places | None,
         hidden: Tensor,
         weight: Tensor,
@@ -232,13 +248,13 @@ class _RowsWithGradient(torch.autograd.Function):
         hidden states without."""
         device = hidden.device.type
         autocast = torch.is_autocast_enabled(device)
-        ctx.fn, ctx.columns, ctx.kernels, ctx.places = fn, columns, kernels, places
+        ctx.fn, ctx.columns, ctx.losses, ctx.places = fn, columns, losses, places
         usual = torch.get_autocast_dtype(device) if autocast else hidden.dtype
         ctx.dtype = usual if dtype is None else dtype
         ctx.save_for_backward(hidden, weight, bias)
         with torch.autocast(device, enabled=False):
             inputs = (hidden, weight, bias)
-            values, ctx.gradients = _gradients(fn, columns, ctx.dtype, kernels, inputs, None)
+            values, ctx.gradients = _gradients(fn, columns, ctx.dtype, losses, inputs, None)
         return values if places is None else places.spread(values)
 
     @staticmethod
@@ -253,7 +269,7 @@ class _RowsWithGradient(torch.autograd.Function):
             if ctx.places is not None and equal:
                 factors = factors[ctx.places.indices]
             inputs = ctx.saved_tensors
-            how = (ctx.dtype, ctx.kernels)
+            how = (ctx.dtype, ctx.losses)
             _, gradients = _gradients(ctx.fn, ctx.columns, *how, inputs, factors)
         elif len(factors):
             for gradient in gradients:

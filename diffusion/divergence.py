@@ -22,23 +22,13 @@ class PredictionKL:
         return (first.exp() * (first - second)).sum(-1)
 
     def with_gradient(self, logits: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """As `CrossEntropy.with_gradient`: p (log p - log p' - KL), or p - p' if `forward`."""
-        log_q = self._teacher_log_p(hidden)
-        log_p = torch.log_softmax(logits, -1, out=logits)
-        q = log_q.exp()
-        ratio = torch.sub(log_p, log_q, out=log_q)
-        p = log_p.exp_()
-        # sum p log(p / q) - p + q: to first order free of the rounding of the two normalisers,
-        # 1e-6 in float32, which makes plain sums of near predictions negative
-        excess = p.sum(-1) - q.sum(-1)
-        if self.forward:
-            value = excess - torch.linalg.vecdot(q, ratio)
-            p.sub_(q)
-        else:
-            mean = torch.linalg.vecdot(p, ratio)
-            value = mean - excess
-            p.mul_(ratio.sub_(mean.unsqueeze(-1)))
-        return value, torch.ones_like(value)
+        """As `CrossEntropy.with_gradient`."""
+        divergence, others = self.of_logits(hidden)
+        return divergence.with_gradient(logits, others)
+
+    def of_logits(self, hidden: Tensor) -> "tuple[LogitsKL, Tensor]":
+        """The same of the teacher's logits, and these."""
+        return LogitsKL(self.forward), self._teacher_logits(hidden)
 
     def by_kernels(self, logits: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """As `with_gradient`, of logits that may be bf16: see `diffusion.divergence_kernels`."""
@@ -54,3 +44,31 @@ class PredictionKL:
 
     def _teacher_log_p(self, hidden: Tensor) -> Tensor:
         return self._teacher_logits(hidden).log_softmax(-1)
+
+
+@dataclass(frozen=True)
+class LogitsKL:
+    """The gradient of `PredictionKL` of the logits (n, N) of both predictions."""
+
+    forward: bool
+
+    def with_gradient(self, logits: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+        """As `CrossEntropy.with_gradient`: p (log p - log p' - KL), or p - p' if `forward`."""
+        # A compiled function has no array for it, and need not change its argument.
+        place = None if torch.compiler.is_compiling() else others
+        log_q = torch.log_softmax(others, -1, out=place)
+        log_p = torch.log_softmax(logits, -1, out=logits)
+        q = log_q.exp()
+        ratio = torch.sub(log_p, log_q, out=log_q)
+        p = log_p.exp_()
+        # sum p log(p / q) - p + q: to first order free of the rounding of the two normalisers,
+        # 1e-6 in float32, which makes plain sums of near predictions negative
+        excess = p.sum(-1) - q.sum(-1)
+        if self.forward:
+            value = excess - torch.linalg.vecdot(q, ratio)
+            p.sub_(q)
+        else:
+            mean = torch.linalg.vecdot(p, ratio)
+            value = mean - excess
+            p.mul_(ratio.sub_(mean.unsqueeze(-1)))
+        return value, torch.ones_like(value)

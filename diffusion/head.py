@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# What computes losses that bring their gradient along: torch's own operations, what torch.compile
+# makes of them, or Triton kernels where a loss has some.
+Losses = Literal["torch", "compiled", "kernels"]
 OUTPUTS_AT_ONCE = 1024  # of a product of several rows on a CPU: more do not stay in the cache
 # Rows of many outputs begin at multiples of so many numbers: BLAS is slow at odd addresses.
 ALIGNED, MANY_OUTPUTS = 64, 4096
@@ -32,10 +35,10 @@ class Head(nn.Linear):
     that shards them can gather them around a call.
 
     In training its products are in `products`, None for the type that autocast sets, and the losses
-    behind them are computed by `kernels` of Triton where they have some."""
+    behind them are computed by `losses`."""
 
     products: torch.dtype | None = None
-    kernels = False
+    losses: Losses = "torch"
 
     def forward(
         self, hidden: Tensor, use: Callable[[Affine, Tensor], Tensor] | None = None

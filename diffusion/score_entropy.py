@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion.in_place import add_at_
+from diffusion.in_place import add_at_, put_at_
 from diffusion.schedule import Mix
 
 
@@ -65,15 +65,15 @@ class UniformScoreEntropy:
         self, log_s: Tensor, x: Tensor, z: Tensor, mix: Mix, rate: Mix
     ) -> tuple[Tensor, Tensor]:
         """As `CrossEntropy.with_gradient`: s_y - r_y for y != z."""
-        token = z.unsqueeze(-1)
         plain, at_x, constant, scale = self._ratios(x, z, mix, rate, log_s.shape[-1])
-        log_s.scatter_(-1, token, 0.0)
+        put_at_(log_s, z, 0.0)
         log_s_x = log_s.gather(-1, x.unsqueeze(-1)).squeeze(-1)
         linear = plain * log_s.sum(-1) + (at_x - plain) * log_s_x
-        total = log_s.scatter_(-1, token, -math.inf).exp_().sum(-1)
+        put_at_(log_s, z, -math.inf)
+        total = log_s.exp_().sum(-1)
         log_s.sub_(plain.to(log_s.dtype).unsqueeze(-1))
         add_at_(log_s, x, plain - at_x)
-        log_s.scatter_(-1, token, 0.0)
+        put_at_(log_s, z, 0.0)
         return scale * (total - linear + constant), scale
 
     def by_kernels(

@@ -16,6 +16,7 @@ from algos.base import FIRST, Algorithm, Batch, Draws, moved
 from data.module import TokenDataModule
 from evaluation.batch_cache import BatchCache
 from evaluation.perplexity import Pass, in_order, sequence_rows
+from training.agreement import Agreement
 from training.signals import StopSignals
 
 SAVE_SECONDS = 30.0  # of work that a kill may cost
@@ -49,7 +50,8 @@ class CachedPass:
 
 
 class PassEvaluator(L.LightningModule):
-    """Evaluates the batches of each pass that the cache lacks; a process caches its own.
+    """Evaluates the batches of each pass that the cache lacks; a process caches its own. A process
+    alone ends after the batch in which it was asked to, several after the next one.
 
     Batches come in the same order and have the same texts whenever the same command is started, so
     the cached ones are the first ones of a pass, to the last bit.
@@ -72,6 +74,7 @@ class PassEvaluator(L.LightningModule):
         self.passes: list[CachedPass] = []  # of this process, not on disk yet
         self.ready = 0  # passes
         self.draws = FIRST
+        self.agreement = Agreement()  # of all processes, on whether one was asked to stop
         self._last = time.monotonic()
 
     def evaluate(self, trainer: L.Trainer, data: TokenDataModule, draws: Draws) -> Pass:
@@ -124,13 +127,17 @@ class PassEvaluator(L.LightningModule):
     ) -> None:
         if time.monotonic() - self._last > SAVE_SECONDS:
             self.save()
-        strategy = self.trainer.strategy
-        if batch_idx < self.common and strategy.reduce_boolean_decision(
-            self.signals.asked, all=False
-        ):
-            self.save()
-            strategy.barrier()  # a launcher may kill all when one has ended
-            self.signals.look(lambda here: True)
+        if batch_idx < self.common and self.agreement.ask(self.signals.asked, self.device):
+            self._stop()
+
+    def on_validation_end(self) -> None:
+        if self.agreement.look():
+            self._stop()
+
+    def _stop(self) -> None:
+        self.save()
+        self.trainer.strategy.barrier()  # a launcher may kill all when one has ended
+        self.signals.look(lambda here: True)
 
     def save(self) -> None:
         """Writes what is not on disk yet."""

@@ -21,6 +21,7 @@ ROOMS = {
         "samplers",
         "schema",
         "storage",
+        "training.agreement",
         "training.curve",
         "training.signals",
     },

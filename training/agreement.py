@@ -1,5 +1,5 @@
-"""Questions that processes which train together answer with one voice between steps, without
-waiting for one another."""
+"""Questions that processes which work together answer with one voice between steps, without waiting
+for one another."""
 
 from collections.abc import Callable
 

@@ -17,6 +17,7 @@ from training.checkpoint import (
     weights_of,
 )
 from training.shards import Read, Shape, take_shape
+from training.signals import is_first_process
 
 KEY = "training.finetune_path"
 SHOWN_SHAPES = 3
@@ -65,7 +66,8 @@ def read_source(file: Path, averaged: bool, checked: slice = slice(None)) -> Sou
         "steps": checkpoint["global_step"],
         "tokens": tokens_seen(checkpoint),
         "checkpoint": str(file),
-        "checkpoint_digest": digest(file),
+        # Of all that a file holds, for the one process that writes checkpoints.
+        "checkpoint_digest": digest(file) if is_first_process() else None,
         "weights": "averaged" if averaged and "ema" in checkpoint else "raw",
         "finetuned_from": checkpoint.get("finetuned_from"),
     }

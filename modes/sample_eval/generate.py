@@ -23,6 +23,7 @@ from modes.sample_eval.requests import Batch
 from samplers.blocks import cut
 from samplers.build import Samples
 from samplers.self_correction import Corrected
+from training.agreement import Agreement
 from training.signals import StopSignals
 
 # (algorithm, tokens (B, L), fixed (B, L), number of the batch) -> texts (B, L)
@@ -102,14 +103,20 @@ class Predicting(L.LightningModule):
 
 
 class StopAfterBatch(L.Callback):
-    """Ends the generation after a batch where any process was asked to stop."""
+    """Ends the generation after the batch in which any process was asked to stop; of several after
+    the next one, if there is one."""
 
     def __init__(self, signals: StopSignals):
         self.signals = signals
+        self.agreement = Agreement()  # of all processes, on whether one was asked
 
-    def on_predict_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        decide = trainer.strategy.reduce_boolean_decision
-        self.signals.look(lambda stop: decide(stop, all=False))
+    def on_predict_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
+    ) -> None:
+        self.signals.look(lambda stop: self.agreement.ask(stop, pl_module.device))
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.signals.look(lambda stop: self.agreement.look())
 
 
 def generate(
@@ -135,7 +142,7 @@ def generate(
     loader: Any = DataLoader(numbers, batch_size=1)
     with (
         tqdm(desc="network calls", total=calls, unit="call", disable=hidden) as bar,
-        # One process stops anywhere; several after a batch, where they agree.
+        # One process stops anywhere; several between batches, where they agree.
         signals.deferred() if world > 1 else nullcontext(),
     ):
         try:

@@ -55,10 +55,12 @@ def test_a_training_step_has_the_parameters_and_operations_of_the_estimate(name:
     assert training_flops(step.sizes, step.work) == pytest.approx(counted, rel=0.02)
 
 
-def test_memory_is_what_a_training_step_takes() -> None:
+@pytest.mark.parametrize("name", ["mdlm", "duo_distill"])
+def test_memory_is_what_a_training_step_takes(name: str) -> None:
     """Within 15 %."""
     file = main.ROOT / "benchmarks" / "recipe_step.py"
-    line = [sys.executable, str(file), "--batch-size", "8", "--repeats", "0", "algo=mdlm", *TRIAL]
+    line = [sys.executable, str(file), "--batch-size", "8", "--repeats", "0"]
+    line += [f"algo={name}", *TRIAL]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(line, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

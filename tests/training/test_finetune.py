@@ -118,6 +118,19 @@ def test_a_source_says_where_it_comes_from(
     }
 
 
+def test_one_process_reads_all_of_a_source_for_its_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that writes checkpoints, in which it is."""
+    file = tmp_path / "last.ckpt"
+    torch.save(checkpoint(), file)
+    found = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        found.append(read_source(file, averaged=True).provenance["checkpoint_digest"])
+    assert found == [digest(file), None]
+
+
 def test_a_damaged_source_is_refused_under_its_own_key(tmp_path: Path) -> None:
     file = tmp_path / "last.ckpt"
     file.write_bytes(b"nonsense")

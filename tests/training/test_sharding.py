@@ -1,12 +1,10 @@
 """strategy=fsdp over gloo beside one process: the same losses, norms, averages and checkpoints."""
 
-from functools import partialmethod
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import initialize_config_dir
-from torch import nn
 
 import main
 from tests.modes.conftest import ROOT
@@ -91,8 +89,7 @@ def test_a_run_goes_on_with_another_number_of_processes_and_strategy(
 
 def without_inductor(rank: int) -> None:
     """Graphs are taken and derived as ever, and run by torch: nothing is compiled to C++."""
-    plain = nn.Module.compile
-    nn.Module.compile = partialmethod(plain, backend="aot_eager")  # type: ignore
+    torch.compiler.set_stance("default", force_backend="aot_eager")
 
 
 def test_compiled_blocks_whose_activations_are_computed_again(one: Path, tmp_path: Path) -> None:
