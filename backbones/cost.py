@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from backbones.layers import WAVES
-from diffusion.chunked import BLOCK_BYTES, CHUNK_BYTES
+from diffusion.chunked import BLOCK_BYTES, rows_at_once
 
 FULL, MASK = 4, 1  # bytes of a float32, of an entry of a dropout mask
 Parts = dict[str, float]
@@ -132,13 +132,14 @@ def text_bytes(step: Step) -> Parts:
 
 
 def logits_bytes(step: Step, batch: int) -> float:
-    """Bytes of the logits of some rows at a time, and of what is made of them; a teacher's logits
-    are there for a block of these rows alone."""
+    """Bytes of the logits of some rows at a time; what is made of them, and a teacher's logits, are
+    there for a block of these rows alone."""
     tokens, low = batch * step.sizes.length, step.low
     copies = 2 * low * (low < FULL)  # logits as they are made, their gradient as it is used
-    numbers = min(CHUNK_BYTES[step.device] / FULL, tokens * step.work.head * step.sizes.outputs)
+    outputs = step.sizes.outputs
+    numbers = outputs * min(rows_at_once(outputs, step.device), tokens * step.work.head)
     block = min(BLOCK_BYTES[step.device] / FULL, numbers)
-    return numbers * (2 * FULL + copies) + block * 2 * FULL * step.work.teacher
+    return numbers * (FULL + copies) + block * FULL * (1 + 2 * step.work.teacher)
 
 
 def within_bytes(step: Step, batch: int) -> float:
