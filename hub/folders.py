@@ -1,12 +1,11 @@
 """Folders of published models, each read by what its configuration says it is."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from hub.folder_files import mask_of_folder, tokenizer_of_folder
 from hub.gidd import read_gidd_hub, read_gidd_training
 from hub.published import (
+    HUB_NAMES,
     Config,
     Published,
     Settings,
@@ -16,14 +15,7 @@ from hub.published import (
 from hub.sedd import TRAINED_SEDD, read_sedd_hub, read_sedd_training
 from hub.weight_files import read_json, read_weights
 
-# The classes MDLM, DUO and UDLM of the Hub
-SIZES = {
-    "hidden_size": "hidden_dim",
-    "cond_dim": "cond_dim",
-    "length": "model_length",
-    "n_blocks": "n_blocks",
-    "n_heads": "n_heads",
-}
+KINDS = ("mdlm", "udlm", "duo", "dit", "bd3lm", "EsoLM")  # "dit" is GIDD's
 
 
 def read_folder(folder: Path) -> Published:
@@ -42,11 +34,13 @@ def read_folder(folder: Path) -> Published:
     kind = config.get("model_type")
     if kind is None and config.get("graph.type") is not None:
         return read_sedd_hub(folder, config)
-    return KINDS[config.choice("model_type", KINDS)](folder, config)
-
-
-def _refused(title: str, folder: Path, config: Config) -> Published:
-    raise ValueError(f"{config.source}: model_type={config.get('model_type')}: {title}")
+    kind = config.choice("model_type", KINDS)
+    if kind == "EsoLM":
+        raise ValueError(
+            f"{config.source}: model_type={kind}: Eso-LM attends in the order of unmasking, which "
+            f"no algorithm here does"
+        )
+    return read_gidd_hub(folder, config) if kind == "dit" else _hub_class(kind, folder, config)
 
 
 def _hub_class(name: str, folder: Path, config: Config) -> Published:
@@ -66,9 +60,9 @@ def _hub_class(name: str, folder: Path, config: Config) -> Published:
     config.choice("cfg", (False, None))
     weights, files = read_weights(folder, "backbone.")
     return Published(
-        format=f"Hugging Face folder of {config.get('model_type')}",
+        format=f"Hugging Face folder of {name}",
         algo=algo,
-        network=network_settings(config, SIZES),
+        network=network_settings(config, **HUB_NAMES),
         weights=weights,
         files=[folder / "config.json", *files],
         are_averaged=True,
@@ -77,14 +71,3 @@ def _hub_class(name: str, folder: Path, config: Config) -> Published:
         tokenizer=tokenizer_of_folder(folder),
         framing="bos" if name == "bd3lm" else "bos-eos",  # the first token is given
     )
-
-
-NO_ORDERS = "Eso-LM attends in the order of unmasking, which no algorithm here does"
-KINDS: dict[str, Callable[[Path, Config], Published]] = {
-    "mdlm": partial(_hub_class, "mdlm"),
-    "udlm": partial(_hub_class, "udlm"),
-    "duo": partial(_hub_class, "duo"),
-    "dit": read_gidd_hub,
-    "bd3lm": partial(_hub_class, "bd3lm"),
-    "EsoLM": partial(_refused, NO_ORDERS),
-}

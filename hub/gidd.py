@@ -8,19 +8,11 @@ from hub.torch_file import read_torch_file
 from hub.weight_files import read_json, read_weights
 
 ROUNDED = 128  # GIDD's current code makes the rows a multiple of it
-GIDD_HUB = {
-    "hidden_size": "hidden_size",
+HUB_NAMES = {
     "cond_dim": "timestep_cond_dim",
     "length": "max_seq_len",
     "n_blocks": "num_hidden_layers",
     "n_heads": "num_attention_heads",
-}
-GIDD_TRAINED = {
-    "hidden_size": "model.hidden_size",
-    "cond_dim": "model.cond_dim",
-    "length": "model.max_seq_len",
-    "n_blocks": "model.n_blocks",
-    "n_heads": "model.n_heads",
 }
 
 
@@ -30,7 +22,7 @@ def read_gidd_hub(folder: Path, config: Config) -> Published:
     return Published(
         format="Hugging Face folder of GIDD",
         algo=_gidd(config, "", "1.0"),
-        network=network_settings(config, GIDD_HUB),
+        network=network_settings(config, **HUB_NAMES),
         weights=weights,
         files=[folder / "config.json", *files],
         rows=config.count("vocab_size"),
@@ -58,7 +50,7 @@ def read_gidd_training(folder: Path) -> Published:
     return Published(
         format=f"GIDD training folder, {'current' if current else '1.0'}",
         algo=_gidd(config, "model.", "1.1" if current else "1.0"),
-        network=network_settings(config, GIDD_TRAINED),
+        network=network_settings(config, "model.", length="max_seq_len"),
         weights=weights,
         files=[folder / "config.yaml", folder / "model.pt"],
         ids=mask + 1 if current and mask is not None else None,

@@ -12,17 +12,11 @@ from hub.published import (
     averaged_weights,
     block_settings,
     network_settings,
+    parts_of,
     tensors,
 )
 from hub.unpickle import Record
 
-SIZES = {
-    "hidden_size": "model.hidden_size",
-    "cond_dim": "model.cond_dim",
-    "length": "model.length",
-    "n_blocks": "model.n_blocks",
-    "n_heads": "model.n_heads",
-}
 # config.algo.name of the duo repository to the algorithm here
 ALGORITHMS = {
     "ar": "ar",
@@ -67,7 +61,7 @@ def read_lightning(file: Path, content: dict[str, Any]) -> Published:
     return Published(
         format="Lightning checkpoint",
         algo=algo,
-        network=network_settings(config, SIZES),
+        network=network_settings(config, "model."),
         weights=weights,
         files=[file],
         averaged=None if averaged is None else averaged_weights(averaged, weights, file.name),
@@ -81,13 +75,6 @@ def read_lightning(file: Path, content: dict[str, Any]) -> Published:
         framing="bos" if algo["name"] == "bd3lm" else "bos-eos",  # the first token is given
         parts=parts_of(algo["name"]),
     )
-
-
-def parts_of(algorithm: str) -> Settings:
-    """Entries of a checkpoint of the algorithm beside its weights: a finished distillation has no
-    teacher."""
-    ended = {"distillation": {"round": -1, "teacher": {}}}
-    return ended if algorithm == "duo_distill" else {}
 
 
 def _algorithm(config: Config) -> Settings:
@@ -108,7 +95,7 @@ def _algorithm(config: Config) -> Settings:
     if name == "bd3lm":
         config.choice("algo.time_conditioning", (False, None))
         config.choice("algo.cross_attn", (True, None))
-        return block_settings(config, config.count(SIZES["length"]), "training.")
+        return block_settings(config, config.count("model.length"), "training.")
     if name == "mdlm":
         return {"name": name, "time_conditioning": conditioned}
     if name != "ar" and not conditioned:

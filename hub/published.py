@@ -12,6 +12,9 @@ from hub.unpickle import PLAIN, Record
 LARGEST = 2**24  # of any size or count in a configuration
 CLIP = ("sampling_eps_min", "sampling_eps_max")  # of BD3-LM, beside its weights
 CONTENTS = ("_content", "_val")  # of OmegaConf's containers, and of its values
+SIZES = ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
+# As the classes MDLM, DUO, UDLM and BD3-LM of the Hub have them.
+HUB_NAMES = {"hidden_size": "hidden_dim", "length": "model_length"}
 Settings = dict[str, Any]
 
 
@@ -29,6 +32,7 @@ class Published:
     network: Settings
     weights: dict[str, Tensor]
     files: list[Path]
+    name: str = "published"  # of the model, in a configuration of this suite
     averaged: dict[str, Tensor] | None = None
     are_averaged: bool = False  # whether `weights` are averages already
     rows: int | None = None
@@ -39,10 +43,9 @@ class Published:
     corpus: str | None = None
     framing: str = "bos-eos"  # of the texts that it was trained on
     steps: int | None = None
+    tokens: int | None = None  # that it was trained on, where no batch size tells
     global_batch_size: int | None = None
-    parts: Settings = field(
-        default_factory=dict
-    )  # of a checkpoint of the algorithm, beside weights
+    parts: Settings = field(default_factory=dict)  # of a checkpoint, beside the weights
 
 
 class Config:
@@ -136,9 +139,10 @@ def block_settings(config: Config, length: int, level: str = "") -> Settings:
     return {"name": "bd3lm", "block_size": size, "noise": "masked", **ends}
 
 
-def network_settings(config: Config, keys: dict[str, str]) -> Settings:
-    """The keywords of the DiT; `keys` maps each size to the key that it has in a configuration."""
-    return {name: config.count(key) for name, key in keys.items()}
+def network_settings(config: Config, level: str = "", **others: str) -> Settings:
+    """The keywords of the DiT: its SIZES, at `level` of the configuration, where some have `others`
+    as their names."""
+    return {name: config.count(level + others.get(name, name)) for name in SIZES}
 
 
 def tensors(values: Any, source: str, prefix: str = "") -> dict[str, Tensor]:
@@ -172,3 +176,10 @@ def averaged_weights(ema: Any, weights: dict[str, Tensor], source: str) -> dict[
                 f"{tuple(weights[name].shape)}, its average {tuple(tensor.shape)}"
             )
     return averaged
+
+
+def parts_of(algorithm: str) -> Settings:
+    """Entries of a checkpoint of the algorithm beside its weights: a finished distillation has no
+    teacher."""
+    ended = {"distillation": {"round": -1, "teacher": {}}}
+    return ended if algorithm == "duo_distill" else {}

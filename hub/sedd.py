@@ -10,9 +10,7 @@ from hub.weight_files import read_weights
 
 TRAINED_SEDD = Path("checkpoints-meta") / "checkpoint.pth"
 SEDD_CONFIG = Path(".hydra") / "config.yaml"
-SEDD_SIZES = {
-    name: f"model.{name}" for name in ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
-}
+SIGMAS = ("sigma_min", "sigma_max")
 
 
 def read_sedd_hub(folder: Path, config: Config) -> Published:
@@ -47,14 +45,12 @@ def _sedd(
         raise config.refusal("model.scale_by_sigma", f"{str(absorbing).lower()} for this noise")
     noise: Settings = {"name": "log-linear", "eps": 1e-3}
     if config.choice("noise.type", ("loglinear", "geometric")) == "geometric":
-        ends = {
-            key: config.number(f"noise.{key}", 1e-12, 1e6) for key in ("sigma_min", "sigma_max")
-        }
-        noise = {"name": "geometric", **ends}
+        noise = {"name": "geometric"}
+        noise |= {key: config.number(f"noise.{key}", 1e-12, 1e6) for key in SIGMAS}
     return Published(
         format=format,
         algo={"name": "sedd" if absorbing else "sedd_uniform"},
-        network=network_settings(config, SEDD_SIZES),
+        network=network_settings(config, "model."),
         weights=weights,
         files=files,
         rows=config.count("tokens") + absorbing,
