@@ -31,9 +31,8 @@ def read_tasks(
     prefixes_only: bool,
 ) -> list[InfillTask]:
     """The tasks of sampling.prompt, sampling.infill or the file sampling.tasks; `start` stands in
-    front of each and counts in sampling.length, which is `longest` where it is null.
-
-    ValueError in one line for what cannot be drawn so."""
+    front of each and counts in sampling.length, which is `longest` where it is null. ValueError in
+    one line for what cannot be drawn so."""
     check_tasks_early(options)
     keys = [key for key in GIVEN if options[key] is not None]
     if not keys:
@@ -59,7 +58,9 @@ def _of_line(
     line: dict[str, Any], tokenizer: Tokenizer, start: list[int], length: int, where: str
 ) -> InfillTask:
     if "tokens" in line:
-        ids = _with_rest(_checked(line["tokens"], tokenizer, where), start, line.get("length"))
+        ids = _checked(line["tokens"], tokenizer, where)
+        ids = ids if ids[: len(start)] == start else [*start, *ids]
+        ids += [None] * (line.get("length", 0) - len(ids))
         if len(ids) > length:
             raise ValueError(f"{where}: {_count(len(ids), start)}, at most {length} are allowed")
     else:
@@ -136,12 +137,6 @@ def _checked(ids: list[int | None], tokenizer: Tokenizer, where: str) -> list[in
                 f"{tokenizer.vocab_size - 1}; null is a gap"
             )
     return ids
-
-
-def _with_rest(ids: list[int | None], start: list[int], length: int | None) -> list[int | None]:
-    """`start` in front where it is not there already, gaps up to the length that a line says."""
-    ids = ids if ids[: len(start)] == start else [*start, *ids]
-    return ids + [None] * ((length or 0) - len(ids))
 
 
 def _check_task(task: InfillTask, prefixes_only: bool, where: str) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator, Sized
 import torch
 from torch import Tensor
 
-from data.packing import Arrays
-from data.views import View
+from data.packing import Arrays, View
 from data.workers import Workers
 
 Batch = dict[str, Tensor]

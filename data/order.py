@@ -10,10 +10,8 @@ Index = NDArray[np.int64]
 
 
 class TrainOrder:
-    """Example j of the run is block perm_e[j mod n] of epoch e = j // n.
-
-    Each epoch's permutation of the n blocks is drawn from (seed, e) alone.
-    """
+    """Example j of the run is block perm_e[j mod n] of epoch e = j // n. Each epoch's permutation
+    of the n blocks is drawn from (seed, e) alone."""
 
     def __init__(self, blocks: int, seed: int) -> None:
         self.blocks, self.seed = blocks, seed
@@ -52,11 +50,9 @@ def accumulation(global_batch_size: int, batch_size: int, world_size: int) -> in
 
 
 class StepSampler:
-    """The example numbers of one rank, micro batch by micro batch, for ever.
-
-    Micro batch a of rank r in a step takes j = step * global_batch + (a * world + r) * batch + b,
-    so the ranks of a step together take the same examples for any split of it.
-    """
+    """The example numbers of one rank, micro batch by micro batch, for ever. Micro batch a of rank
+    r in a step takes j = step * global_batch + (a * world + r) * batch + b, so the ranks of a step
+    together take the same examples for any split of it."""
 
     def __init__(
         self, start_step: int, global_batch_size: int, batch_size: int, world_size: int, rank: int

@@ -3,8 +3,7 @@
 Each sends its batches through a pipe of its own: nothing needs shared memory, the death of one is
 seen at once, and each ends with the process that reads, however that ended. Signals to the whole
 process group (Ctrl-C, a scheduler's SIGTERM) are left to the process that reads, which needs
-batches until it has saved.
-"""
+batches until it has saved."""
 
 import itertools
 import os
@@ -19,8 +18,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import NamedTuple
 
-from data.packing import Arrays, DamagedTokens
-from data.views import View
+from data.packing import Arrays, DamagedTokens, View
 
 ROOT = Path(__file__).resolve().parents[1]
 HELD_BACK = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
