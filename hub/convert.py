@@ -45,7 +45,9 @@ def convert(published: Published) -> tuple[dict[str, Tensor], dict[str, Tensor] 
         )
     _check_blocks(weights, published.network["n_blocks"])
     causal = published.algo["name"] == "ar"
-    shapes = _shapes(published.network, rows, causal)
+    with torch.device("meta"):
+        dit = DiT(vocab_size=rows - 1, outputs=rows, causal=causal, **published.network)
+    shapes = {name: tuple(tensor.shape) for name, tensor in dit.state_dict().items()}
     _check_buffers(weights, published.network)
     ids = rows if published.ids is None else published.ids
     mask = ids - 1 if published.mask is None else published.mask
@@ -65,13 +67,6 @@ def published_name(name: str) -> str:
         head, names, rest = block[0], OF_BLOCK, name[block.end() :]
     start = next(start for start in names if rest.startswith(start))
     return head + names[start] + rest.removeprefix(start)
-
-
-def _shapes(network: Settings, rows: int, causal: bool) -> dict[str, tuple[int, ...]]:
-    """Shapes of the DiT's weights with `rows` rows in the embedding and in the head."""
-    with torch.device("meta"):
-        dit = DiT(vocab_size=rows - 1, outputs=rows, causal=causal, **network)
-    return {name: tuple(tensor.shape) for name, tensor in dit.state_dict().items()}
 
 
 def _check_blocks(weights: dict[str, Tensor], n_blocks: int) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from algos.settings import ALGOS
 from diffusion.settings import NOISES
+from hub.folder_files import read_json, read_weights
 from hub.published import Config, Published, network_settings, parts_of
-from hub.weight_files import read_json, read_weights
 from schema.check import check_values, unknown
 from training.checkpoint import EMBEDDING
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hub.folder_files import mask_of_folder, tokenizer_of_folder
+from hub.folder_files import mask_of_folder, read_json, read_weights, tokenizer_of_folder
 from hub.gidd import read_gidd_hub, read_gidd_training
 from hub.published import (
     HUB_NAMES,
@@ -13,7 +13,6 @@ from hub.published import (
     network_settings,
 )
 from hub.sedd import TRAINED_SEDD, read_sedd_hub, read_sedd_training
-from hub.weight_files import read_json, read_weights
 
 KINDS = ("mdlm", "udlm", "duo", "dit", "bd3lm", "EsoLM")  # "dit" is GIDD's
 

@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
-from hub.folder_files import MASK_TOKEN, mask_of_folder, read_yaml, tokenizer_of_folder
+from hub.folder_files import (
+    MASK_TOKEN,
+    mask_of_folder,
+    read_json,
+    read_weights,
+    read_yaml,
+    tokenizer_of_folder,
+)
 from hub.published import Config, Published, Settings, network_settings, tensors
 from hub.torch_file import read_torch_file
-from hub.weight_files import read_json, read_weights
 
 ROUNDED = 128  # GIDD's current code makes the rows a multiple of it
 HUB_NAMES = {

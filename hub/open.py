@@ -18,7 +18,8 @@ from hub.register import models
 from hub.sedd import TRAINED_SEDD, read_sedd_training
 from hub.sources import check_source, is_hub_name, is_published_folder
 from hub.torch_file import read_torch_file, top_keys
-from training.checkpoint import digest, vocab_size_of
+from storage import file_digest
+from training.checkpoint import vocab_size_of
 
 # Algorithms that are the same in evaluation and sampling: the Hub's files do not say which trained.
 SAME = frozenset({"udlm", "duo", "duo_distill"})
@@ -178,5 +179,5 @@ def _revision(file: Path) -> str | None:
 
 def _digest(files: list[Path]) -> str:
     """sha256 of the file, or of the digests of several."""
-    first, *more = digests = [digest(file) for file in files]
+    first, *more = digests = [file_digest(file) for file in files]
     return hashlib.sha256("".join(digests).encode()).hexdigest() if more else first

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from hub.folder_files import read_yaml
+from hub.folder_files import read_weights, read_yaml
 from hub.published import Config, Published, Settings, averaged_weights, network_settings, tensors
 from hub.torch_file import read_torch_file
-from hub.weight_files import read_weights
 
 TRAINED_SEDD = Path("checkpoints-meta") / "checkpoint.pth"
 SEDD_CONFIG = Path(".hydra") / "config.yaml"
