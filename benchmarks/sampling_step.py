@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,12 +76,12 @@ CASES = {
 }
 
 
+@dataclass
 class Clock:
     """The seconds of a network's forward passes since the last look."""
 
-    def __init__(self, forward: Callable[..., Tensor]):
-        self.forward = forward
-        self.seconds = 0.0
+    forward: Callable[..., Tensor]
+    seconds: float = 0.0
 
     def __call__(self, *arguments: Any, **options: Any) -> Tensor:
         began = time.perf_counter()

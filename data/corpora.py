@@ -4,6 +4,7 @@ import hashlib
 import os
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,25 +49,24 @@ class StdlibCorpus(Corpus):
         return total.hexdigest()
 
 
+@dataclass(eq=False)
 class TextCorpus(Corpus):
     """Files of the user's own: one file, or all files of a folder in the order of their names.
     Validation is `valid_path`; else a `valid_fraction` of the text: its end ("tail", by characters,
     which also cuts a single document) or documents by the hash of their content ("hash")."""
 
-    def __init__(
-        self,
-        path: str | None,
-        valid_path: str | None,
-        text_key: str,
-        valid_split: str,
-        valid_fraction: float,
-    ) -> None:
-        if path is None:
+    path: str | None
+    valid_path: str | None
+    text_key: str
+    valid_split: str
+    valid_fraction: float
+
+    def __post_init__(self) -> None:
+        if self.path is None:
             raise ValueError("data.path=null: name a file or a folder (txt, jsonl or parquet)")
-        check_values(Text, "data", valid_split=valid_split, valid_fraction=valid_fraction)
-        self.path, self.valid_path, self.text_key = path, valid_path, text_key
-        self.valid_split, self.valid_fraction = valid_split, valid_fraction
-        self.is_held_out_apart = valid_path is not None
+        split = {"valid_split": self.valid_split, "valid_fraction": self.valid_fraction}
+        check_values(Text, "data", **split)
+        self.is_held_out_apart = self.valid_path is not None
 
     def _place(self, split: str) -> tuple[str, str]:
         """The path that a split is read from, and its key."""

@@ -48,13 +48,13 @@ class Published:
     parts: Settings = field(default_factory=dict)  # of a checkpoint, beside the weights
 
 
+@dataclass(frozen=True)
 class Config:
     """A configuration whose values are looked at one by one: the rest may be unresolved, unknown or
     hostile. ValueError names the file, the key and the value that is not as it should be."""
 
-    def __init__(self, values: Any, source: str) -> None:
-        self.values = values
-        self.source = source
+    values: Any
+    source: str
 
     def get(self, key: str) -> Any:
         """The value at a dotted key, None where there is none."""
@@ -70,10 +70,9 @@ class Config:
             kind = "absent" if self.values is None else f"<{_kind(self.values)}>"
             raise ValueError(f"{self.source}={kind}: must be a configuration")
 
-    def count(self, key: str, default: int | None = None) -> int:
+    def count(self, key: str) -> int:
         """An integer from 1 to `LARGEST`."""
         value = self.get(key)
-        value = default if value is None else value
         if type(value) is not int or not 1 <= value <= LARGEST:
             raise self.refusal(key, f"an integer from 1 to {LARGEST}")
         return value

@@ -93,20 +93,12 @@ PRESETS: dict[str, Profile] = {
 }
 
 
-def profile(
-    kappa: str,
-    eta: float | None = None,
-    high: str | None = None,
-    low: str | None = None,
-    high_frac: float | None = None,
-    middle_frac: float | None = None,
-    plateau: float | None = None,
-) -> Profile:
-    """A preset or a rule by its name; what else is given takes the place of the preset's.
-    ValueError for what is unknown, out of range, or would play no part."""
-    check_values(Sampling, "sampling", kappa=kappa, eta=eta, kappa_high=high, kappa_low=low)
-    given: dict[str, Any] = {"eta": eta, "high": high, "low": low, "plateau": plateau}
-    given |= {"high_frac": high_frac, "middle_frac": middle_frac}
+def profile(kappa: str, eta: float | None = None, **others: Any) -> Profile:
+    """A preset or a rule by its name, with the fields of a Profile that are given in the place of
+    the preset's, unless None. ValueError for what is unknown, out of range, or plays no part."""
+    rules = {f"kappa_{part}": others.get(part) for part in ("high", "low")}
+    check_values(Sampling, "sampling", kappa=kappa, eta=eta, **rules)
+    given = {"eta": eta, **others}
     given = {key: value for key, value in given.items() if value is not None}
     made = PRESETS.get(kappa, Profile(kappa))._replace(**given)
     _check(kappa, made)
