@@ -13,12 +13,13 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import NamedTuple
 
 from data.packing import Arrays, DamagedTokens, View
+from data.stopping import held_back
 
 ROOT = Path(__file__).resolve().parents[1]
 HELD_BACK = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
@@ -41,7 +42,7 @@ class Workers:
         self._workers: list[Worker] = []
         # Also at the end of the program; `close` again does nothing.
         self.close = weakref.finalize(self, _end, self._workers)
-        with _held_back():
+        with held_back(*HELD_BACK):
             for _ in range(count):
                 self._workers.append(_start())
         for worker in self._workers:
@@ -116,17 +117,6 @@ def _start() -> Worker:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
     return Worker(process, ours)
-
-
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """Signals of a group stay away from processes that are started now, from their first
-    instruction on; one that comes meanwhile reaches this process afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(workers: list[Worker]) -> None:

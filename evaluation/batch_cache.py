@@ -134,9 +134,8 @@ def clear_recorded(folder: Path) -> None:
 def _of_fields(folder: Path, fields: dict[str, Any]) -> Path | None:
     """The path of the record with these fields, None for none."""
     records = read_records(folder)[0] if folder.is_dir() else []
-    return next(
-        (record.path for record in records if fields.items() <= record.fields.items()), None
-    )
+    paths = (record.path for record in records if fields.items() <= record.fields.items())
+    return next(paths, None)
 
 
 def _lock(folder: Path) -> Path:

@@ -124,7 +124,9 @@ def summarise(
     residual = (mean - nats_per_token * count) * share
     data_stderr = _ratio_stderr(residual, batch or 1, tokens)
     stderr, source = _stderr(nats * share, tokens, data_stderr, exact)
-    perplexity = _exp(nats_per_token)
+    if nats_per_token > 700:  # no trained model comes near the largest float
+        raise ValueError(f"{nats_per_token:.6g} nats per token: the model has diverged")
+    perplexity = math.exp(nats_per_token)
     return Likelihood(
         nats_per_token=nats_per_token,
         stderr=stderr,
@@ -208,10 +210,3 @@ def _ratio_stderr(residual: Tensor, batch: int, tokens: int) -> float | None:
         return None
     square = math.fsum(part * part for part in parts) * len(parts) / (len(parts) - 1)
     return math.sqrt(square) / tokens
-
-
-def _exp(nats_per_token: float) -> float:
-    """exp with a clear refusal; no trained model comes near the largest float."""
-    if nats_per_token > 700:
-        raise ValueError(f"{nats_per_token:.6g} nats per token: the model has diverged")
-    return math.exp(nats_per_token)

@@ -69,7 +69,7 @@ def test_given_tokens_stay_and_shaping_changes_nothing(name):
             clamp(z),
             uniform_grid(2, end=1e-5),
             kept,
-            clamp,
+            clamp=clamp,
         )
         for warper in (LogitsWarper(), LogitsWarper(temperature=0.3, min_p=0.5))
     ]
