@@ -11,8 +11,8 @@ from typing import Any
 
 from data.tokenizers import BUILT_IN
 
-_SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
-_READ_WITHOUT = ("tokenizer.json", "vocab.json", "vocab.txt")
+SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt")
 
 
 def open_tokenizer(name_or_path: str) -> Any:
@@ -70,8 +70,8 @@ def _check_files(folder: Path) -> None:
     for file in folder.iterdir() if folder.is_dir() else []:
         if file.is_fifo():
             raise ValueError(f"{file.name} is not a file")
-    alone = next((name for name in _SENTENCEPIECE if (folder / name).is_file()), None)
-    if alone is None or any((folder / name).is_file() for name in _READ_WITHOUT):
+    alone = next((name for name in SENTENCEPIECE if (folder / name).is_file()), None)
+    if alone is None or any((folder / name).is_file() for name in TOKENIZER_FILES):
         return
     if importlib.util.find_spec("sentencepiece") is None:
         raise ValueError(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from algos.settings import ALGOS
+from data.packing import FRAMINGS
 from diffusion.settings import NOISES
 from hub.folder_files import read_json, read_weights
 from hub.published import Config, Published, network_settings, parts_of
@@ -12,7 +13,6 @@ from training.checkpoint import EMBEDDING
 
 KIND = "discrete_diffusion"  # the model_type of the configuration
 FORMAT = "export of this suite"
-FRAMINGS = ("bos", "bos-eos", "none")
 
 
 def is_exported(folder: Path) -> bool:

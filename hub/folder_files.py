@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from data.tokenizer_files import first_line
+from data.tokenizer_files import TOKENIZER_FILES, first_line
 from hub.published import tensors
 from hub.torch_file import read_torch_file
 
@@ -18,7 +18,6 @@ NAMES = ("model.safetensors", "pytorch_model.bin")
 INDEX = ".index.json"
 MOST_CONFIG_BYTES = 2**20
 MASK_TOKEN = "tokenizer_config.json"
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt")
 
 
 def has_weights(folder: Path) -> bool:

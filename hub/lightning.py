@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from algos.facts import canonical
 from hub.published import (
+    LOG_LINEAR,
     Config,
     Published,
     Settings,
@@ -17,17 +19,8 @@ from hub.published import (
 )
 from hub.unpickle import Record
 
-# config.algo.name of the duo repository to the algorithm here
-ALGORITHMS = {
-    "ar": "ar",
-    "mdlm": "mdlm",
-    "sedd": "sedd",
-    "d3pm": "d3pm",
-    "duo_base": "udlm",
-    "duo": "duo",
-    "distillation": "duo_distill",
-    "bd3lm": "bd3lm",
-}
+# config.algo.name of the duo repository
+ALGORITHMS = ("ar", "mdlm", "sedd", "d3pm", "duo_base", "duo", "distillation", "bd3lm")
 # (config.parameterization, config.diffusion) of the mdlm and udlm repositories; the latter calls
 # the bound of uniform noise d3pm, with T = 0
 PARAMETERIZATIONS = {
@@ -37,10 +30,8 @@ PARAMETERIZATIONS = {
     ("d3pm", "absorbing_state"): "d3pm",
     ("d3pm", "uniform"): "udlm",
 }
-NOISES: dict[str, Settings] = {  # both repositories take eps = 1e-3, whatever noise.eps says
-    "log-linear": {"name": "log-linear", "eps": 1e-3},
-    "loglinear": {"name": "log-linear", "eps": 1e-3},
-}
+# LOG_LINEAR: both repositories take eps = 1e-3, whatever noise.eps says.
+NOISES = {"log-linear": LOG_LINEAR, "loglinear": LOG_LINEAR}
 
 
 def is_lightning(content: Any) -> bool:
@@ -81,7 +72,7 @@ def _algorithm(config: Config) -> Settings:
     """Name and keywords of the algorithm; ValueError where this suite has none that computes the
     same."""
     if config.get("algo") is not None:
-        level, name = "algo.", ALGORITHMS[config.choice("algo.name", ALGORITHMS)]
+        level, name = "algo.", canonical(config.choice("algo.name", ALGORITHMS))
     else:
         level, name = "", _by_parameterization(config)
     config.choice(f"{level}backbone", ("dit", "hf_dit", "ar"))

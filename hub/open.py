@@ -10,12 +10,11 @@ from data.files import expanded
 from hub.cache import hub_folder
 from hub.convert import convert
 from hub.exported import FORMAT, is_exported, read_exported
-from hub.folders import read_folder
+from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
 from hub.imported_model import ImportedModel
 from hub.lightning import is_lightning, read_lightning
 from hub.published import Published, parts_of
 from hub.register import models
-from hub.sedd import TRAINED_SEDD, read_sedd_training
 from hub.sources import check_source, is_hub_name, is_published_folder
 from hub.torch_file import read_torch_file, top_keys
 from storage import file_digest

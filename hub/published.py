@@ -16,6 +16,7 @@ SIZES = ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
 # As the classes MDLM, DUO, UDLM and BD3-LM of the Hub have them.
 HUB_NAMES = {"hidden_size": "hidden_dim", "length": "model_length"}
 Settings = dict[str, Any]
+LOG_LINEAR: Settings = {"name": "log-linear", "eps": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Published:
     rows: int | None = None
     ids: int | None = None
     mask: int | None = None
-    noise: Settings = field(default_factory=lambda: {"name": "log-linear", "eps": 1e-3})
+    noise: Settings = field(default_factory=LOG_LINEAR.copy)
     tokenizer: str | None = None
     corpus: str | None = None
     framing: str = "bos-eos"  # of the texts that it was trained on

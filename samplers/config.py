@@ -9,13 +9,11 @@ from torch import Tensor
 from algos.facts import canonical, facts_of
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
-from samplers.check import inner_of
+from samplers.check import OF_PSI, inner_of
 from samplers.facts import FACTS, SamplerFacts
 from samplers.kappa import Profile, profile
 from samplers.orders import Order, make_order
 from samplers.semi_ar import check_stride
-
-OF_KAPPA = ("kappa", "eta", "kappa_high", "kappa_low", "high_frac", "middle_frac", "plateau")
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def sampler_config(
     facts, stride = FACTS[predictor], options["stride"] or window // 2
     if facts.longer_than_network:
         check_stride(stride, window, opening)
-    of_kappa = {key.removeprefix("kappa_"): options[key] for key in OF_KAPPA}
+    of_kappa = {key.removeprefix("kappa_"): options[key] for key in ("kappa", *OF_PSI)}
     inner = inner_of(own, options, predictor)
     return SamplerConfig(
         predictor=predictor,

@@ -14,19 +14,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from data.pretrained import load_pretrained
-from data.tokenizer_files import from_library
+from data.tokenizer_files import SENTENCEPIECE, TOKENIZER_FILES, from_library
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl.scorer import KEY, Scorer
 
 LOGITS_BYTES = 2**28  # float32 logits of the texts that it reads together
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
 # Raised by transformers and the libraries below it for damaged files and nonsense in them.
 FAULTS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError),
@@ -100,8 +92,9 @@ def _read(network: Any, ids: Tensor, **more: bool) -> Any:
 
 def _tokenizer(name: str) -> Any:
     folder = Path(name)
-    if folder.is_dir() and not any((folder / file).is_file() for file in TOKENIZER_FILES):
-        raise ValueError(f"the folder has no tokenizer ({', '.join(TOKENIZER_FILES[:3])}, ...)")
+    files = (*TOKENIZER_FILES, *SENTENCEPIECE)
+    if folder.is_dir() and not any((folder / file).is_file() for file in files):
+        raise ValueError(f"the folder has no tokenizer ({', '.join(TOKENIZER_FILES)}, ...)")
     with _reading("its tokenizer cannot be read"):
         if not folder.is_dir():
             load_pretrained(name)  # says within seconds where the Hub cannot be reached
