@@ -37,15 +37,11 @@ class Found:
         return [f"{len(files):,} {reason}" for files, reason in reasons if files]
 
 
-def find_files(path: str, key: str) -> list[Path]:
-    """The file itself, or all readable files below a folder in the order of their names. OSError
-    where nothing is there, ValueError where nothing can be read; both name the key."""
-    return search(path, key).files
-
-
 def search(path: str, key: str) -> Found:
-    """As `find_files`, with what was passed over. Links to folders are followed; each file is read
-    once, whatever links there are to it."""
+    """The file itself, or all readable files below a folder in the order of their names, with what
+    was passed over. Links to folders are followed; each file is read once, whatever links there are
+    to it. OSError where nothing is there, ValueError where nothing can be read; both name the
+    key."""
     root = expanded(path, key)
     if root.is_file():
         if _kind(root) is None:

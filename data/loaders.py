@@ -26,11 +26,8 @@ class Loader:
         return len(self._sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self._from_workers() if self.num_workers else self._from_here()
-        return map(tensors, batches)
-
-    def _from_here(self) -> Iterator[Arrays]:
-        return map(self._view.batch, self._sampler)
+        here = self.num_workers == 0
+        return map(tensors, map(self._view.batch, self._sampler) if here else self._from_workers())
 
     def _from_workers(self) -> Iterator[Arrays]:
         """The processes stay for the next time, unless these batches are left before the last."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data.files import find_files, read_documents
+from data.files import read_documents, search
 from data.formats import whole
 from data.tokenizer_files import first_line
 
@@ -139,7 +139,7 @@ def last_word_task(path: str | None, is_folder: bool) -> Any:
             f"eval.tasks={LAST_WORD}: needs eval.tasks_path, a jsonl or parquet file of texts "
             f"such as lambada_test.jsonl.xz"
         )
-    (file,) = find_files(path, "eval.tasks_path")
+    (file,) = search(path, "eval.tasks_path").files
     texts = [{"text": whole(text)} for text in read_documents(file, "text", "eval.tasks_path")]
     if not texts:
         raise ValueError(f"eval.tasks_path={path}: there is no text in it")
