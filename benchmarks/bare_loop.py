@@ -1,8 +1,7 @@
 """The AR network at the recipe of experiment=shakespeare_char in a plain loop, without the suite's
 data, training and evaluation: what the vocabulary and the frame of the blocks are worth.
 
-python benchmarks/bare_loop.py input.txt --symbols bytes --frame bos --seed 1
-"""
+python benchmarks/bare_loop.py input.txt --symbols bytes --frame bos --seed 1"""
 
 import argparse
 import sys

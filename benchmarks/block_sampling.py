@@ -8,8 +8,7 @@ so that what else a machine does plays no part. Every diffusion row has about th
 evaluations per token, which are counted, as are the positions that they read: blocks of n take n /
 2 steps each and one more reading; `semi_ar` draws windows of 512 tokens, 256 new ones in 128 steps.
 Blocks see all of the text before them. The second table is a look at a block behind more and
-more text, with the cache and without.
-"""
+more text, with the cache and without."""
 
 import argparse
 import statistics
@@ -18,7 +17,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,9 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from algos.base import PLAIN
 from algos.block_reader import BlockReader
-from algos.build import ALGORITHMS
-from backbones.dit import DiT
-from diffusion.schedule import log_linear
+from benchmarks.sampling_step import algorithm
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive
 from samplers.blocks import block_by_block
@@ -41,39 +37,26 @@ from training.memory import keep_freed_memory
 VOCABULARY, LONGEST, WINDOW, STRIDE = 8192, 2048, 512, 256
 BLOCKS = (4, 16, 64)
 PER_TOKEN = 0.5  # steps
-Net = dict[str, int]  # width and layers
-
-
-def model(name: str, net: Net, length: int, **own: Any) -> Any:
-    """With random weights, a head of its own scale among them, as after training."""
-    torch.manual_seed(0)
-    causal = ALGORITHMS[name].facts.causal
-    network = DiT(VOCABULARY, length=length, n_heads=4, causal=causal, **net)
-    torch.nn.init.normal_(network.head.weight, std=0.05)
-    if name != "ar":
-        own |= {"global_batch_size": 1, "alpha": log_linear}
-    return ALGORITHMS[name](backbone=network, vocab_size=VOCABULARY, **own).eval()
-
-
+Net = dict[str, int]  # width, layers and heads
 Drawn = Callable[[int], Counter]  # of a text of so many tokens
 
 
 def by_blocks(net: Net, texts: int, block: int) -> Drawn:
-    algorithm = model("bd3lm", net, LONGEST, block_size=block)
+    model = algorithm("bd3lm", LONGEST, VOCABULARY, block_size=block, **net)
 
     def draw(length: int) -> Counter:
         counter, grid = Counter(), uniform_grid(round(block * PER_TOKEN))
         loop = counter.of(partial(ancestral, grid=grid), 1)
         told = counter.of_reader
         sampler = partial(block_by_block, loop=loop, block_size=block, told=told)
-        algorithm.sample(*blank(texts, length), sampler)
+        model.sample(*blank(texts, length), sampler)
         return counter
 
     return draw
 
 
 def by_windows(net: Net, texts: int) -> Drawn:
-    algorithm = model("mdlm", net, WINDOW)
+    model = algorithm("mdlm", WINDOW, VOCABULARY, **net)
 
     def draw(length: int) -> Counter:
         counter = Counter()
@@ -81,7 +64,7 @@ def by_windows(net: Net, texts: int) -> Drawn:
         def window(tokens: Tensor, fixed: Tensor) -> Tensor:
             new = int((~fixed[0]).sum())
             grid = uniform_grid(round(new * PER_TOKEN))
-            return algorithm.sample(tokens, fixed, counter.of(partial(ancestral, grid=grid), 1))
+            return model.sample(tokens, fixed, counter.of(partial(ancestral, grid=grid), 1))
 
         semi_ar(window, *blank(texts, length), WINDOW, STRIDE)
         return counter
@@ -90,11 +73,11 @@ def by_windows(net: Net, texts: int) -> Drawn:
 
 
 def left_to_right(net: Net, texts: int) -> Drawn:
-    algorithm = model("ar", net, LONGEST)
+    model = algorithm("ar", LONGEST, VOCABULARY, **net)
 
     def draw(length: int) -> Counter:
         counter = Counter()
-        algorithm.sample(*blank(texts, length), counter.of(autoregressive, 1))
+        model.sample(*blank(texts, length), counter.of(autoregressive, 1))
         return counter
 
     return draw
@@ -133,13 +116,13 @@ def report_texts(net: Net, texts: int, lengths: list[int]) -> None:
 @torch.inference_mode()
 def report_prefixes(net: Net, block: int, prefixes: list[int], repeats: int) -> None:
     """A look at a block behind a prefix: the median of `repeats`."""
-    algorithm = model("bd3lm", net, LONGEST, block_size=block)
+    model = algorithm("bd3lm", LONGEST, VOCABULARY, block_size=block, **net)
     z, t = torch.full((1, block), VOCABULARY), torch.full((1,), 0.5, dtype=torch.float64)
     print(f"\n{f'a look at {block} tokens':20} {'before it':>10} {'cached, ms':>11} {'without':>9}")
     for prefix in prefixes:
         medians = []
         for cached in (True, False):
-            reader = BlockReader(algorithm, PLAIN, cached)
+            reader = BlockReader(model, PLAIN, cached)
             if prefix:
                 reader.finish(torch.zeros(1, prefix, dtype=torch.long))
             seconds = []
@@ -162,7 +145,7 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread")
-    net = {"hidden_size": arguments.width, "n_blocks": arguments.layers}
+    net = {"hidden_size": arguments.width, "n_blocks": arguments.layers, "n_heads": 4}
     report_texts(net, arguments.texts, arguments.lengths)
     report_prefixes(net, 16, [0, 512, 1024, LONGEST - 16], arguments.repeats)
 

@@ -9,8 +9,7 @@ One Markdown table. A step is noise, forward, backward, clipping, AdamW and aver
 random texts that are on the device already. Utilisation is the suite's own count of operations
 (docs/cost.md) against the rate of one large product that is measured first. Shares are of the step:
 noise and head with hidden states that are given, attention and MLP of a block alone times the
-blocks, the optimizer alone, and the rest; on a GPU idle is where no kernel ran.
-"""
+blocks, the optimizer alone, and the rest; on a GPU idle is where no kernel ran."""
 
 import argparse
 import statistics

@@ -6,11 +6,11 @@ kernels that it launches and the bytes that these read and write, for every algo
 A training step is Lightning's, with clipping, AdamW, averaged weights and the progress bar; a
 sampling step is one call of the network with all that belongs to it; an evaluation is one batch.
 Eager kernels, in bf16 autocast in training, float32 otherwise. With --lines the lines of the
-project that wait; see benchmarks/stand_in.py for what such a count cannot show.
-"""
+project that wait; see benchmarks/stand_in.py for what such a count cannot show."""
 
 import argparse
 import functools
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,10 +100,7 @@ class Texts(IterableDataset):
         return {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
 
     def __iter__(self) -> Iterator[Batch]:
-        start = 0
-        while True:
-            yield self.batch(start)
-            start += self.count
+        return map(self.batch, itertools.count(0, self.count))
 
 
 class Accelerator(CPUAccelerator):
@@ -145,10 +142,9 @@ def training(settings: Plain, device: torch.device, low: bool) -> tuple[float, C
     """The last loss, and the count of a step; with `low` in bf16 autocast."""
     algorithm, watch, texts = rough(settings), Watch(), Texts(settings)
     tokens_per_step = texts.count * texts.length
-    accelerator = Accelerator()
     plugin = MixedPrecision("bf16-mixed", device.type) if low else Precision()
     trainer = L.Trainer(
-        strategy=SingleDeviceStrategy(device, accelerator, precision_plugin=plugin),
+        strategy=SingleDeviceStrategy(device, Accelerator(), precision_plugin=plugin),
         max_steps=WARM + STEPS,
         gradient_clip_val=1.0,
         logger=False,

@@ -8,8 +8,7 @@ the estimate of its memory.
 A step has two passes of so many random texts: gradients of the first are there in the second, as
 with gradient accumulation or several GPUs. One JSON object, of the first process: on a CPU the
 seconds are those that the process computed, per thread, whatever else the machine did; `hours` are
-those of the whole recipe on so many such devices.
-"""
+those of the whole recipe on so many such devices."""
 
 import argparse
 import ctypes

@@ -7,8 +7,7 @@ network and its head over all positions, (batch, length, vocabulary) logits; a s
 1/2 to 1/2 - 1/128. Cases alternate over the repeats and the median counts; glibc is told to keep
 freed memory. The peak is what a step needs above the weights; (batch, length, vocabulary) alone
 would be 103 MB. "hit" is a step in which nothing is drawn. Then: left-to-right sampling with and
-without the cache of keys and values, and the network evaluations of whole texts, counted.
-"""
+without the cache of keys and values, and the network evaluations of whole texts, counted."""
 
 import argparse
 import ctypes
@@ -16,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +43,7 @@ from samplers.score import analytic, euler
 from training.memory import keep_freed_memory
 
 VOCABULARY, BATCH, LENGTH, STEP = 50257, 4, 128, 1 / 128
+SIZES = {"hidden_size": 256, "n_blocks": 8, "n_heads": 8}
 NUCLEUS = LogitsWarper(top_p=0.9)
 remdm = partial(psi, profile=profile("psi-rescale"))
 
@@ -75,12 +76,12 @@ CASES = {
 }
 
 
+@dataclass
 class Clock:
     """The seconds of a network's forward passes since the last look."""
 
-    def __init__(self, forward: Callable[..., Tensor]):
-        self.forward = forward
-        self.seconds = 0.0
+    forward: Callable[..., Tensor]
+    seconds: float = 0.0
 
     def __call__(self, *arguments: Any, **options: Any) -> Tensor:
         began = time.perf_counter()
@@ -89,15 +90,16 @@ class Clock:
         return result
 
 
-def algorithm(name: str, length: int = LENGTH) -> Any:
-    """With random weights, a head of its own scale among them, as after training."""
+def algorithm(name: str, length: int = LENGTH, states: int = VOCABULARY, **own: Any) -> Any:
+    """With random weights, a head of its own scale among them, as after training; `own` are sizes
+    of the network and keywords of the algorithm."""
     torch.manual_seed(0)
-    net = DiT(VOCABULARY, 256, length, n_blocks=8, n_heads=8, causal=ALGORITHMS[name].facts.causal)
+    sizes = {key: own.pop(key, size) for key, size in SIZES.items()}
+    net = DiT(states, length=length, causal=ALGORITHMS[name].facts.causal, **sizes)
     torch.nn.init.normal_(net.head.weight, std=0.05)
-    extra: dict[str, Any] = {} if name == "ar" else {"global_batch_size": BATCH}
-    if name not in ("ar", "gidd"):
-        extra["alpha"] = log_linear
-    return ALGORITHMS[name](backbone=net, vocab_size=VOCABULARY, **extra).eval()
+    own |= {} if name == "ar" else {"global_batch_size": BATCH}
+    own |= {} if name in ("ar", "gidd") else {"alpha": log_linear}
+    return ALGORITHMS[name](backbone=net, vocab_size=states, **own).eval()
 
 
 def step_function(case: Case, model: DiffusionAlgorithm, clock: Clock) -> Callable[[], None]:

@@ -3,12 +3,10 @@ where a GPU would refuse to mix devices, and counts of what a GPU would wait for
 
 Every tensor on `DEVICE` is a wrapper around one on the CPU, which does the arithmetic, so results
 are those of the CPU to the last bit. What it cannot show: speed, kernels that round otherwise,
-memory, several devices, torch.compile. `start` once, before tensors are made; it stays.
-"""
+memory, several devices, torch.compile. `start` once, before tensors are made; it stays."""
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -105,7 +103,7 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if not ours and (asked is None or asked.type != NAME):
         return func(*args, **kwargs)
     if _is_composite(func):
-        with Device() if not _is_watched() else _nothing():
+        with Device() if not _is_watched() else nullcontext():
             result = func.decompose(*args, **kwargs)
         if result is not NotImplemented:
             return result
@@ -134,11 +132,6 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     result = pytree.tree_map_only(Tensor, wrapped, found)
     count_kernel(func, name, ours, result)
     return result
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def _is_watched() -> bool:

@@ -1,7 +1,6 @@
 """Tokens per second of our build beside the tokenizer library itself, and loader time per batch.
 
-python benchmarks/tokenize_and_load.py --tokenizer FOLDER --text FILE_OR_FOLDER [--num-proc 8]
-"""
+python benchmarks/tokenize_and_load.py --tokenizer FOLDER --text FILE_OR_FOLDER [--num-proc 8]"""
 
 import argparse
 import sys
@@ -20,10 +19,9 @@ from data.corpora import TextCorpus
 from data.formats import whole
 from data.loaders import Loader
 from data.order import StepSampler, TrainOrder
-from data.packing import Framer, WrapBlocks
+from data.packing import Framer, View, WrapBlocks
 from data.store import TokenStore
 from data.tokenizers import Tokenizer, make_tokenizer
-from data.views import TrainView
 
 
 def fastest(runs: int, work: Callable[[], object]) -> float:
@@ -40,7 +38,7 @@ def load_times(store: TokenStore, tokenizer: Tokenizer, args: argparse.Namespace
     """Seconds per training batch with no worker process."""
     blocks = WrapBlocks(store, Framer(args.length, "bos", tokenizer), drop_last=False)
     sampler = StepSampler(0, args.batch_size, args.batch_size, world_size=1, rank=0)
-    batches = iter(Loader(TrainView(blocks, TrainOrder(len(blocks), 0)), sampler, 0))
+    batches = iter(Loader(View(blocks, TrainOrder(len(blocks), 0)), sampler, 0))
     next(batches)
     return fastest(5, lambda: [next(batches) for _ in range(200)]) / 200
 

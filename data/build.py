@@ -56,10 +56,8 @@ def build_or_open(
     tell: Callable[[str], None] = log.info,
 ) -> TokenStore:
     """The split's store, built if it is not there; other processes wait for the one that builds.
-
     `tell` gets a line on what was read when it is built, and on what is missing when it was there.
-    OSError in one line where the folder cannot be written, ValueError for a split without text.
-    """
+    OSError in one line where the folder cannot be written, ValueError for a split without text."""
     dtype = token_dtype(tokenizer.vocab_size)
     fields = store_fields(corpus.digest(split), split, tokenizer.digest, insert_eos, dtype)
     source = corpus.found(split)

@@ -33,8 +33,7 @@ def build_data(
 
     `corpus` is a name of CORPORA, by default `name` itself. The arguments that TokenDataModule
     does not take are the corpus's. `tokenizer` is the one of that name, where it is there already.
-    ValueError in one line for what is not known or missing.
-    """
+    ValueError in one line for what is not known or missing."""
     # Only here: lightning takes seconds to import.
     from data.module import TokenDataModule
 

@@ -4,11 +4,12 @@ import hashlib
 import os
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from data.corpus import SPLITS
+from data.corpus import SPLITS, Corpus
 from data.files import Found, digest_of, read_documents, search
 from data.formats import Document, cut_out, length_of, parts_of
 from data.markov import MarkovLanguage
@@ -16,15 +17,10 @@ from data.settings import Markov, Stdlib, Text
 from schema.check import check_values
 
 
-class StdlibCorpus:
-    """The standard library of the running interpreter, one document per .py file.
+class StdlibCorpus(Corpus):
+    """The standard library of the running interpreter, one document per .py file. Its digest goes
+    into every record, since the text differs between Python versions."""
 
-    Its digest goes into every record, since the text differs between Python versions.
-    """
-
-    splits = SPLITS
-    language = None
-    is_held_out_apart = False
     # Vendored packages and test data are neither prose nor the library.
     skipped = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test"})
 
@@ -40,10 +36,6 @@ class StdlibCorpus:
                 if name.endswith(".py"):
                     yield Path(folder, name).read_bytes().decode("utf-8", "surrogateescape")
 
-    def found(self, split: str) -> Found | None:
-        """No files of the user's."""
-        return None
-
     def documents(self, split: str) -> Iterator[str]:
         """Files whose content hashes into the split, folder by folder in the order of names."""
         valid = split == "valid"
@@ -56,40 +48,25 @@ class StdlibCorpus:
             total.update(hashlib.sha256(text.encode("utf-8", "replace")).digest())
         return total.hexdigest()
 
-    def size_hint(self, split: str) -> int | None:
-        """Unknown; it takes a second."""
-        return None
 
-
-class TextCorpus:
+@dataclass(eq=False)
+class TextCorpus(Corpus):
     """Files of the user's own: one file, or all files of a folder in the order of their names.
+    Validation is `valid_path`; else a `valid_fraction` of the text: its end ("tail", by characters,
+    which also cuts a single document) or documents by the hash of their content ("hash")."""
 
-    Validation is `valid_path`; else a `valid_fraction` of the text: its end ("tail", by
-    characters, which also cuts a single document) or documents by the hash of their content
-    ("hash").
-    """
+    path: str | None
+    valid_path: str | None
+    text_key: str
+    valid_split: str
+    valid_fraction: float
 
-    splits = SPLITS
-    language = None
-
-    def __init__(
-        self,
-        path: str | None,
-        valid_path: str | None,
-        text_key: str,
-        valid_split: str,
-        valid_fraction: float,
-    ) -> None:
-        if path is None:
+    def __post_init__(self) -> None:
+        if self.path is None:
             raise ValueError("data.path=null: name a file or a folder (txt, jsonl or parquet)")
-        check_values(Text, "data", valid_split=valid_split, valid_fraction=valid_fraction)
-        self.path, self.valid_path, self.text_key = path, valid_path, text_key
-        self.valid_split, self.valid_fraction = valid_split, valid_fraction
-
-    @property
-    def is_held_out_apart(self) -> bool:
-        """Where data.valid_path names it."""
-        return self.valid_path is not None
+        split = {"valid_split": self.valid_split, "valid_fraction": self.valid_fraction}
+        check_values(Text, "data", **split)
+        self.is_held_out_apart = self.valid_path is not None
 
     def _place(self, split: str) -> tuple[str, str]:
         """The path that a split is read from, and its key."""
@@ -159,14 +136,11 @@ class TextCorpus:
         return int(total * share)
 
 
-class MarkovCorpus:
-    """One long document per split, drawn from a `MarkovLanguage`.
+class MarkovCorpus(Corpus):
+    """One long document per split, drawn from a `MarkovLanguage`. One document, so that every block
+    is a cut of the stationary chain and `nll` is exact."""
 
-    One document, so that every block is a cut of the stationary chain and `nll` is exact.
-    """
-
-    splits = SPLITS
-    is_held_out_apart = False
+    language: MarkovLanguage
 
     def __init__(
         self,
@@ -182,10 +156,6 @@ class MarkovCorpus:
         self.tokens = {"train": train_tokens, "valid": valid_tokens}
         self.seed = language_seed
 
-    def found(self, split: str) -> Found | None:
-        """None: it is drawn."""
-        return None
-
     def documents(self, split: str) -> Iterator[str]:
         """The split's chain, as space-separated integers."""
         rng = np.random.default_rng([self.seed, SPLITS.index(split), 1])
@@ -197,10 +167,6 @@ class MarkovCorpus:
         table = self.language.transition.tobytes()
         fields = repr([split, self.seed, self.tokens[split]]).encode()
         return hashlib.sha256(table + fields).hexdigest()
-
-    def size_hint(self, split: str) -> int | None:
-        """Unknown; drawing the chain takes longer than encoding it."""
-        return None
 
 
 def _is_held_out(text: Document, fraction: float) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 Rule = tuple[str | re.Pattern[str], str]
 
@@ -11,6 +12,8 @@ def _regex(pairs: Sequence[tuple[str, str]]) -> list[Rule]:
 
 
 # The order matters: each rule sees the text the earlier ones left.
+
+# Joins punctuation, brackets, quotes, numbers (" @,@ ") and headings.
 _WIKITEXT: list[Rule] = [
     *[("s '", "s'"), (" @-@ ", "-"), (" @,@ ", ","), (" @.@ ", ".")],
     *[(f" {mark} ", f"{mark} ") for mark in ":;.!?,"],
@@ -28,12 +31,14 @@ _WIKITEXT: list[Rule] = [
     *[(" N ", " 1 "), (" 's", "'s")],
 ]
 
+# Joins clitics and numbers; the number mark N reads 1, <unk> reads "?".
 # Two passes over N, since " N N " holds one match only; the papers' code makes ten.
 _PTB: list[Rule] = [
     *[(" 's", "'s"), ("s ' ", "s' "), (" n't", "n't"), (" \n ", "\n"), ("\\/", "/")],
     *[(" N ", " 1 "), (" N ", " 1 "), ("$ 1", "$1"), ("# 1", "#1"), ("<unk>", "?")],
 ]
 
+# Joins punctuation, quotes, brackets and web addresses.
 _LM1B: list[Rule] = [
     *[("http : / / ", "http://"), ("https : / / ", "https://")],
     *_regex([(r" '(\w+)", r"'\1"), (r" (\w+) \. ", r" \1. "), (r" (\w+) \.$", r" \1.")]),
@@ -64,35 +69,15 @@ def _apply(rules: Sequence[Rule], text: str) -> str:
     return text
 
 
-def wikitext(text: str) -> str:
-    """Joins WikiText's punctuation, brackets, quotes, numbers (" @,@ ") and headings."""
-    return _apply(_WIKITEXT, text)
-
-
-def ptb(text: str) -> str:
-    """Joins Penn Treebank's clitics and numbers; its number mark N reads 1, <unk> reads "?"."""
-    return _apply(_PTB, text)
-
-
-def lm1b(text: str) -> str:
-    """Joins the One Billion Word benchmark's punctuation, quotes, brackets and web addresses."""
-    return _apply(_LM1B, text)
-
-
 def lambada(text: str) -> str:
     """Straight double quotes, no outer blanks, and one newline before the passage."""
     return "\n" + text.translate(_STRAIGHT_QUOTES).strip()
 
 
-def scientific_papers(text: str) -> str:
-    """The rules of WikiText, then those of LM1B."""
-    return lm1b(wikitext(text))
-
-
 DETOKENIZERS: dict[str, Callable[[str], str]] = {
-    "wikitext": wikitext,
-    "ptb": ptb,
-    "lm1b": lm1b,
+    "wikitext": partial(_apply, _WIKITEXT),
+    "ptb": partial(_apply, _PTB),
+    "lm1b": partial(_apply, _LM1B),
     "lambada": lambada,
-    "scientific_papers": scientific_papers,
+    "scientific_papers": partial(_apply, [*_WIKITEXT, *_LM1B]),
 }

@@ -43,8 +43,7 @@ def encode_documents(
 
     With one process the tokenizer library's own threads use all cores while this one reads and
     writes: on two cores the faster way. With more, each process encodes on one thread, for
-    machines with so many cores that the library's threads hinder each other.
-    """
+    machines with so many cores that the library's threads hinder each other."""
     with workers(encode, tokenizer, num_proc) as submit:
         waiting: deque[Future[Any]] = deque()
         for batch in _batches(pieces(documents, tokenizer)):

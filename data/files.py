@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.formats import COMPRESSED, Document, read_parquet, read_rows, read_text
+from storage import file_digest
 
 SUFFIXES = ".txt, .jsonl, .parquet, and .txt or .jsonl with .gz or .xz"
 _SHOWN = 3  # names of each kind in a message
@@ -36,17 +37,11 @@ class Found:
         return [f"{len(files):,} {reason}" for files, reason in reasons if files]
 
 
-def find_files(path: str, key: str) -> list[Path]:
-    """The file itself, or all readable files below a folder in the order of their names.
-
-    OSError where nothing is there, ValueError where nothing can be read; both name the key.
-    """
-    return search(path, key).files
-
-
 def search(path: str, key: str) -> Found:
-    """As `find_files`, with what was passed over. Links to folders are followed; each file is read
-    once, whatever links there are to it."""
+    """The file itself, or all readable files below a folder in the order of their names, with what
+    was passed over. Links to folders are followed; each file is read once, whatever links there are
+    to it. OSError where nothing is there, ValueError where nothing can be read; both name the
+    key."""
     root = expanded(path, key)
     if root.is_file():
         if _kind(root) is None:
@@ -80,9 +75,7 @@ def expanded(path: str, key: str) -> Path:
 
 def read_documents(file: Path, text_key: str, key: str = "data.path") -> Iterator[Document]:
     """A txt file is one document; of a jsonl or parquet file each row's `text_key` is one.
-
-    ValueError or OSError in one line that names the file where it cannot be read.
-    """
+    ValueError or OSError in one line that names the file where it cannot be read."""
     kind = _kind(file)
     if kind is None:
         raise ValueError(f"{key}={str(file)!r}: unknown suffix; allowed: {SUFFIXES}")
@@ -101,14 +94,8 @@ def digest_of(files: Sequence[Path]) -> str:
         suffixes = [suffix.lower() for suffix in file.suffixes]
         packed = suffixes[-1] in (*COMPRESSED, ".zst")
         kind = "".join(suffixes[-2 if packed else -1 :])
-        total.update(f"{kind} {content_digest(file)}\n".encode())
+        total.update(f"{kind} {file_digest(file)}\n".encode())
     return total.hexdigest()
-
-
-def content_digest(file: Path) -> str:
-    """SHA-256 of the bytes of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _below(root: Path, found: Found) -> Iterator[Path]:

@@ -5,25 +5,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from data.corpus import Corpus
 from data.detokenize import DETOKENIZERS
-from data.files import Found, digest_of, expanded
+from data.files import digest_of, expanded
 from data.formats import holds_text
-from data.saved_dataset import is_saved, load_saved
 from data.settings import Hub
+from data.tokenizer_files import first_line
 from schema.check import check_values
 
 SHOWN = 200  # characters of what the library says
+_SAVED = ("state.json", "dataset_dict.json")  # in a folder that the method save_to_disk wrote
 _DATA_SUFFIXES = {".parquet", ".jsonl", ".json", ".txt", ".csv", ".arrow", ".gz", ".xz", ".zst"}
 
 
-class HubCorpus:
-    """A dataset repository; splits are expressions such as "train[:-100000]".
-
-    `files` maps a split of the repository to a pattern of its files, for repositories that do
-    not name them (the Hub's converted parquet revisions) and to fetch one split alone.
-    """
-
-    language = None
+class HubCorpus(Corpus):
+    """A dataset repository; splits are expressions such as "train[:-100000]". `files` maps a split
+    of the repository to a pattern of its files, for repositories that do not name them (the Hub's
+    converted parquet revisions) and to fetch one split alone."""
 
     def __init__(
         self,
@@ -44,13 +42,9 @@ class HubCorpus:
         self.expressions = {"train": train_split, "valid": valid_split}
         self.text_key, self.detokenizer = text_key, detokenizer
         self.splits = ("valid",) if train_split is None else ("train", "valid")
+        # Published corpora name one of the two, and are split as they were published.
+        self.is_held_out_apart = revision is None and config is None
         self._loaded: dict[str, Any] = {}
-
-    @property
-    def is_held_out_apart(self) -> bool:
-        """Of the user's own data; published corpora name a revision or a configuration, and are
-        split as they were published."""
-        return self.revision is None and self.config is None
 
     def _expression(self, split: str) -> str:
         expression = self.expressions[split]
@@ -86,15 +80,9 @@ class HubCorpus:
             return {**source, "data_dir": self.config}
         return source
 
-    def found(self, split: str) -> Found | None:
-        """None: the library finds the files."""
-        return None
-
     def documents(self, split: str) -> Iterator[str]:
         """The split's texts after the detokenizer, read in batches from the mapped arrow files.
-
-        OSError where the repository cannot be had, ValueError for a split or column it lacks.
-        """
+        OSError where the repository cannot be had, ValueError for a split or column it lacks."""
         dataset = self._dataset(split)
         self._check_column(dataset)
         detokenize = DETOKENIZERS[self.detokenizer] if self.detokenizer else str
@@ -125,8 +113,8 @@ class HubCorpus:
 
         expression, folder = self._expression(split), self._folder()
         try:
-            if folder is not None and is_saved(folder):
-                return load_saved(folder, expression)
+            if folder is not None and any((folder / name).is_file() for name in _SAVED):
+                return _load_saved(folder, expression)
             source = self._source(expression.partition("[")[0])
             return load_dataset(**source, split=expression)
         except ValueError as error:
@@ -161,6 +149,20 @@ class HubCorpus:
         return int(whole.num_bytes * len(dataset) / whole.num_examples)
 
 
+def _load_saved(folder: Path, expression: str) -> Any:
+    """The rows of an expression such as "train[:-100]" in a folder that save_to_disk wrote; one
+    dataset alone is the split "train". ValueError for what is no expression of its splits."""
+    from datasets import Dataset, ReadInstruction, concatenate_datasets, load_from_disk
+
+    loaded = load_from_disk(str(folder))
+    splits = {"train": loaded} if isinstance(loaded, Dataset) else dict(loaded)
+    lengths = {name: len(rows) for name, rows in splits.items()}
+    parts = ReadInstruction.from_spec(expression).to_absolute(lengths)
+    return concatenate_datasets(
+        [splits[part.splitname].select(range(part.from_, part.to)) for part in parts]
+    )
+
+
 def _declared_configs(folder: Path) -> list[str]:
     """The configurations that the folder's README.md declares, as the Hub's copies do."""
     if not (folder / "README.md").is_file():
@@ -177,5 +179,5 @@ def _declared_configs(folder: Path) -> list[str]:
 
 
 def _brief(error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:SHOWN]
+    first = first_line(error)[:SHOWN]
     return first if error.__cause__ is None else f"{first}: {str(error.__cause__).strip()[:SHOWN]}"

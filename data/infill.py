@@ -31,9 +31,8 @@ def read_tasks(
     prefixes_only: bool,
 ) -> list[InfillTask]:
     """The tasks of sampling.prompt, sampling.infill or the file sampling.tasks; `start` stands in
-    front of each and counts in sampling.length, which is `longest` where it is null.
-
-    ValueError in one line for what cannot be drawn so."""
+    front of each and counts in sampling.length, which is `longest` where it is null. ValueError in
+    one line for what cannot be drawn so."""
     check_tasks_early(options)
     keys = [key for key in GIVEN if options[key] is not None]
     if not keys:
@@ -47,46 +46,49 @@ def read_tasks(
     tasks = []
     for where, line in lines:
         length = line.get("length", default)
-        if length > longest:
-            raise ValueError(f"{where}: length={length}: at most {longest} tokens can be drawn")
-        task = _of_line(line, tokenizer, start, length, where)
-        _check_task(task, prefixes_only, where)
+        try:
+            if length > longest:
+                raise ValueError(f"length={length}: at most {longest} tokens can be drawn")
+            task = _of_line(line, tokenizer, start, length)
+            _check_task(task, prefixes_only)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
         tasks.append(task)
     return tasks
 
 
 def _of_line(
-    line: dict[str, Any], tokenizer: Tokenizer, start: list[int], length: int, where: str
+    line: dict[str, Any], tokenizer: Tokenizer, start: list[int], length: int
 ) -> InfillTask:
     if "tokens" in line:
-        ids = _with_rest(_checked(line["tokens"], tokenizer, where), start, line.get("length"))
+        ids = _checked(line["tokens"], tokenizer)
+        ids = ids if ids[: len(start)] == start else [*start, *ids]
+        ids = ids + [None] * (line.get("length", 0) - len(ids))
         if len(ids) > length:
-            raise ValueError(f"{where}: {_count(len(ids), start)}, at most {length} are allowed")
+            raise ValueError(f"{_count(len(ids), start)}, at most {length} are allowed")
     else:
-        ids = _spread(_parts(line, where), tokenizer, start, length, where)
+        ids = _spread(_parts(line), tokenizer, start, length)
         if len(ids) != line.get("length", len(ids)):
-            raise ValueError(
-                f"{where}: every gap says its tokens, which makes {_count(len(ids), start)}, "
-                f"not length={length}"
-            )
+            made = _count(len(ids), start)
+            raise ValueError(f"every gap says its tokens, which makes {made}, not length={length}")
     mask = tokenizer.vocab_size
     tokens = [mask if i is None else i for i in ids]
     return InfillTask(tokens, [i is not None for i in ids], line.get("id"))
 
 
-def _parts(line: dict[str, Any], where: str) -> list[str | Gap]:
+def _parts(line: dict[str, Any]) -> list[str | Gap]:
     if "infill" in line:
-        return parts_of(line["infill"], where)
+        return parts_of(line["infill"], "infill")
     return [line["prompt"], Gap(None), line.get("suffix", "")]
 
 
 def _spread(
-    parts: Sequence[str | Gap], tokenizer: Tokenizer, start: list[int], length: int, where: str
+    parts: Sequence[str | Gap], tokenizer: Tokenizer, start: list[int], length: int
 ) -> list[int | None]:
     """Token ids, None in the gaps. Each text is encoded for its own position; the gaps without a
     number share the rest of `length`, the first ones with one token more where that is not even."""
     encoded = [
-        part.tokens if isinstance(part, Gap) else _encode(part, tokenizer, where, number == 0)
+        part.tokens if isinstance(part, Gap) else _encode(part, tokenizer, number == 0)
         for number, part in enumerate(parts)
     ]
     used = len(start) + sum(
@@ -95,9 +97,7 @@ def _spread(
     shares = encoded.count(None)
     if used + shares > length:
         rest = f" and {shares} or more to draw" if shares else ""
-        raise ValueError(
-            f"{where}: {_count(used, start)}{rest}, at most {length} are allowed in all"
-        )
+        raise ValueError(f"{_count(used, start)}{rest}, at most {length} are allowed in all")
     share, more = divmod(length - used, shares) if shares else (0, 0)
     ids: list[int | None] = [*start]
     for part in encoded:
@@ -109,17 +109,14 @@ def _spread(
     return ids
 
 
-def _encode(text: str, tokenizer: Tokenizer, where: str, first: bool) -> list[int]:
+def _encode(text: str, tokenizer: Tokenizer, first: bool) -> list[int]:
     """Ids of a text, the `first` of its line or not; ValueError where a character has none of its
     own."""
-    try:
-        ids = encode_given(text, tokenizer, first)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+    ids = encode_given(text, tokenizer, first)
     # Text never makes a special token, except the one that stands for what is not known.
     if tokenizer.decode(ids) != tokenizer.decode(ids, special=True):
         unknown = next((letter for letter in text if _unknown(letter, tokenizer)), text)
-        raise ValueError(f"{where}: no token of {tokenizer.name!r} stands for {unknown!r}")
+        raise ValueError(f"no token of {tokenizer.name!r} stands for {unknown!r}")
     return ids
 
 
@@ -128,32 +125,24 @@ def _unknown(character: str, tokenizer: Tokenizer) -> bool:
     return tokenizer.decode(ids) != tokenizer.decode(ids, special=True)
 
 
-def _checked(ids: list[int | None], tokenizer: Tokenizer, where: str) -> list[int | None]:
+def _checked(ids: list[int | None], tokenizer: Tokenizer) -> list[int | None]:
     for position, i in enumerate(ids):
         if i is not None and not 0 <= i < tokenizer.vocab_size:
-            raise ValueError(
-                f"{where}: token {i} at position {position} is not from 0 to "
-                f"{tokenizer.vocab_size - 1}; null is a gap"
-            )
+            allowed = f"from 0 to {tokenizer.vocab_size - 1}; null is a gap"
+            raise ValueError(f"token {i} at position {position} is not {allowed}")
     return ids
 
 
-def _with_rest(ids: list[int | None], start: list[int], length: int | None) -> list[int | None]:
-    """`start` in front where it is not there already, gaps up to the length that a line says."""
-    ids = ids if ids[: len(start)] == start else [*start, *ids]
-    return ids + [None] * ((length or 0) - len(ids))
-
-
-def _check_task(task: InfillTask, prefixes_only: bool, where: str) -> None:
+def _check_task(task: InfillTask, prefixes_only: bool) -> None:
     fixed = task.fixed
     if all(fixed):
-        raise ValueError(f"{where}: every token is given, there is nothing to draw")
+        raise ValueError("every token is given, there is nothing to draw")
     if not prefixes_only:
         return
     if any(fixed[fixed.index(False) :]):
-        raise ValueError(f"{where}: algo=ar takes prefixes only, here text follows a gap")
+        raise ValueError("algo=ar takes prefixes only, here text follows a gap")
     if not fixed[0]:
-        raise ValueError(f"{where}: algo=ar needs a token to begin with")
+        raise ValueError("algo=ar needs a token to begin with")
 
 
 def _count(tokens: int, start: list[int]) -> str:

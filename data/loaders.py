@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator, Sized
 import torch
 from torch import Tensor
 
-from data.packing import Arrays
-from data.views import View
+from data.packing import Arrays, View
 from data.workers import Workers
 
 Batch = dict[str, Tensor]
@@ -27,11 +26,8 @@ class Loader:
         return len(self._sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self._from_workers() if self.num_workers else self._from_here()
-        return map(tensors, batches)
-
-    def _from_here(self) -> Iterator[Arrays]:
-        return map(self._view.batch, self._sampler)
+        here = self.num_workers == 0
+        return map(tensors, map(self._view.batch, self._sampler) if here else self._from_workers())
 
     def _from_workers(self) -> Iterator[Arrays]:
         """The processes stay for the next time, unless these batches are left before the last."""

@@ -22,8 +22,7 @@ class MarkovLanguage:
 
     A context is the number whose base-`states` digits are its symbols, the oldest first. S is
     the number of contexts, `transition` (S, states), `stationary` (S,); `tables` has one table
-    (states^k, states) of p(next | the first k symbols of a block) for each k = 0 .. order.
-    """
+    (states^k, states) of p(next | the first k symbols of a block) for each k = 0 .. order."""
 
     def __init__(self, states: int, order: int, seed: int, concentration: float) -> None:
         if states < 2 or order < 1 or states ** (order + 1) > _LARGEST_TABLE:
@@ -59,11 +58,6 @@ class MarkovLanguage:
         joint = joint.reshape(-1, self.states)  # (states^depth, states)
         return joint / joint.sum(1, keepdims=True)
 
-    def entropy_rate(self) -> float:
-        """H(x_l | all before) = - sum_c pi(c) sum_x p(x|c) log p(x|c), in nats per symbol."""
-        logs = np.log(np.where(self.transition > 0, self.transition, 1.0))
-        return float(-(self.stationary[:, None] * self.transition * logs).sum())
-
     def sample(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """(count,) consecutive symbols of the stationary chain."""
         rows = np.cumsum(self.transition, axis=1)
@@ -98,10 +92,8 @@ class MarkovLanguage:
         return drawn
 
     def nll(self, tokens: "Tensor") -> "Tensor":
-        """(B, L) exact nats of each symbol given the symbols before it in its block.
-
-        Tokens that are no symbols (BOS, EOS, PAD) cost nothing, and the text starts anew after.
-        """
+        """(B, L) exact nats of each symbol given the symbols before it in its block. Tokens that
+        are no symbols (BOS, EOS, PAD) cost nothing, and the text starts anew after."""
         # Only here: the processes that tokenize import this room and have no use for torch.
         import torch
 

@@ -20,6 +20,7 @@ from data.packing import (
     Framer,
     PadBlocks,
     SlidingBlocks,
+    View,
     WrapBlocks,
     overlapping_stride,
 )
@@ -28,7 +29,6 @@ from data.report import unsaid
 from data.settings import Data
 from data.store import TokenStore
 from data.tokenizers import Tokenizer
-from data.views import EvalView, TrainView
 from schema.check import check_values
 
 # Evaluation never depends on the seed of a run.
@@ -154,15 +154,15 @@ class TokenDataModule(L.LightningDataModule):
         step, world, rank = self._position()
         sampler = StepSampler(step, self.global_batch_size, self.batch_size, world, rank)
         blocks = self.blocks("train")
-        view = TrainView(blocks, TrainOrder(len(blocks), self.seed))
-        return Loader(view, sampler, self.num_workers)
+        order = TrainOrder(len(blocks), self.seed)
+        return Loader(View(blocks, order), sampler, self.num_workers)
 
     def val_dataloader(self) -> Loader:
         """This rank's share of the validation blocks, each once."""
         _, world, rank = self._position()
         blocks = self.blocks("valid")
         sampler = EvalSampler(self._eval_index(len(blocks)), self.eval_batch_size, world, rank)
-        return Loader(EvalView(blocks), sampler, self.num_workers)
+        return Loader(View(blocks), sampler, self.num_workers)
 
     def _eval_index(self, count: int) -> np.ndarray:
         """All blocks, or `max_eval_blocks` of them at equal distances; in training the first of

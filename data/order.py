@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +11,11 @@ Index = NDArray[np.int64]
 
 
 class TrainOrder:
-    """Example j of the run is block perm_e[j mod n] of epoch e = j // n.
-
-    Each epoch's permutation of the n blocks is drawn from (seed, e) alone.
-    """
+    """Example j of the run is block perm_e[j mod n] of epoch e = j // n. Each epoch's permutation
+    of the n blocks is drawn from (seed, e) alone."""
 
     def __init__(self, blocks: int, seed: int) -> None:
         self.blocks, self.seed = blocks, seed
-        self._permutations: dict[int, NDArray[np.integer]] = {}
 
     def locate(self, examples: Index) -> tuple[Index, Index]:
         """(B,) block numbers and (B,) epochs of (B,) example numbers."""
@@ -25,19 +23,17 @@ class TrainOrder:
         blocks = np.empty_like(places)
         for epoch in np.unique(epochs).tolist():
             here = epochs == epoch
-            blocks[here] = self._permutation(epoch)[places[here]]
+            blocks[here] = _permutation(self.blocks, self.seed, epoch)[places[here]]
         return blocks, epochs
 
-    def _permutation(self, epoch: int) -> NDArray[np.integer]:
-        if epoch not in self._permutations:
-            # A batch touches two epochs at most; older ones never come back.
-            self._permutations = {e: p for e, p in self._permutations.items() if e == epoch - 1}
-            bits = np.random.Philox(np.random.SeedSequence([self.seed, epoch]))
-            narrow = np.uint32 if self.blocks < 1 << 32 else np.uint64
-            order: NDArray[np.integer] = np.arange(self.blocks).astype(narrow)
-            np.random.Generator(bits).shuffle(order)
-            self._permutations[epoch] = order
-        return self._permutations[epoch]
+
+@lru_cache(maxsize=2)  # a batch touches two epochs at most; older ones never come back
+def _permutation(blocks: int, seed: int, epoch: int) -> NDArray[np.integer]:
+    bits = np.random.Philox(np.random.SeedSequence([seed, epoch]))
+    narrow = np.uint32 if blocks < 1 << 32 else np.uint64
+    order: NDArray[np.integer] = np.arange(blocks).astype(narrow)
+    np.random.Generator(bits).shuffle(order)
+    return order
 
 
 def accumulation(global_batch_size: int, batch_size: int, world_size: int) -> int:
@@ -52,11 +48,9 @@ def accumulation(global_batch_size: int, batch_size: int, world_size: int) -> in
 
 
 class StepSampler:
-    """The example numbers of one rank, micro batch by micro batch, for ever.
-
-    Micro batch a of rank r in a step takes j = step * global_batch + (a * world + r) * batch + b,
-    so the ranks of a step together take the same examples for any split of it.
-    """
+    """The example numbers of one rank, micro batch by micro batch, for ever. Micro batch a of rank
+    r in a step takes j = step * global_batch + (a * world + r) * batch + b, so the ranks of a step
+    together take the same examples for any split of it."""
 
     def __init__(
         self, start_step: int, global_batch_size: int, batch_size: int, world_size: int, rank: int

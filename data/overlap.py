@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data.files import Found, content_digest
+from data.files import Found
 from data.store import TokenStore
+from storage import file_digest
 
 # Short documents repeat by nature; a share up to here is said, a larger one is refused.
 _ALLOWED_SHARE = 0.1
@@ -40,7 +41,7 @@ def refuse_same_files(train: Found | None, valid: Found | None) -> None:
 
 
 def _same(file: Path, other: Path) -> bool:
-    return file.samefile(other) or content_digest(file) == content_digest(other)
+    return file.samefile(other) or file_digest(file) == file_digest(other)
 
 
 def refuse_same_documents(

@@ -1,11 +1,12 @@
 """Cut a token store into framed blocks of one length, whole batches at a time."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.order import Index
+from data.order import Index, TrainOrder
 from data.settings import Data
 from data.store import TokenStore
 from data.tokenizers import Tokenizer
@@ -77,11 +78,8 @@ class Framer:
 
 
 class WrapBlocks:
-    """Consecutive cuts of the whole token stream; the last, partial one is filled with PAD.
-
-    PAD is neither scored nor noised here. `drop_last` leaves the partial block out, as the
-    papers do.
-    """
+    """Consecutive cuts of the whole token stream; the last, partial one is filled with PAD. PAD is
+    neither scored nor noised here. `drop_last` leaves the partial block out, as the papers do."""
 
     def __init__(self, store: TokenStore, framer: Framer, drop_last: bool) -> None:
         self.store, self.framer = store, framer
@@ -108,10 +106,8 @@ class WrapBlocks:
 
 class SlidingBlocks:
     """Windows over the whole token stream, `stride` tokens apart. A window scores what no earlier
-    one holds; the tokens before that are context, neither noised nor scored.
-
-    The last, partial window is as in `WrapBlocks`.
-    """
+    one holds; the tokens before that are context, neither noised nor scored. The last, partial
+    window is as in `WrapBlocks`."""
 
     def __init__(self, store: TokenStore, framer: Framer, drop_last: bool, stride: int) -> None:
         self.store, self.framer, self.stride = store, framer, stride
@@ -158,11 +154,9 @@ def overlapping_stride(stride: int | None, framer: Framer, packing: str) -> int 
 
 
 class PadBlocks:
-    """One document per block: longer ones cropped, shorter ones filled with PAD.
-
-    PAD is noised like text and never scored, as in the published code. A random crop depends on
-    (seed, epoch, document) only.
-    """
+    """One document per block: longer ones cropped, shorter ones filled with PAD. PAD is noised like
+    text and never scored, as in the published code. A random crop depends on (seed, epoch,
+    document) only."""
 
     def __init__(
         self, store: TokenStore, framer: Framer, insert_eos: bool, crop: str, seed: int
@@ -187,6 +181,21 @@ class PadBlocks:
         sizes = np.minimum(lengths, room)
         places = np.minimum(start[:, None] + np.arange(room), len(tokens) - 1)
         return self.framer.assemble(tokens[places], sizes, noise_pad=True)
+
+
+@dataclass(frozen=True)
+class View:
+    """Whole batches by number: of the examples of a training run in their `order`, else of the
+    blocks themselves. Loader processes get a copy of it."""
+
+    blocks: Blocks
+    order: TrainOrder | None = None
+
+    def batch(self, numbers: list[int]) -> Arrays:
+        """The arrays of `Blocks.batch`, and `index`, the numbers."""
+        index = np.array(numbers, dtype=np.int64)
+        located = self.order.locate(index) if self.order else (index, np.zeros_like(index))
+        return {**self.blocks.batch(*located), "index": index}
 
 
 def _damaged(what: str) -> DamagedTokens:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from storage import Held, holding
+from storage import Held, holding, sync
 
 _LOCK, _PARTIAL = ".lock", ".partial"
 
@@ -70,18 +70,13 @@ def workplace(folder: Path) -> Iterator[Path]:
 def publish(partial: Path, folder: Path) -> None:
     """Puts finished files into place: whole on disk first, then one rename."""
     for file in partial.iterdir():
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
+        sync(file)
     if folder.is_dir() and not folder.is_symlink():
         shutil.rmtree(folder)
     else:
         folder.unlink(missing_ok=True)
     partial.rename(folder)
-    parent = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+    sync(folder.parent)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
+from data.stopping import held_back
 from data.tokenizers import Tokenizer
 
 Work = Callable[[Tokenizer, Sequence[Any]], Any]
@@ -103,13 +104,9 @@ def _processes(work: Work, tokenizer: Tokenizer, count: int) -> Iterator[Submit]
     resource_tracker.ensure_running()  # it would let the signals through again
 
     def submit(batch: Sequence[Any]) -> Future[Any]:
-        # The processes, begun here, inherit what is blocked: a signal to the whole group is for
-        # this one alone, which ends them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-        try:
+        # It begins the processes: a signal to the whole group is for this one, which ends them.
+        with held_back(signal.SIGINT, signal.SIGTERM):
             return executor.submit(_serve, batch)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     try:
         yield submit

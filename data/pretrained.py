@@ -27,10 +27,8 @@ _SHOWN = 20  # characters of a text in a message
 
 class PretrainedTokenizer:
     """A fast Hugging Face tokenizer whose mask, where it has one, changed places with its last id.
-
-    GPT-2 has no mask: N = 50257. BERT has [MASK] = 103 of 30522: N = 30521, and the word piece
-    that was 30521 is 103 here.
-    """
+    GPT-2 has no mask: N = 50257. BERT has [MASK] = 103 of 30522: N = 30521, and the word piece that
+    was 30521 is 103 here."""
 
     extra = range(0)
 
@@ -193,9 +191,7 @@ class PretrainedTokenizer:
 
 def load_pretrained(name_or_path: str) -> PretrainedTokenizer:
     """The tokenizer in a folder, else of that name in the local Hub cache, else on the Hub.
-
-    ValueError in one line where there is none, it is slow (pure Python) or it is empty.
-    """
+    ValueError in one line where there is none, it is slow (pure Python) or it is empty."""
     loaded = open_tokenizer(name_or_path)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:

@@ -21,9 +21,8 @@ class Gap(NamedTuple):
 
 
 def check_tasks_early(options: dict[str, Any]) -> None:
-    """Checks the strings of sampling.prompt, sampling.infill or the file sampling.tasks.
-
-    ValueError or FileNotFoundError in one line; none of the three is fine."""
+    """Checks the strings of sampling.prompt, sampling.infill or the file sampling.tasks. ValueError
+    or FileNotFoundError in one line; none of the three is fine."""
     keys = [key for key in GIVEN if options[key] is not None]
     if len(keys) > 1:
         named = " and ".join(f"sampling.{key}" for key in keys)
@@ -51,17 +50,16 @@ def check_text(text: Any, where: str) -> None:
 
 def parts_of(infill: str, where: str) -> list[str | Gap]:
     r"""Texts and gaps in turn: [...] is a gap, [...12] one of 12 tokens, \[...] stands for itself.
-
     Of backslashes in front of a gap, each two stand for one. ValueError without a gap."""
     parts: list[str | Gap] = [""]
     end = 0
     for match in _GAP.finditer(infill):
         slashes, count = match.groups()
         literal = infill[match.end(1) : match.end()] if len(slashes) % 2 else ""
-        parts[-1] = f"{parts[-1]}{infill[end : match.start()]}{slashes[: len(slashes) // 2]}"
+        before = infill[end : match.start()] + slashes[: len(slashes) // 2]
+        parts[-1] = f"{parts[-1]}{before}{literal}"
         end = match.end()
         if literal:
-            parts[-1] = f"{parts[-1]}{literal}"
             continue
         if count and int(count) < 1:
             raise ValueError(f"{where}: the gap [...{count}] has no token; at least 1 is needed")
@@ -74,7 +72,6 @@ def parts_of(infill: str, where: str) -> list[str | Gap]:
 
 def read_lines(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """The tasks of a jsonl file as they are written there, each with how a message names it.
-
     FileNotFoundError without the file, ValueError for what is no task."""
     key = f"sampling.tasks={file}"
     if not file.is_file():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from data.files import Found
+from data.corpus import Corpus
 from data.settings import Shakespeare
 from schema.check import check_values
 
@@ -16,13 +16,9 @@ SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"  # o
 TRAINING = 0.9  # of the characters, as in the recipe of nanoGPT
 
 
-class ShakespeareCorpus:
+class ShakespeareCorpus(Corpus):
     """One document per split: the first nine tenths of the characters, or the first
     `train_characters` of these, and the last tenth."""
-
-    splits = ("train", "valid")
-    language = None
-    is_held_out_apart = False
 
     def __init__(self, train_characters: int | None) -> None:
         check_values(Shakespeare, "data", train_characters=train_characters)
@@ -40,10 +36,6 @@ class ShakespeareCorpus:
         if split == "valid":
             return self._text[cut:]
         return self._text[: min(cut, self.train_characters or cut)]
-
-    def found(self, split: str) -> Found | None:
-        """No files of the user's."""
-        return None
 
     def documents(self, split: str) -> Iterator[str]:
         """The split's only document."""

@@ -1,4 +1,4 @@
-"""Work that a signal ends at once, cleanly and with a line."""
+"""Work that a signal ends at once, cleanly and with a line, and processes that none reaches."""
 
 import signal
 import sys
@@ -8,6 +8,17 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def held_back(*signals: signal.Signals) -> Iterator[None]:
+    """These signals of a group stay away from processes that are started now, from their first
+    instruction on; one that comes meanwhile reaches this process afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Stopped(SystemExit):

@@ -31,11 +31,9 @@ def token_dtype(vocab_size: int) -> str:
 def store_fields(
     corpus_digest: str, split: str, tokenizer_digest: str, insert_eos: bool, dtype: str
 ) -> dict[str, Any]:
-    """Everything the files depend on, so everything the cache key covers.
-
-    Block length, packing and framing are not in it: blocks are cut from the flat stream when
-    they are read, so one store serves every length, packing and framing.
-    """
+    """Everything the files depend on, so everything the cache key covers. Block length, packing and
+    framing are not in it: blocks are cut from the flat stream when they are read, so one store
+    serves every length, packing and framing."""
     return {
         "format": FORMAT,
         "corpus": corpus_digest,
@@ -53,10 +51,8 @@ def store_name(fields: Mapping[str, Any]) -> str:
 
 
 class TokenStore:
-    """A finished store. `tokens` (T,) and `offsets` (documents + 1,) are read-only maps.
-
-    Pickles as its path, so that loader processes open the files themselves.
-    """
+    """A finished store. `tokens` (T,) and `offsets` (documents + 1,) are read-only maps. Pickles as
+    its path, so that loader processes open the files themselves."""
 
     def __init__(self, folder: Path, meta: Mapping[str, Any]) -> None:
         self.folder = folder

@@ -5,13 +5,14 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from data.tokenizers import BUILT_IN
 
-_SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
-_READ_WITHOUT = ("tokenizer.json", "vocab.json", "vocab.txt")
+SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt")
 
 
 def open_tokenizer(name_or_path: str) -> Any:
@@ -22,11 +23,10 @@ def open_tokenizer(name_or_path: str) -> Any:
         if not folder.is_dir():
             raise refusal(name_or_path, "no such folder")
         return _load(str(folder), name_or_path)
-    loaded = _load_cached(name_or_path)
-    if loaded is None:
-        _reach_hub(name_or_path)
-        loaded = _load(name_or_path, name_or_path)
-    return loaded
+    with suppress(OSError, ValueError):
+        return from_library(name_or_path, local_files_only=True)
+    _reach_hub(name_or_path)
+    return _load(name_or_path, name_or_path)
 
 
 def _load(source: str, name: str) -> Any:
@@ -36,17 +36,9 @@ def _load(source: str, name: str) -> Any:
         raise refusal(name, first_line(error)) from error
 
 
-def _load_cached(name: str) -> Any | None:
-    try:
-        return from_library(name, local_files_only=True)
-    except (OSError, ValueError):
-        return None
-
-
 def from_library(source: str, **options: Any) -> Any:
-    """The transformers tokenizer of a folder or name, without running code that lies there.
-
-    OSError where it is not there, ValueError in one line for everything that is wrong with it."""
+    """The transformers tokenizer of a folder or name, without running code that lies there. OSError
+    where it is not there, ValueError in one line for everything that is wrong with it."""
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
@@ -78,8 +70,8 @@ def _check_files(folder: Path) -> None:
     for file in folder.iterdir() if folder.is_dir() else []:
         if file.is_fifo():
             raise ValueError(f"{file.name} is not a file")
-    alone = next((name for name in _SENTENCEPIECE if (folder / name).is_file()), None)
-    if alone is None or any((folder / name).is_file() for name in _READ_WITHOUT):
+    alone = next((name for name in SENTENCEPIECE if (folder / name).is_file()), None)
+    if alone is None or any((folder / name).is_file() for name in TOKENIZER_FILES):
         return
     if importlib.util.find_spec("sentencepiece") is None:
         raise ValueError(

@@ -1,6 +1,7 @@
 """Text to token ids and back, under one vocabulary convention: ordinary ids 0..N-1, the mask N."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -49,29 +50,42 @@ class Tokenizer(Protocol):
         """Text of any ids; the mask shows as a mark, special tokens only if asked; never raises."""
 
 
-class ByteTokenizer:
-    """One id per byte of an alphabet, then one end-of-text id that is BOS, EOS and PAD."""
+class BuiltIn(ABC):
+    """Ids of symbols, and after them one end-of-text id that is BOS, EOS and PAD. A text that has
+    a part without an id is refused."""
 
     unknown: int | None = None
     mask: int | None = None
     extra = range(0)
 
+    def __init__(self, name: str, symbols: int, content: bytes) -> None:
+        self.name, self.vocab_size = name, symbols + 1
+        self.bos = self.eos = self.pad = symbols
+        self.digest = hashlib.sha256(content).hexdigest()
+
+    @abstractmethod
+    def encode_within(self, text: str) -> Ids:
+        """The same as of a whole text."""
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        return [self.encode_within(text) for text in texts]
+
+    def lost(self, text: str) -> dict[str, int]:
+        return {}
+
+
+class ByteTokenizer(BuiltIn):
+    """One id per byte of an alphabet."""
+
     def __init__(self, name: str, alphabet: bytes) -> None:
-        self.name = name
+        super().__init__(name, len(alphabet), b"byte alphabet " + alphabet)
         self.alphabet = alphabet
-        self.vocab_size = len(alphabet) + 1
-        self.bos = self.eos = self.pad = len(alphabet)
-        self.digest = hashlib.sha256(b"byte alphabet " + alphabet).hexdigest()
         self._lookup = np.full(256, -1, dtype=np.int16)
         self._lookup[np.frombuffer(alphabet, dtype=np.uint8)] = np.arange(len(alphabet))
         self._pieces = [bytes([value]) for value in alphabet]
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """Ids of each text; ValueError names the first character outside the alphabet."""
-        return [self.encode_within(text) for text in texts]
-
     def encode_within(self, text: str) -> Ids:
-        """The same as of a whole text."""
+        """Ids of a text; ValueError names the first character outside the alphabet."""
         ids = self._lookup[np.frombuffer(text.encode("utf-8"), dtype=np.uint8)]
         if ids.size and ids.min() < 0:
             allowed = {chr(piece[0]) for piece in self._pieces}
@@ -86,10 +100,6 @@ class ByteTokenizer:
         """Anywhere."""
         return start if start < len(text) else None
 
-    def lost(self, text: str) -> dict[str, int]:
-        """Nothing: what has no id is refused."""
-        return {}
-
     def decode(self, ids: Iterable[int], special: bool = False) -> str:
         """Text of the ids, invalid UTF-8 replaced."""
         end = END_MARK if special else ""
@@ -99,25 +109,15 @@ class ByteTokenizer:
         ).decode("utf-8", errors="replace")
 
 
-class SymbolTokenizer:
-    """Texts that are space-separated integers 0..n-1 (the Markov language); id n ends a text."""
-
-    unknown: int | None = None
-    mask: int | None = None
-    extra = range(0)
+class SymbolTokenizer(BuiltIn):
+    """Texts that are space-separated integers 0..n-1 (the Markov language)."""
 
     def __init__(self, symbols: int) -> None:
-        self.name = f"symbols:{symbols}"
-        self.vocab_size = symbols + 1
-        self.bos = self.eos = self.pad = symbols
-        self.digest = hashlib.sha256(self.name.encode()).hexdigest()
-
-    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """Ids of each text; ValueError where a text is not integers in range."""
-        return [self.encode_within(text) for text in texts]
+        name = f"symbols:{symbols}"
+        super().__init__(name, symbols, name.encode())
 
     def encode_within(self, text: str) -> Ids:
-        """The same as of a whole text."""
+        """Ids of a text; ValueError where it is not integers in range."""
         try:
             ids = np.array(text.split(), dtype=np.int64)
         except ValueError as error:
@@ -131,10 +131,6 @@ class SymbolTokenizer:
         position = text.find(" ", start)
         return None if position < 0 else position
 
-    def lost(self, text: str) -> dict[str, int]:
-        """Nothing: the spaces only separate."""
-        return {}
-
     def decode(self, ids: Iterable[int], special: bool = False) -> str:
         """The integers, separated by spaces."""
         marks = {self.eos: END_MARK if special else "", self.vocab_size: MASK_MARK}
@@ -145,29 +141,22 @@ class SymbolTokenizer:
 
 
 def make_tokenizer(name_or_path: str) -> Tokenizer:
-    """A built-in tokenizer, else a local folder, else a Hugging Face Hub name.
-
-    ValueError in one line, naming data.tokenizer_name_or_path, for anything else.
-    """
+    """A built-in tokenizer, else a local folder, else a Hugging Face Hub name. ValueError in one
+    line, naming data.tokenizer_name_or_path, for anything else."""
     if name_or_path == "bytes":
         return ByteTokenizer("bytes", bytes(range(256)))
     if name_or_path == "text8":
         return ByteTokenizer("text8", b" abcdefghijklmnopqrstuvwxyz")
     if name_or_path.startswith("symbols:"):
-        return SymbolTokenizer(_symbol_count(name_or_path))
+        count = name_or_path.removeprefix("symbols:")
+        if not count.isdecimal() or int(count) < 2:
+            key = f"data.tokenizer_name_or_path={name_or_path!r}"
+            raise ValueError(f"{key}: symbols:<n> needs an integer n of 2 or more")
+        return SymbolTokenizer(int(count))
     # Only here: transformers takes a second to import and the built-in tokenizers never need it.
     from data.pretrained import load_pretrained
 
     return load_pretrained(name_or_path)
-
-
-def _symbol_count(name: str) -> int:
-    count = name.removeprefix("symbols:")
-    if not count.isdecimal() or int(count) < 2:
-        raise ValueError(
-            f"data.tokenizer_name_or_path={name!r}: symbols:<n> needs an integer n of 2 or more"
-        )
-    return int(count)
 
 
 def as_integers(ids: Iterable[int]) -> list[int]:

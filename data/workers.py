@@ -3,8 +3,7 @@
 Each sends its batches through a pipe of its own: nothing needs shared memory, the death of one is
 seen at once, and each ends with the process that reads, however that ended. Signals to the whole
 process group (Ctrl-C, a scheduler's SIGTERM) are left to the process that reads, which needs
-batches until it has saved.
-"""
+batches until it has saved."""
 
 import itertools
 import os
@@ -14,13 +13,13 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import NamedTuple
 
-from data.packing import Arrays, DamagedTokens
-from data.views import View
+from data.packing import Arrays, DamagedTokens, View
+from data.stopping import held_back
 
 ROOT = Path(__file__).resolve().parents[1]
 HELD_BACK = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
@@ -43,7 +42,7 @@ class Workers:
         self._workers: list[Worker] = []
         # Also at the end of the program; `close` again does nothing.
         self.close = weakref.finalize(self, _end, self._workers)
-        with _held_back():
+        with held_back(*HELD_BACK):
             for _ in range(count):
                 self._workers.append(_start())
         for worker in self._workers:
@@ -118,17 +117,6 @@ def _start() -> Worker:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
     return Worker(process, ours)
-
-
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """Signals of a group stay away from processes that are started now, from their first
-    instruction on; one that comes meanwhile reaches this process afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(workers: list[Worker]) -> None:

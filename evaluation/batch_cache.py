@@ -26,18 +26,14 @@ def mark_of(key: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def code() -> str | None:
-    """The commit of the code, whatever files of it were edited since."""
-    return base(commit())
-
-
 class BatchCache:
     """A folder in `folder` for one `key`, all that the batches depend on. `setting` is the setting
     of that folder in messages, `command` the digest of the command; unless the command writes this
     record `alone`, its batches are for the same command only."""
 
     def __init__(self, folder: Path, key: Any, setting: str, command: str, alone: bool = True):
-        mark = mark_of([key, code(), None if alone else command])
+        code = base(commit())  # whatever files of it were edited since
+        mark = mark_of([key, code, None if alone else command])
         self.folder = folder / f"unfinished-{mark}"
         self.setting = setting
         self.command = command
@@ -134,9 +130,8 @@ def clear_recorded(folder: Path) -> None:
 def _of_fields(folder: Path, fields: dict[str, Any]) -> Path | None:
     """The path of the record with these fields, None for none."""
     records = read_records(folder)[0] if folder.is_dir() else []
-    return next(
-        (record.path for record in records if fields.items() <= record.fields.items()), None
-    )
+    paths = (record.path for record in records if fields.items() <= record.fields.items())
+    return next(paths, None)
 
 
 def _lock(folder: Path) -> Path:

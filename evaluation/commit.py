@@ -17,10 +17,8 @@ HERE = Path(__file__).resolve().parents[1]
 
 def commit(folder: Path = HERE) -> str | None:
     """The git commit of the code in `folder`, with DIRTY and the digest of the difference where a
-    tracked file differs, or code lies there that is not tracked.
-
-    None without git or a repository, as in an unpacked archive.
-    """
+    tracked file differs, or code lies there that is not tracked. None without git or a repository,
+    as in an unpacked archive."""
     return _state(folder)[0]
 
 

@@ -31,6 +31,11 @@ KIND = Leaf(
 COUNT, SEED, LENGTH = whole(0), whole(-(2**63), 2**64), whole(1)
 
 
+def of(rule: Rule, names: str) -> dict[str, Rule]:
+    """The rule by each of the names."""
+    return dict.fromkeys(names.split(), rule)
+
+
 def optional(rules: Mapping[str, Rule]) -> dict[str, Rule]:
     return {name: Optional(rule) for name, rule in rules.items()}
 
@@ -52,8 +57,7 @@ HOW = optional(
     }
 )
 HARDWARE = optional(
-    dict.fromkeys(("cpu", "gpu", "system", "python", "torch", "lightning"), NAME)
-    | dict.fromkeys(("cores", "threads", "gpus"), COUNT)
+    of(NAME, "cpu gpu system python torch lightning") | of(COUNT, "cores threads gpus")
 )
 ORIGIN = optional({"algo": NAME, "steps": COUNT, "tokens": COUNT, "weights": NAME})
 SOURCE = optional({"name": PATH, "format": NAME, "revision": NAME, "published": NAME})
@@ -64,7 +68,7 @@ TRAINING = {
     "source": Optional(Group(known=SOURCE.get)),
     "digests": Optional(Group(known=DIGESTS.get)),
 }
-SIZES = optional(dict.fromkeys(("length", "n_blocks", "hidden_size", "n_heads"), LENGTH))
+SIZES = optional(of(LENGTH, "length n_blocks hidden_size n_heads"))
 PRESET = {
     "name": Optional(NAME),
     **{name: Optional(Group()) for name in ("data", "model", "eval")},
@@ -77,35 +81,19 @@ CONFIG: dict[str, Rule] = {
     "protocol": Optional(Group(known=PRESET.get)),
 }
 METRICS: dict[str, Rule] = {
-    **dict.fromkeys(
-        ("nats_per_token", "exact_nats_per_token", "excess_nats", "bits_per_byte", "divergence"),
-        number(),
-    ),
-    **dict.fromkeys(
-        (
-            *("entropy", "entropy_before", "data_stderr", "seconds", "tokens_per_second"),
-            *("network_evaluations", "positions_read", "train_seconds", "train_flops"),
-            *("tokens_changed", "correction_steps"),
-        ),
+    **of(number(), "nats_per_token exact_nats_per_token excess_nats bits_per_byte divergence"),
+    **of(
         FROM_0,
+        "entropy entropy_before data_stderr seconds tokens_per_second network_evaluations "
+        "positions_read train_seconds train_flops tokens_changed correction_steps",
     ),
-    **dict.fromkeys(
-        (
-            *("distinct_1", "distinct_2", "distinct_3", "repetition", "mauve", "foreign"),
-            *(
-                "two_sample_accuracy",
-                "train_overlap",
-                "self_accuracy_before",
-                "self_accuracy_after",
-            ),
-        ),
+    **of(
         SHARE,
+        "distinct_1 distinct_2 distinct_3 repetition mauve foreign two_sample_accuracy "
+        "train_overlap self_accuracy_before self_accuracy_after",
     ),
-    **dict.fromkeys(
-        ("sequences", "passes", "gen_ppl_tokens", "gen_ppl_texts", "train_peak_memory_bytes"),
-        COUNT,
-    ),
-    **dict.fromkeys(("curve", "sequences_file", "samples", "answers"), PATH),
+    **of(COUNT, "sequences passes gen_ppl_tokens gen_ppl_texts train_peak_memory_bytes"),
+    **of(PATH, "curve sequences_file samples answers"),
     "noise_seed": SEED,
     "gen_ppl": POSITIVE,
     "gen_ppl_scorer": Group(known=optional({"scorer": PATH, "scorer_digest": TEXT}).get),
@@ -156,8 +144,6 @@ RECORD = Group(
 )
 # Of metrics whose value is no number from -LARGEST to LARGEST.
 VALUES: dict[str, Rule] = {
-    **dict.fromkeys(
-        ("ppl", "ordered_ppl", "perplexity", "word_perplexity", "byte_perplexity"), POSITIVE
-    ),
-    **dict.fromkeys(("samples", "corrected_samples"), FROM_0),
+    **of(POSITIVE, "ppl ordered_ppl perplexity word_perplexity byte_perplexity"),
+    **of(FROM_0, "samples corrected_samples"),
 }

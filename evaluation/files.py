@@ -1,12 +1,15 @@
-"""Files that others wrote, read whole: what is no plain file, or too large a one, is refused."""
+"""Files that others wrote, read whole: what is no plain file, or too large a one, is refused; and
+those that are named by the time and their digest."""
 
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from evaluation.words import one_line
+from storage import write_atomic
 
 SHORTEST = 8  # letters of a digest in a name
 KINDS: dict[str, Callable[[int], bool]] = {
@@ -39,6 +42,15 @@ def read_named(file: Path, most: int) -> bytes:
     if len(stated) < SHORTEST or not mark.startswith(stated):
         raise ValueError(f"edited: its contents have the digest {mark[:16]}")
     return content
+
+
+def write_stamped(folder: Path, name: str, suffix: str, content: str) -> Path:
+    """The path of a new file, whose name has the time and a digest of its content."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    mark = hashlib.sha256(content.encode()).hexdigest()[:SHORTEST]
+    file = folder / f"{stamp}-{name}-{mark}{suffix}"
+    write_atomic(file, content)
+    return file
 
 
 def why(error: Exception, file: object) -> str:

@@ -19,8 +19,7 @@ class SequenceNats(Metric):
 
     Each sequence is one row (index, nats, scored tokens) of float64, which holds integers exactly
     up to 2^53. Rows are kept flat and the metric's own type is float64, because torchmetrics gives
-    a rank that saw no batch a flat empty tensor of that type to gather.
-    """
+    a rank that saw no batch a flat empty tensor of that type to gather."""
 
     full_state_update = False
     is_differentiable = False
@@ -38,10 +37,8 @@ class SequenceNats(Metric):
 
     def compute(self) -> Pass:
         """Index, nats and scored tokens of every sequence, (S,) each, in order of the index.
-
-        torchmetrics turns the three into scalars where S = 1, which `summarise` accepts.
-        ValueError when there is no sequence, or the same one twice.
-        """
+        torchmetrics turns the three into scalars where S = 1, which `summarise` accepts. ValueError
+        when there is no sequence, or the same one twice."""
         rows = dim_zero_cat(self.rows).reshape(-1, 3) if len(self.rows) else torch.empty(0, 3)
         return in_order(rows)
 
@@ -73,11 +70,9 @@ def in_order(rows: Tensor) -> Pass:
 
 
 def _tree_sum(values: Tensor) -> Tensor:
-    """Row sums of (B, L) by halving.
-
-    Elementwise additions alone, so that the order and the last bit are the same for any batch
-    size and device; a library reduction chooses its order by the shape.
-    """
+    """Row sums of (B, L) by halving. Elementwise additions alone, so that the order and the last
+    bit are the same for any batch size and device; a library reduction chooses its order by the
+    shape."""
     while values.shape[1] > 1:
         half = values.shape[1] // 2
         paired = values[:, :half] + values[:, half : 2 * half]
@@ -87,11 +82,9 @@ def _tree_sum(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Nats per scored token and the perplexity exp(nats), with one standard error each.
-
-    `stderr` is the error of the number itself on this text (random noise levels and noise);
-    `data_stderr` that of the same number as a statement about new text, None for one sequence.
-    """
+    """Nats per scored token and the perplexity exp(nats), with one standard error each. `stderr` is
+    the error of the number itself on this text (random noise levels and noise); `data_stderr` that
+    of the same number as a statement about new text, None for one sequence."""
 
     nats_per_token: float
     stderr: float
@@ -119,8 +112,7 @@ def summarise(
     ratio estimator's over sequences, which contains the spread of the data too and so is an
     over-estimate. perplexity_stderr = perplexity * stderr (delta method).
     Raises ValueError for passes that disagree, no scored token, nats that are not finite, and
-    one pass of a bound over one sequence, which leaves nothing to estimate an error from.
-    """
+    one pass of a bound over one sequence, which leaves nothing to estimate an error from."""
     nats, count = _aligned(passes)
     runs, sequences = nats.shape
     tokens = int(count.sum())
@@ -132,7 +124,9 @@ def summarise(
     residual = (mean - nats_per_token * count) * share
     data_stderr = _ratio_stderr(residual, batch or 1, tokens)
     stderr, source = _stderr(nats * share, tokens, data_stderr, exact)
-    perplexity = _exp(nats_per_token)
+    if nats_per_token > 700:  # no trained model comes near the largest float
+        raise ValueError(f"{nats_per_token:.6g} nats per token: the model has diverged")
+    perplexity = math.exp(nats_per_token)
     return Likelihood(
         nats_per_token=nats_per_token,
         stderr=stderr,
@@ -216,10 +210,3 @@ def _ratio_stderr(residual: Tensor, batch: int, tokens: int) -> float | None:
         return None
     square = math.fsum(part * part for part in parts) * len(parts) / (len(parts) - 1)
     return math.sqrt(square) / tokens
-
-
-def _exp(nats_per_token: float) -> float:
-    """exp with a clear refusal; no trained model comes near the largest float."""
-    if nats_per_token > 700:
-        raise ValueError(f"{nats_per_token:.6g} nats per token: the model has diverged")
-    return math.exp(nats_per_token)

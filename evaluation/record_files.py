@@ -78,9 +78,8 @@ def write_curve(run: Path | None, step: int, folder: Path) -> str | None:
 
 
 def read_attached_curve(file: Path) -> Curve:
-    """The points of `file`, whose name is its digest, that can be drawn.
-
-    ValueError where it is missing, was edited or is no curve."""
+    """The points of `file`, whose name is its digest, that can be drawn. ValueError where it is
+    missing, was edited or is no curve."""
     try:
         content = read_named(file, LARGEST_CURVE).decode("utf-8", "replace")
         points = _points(list(csv.reader(content.splitlines())))
@@ -126,10 +125,8 @@ def write_sequences(passes: Sequence["Pass"], exact: bool, folder: Path) -> str:
 
 
 def read_sequences(record: Record) -> Sequences | None:
-    """None where the record names no file.
-
-    ValueError where it is missing, and where its contents are not those that its name, which is
-    their digest, and the record promise."""
+    """None where the record names no file. ValueError where it is missing, and where its contents
+    are not those that its name, which is their digest, and the record promise."""
     name = record.fields["metrics"].get("sequences_file")
     if name is None:
         return None

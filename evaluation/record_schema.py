@@ -20,8 +20,7 @@ def plain(value: Any, name: str) -> Any:
 
     Scalars of numpy and torch become numbers, paths become strings, and a byte of a path that is
     no UTF-8 becomes its number. ValueError names the field of a NaN, an infinity or anything else
-    that has no faithful form.
-    """
+    that has no faithful form."""
     if getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, dict):

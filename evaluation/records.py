@@ -78,10 +78,8 @@ class Record:
 
 def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
     """Write `fields` with schema, protocol_digest and digest to a new file in `directory`.
-
     ValueError names the field for which reading would set the record aside; OSError when the file
-    cannot be written. No existing file is ever touched.
-    """
+    cannot be written. No existing file is ever touched."""
     record = {
         name: record_schema.plain(value, name) for name, value in {"metrics": {}, **fields}.items()
     }
@@ -105,11 +103,9 @@ def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
 
 
 def read_records(*directories: Path | str) -> tuple[list[Record], list[str]]:
-    """All records in `directories`, and one line for each file there that is not one.
-
-    A file is read only with the schema of this version and the digest of its contents, and where
-    every field of it can be shown. ValueError for a directory that does not exist.
-    """
+    """All records in `directories`, and one line for each file there that is not one. A file is
+    read only with the schema of this version and the digest of its contents, and where every field
+    of it can be shown. ValueError for a directory that does not exist."""
     records, problems = [], []
     for directory in map(Path, directories):
         for path in _json_files(directory):

@@ -1,14 +1,12 @@
 """The JSON file of samples that mode=sample_eval writes: its writer and its reader."""
 
-import hashlib
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.tokenizers import Tokenizer
-from storage import write_atomic
+from evaluation.files import write_stamped
 
 
 class Correction(NamedTuple):
@@ -49,11 +47,7 @@ def write_samples(
     content = json.dumps(
         {"sampling": options, "tokenizer": tokenizer.digest, "samples": rows}, ensure_ascii=False
     )
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-    file = folder / f"{stamp}-{name}-{digest}.json"
-    write_atomic(file, content)
-    return file
+    return write_stamped(folder, name, ".json", content)
 
 
 def _row(text: Text, task: str | int | None, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from data.tokenizer_files import first_line
-from hub.weight_files import has_weights
+from hub.folder_files import has_weights
 
 # Never the Python files beside them; the older format only where there is no other.
 DATA = ["*.json", "*.txt", "*.model"]

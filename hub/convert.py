@@ -11,6 +11,7 @@ from algos.facts import Facts, facts_of
 from backbones.dit import DiT
 from backbones.rotary import BASE
 from hub.published import CLIP, Published, Settings
+from training.checkpoint import EMBEDDING
 
 WHOLE = {
     "embedding.weight": "vocab_embed.embedding",
@@ -30,10 +31,9 @@ OF_BLOCK = {
 CLOSE = 1e-2  # of stored rotary rates: bfloat16 rounds them, which is undone here
 
 
-def convert(published: Published) -> tuple[dict[str, Tensor], dict[str, Tensor] | None, int]:
-    """The weights of the DiT by name, float32, the averaged ones where there are others, and the
-    number N of the process's states without the mask. ValueError names the first weight that is
-    missing, unknown or misshapen."""
+def convert(published: Published) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
+    """The weights of the algorithm by name, float32, and the averaged ones where there are others.
+    ValueError names the first weight that is missing, unknown or misshapen."""
     weights = published.weights
     table = weights.get("vocab_embed.embedding")
     if table is None or table.dim() != 2:
@@ -45,19 +45,19 @@ def convert(published: Published) -> tuple[dict[str, Tensor], dict[str, Tensor] 
         )
     _check_blocks(weights, published.network["n_blocks"])
     causal = published.algo["name"] == "ar"
-    shapes = _shapes(published.network, rows, causal)
+    with torch.device("meta"):
+        dit = DiT(vocab_size=rows - 1, outputs=rows, causal=causal, **published.network)
+    shapes = {name: tuple(tensor.shape) for name, tensor in dit.state_dict().items()}
     _check_buffers(weights, published.network)
     ids = rows if published.ids is None else published.ids
     mask = ids - 1 if published.mask is None else published.mask
     if not 2 < ids <= rows or not 0 <= mask < ids:
         raise ValueError(f"the mask {mask} of {ids} ids is not among the {rows} rows")
-    facts = facts_of(published.algo["name"])
-    moved = [
-        _rows(_renamed(part, shapes), facts, mask, ids)
-        for part in (weights, published.averaged)
-        if part is not None
-    ]
-    return moved[0], moved[1] if len(moved) > 1 else None, ids - (not facts.uniform)
+    facts, averaged = facts_of(published.algo["name"]), published.averaged
+    moved = _rows(_renamed(weights, shapes), facts, mask, ids)
+    if averaged is not None:
+        averaged = _rows(_renamed(averaged, shapes), facts, mask, ids)
+    return moved, averaged
 
 
 def published_name(name: str) -> str:
@@ -67,13 +67,6 @@ def published_name(name: str) -> str:
         head, names, rest = block[0], OF_BLOCK, name[block.end() :]
     start = next(start for start in names if rest.startswith(start))
     return head + names[start] + rest.removeprefix(start)
-
-
-def _shapes(network: Settings, rows: int, causal: bool) -> dict[str, tuple[int, ...]]:
-    """Shapes of the DiT's weights with `rows` rows in the embedding and in the head."""
-    with torch.device("meta"):
-        dit = DiT(vocab_size=rows - 1, outputs=rows, causal=causal, **network)
-    return {name: tuple(tensor.shape) for name, tensor in dit.state_dict().items()}
 
 
 def _check_blocks(weights: dict[str, Tensor], n_blocks: int) -> None:
@@ -121,7 +114,7 @@ def _renamed(weights: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> 
             raise ValueError(f"{name}: has shape {there}, the configuration says {here}")
         if not weights[name].is_floating_point():
             raise ValueError(f"{name}: has the type {weights[name].dtype}")
-    return {own: weights[name].float() for name, own in names.items()}
+    return {f"backbone.{own}": weights[name].float() for name, own in names.items()}
 
 
 def _rows(weights: dict[str, Tensor], facts: Facts, mask: int, ids: int) -> dict[str, Tensor]:
@@ -130,10 +123,10 @@ def _rows(weights: dict[str, Tensor], facts: Facts, mask: int, ids: int) -> dict
     order = torch.arange(ids)
     order[[mask, ids - 1]] = order[[ids - 1, mask]]
     outputs = ids - (not facts.uniform and not facts.outputs_mask)
-    table = weights["embedding.weight"]
+    table = weights[EMBEDDING]
     table = table[order] if mask != ids - 1 else table[:ids]
-    moved = {"embedding.weight": F.pad(table, (0, 0, 0, 1)) if facts.uniform else table}
-    for name in ("head.weight", "head.bias"):
+    moved = {EMBEDDING: F.pad(table, (0, 0, 0, 1)) if facts.uniform else table}
+    for name in ("backbone.head.weight", "backbone.head.bias"):
         rows = weights[name] if mask == ids - 1 else weights[name][order]
         moved[name] = rows[:outputs]
     return weights | moved

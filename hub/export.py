@@ -16,7 +16,8 @@ from data.tokenizers import Tokenizer
 from hub.export_folder import replacing_folder
 from hub.export_published import published_layout
 from hub.export_tokenizer import write_tokenizer
-from hub.exported import KIND, SIZES
+from hub.exported import KIND
+from hub.published import SIZES
 
 CODE = "modeling_discrete_diffusion"
 

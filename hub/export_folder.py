@@ -1,16 +1,14 @@
 """The folder of an export: whole or not at all, and never in the place of anything else; only the
 standard library."""
 
-import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage import holding
+from storage import file_digest, holding, sync
 
 LISTING = "export.json"  # the files of an export, with the sha256 of each
 
@@ -32,7 +30,7 @@ def check_replaceable(folder: Path, key: str) -> None:
             f"export or a new name is needed"
         )
     for name in sorted(there - {LISTING}):
-        if listed.get(name) != _digest(folder / name):
+        if listed.get(name) != file_digest(folder / name):
             what = "changed" if name in listed else "put there"
             raise ValueError(
                 f"{key}={folder}: {name} was {what} after the export, which would be lost; choose "
@@ -49,11 +47,6 @@ def _listed(file: Path) -> dict[str, str] | None:
     return files if isinstance(files, dict) else None
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 @contextmanager
 def replacing_folder(folder: Path, key: str) -> Iterator[Path]:
     """A new folder to write into, which takes the place of `folder` when the block ends without an
@@ -67,8 +60,10 @@ def replacing_folder(folder: Path, key: str) -> Iterator[Path]:
         new.mkdir()
         try:
             yield new
-            _list_files(new)
-            _sync(new)
+            files = {path.name: file_digest(path) for path in sorted(new.iterdir())}
+            (new / LISTING).write_text(json.dumps({"files": files}, indent=1) + "\n")
+            for path in (*new.iterdir(), new):
+                sync(path)
             _put(new, folder)
         finally:
             shutil.rmtree(new, ignore_errors=True)
@@ -85,11 +80,6 @@ def _mend(folder: Path) -> None:
             old.rename(folder)
 
 
-def _list_files(folder: Path) -> None:
-    files = {path.name: _digest(path) for path in sorted(folder.iterdir())}
-    (folder / LISTING).write_text(json.dumps({"files": files}, indent=1) + "\n")
-
-
 def _put(new: Path, folder: Path) -> None:
     """`new` under the name of `folder`, whose content goes."""
     if not folder.exists():
@@ -103,12 +93,3 @@ def _put(new: Path, folder: Path) -> None:
         old.rename(folder)
         raise
     shutil.rmtree(old)
-
-
-def _sync(folder: Path) -> None:
-    for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -1,8 +1,6 @@
 """Exports under the names and with the configuration of the families' own code: MDLM, DUO, UDLM,
 BD3-LM, and GIDD of version 1.0, as their Hub folders have them."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,13 +9,11 @@ from algos.facts import facts_of
 from backbones.rotary import BASE
 from data.tokenizers import Tokenizer
 from hub.convert import published_name
-from hub.published import CLIP
+from hub.published import CLIP, HUB_NAMES, SIZES, Settings
 
-Settings = dict[str, Any]
 UNPUBLISHED = {"gidd": {"version": "1.1"}, "bd3lm": {"noise": "uniform"}}
 NEVER = -1e6  # the bias of a mask that is not predicted
-CLASSES = {"mdlm": "mdlm", "udlm": "udlm", "duo": "duo", "duo_distill": "duo", "gidd": "gidd"}
-CLASSES |= {"bd3lm": "bd3lm"}
+CLASSES = {name: name for name in ("mdlm", "udlm", "duo", "gidd", "bd3lm")} | {"duo_distill": "duo"}
 
 
 def published_layout(
@@ -37,36 +33,23 @@ def published_layout(
         )
     place = vocab_size if tokenizer.mask is None else tokenizer.mask
     masked = not facts_of(algo["name"]).uniform
-    renamed = _rows(
-        {
-            published_name(name.removeprefix("backbone.")): tensor
-            for name, tensor in weights.items()
-        },
-        vocab_size,
-        place if masked else None,
-    )
+    renamed = {published_name(name.removeprefix("backbone.")): weights[name] for name in weights}
+    renamed = _rows(renamed, vocab_size, place if masked else None)
     rows = vocab_size + masked
     if family == "gidd":
         return _gidd(config, rows), renamed | _tables(network), place == vocab_size
-    sizes = {
-        "hidden_dim": network["hidden_size"],
-        "cond_dim": network["cond_dim"],
-        "model_length": network["length"],
-        "n_blocks": network["n_blocks"],
-        "n_heads": network["n_heads"],
-    }
     settings: Settings = {
         "model_type": family,
         "architectures": [family.upper()],
         "vocab_size": rows,
-        **sizes,
+        **{HUB_NAMES.get(name, name): network[name] for name in SIZES},
         "dropout": network["dropout"],
         "return_dict": False,
         "torch_dtype": "float32",
     }
     if family == "bd3lm":
-        clip = {key: float(algo[key]) for key in CLIP}
-        settings |= {"block_size": algo["block_size"], "time_conditioning": False, **clip}
+        settings |= {"block_size": algo["block_size"], "time_conditioning": False}
+        settings |= {key: float(algo[key]) for key in CLIP}
         settings |= {"cross_attn": True, "adaln": True, "causal": False, "var_min": True}
         settings |= {"attn_backend": "sdpa"}
     elif family != "duo":

@@ -32,8 +32,7 @@ def write_tokenizer(
         tokenizer = tokenizer.inner
     layout = _layout(tokenizer, swapped)
     marks: dict[str, int] = {}
-    stored: int | None = tokenizer.mask
-    last = tokenizer.vocab_size
+    stored, last = tokenizer.mask, tokenizer.vocab_size
     places: dict[int, int] = {} if swapped or stored is None else {last: stored, stored: last}
     known = last + (stored is not None)
     for number in range(known, states):
@@ -41,8 +40,10 @@ def write_tokenizer(
     if stored is not None:
         marks["mask_token"] = places.get(last, last)
     if has_mask and known <= states:
-        marks["mask_token"] = states
-        _add(layout, _unused(MASK_MARK, _ids(layout)), states)
+        marks["mask_token"], mark = states, MASK_MARK
+        while mark in _ids(layout):
+            mark = f"[{mark}]"
+        _add(layout, mark, states)
     for kind in ("bos", "eos", "pad", "unk"):
         own = tokenizer.unknown if kind == "unk" else getattr(tokenizer, kind)
         if own is not None:
@@ -76,11 +77,9 @@ def _layout(tokenizer: Tokenizer, swapped: bool) -> Layout:
 
 def _bytes() -> Backend:
     """One id for each byte, through the letters that stand for bytes in GPT-2's vocabulary."""
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in BYTES if byte not in shown]
-    letters = {byte: chr(byte) for byte in shown} | {
-        byte: chr(256 + place) for place, byte in enumerate(hidden)
-    }
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    letters = bytes_to_unicode()
     backend = Backend(models.BPE({letters[byte]: byte for byte in BYTES}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.decoder = decoders.ByteLevel()
@@ -103,21 +102,13 @@ def _ids(layout: Layout) -> dict[str, int]:
     return vocabulary | {token["content"]: token["id"] for token in layout["added_tokens"]}
 
 
-def _add(layout: Layout, token: str, number: int) -> str:
+def _add(layout: Layout, token: str, number: int) -> None:
     """A special token of that id: among the added ones, and in the vocabulary, where the library
     looks for its number."""
     layout["added_tokens"].append({"id": number, "content": token, "special": True, **FLAGS})
     vocabulary = layout["model"]["vocab"]
     if isinstance(vocabulary, dict):
         vocabulary |= {other["content"]: other["id"] for other in layout["added_tokens"]}
-    return token
-
-
-def _unused(mark: str, taken: Any) -> str:
-    taken = set(taken)
-    while mark in taken:
-        mark = f"[{mark}]"
-    return mark
 
 
 def _check(layout: Layout, tokenizer: Tokenizer) -> None:

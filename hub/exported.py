@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from algos.settings import ALGOS
+from data.packing import FRAMINGS
 from diffusion.settings import NOISES
-from hub.published import Config
-from hub.weight_files import read_json, read_weights
+from hub.folder_files import read_json, read_weights
+from hub.published import Config, Published, network_settings, parts_of
 from schema.check import check_values, unknown
+from training.checkpoint import EMBEDDING
 
 KIND = "discrete_diffusion"  # the model_type of the configuration
-SIZES = ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
-FRAMINGS = ("bos", "bos-eos", "none")
+FORMAT = "export of this suite"
 
 
 def is_exported(folder: Path) -> bool:
@@ -20,46 +21,36 @@ def is_exported(folder: Path) -> bool:
     return file.is_file() and read_json(file).get("model_type") == KIND
 
 
-def read_exported(folder: Path) -> tuple[dict[str, Any], int, list[Path]]:
-    """The checkpoint of an export, N states without the mask, and the files. ValueError names the
-    first key or weight that is not as it should be."""
+def read_exported(folder: Path) -> Published:
+    """The export in a folder. ValueError names the first key or weight that is not as it should
+    be."""
     config = Config(read_json(folder / "config.json"), "config.json")
     weights, files = read_weights(folder)
     algo, noise = _node(config, "algo", ALGOS), config.get("noise")
+    rows, table = config.count("vocab_size"), weights.get(EMBEDDING)
     if noise is not None:
         noise = _node(config, "noise", NOISES)
-    size = config.count("vocab_size") - 1
-    table = weights.get("backbone.embedding.weight")
-    if table is None or table.shape[0] != size + 1:
-        raise ValueError(f"backbone.embedding.weight: not of the {size + 1} rows of vocab_size")
-    trained = config.get("trained")
-    trained = trained if isinstance(trained, dict) else {}
-    steps = trained.get("steps")
-    checkpoint = {
-        "config": {
-            "seed": 1,
-            "algo": algo,
-            "model": {
-                "name": "exported",
-                **{key: config.count(key) for key in SIZES},
-                "dropout": 0.0,
-                "attention": "sdpa",
-                "activation_checkpointing": False,
-                "compile": False,
-            },
-            "noise": noise or {},
-            "data": {
-                "name": config.text("trained.corpus"),
-                "tokenizer_name_or_path": str(folder),
-                "framing": config.choice("framing", FRAMINGS),
-            },
-            "loader": {"global_batch_size": 1},
-            "training": {"sampling_eps": None, "antithetic_sampling": True},
-        },
-        "state_dict": weights,
-        "global_step": steps if type(steps) is int and steps > 0 else 0,
-    }
-    return checkpoint, size, [folder / "config.json", *files]
+    if table is None or table.shape[:1] != (rows,):
+        raise ValueError(f"{EMBEDDING}: not of the {rows} rows of vocab_size")
+    steps, tokens = config.get("trained.steps"), config.get("trained.tokens")
+    return Published(
+        format=FORMAT,
+        name="exported",
+        algo=algo,
+        network=network_settings(config),
+        weights=weights,
+        files=[folder / "config.json", *files],
+        are_averaged=config.get("trained.averaged_weights") is True,
+        rows=rows,
+        mask=rows - 1,
+        noise=noise or {},
+        tokenizer=str(folder),
+        corpus=config.text("trained.corpus"),
+        framing=config.choice("framing", FRAMINGS),
+        steps=steps if type(steps) is int and steps > 0 else None,
+        tokens=tokens if type(tokens) is int else None,
+        parts=parts_of(algo["name"]),
+    )
 
 
 def _node(config: Config, key: str, classes: dict[str, Any]) -> dict[str, Any]:

@@ -5,35 +5,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+from algos.facts import canonical
 from hub.published import (
+    LOG_LINEAR,
     Config,
     Published,
     Settings,
     averaged_weights,
     block_settings,
     network_settings,
+    parts_of,
     tensors,
 )
 from hub.unpickle import Record
 
-SIZES = {
-    "hidden_size": "model.hidden_size",
-    "cond_dim": "model.cond_dim",
-    "length": "model.length",
-    "n_blocks": "model.n_blocks",
-    "n_heads": "model.n_heads",
-}
-# config.algo.name of the duo repository to the algorithm here
-ALGORITHMS = {
-    "ar": "ar",
-    "mdlm": "mdlm",
-    "sedd": "sedd",
-    "d3pm": "d3pm",
-    "duo_base": "udlm",
-    "duo": "duo",
-    "distillation": "duo_distill",
-    "bd3lm": "bd3lm",
-}
+# config.algo.name of the duo repository
+ALGORITHMS = ("ar", "mdlm", "sedd", "d3pm", "duo_base", "duo", "distillation", "bd3lm")
 # (config.parameterization, config.diffusion) of the mdlm and udlm repositories; the latter calls
 # the bound of uniform noise d3pm, with T = 0
 PARAMETERIZATIONS = {
@@ -43,10 +30,8 @@ PARAMETERIZATIONS = {
     ("d3pm", "absorbing_state"): "d3pm",
     ("d3pm", "uniform"): "udlm",
 }
-NOISES: dict[str, Settings] = {  # both repositories take eps = 1e-3, whatever noise.eps says
-    "log-linear": {"name": "log-linear", "eps": 1e-3},
-    "loglinear": {"name": "log-linear", "eps": 1e-3},
-}
+# LOG_LINEAR: both repositories take eps = 1e-3, whatever noise.eps says.
+NOISES = {"log-linear": LOG_LINEAR, "loglinear": LOG_LINEAR}
 
 
 def is_lightning(content: Any) -> bool:
@@ -67,7 +52,7 @@ def read_lightning(file: Path, content: dict[str, Any]) -> Published:
     return Published(
         format="Lightning checkpoint",
         algo=algo,
-        network=network_settings(config, SIZES),
+        network=network_settings(config, "model."),
         weights=weights,
         files=[file],
         averaged=None if averaged is None else averaged_weights(averaged, weights, file.name),
@@ -83,18 +68,11 @@ def read_lightning(file: Path, content: dict[str, Any]) -> Published:
     )
 
 
-def parts_of(algorithm: str) -> Settings:
-    """Entries of a checkpoint of the algorithm beside its weights: a finished distillation has no
-    teacher."""
-    ended = {"distillation": {"round": -1, "teacher": {}}}
-    return ended if algorithm == "duo_distill" else {}
-
-
 def _algorithm(config: Config) -> Settings:
     """Name and keywords of the algorithm; ValueError where this suite has none that computes the
     same."""
     if config.get("algo") is not None:
-        level, name = "algo.", ALGORITHMS[config.choice("algo.name", ALGORITHMS)]
+        level, name = "algo.", canonical(config.choice("algo.name", ALGORITHMS))
     else:
         level, name = "", _by_parameterization(config)
     config.choice(f"{level}backbone", ("dit", "hf_dit", "ar"))
@@ -108,7 +86,7 @@ def _algorithm(config: Config) -> Settings:
     if name == "bd3lm":
         config.choice("algo.time_conditioning", (False, None))
         config.choice("algo.cross_attn", (True, None))
-        return block_settings(config, config.count(SIZES["length"]), "training.")
+        return block_settings(config, config.count("model.length"), "training.")
     if name == "mdlm":
         return {"name": name, "time_conditioning": conditioned}
     if name != "ar" and not conditioned:

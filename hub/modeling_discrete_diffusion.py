@@ -321,6 +321,12 @@ def drawn(weights: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(sums, target, right=True).squeeze(-1)
 
 
+def sampled(outputs: Tensor, temperature: float, uniform: Tensor) -> Tensor:
+    """Tokens (n,) ~ softmax(outputs / temperature) of outputs (n, V)."""
+    outputs = outputs / temperature
+    return drawn((outputs - outputs.amax(-1, keepdim=True)).exp(), uniform)
+
+
 class DiffusionLM(LanguageModel):
     """Predicts the clean text from a noisy one, all positions at once."""
 
@@ -447,8 +453,7 @@ class DiffusionLM(LanguageModel):
         so many."""
 
         def fn(outputs: Tensor, uniform: Tensor) -> Tensor:
-            outputs = outputs[:, :among] / temperature
-            return drawn((outputs - outputs.amax(-1, keepdim=True)).exp(), uniform)
+            return sampled(outputs[:, :among], temperature, uniform)
 
         return self.by_rows(fn, hidden, rand(len(hidden)))
 
@@ -522,8 +527,6 @@ class AutoregressiveLM(LanguageModel):
         newest = tokens
         while tokens.shape[1] < length:
             outputs = self.backbone.head(self.backbone(newest, past=past)[:, -1]).float()
-            outputs = outputs / temperature
-            weights = (outputs - outputs.amax(-1, keepdim=True)).exp()
-            newest = drawn(weights, rand(len(tokens))).unsqueeze(-1)
+            newest = sampled(outputs, temperature, rand(len(tokens))).unsqueeze(-1)
             tokens = torch.cat([tokens, newest], 1)
         return tokens

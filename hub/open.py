@@ -9,17 +9,16 @@ from algos.facts import facts_of
 from data.files import expanded
 from hub.cache import hub_folder
 from hub.convert import convert
-from hub.exported import is_exported, read_exported
-from hub.folders import read_folder
+from hub.exported import FORMAT, is_exported, read_exported
+from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
 from hub.imported_model import ImportedModel
-from hub.lightning import is_lightning, parts_of, read_lightning
-from hub.published import Published
+from hub.lightning import is_lightning, read_lightning
+from hub.published import Published, parts_of
 from hub.register import models
-from hub.sedd import TRAINED_SEDD, read_sedd_training
 from hub.sources import check_source, is_hub_name, is_published_folder
 from hub.torch_file import read_torch_file, top_keys
-from hub.weight_files import read_json
-from training.checkpoint import digest
+from storage import file_digest
+from training.checkpoint import vocab_size_of
 
 # Algorithms that are the same in evaluation and sampling: the Hub's files do not say which trained.
 SAME = frozenset({"udlm", "duo", "duo_distill"})
@@ -49,7 +48,7 @@ def open_model(
         of_hub = not path.exists() and not name.startswith((".", "/", "~"))
         path = hub_folder(name) if of_hub else path
         if path.is_dir() and is_exported(path):
-            return _of_export(name, path)
+            return _imported(name, read_exported(path))
         published = _read(path)
         if of_hub:
             published = _completed(published, name.partition("@")[0])
@@ -60,31 +59,6 @@ def open_model(
         raise OSError(f"{key}={name}: {error}") from error
     except ValueError as error:
         raise ValueError(f"{key}={name}: {error}") from error
-
-
-def _of_export(name: str, folder: Path) -> ImportedModel:
-    checkpoint, size, files = read_exported(folder)
-    algorithm = checkpoint["config"]["algo"]["name"]
-    known = read_json(folder / "config.json").get("trained")
-    trained = known if isinstance(known, dict) else {}
-    tokens = trained.get("tokens")
-    return ImportedModel(
-        checkpoint=checkpoint | parts_of(algorithm),
-        vocab_size=size,
-        mask=size,
-        mask_is_stated=True,
-        tokenizer=str(folder),
-        algorithms=SAME if algorithm in SAME else frozenset({algorithm}),
-        averaged=trained.get("averaged_weights") is True,
-        published=None,
-        format="export of this suite",
-        source=name,
-        revision=_revision(files[-1]),
-        steps=checkpoint["global_step"] or None,
-        tokens=tokens if type(tokens) is int else None,
-        file=files[-1],
-        digest=_digest(files),
-    )
 
 
 def _read(path: Path) -> Published:
@@ -131,21 +105,22 @@ def _completed(published: Published, repository: str) -> Published:
 
 
 def _imported(name: str, published: Published) -> ImportedModel:
-    weights, averaged, vocab_size = convert(published)
-    mask = published.mask
-    if mask is None and not facts_of(published.algo["name"]).uniform:
+    is_export = published.format == FORMAT
+    # An export has the names and rows of the algorithm already.
+    weights, averaged = (published.weights, None) if is_export else convert(published)
+    vocab_size, mask = vocab_size_of({"state_dict": weights}), published.mask
+    algorithm, steps = published.algo["name"], published.steps or 0
+    if mask is None and not facts_of(algorithm).uniform:
         mask = vocab_size
-    state = {f"backbone.{key}": tensor for key, tensor in weights.items()}
     checkpoint = {
         "config": _config(published),
-        "state_dict": state,
-        "global_step": published.steps or 0,
+        "state_dict": weights,
+        "global_step": steps,
         **published.parts,
     }
     if averaged is not None:
-        average = {f"backbone.{key}": tensor for key, tensor in averaged.items()}
-        checkpoint["ema"] = {"weights": average, "updates": published.steps or 0}
-    algorithm, registered = published.algo["name"], models().get(name.partition("@")[0])
+        checkpoint["ema"] = {"weights": averaged, "updates": steps}
+    registered = None if is_export else models().get(name.partition("@")[0])
     return ImportedModel(
         checkpoint=checkpoint,
         vocab_size=vocab_size,
@@ -170,7 +145,7 @@ def _config(published: Published) -> dict[str, Any]:
         "seed": 1,
         "algo": published.algo,
         "model": {
-            "name": "published",
+            "name": published.name,
             **published.network,
             "dropout": 0.0,
             "attention": "sdpa",
@@ -191,7 +166,7 @@ def _config(published: Published) -> dict[str, Any]:
 def _tokens(published: Published) -> int | None:
     """Of all blocks that the model was trained on; None where nothing says."""
     if published.steps is None or published.global_batch_size is None:
-        return None
+        return published.tokens
     return published.steps * published.global_batch_size * published.network["length"]
 
 
@@ -203,7 +178,5 @@ def _revision(file: Path) -> str | None:
 
 def _digest(files: list[Path]) -> str:
     """sha256 of the file, or of the digests of several."""
-    digests = [digest(file) for file in files]
-    return (
-        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    )
+    first, *more = digests = [file_digest(file) for file in files]
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if more else first

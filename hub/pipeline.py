@@ -20,8 +20,7 @@ from data.prompts import GIVEN
 from diffusion.times import seed_of
 from hub.card import card
 from hub.export import Exported, export_model
-from hub.likelihood import Nats, likelihood
-from hub.texts import Texts, check_count, rows_of
+from hub.texts import Nats, Texts, check_count, likelihood, rows_of
 from hub.trained import Trained, open_trained
 from samplers.blocks import cut
 from samplers.build import draw
@@ -57,9 +56,8 @@ class TextPipeline:
         device: str | torch.device | None = None,
     ) -> Self:
         """A run directory or checkpoint of this suite, a published file or folder, or a name of the
-        Hub, `OWNER/NAME@REVISION`; by default on a GPU where there is one.
-
-        ValueError or OSError in one line for what cannot be opened."""
+        Hub, `OWNER/NAME@REVISION`; by default on a GPU where there is one. ValueError or OSError in
+        one line for what cannot be opened."""
         model = open_trained(str(name), tokenizer, averaged)
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -12,7 +12,11 @@ from hub.unpickle import PLAIN, Record
 LARGEST = 2**24  # of any size or count in a configuration
 CLIP = ("sampling_eps_min", "sampling_eps_max")  # of BD3-LM, beside its weights
 CONTENTS = ("_content", "_val")  # of OmegaConf's containers, and of its values
+SIZES = ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
+# As the classes MDLM, DUO, UDLM and BD3-LM of the Hub have them.
+HUB_NAMES = {"hidden_size": "hidden_dim", "length": "model_length"}
 Settings = dict[str, Any]
+LOG_LINEAR: Settings = {"name": "log-linear", "eps": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -29,29 +33,29 @@ class Published:
     network: Settings
     weights: dict[str, Tensor]
     files: list[Path]
+    name: str = "published"  # of the model, in a configuration of this suite
     averaged: dict[str, Tensor] | None = None
     are_averaged: bool = False  # whether `weights` are averages already
     rows: int | None = None
     ids: int | None = None
     mask: int | None = None
-    noise: Settings = field(default_factory=lambda: {"name": "log-linear", "eps": 1e-3})
+    noise: Settings = field(default_factory=LOG_LINEAR.copy)
     tokenizer: str | None = None
     corpus: str | None = None
     framing: str = "bos-eos"  # of the texts that it was trained on
     steps: int | None = None
+    tokens: int | None = None  # that it was trained on, where no batch size tells
     global_batch_size: int | None = None
-    parts: Settings = field(
-        default_factory=dict
-    )  # of a checkpoint of the algorithm, beside weights
+    parts: Settings = field(default_factory=dict)  # of a checkpoint, beside the weights
 
 
+@dataclass(frozen=True)
 class Config:
     """A configuration whose values are looked at one by one: the rest may be unresolved, unknown or
     hostile. ValueError names the file, the key and the value that is not as it should be."""
 
-    def __init__(self, values: Any, source: str) -> None:
-        self.values = values
-        self.source = source
+    values: Any
+    source: str
 
     def get(self, key: str) -> Any:
         """The value at a dotted key, None where there is none."""
@@ -67,10 +71,9 @@ class Config:
             kind = "absent" if self.values is None else f"<{_kind(self.values)}>"
             raise ValueError(f"{self.source}={kind}: must be a configuration")
 
-    def count(self, key: str, default: int | None = None) -> int:
+    def count(self, key: str) -> int:
         """An integer from 1 to `LARGEST`."""
         value = self.get(key)
-        value = default if value is None else value
         if type(value) is not int or not 1 <= value <= LARGEST:
             raise self.refusal(key, f"an integer from 1 to {LARGEST}")
         return value
@@ -136,9 +139,10 @@ def block_settings(config: Config, length: int, level: str = "") -> Settings:
     return {"name": "bd3lm", "block_size": size, "noise": "masked", **ends}
 
 
-def network_settings(config: Config, keys: dict[str, str]) -> Settings:
-    """The keywords of the DiT; `keys` maps each size to the key that it has in a configuration."""
-    return {name: config.count(key) for name, key in keys.items()}
+def network_settings(config: Config, level: str = "", **others: str) -> Settings:
+    """The keywords of the DiT: its SIZES, at `level` of the configuration, where some have `others`
+    as their names."""
+    return {name: config.count(level + others.get(name, name)) for name in SIZES}
 
 
 def tensors(values: Any, source: str, prefix: str = "") -> dict[str, Tensor]:
@@ -172,3 +176,10 @@ def averaged_weights(ema: Any, weights: dict[str, Tensor], source: str) -> dict[
                 f"{tuple(weights[name].shape)}, its average {tuple(tensor.shape)}"
             )
     return averaged
+
+
+def parts_of(algorithm: str) -> Settings:
+    """Entries of a checkpoint of the algorithm beside its weights: a finished distillation has no
+    teacher."""
+    ended = {"distillation": {"round": -1, "teacher": {}}}
+    return ended if algorithm == "duo_distill" else {}

@@ -18,13 +18,6 @@ TOKENIZER_KEYS = {
 }
 
 
-def open_with_tokenizer(
-    name: str, key: str = "eval.checkpoint_path", tokenizer: str | None = None
-) -> tuple[ImportedModel, Tokenizer]:
-    """The model of that name, and its tokenizer as `with_tokenizer` finds it."""
-    return with_tokenizer(open_model(name, key), name, key, tokenizer)
-
-
 def with_tokenizer(
     model: ImportedModel, name: str, key: str, tokenizer: str | None = None
 ) -> tuple[ImportedModel, Tokenizer]:

@@ -8,8 +8,8 @@ from algos.base import Algorithm
 from algos.build import make_algorithm
 from data.extended import with_states
 from data.tokenizers import Tokenizer, make_tokenizer
-from hub.open import is_published
-from hub.tokenizer import open_with_tokenizer
+from hub.open import is_published, open_model
+from hub.tokenizer import with_tokenizer
 from training.checkpoint import DIGESTS, read_checkpoint, restored, vocab_size_of
 
 KEY = "name"
@@ -27,7 +27,7 @@ def open_trained(name: str, tokenizer: str | None = None, averaged: bool = True)
     weights where it has them; `tokenizer` is another name of its tokenizer. ValueError or OSError
     in one line."""
     if is_published(name, KEY):
-        model, fitted = open_with_tokenizer(name, KEY, tokenizer)
+        model, fitted = with_tokenizer(open_model(name, KEY), name, KEY, tokenizer)
         if not averaged and model.averaged and "ema" not in model.checkpoint:
             raise ValueError(f"{KEY}={name}: it has averaged weights alone")
         apart = "ema" in model.checkpoint

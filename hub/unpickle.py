@@ -31,9 +31,8 @@ class Record:
 
 def load(data: bytes, functions: Functions, persistent: Callable[[Any], Any] | None = None) -> Any:
     """The object of a pickle of protocol 2 or later. `functions` maps whole names to what a call of
-    them gives; `persistent` maps a persistent id to its object. Sets are lists.
-
-    ValueError for what is no pickle, holds other operations, or is too large."""
+    them gives; `persistent` maps a persistent id to its object. Sets are lists. ValueError for what
+    is no pickle, holds other operations, or is too large."""
     if len(data) > MOST_BYTES:
         raise ValueError(f"a pickle of {len(data):,} bytes, at most {MOST_BYTES:,} are read")
     machine = _Machine({**FUNCTIONS, **functions}, persistent)

@@ -22,10 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 2 with one line where the input makes no sense."""
     options = _parser().parse_args(arguments)
     try:
-        if options.write_tables:
-            print(_write_tables())
-        else:
-            print(_report(options))
+        print(_write_tables() if options.write_tables else _report(options))
     except (ValueError, OSError) as error:
         print(f"python -m integral: {error}", file=sys.stderr)
         return 2

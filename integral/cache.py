@@ -24,7 +24,6 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 def compute(vocab_size: int) -> Array:
     """(3, POINTS): f = log(keep / (1 - keep)) and its first two derivatives to gamma, on the grid.
-
     f' = keep' / (keep (1 - keep)) and f'' = f' ((log -keep')' + f' (keep - (1 - keep)))."""
     gamma = torch.linspace(LOW, HIGH, POINTS, dtype=torch.float64)
     log_keep, log_lost, slope = integrals(gamma, vocab_size)
@@ -37,10 +36,9 @@ def compute(vocab_size: int) -> Array:
 
 
 def table(vocab_size: int, cache_dir: str | Path | None = None) -> tuple[Array, str]:
-    """The table of `compute` and where it came from.
-
-    A file that is missing, damaged or out of reach is computed anew and kept in `cache_dir`, by
-    default the user's cache folder; where that cannot be written, the table is used anyway."""
+    """The table of `compute` and where it came from. A file that is missing, damaged or out of
+    reach is computed anew and kept in `cache_dir`, by default the user's cache folder; where that
+    cannot be written, the table is used anyway."""
     name = file_name(vocab_size)
     shipped = SHIPPED_FOLDER / name
     if (stored := _read(shipped)) is not None:

@@ -26,10 +26,8 @@ def uniforms_needed(k: int) -> int:
 
 def competitors(x: Tensor, k: int, vocab_size: int, uniform: Tensor | None = None) -> Competitors:
     """A draw for each token x (B, L). `uniform` (1 + 3 k, B, L) float64 in [0, 1) replaces torch's
-    generator on x's device.
-
-    The largest of n uniform numbers is u^(1/n), the next u^(1/(n-1)) times that; ValueError where
-    there are no k other tokens."""
+    generator on x's device. The largest of n uniform numbers is u^(1/n), the next u^(1/(n-1)) times
+    that; ValueError where there are no k other tokens."""
     if not 1 <= k <= vocab_size - 1:
         raise ValueError(f"algo.k={k}: an integer from 1 to {vocab_size - 1}, the other tokens")
     if uniform is None:
@@ -59,8 +57,7 @@ def soft_tokens(
 
     The other N - 1 - k terms of the softmax's sum, of which only the bound c, the smallest kept
     height, is known, are replaced by their expectation: with r = s / tau each is
-    E[exp(r X) | X < c] = exp(r^2 / 2) Phi(c - r) / Phi(c), hence the weights sum to less than 1.
-    """
+    E[exp(r X) | X < c] = exp(r^2 / 2) Phi(c - r) / Phi(c), hence the weights sum to less than 1."""
     gamma = gamma.double().unsqueeze(-1)
     r = torch.sqrt(torch.sigmoid(gamma)) / tau  # (B, 1)
     kept = torch.cat([(drawn.own + torch.exp(-gamma / 2)).unsqueeze(-1), drawn.heights], -1)
@@ -85,10 +82,8 @@ def _quantile(log_uniform: Tensor) -> Tensor:
 
 def _distinct(picks: Tensor, order: Tensor, n: int) -> Tensor:
     """(B, L, k) of 0..n-1, without replacement and in random order, from uniforms `picks` and
-    `order` (B, L, k).
-
-    Floyd's algorithm draws the set, but its i-th number is not uniform: the numbers are paired
-    with heights in order, so they are shuffled."""
+    `order` (B, L, k). Floyd's algorithm draws the set, but its i-th number is not uniform: the
+    numbers are paired with heights in order, so they are shuffled."""
     numbers = picks[..., :0].long()
     for last, uniform in zip(range(n - picks.shape[-1], n), picks.split(1, -1), strict=True):
         number = (uniform * (last + 1)).long()

@@ -63,7 +63,6 @@ def runs(seeds: Sequence[int], length: int, rows: int) -> list[Run]:
 
 def draw(heights: Tensor, rows: Rows, vocab_size: int, parts: Sequence[Run]) -> None:
     """Fills heights (n, padded N) float32 with e + mu [token = x], and -inf behind the vocabulary.
-
     `parts` lie one behind another; the number of threads plays no part."""
     first = parts[0].start
 

@@ -30,9 +30,8 @@ class Integrals(NamedTuple):
 
 
 def integrals(gamma: Tensor, vocab_size: int) -> Integrals:
-    """The three logarithms in the shape of `gamma`, by quadrature in float64.
-
-    ValueError where gamma leaves the domain or there are fewer than two tokens."""
+    """The three logarithms in the shape of `gamma`, by quadrature in float64. ValueError where
+    gamma leaves the domain or there are fewer than two tokens."""
     check_vocabulary(vocab_size)
     check_domain(gamma)
     y, half = _nodes(gamma)
@@ -60,13 +59,6 @@ def _nodes(gamma: Tensor) -> tuple[Tensor, Tensor]:
     """The nodes y (NODES,), and mu / 2 in a column."""
     y = torch.linspace(FROM, TO, NODES, dtype=torch.float64, device=gamma.device)
     return y, torch.exp(-gamma.double() / 2).unsqueeze(-1) / 2
-
-
-def quadrature(gamma: Tensor, vocab_size: int) -> tuple[Tensor, Tensor]:
-    """keep and d keep / d gamma in the shape of `gamma`, float64, both right to 1e-12 of themselves
-    (where they are normal numbers: at gamma = -8 the derivative is 1e-320)."""
-    logs = integrals(gamma, vocab_size)
-    return logs.log_keep.exp(), -logs.log_slope.exp()
 
 
 def check_vocabulary(vocab_size: int) -> None:

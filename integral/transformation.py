@@ -37,12 +37,6 @@ class Transformation:
         # 1 - sigmoid(-f): the derivative of sigmoid(f), s (1 - s), would cancel where s is near 1.
         return torch.where(logit > 0, 1 - torch.sigmoid(-logit), torch.sigmoid(logit))
 
-    def lost(self, gamma: Tensor) -> Tensor:
-        """1 - keep, right to 1e-12 of itself also where keep is near 1."""
-        check_domain(gamma)
-        logit = self._logit(gamma)
-        return torch.where(logit > 0, torch.sigmoid(-logit), 1 - torch.sigmoid(logit))
-
     def gamma_at(self, keep: float) -> float:
         """The gamma whose keep is this, by bisection; the nearer end of the domain if there is
         none."""
@@ -51,11 +45,9 @@ class Transformation:
         low, high = LOW, HIGH
         for _ in range(60):
             middle = (low + high) / 2
-            low, high = (middle, high) if self._at(middle) > keep else (low, middle)
+            above = bool(self(torch.tensor(middle, dtype=torch.float64)) > keep)
+            low, high = (middle, high) if above else (low, middle)
         return (low + high) / 2
-
-    def _at(self, gamma: float) -> float:
-        return float(self(torch.tensor(gamma, dtype=torch.float64)))
 
     def _logit(self, gamma: Tensor) -> Tensor:
         gamma = gamma.double()

@@ -17,7 +17,7 @@ from samplers.coins import COINS
 from samplers.config import SamplerConfig
 from samplers.facts import FACTS
 from samplers.first_hitting import first_hitting
-from samplers.greedy import TAILS
+from samplers.greedy import with_tail
 from samplers.grids import GRIDS
 from samplers.kappa import psi
 from samplers.ordered import ordered
@@ -155,5 +155,4 @@ def build_sampler(config: SamplerConfig, process: Process | None) -> Sampler:
         grid = make_grid(config.steps)
         return Sampler(partial(loop, grid=grid), grid)
     grid = make_grid(config.steps, LAST)
-    tail = TAILS[config.noise_removal]
-    return Sampler(partial(tail, grid=grid, sampler=loop), grid)
+    return Sampler(partial(with_tail, grid=grid, sampler=loop, tail=config.noise_removal), grid)

@@ -17,18 +17,19 @@ def check_sampling(algo: Settings, sampling: Settings) -> None:
     """ValueError for what a run of `algo` cannot do, or what would play no part."""
     facts, predictor = facts_of(canonical(algo["name"])), sampling["predictor"]
     if predictor is not None and predictor not in facts.samplers:
-        raise ValueError(
-            f"sampling.predictor={predictor}: algo={algo['name']} can use {[*facts.samplers]}"
-        )
+        why = f"algo={algo['name']} can use {[*facts.samplers]}"
+        raise refusal(sampling, "predictor", why)
     named = predictor or facts.samplers[0]
     if named not in usable(algo) and not SAMPLERS[named].has_order:
-        raise ValueError(
-            f"sampling.predictor={predictor}: algo={algo['name']} with {noise_of(algo)} can use "
-            f"{usable(algo)}"
-        )
+        why = f"algo={algo['name']} with {noise_of(algo)} can use {usable(algo)}"
+        raise refusal(sampling, "predictor", why)
     checks = (check_loop, check_coins, check_order, check_prediction, check_given, check_correction)
     for check in (*checks, check_blocks):
         check(algo, facts, sampling, named)
+
+
+def refusal(sampling: Settings, key: str, why: str) -> ValueError:
+    return ValueError(f"sampling.{key}={sampling[key]}: {why}")
 
 
 def noise_of(algo: Settings) -> str:
@@ -67,13 +68,11 @@ def usable(algo: Settings) -> list[str]:
 
 
 def check_coins(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
-    inner = inner_of(facts, sampling, predictor)
-    if sampling["coins"] != "independent" and (
-        not SAMPLERS[inner].flips_coins or sampling["draws"] != "exact"
-    ):
-        how = f"sampling.predictor={inner}"
-        how = how if sampling["draws"] == "exact" else f"sampling.draws={sampling['draws']}"
-        raise ValueError(f"sampling.coins={sampling['coins']}: {how} flips no coins")
+    inner, draws = inner_of(facts, sampling, predictor), sampling["draws"]
+    if sampling["coins"] != "independent" and draws != "exact":
+        raise refusal(sampling, "coins", f"sampling.draws={draws} flips no coins")
+    if sampling["coins"] != "independent" and not SAMPLERS[inner].flips_coins:
+        raise refusal(sampling, "coins", f"sampling.predictor={inner} flips no coins")
 
 
 def inner_of(facts: Facts, sampling: Settings, predictor: str) -> str:
@@ -89,10 +88,8 @@ def check_order(algo: Settings, facts: Facts, sampling: Settings, predictor: str
     if not SAMPLERS[inner].has_order:
         for key in OF_ORDER:
             if sampling[key] is not None:
-                raise ValueError(
-                    f"sampling.{key}={sampling[key]}: only sampling.predictor=ordered, or "
-                    "semi_ar with sampling.order"
-                )
+                why = "only sampling.predictor=ordered, or semi_ar with sampling.order"
+                raise refusal(sampling, key, why)
         return
     named = "sampling.predictor=ordered"
     if inner != predictor:
@@ -115,10 +112,8 @@ def check_eval_order(settings: Settings) -> None:
         )
     for key, neutral in CUTS.items():
         if sampling[key] != neutral:
-            raise ValueError(
-                f"sampling.{key}={sampling[key]}: with eval.order={order} texts with a token that "
-                "is cut off would have no likelihood; leave it out"
-            )
+            why = f"with {named} texts with a token that is cut off would have no likelihood"
+            raise refusal(sampling, key, f"{why}; leave it out")
     check_pace(sampling, None)
 
 
@@ -148,12 +143,10 @@ def check_pace(sampling: Settings, length: int | None) -> None:
     """Exactly one pace, of no more positions than a text of `length` tokens has."""
     per_step, bound = sampling["per_step"], sampling["entropy_bound"]
     if per_step is not None and bound is not None:
-        raise ValueError(
-            f"sampling.entropy_bound={bound}: sampling.per_step={per_step} says already how many "
-            "positions a step reveals"
-        )
+        why = f"sampling.per_step={per_step} says already how many positions a step reveals"
+        raise refusal(sampling, "entropy_bound", why)
     if per_step is not None and length is not None and per_step > length:
-        raise ValueError(f"sampling.per_step={per_step}: at most {length}, the tokens of a text")
+        raise refusal(sampling, "per_step", f"at most {length}, the tokens of a text")
 
 
 def check_loop(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
@@ -162,9 +155,9 @@ def check_loop(algo: Settings, facts: Facts, sampling: Settings, predictor: str)
     inner = inner_of(facts, sampling, predictor)
     tail, named = sampling["noise_removal"], f"sampling.predictor={inner} of algo={algo['name']}"
     if tail != "ancestral" and SAMPLERS[inner].own_end:
-        raise ValueError(f"sampling.noise_removal={tail}: {named} has its own last step")
+        raise refusal(sampling, "noise_removal", f"{named} has its own last step")
     if sampling["grid"] != "uniform" and not SAMPLERS[inner].has_grid:
-        raise ValueError(f"sampling.grid={sampling['grid']}: {named} has no grid of times")
+        raise refusal(sampling, "grid", f"{named} has no grid of times")
     if sampler.constant_in_time and algo.get("time_conditioning"):
         raise ValueError(
             "sampling.predictor=ancestral_cache: a network with algo.time_conditioning=true answers"
@@ -174,14 +167,12 @@ def check_loop(algo: Settings, facts: Facts, sampling: Settings, predictor: str)
     if not sampler.has_profile:
         for key in OF_PSI:
             if sampling[key] is not None:
-                raise ValueError(f"sampling.{key}={sampling[key]}: only sampling.predictor=psi")
+                raise refusal(sampling, key, "only sampling.predictor=psi")
     elif sampling["grid"] != "uniform" and "loop" in str(sampling["kappa"]):
-        raise ValueError(
-            f"sampling.grid={sampling['grid']}: sampling.kappa={sampling['kappa']} "
-            "has its own grid of times"
-        )
+        why = f"sampling.kappa={sampling['kappa']} has its own grid of times"
+        raise refusal(sampling, "grid", why)
     if not sampler.longer_than_network and sampling["stride"] is not None:
-        raise ValueError(f"sampling.stride={sampling['stride']}: only sampling.predictor=semi_ar")
+        raise refusal(sampling, "stride", "only sampling.predictor=semi_ar")
 
 
 def check_prediction(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
@@ -194,29 +185,21 @@ def check_prediction(algo: Settings, facts: Facts, sampling: Settings, predictor
             "null, 1"
         )
     if sampling["draws"] != "exact" and not SAMPLERS[predictor].has_older_draws:
-        raise ValueError(
-            f"sampling.draws={sampling['draws']}: only sampling.predictor=ancestral has the draws "
-            f"of older code, to reproduce its numbers; this is {predictor}"
-        )
+        why = "only sampling.predictor=ancestral has the draws of older code, to reproduce its"
+        raise refusal(sampling, "draws", f"{why} numbers; this is {predictor}")
     if sampling["guidance"] and (facts.causal or facts.blocks):
-        raise ValueError(
-            f"sampling.guidance={sampling['guidance']}: algo={algo['name']} has no prediction "
-            f"without its prompt"
-        )
+        why = f"algo={algo['name']} has no prediction without its prompt"
+        raise refusal(sampling, "guidance", why)
     if sampling["guidance"] and not any(sampling[key] is not None for key in GIVEN):
-        raise ValueError(
-            f"sampling.guidance={sampling['guidance']}: needs something to be guided by: "
-            "sampling.prompt, sampling.infill or sampling.tasks"
-        )
+        things = "sampling.prompt, sampling.infill or sampling.tasks"
+        raise refusal(sampling, "guidance", f"needs something to be guided by: {things}")
 
 
 def check_given(algo: Settings, facts: Facts, sampling: Settings, predictor: str) -> None:
     """Given tokens and what is made of the samples."""
     if sampling["infill"] is not None and facts.causal:
-        raise ValueError(
-            f"sampling.infill={sampling['infill']}: algo={algo['name']} takes prefixes only; "
-            f"sampling.prompt is one"
-        )
+        why = f"algo={algo['name']} takes prefixes only; sampling.prompt is one"
+        raise refusal(sampling, "infill", why)
     if sampling["animate"] and SAMPLERS[predictor].longer_than_network:
         raise ValueError(
             "sampling.animate=true: sampling.predictor=semi_ar draws several windows; "
@@ -228,12 +211,8 @@ def check_correction(algo: Settings, facts: Facts, sampling: Settings, predictor
     steps, uniform = sampling["self_correction"], algo.get("p_uniform")
     if steps and not (facts.self_corrects and uniform != 0):
         named = algo["name"] if uniform is None else f"{algo['name']} with p_uniform={uniform}"
-        raise ValueError(
-            f"sampling.self_correction={steps}: algo={named} cannot, its network predicts nothing "
-            f"for a token that stands already; algorithms with uniform noise can"
-        )
+        why = f"algo={named} cannot, its network predicts nothing for a token that stands already"
+        raise refusal(sampling, "self_correction", f"{why}; algorithms with uniform noise can")
     if steps and SAMPLERS[predictor].longer_than_network:
-        raise ValueError(
-            f"sampling.self_correction={steps}: the network reads its own length at once, "
-            "sampling.predictor=semi_ar draws longer texts"
-        )
+        why = "the network reads its own length at once, sampling.predictor=semi_ar draws longer"
+        raise refusal(sampling, "self_correction", f"{why} texts")

@@ -1,41 +1,26 @@
 """The coins of one step, one for each position of each text: the only place that flips them."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 
-class Coins(Protocol):
-    """One coin for each position (B, L), flipped once, whatever chances are asked of them.
-
-    `nested`: a coin that falls with some chance falls with every greater one."""
-
-    nested: bool
-
-    def uniforms(self, chance: Tensor) -> Tensor:
-        """(B, L) float64, each uniform in [0, 1), below `chance` (B, L) where the coin falls."""
-
-    def __call__(self, chance: Tensor) -> Tensor:
-        """(B, L) bool: where the coin falls, with the chance (B, L) at each position."""
-
-
-MakeCoins = Callable[[tuple[int, ...], torch.device], Coins]
-
-
 class Independent:
-    """Each coin by itself."""
+    """One coin for each position (B, L), flipped once, whatever chances are asked of them; each by
+    itself."""
 
-    nested = True
+    nested = True  # a coin that falls with some chance falls with every greater one
 
     def __init__(self, shape: tuple[int, ...], device: torch.device):
         self.uniform = torch.rand(shape, dtype=torch.float64, device=device)
 
     def uniforms(self, chance: Tensor) -> Tensor:
+        """(B, L) float64, each uniform in [0, 1), below `chance` (B, L) where the coin falls."""
         return self.uniform
 
     def __call__(self, chance: Tensor) -> Tensor:
+        """(B, L) bool: where the coin falls, with the chance (B, L) at each position."""
         return self.uniform < chance
 
 
@@ -68,4 +53,6 @@ class Systematic:
         return torch.zeros_like(fallen).scatter(-1, self.order, fallen) | (chance >= 1)
 
 
+Coins = Independent | Systematic
+MakeCoins = Callable[[tuple[int, ...], torch.device], Coins]
 COINS: dict[str, MakeCoins] = {"independent": Independent, "systematic": Systematic}

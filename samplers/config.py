@@ -9,12 +9,11 @@ from torch import Tensor
 from algos.facts import canonical, facts_of
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
+from samplers.check import OF_PSI, inner_of
 from samplers.facts import FACTS, SamplerFacts
 from samplers.kappa import Profile, profile
 from samplers.orders import Order, make_order
 from samplers.semi_ar import check_stride
-
-OF_KAPPA = ("kappa", "eta", "kappa_high", "kappa_low", "high_frac", "middle_frac", "plateau")
 
 
 @dataclass(frozen=True)
@@ -120,15 +119,13 @@ def sampler_config(
     """The sampler that `options`, the keys of `sampling`, name, or the default one of the algorithm
     with the keys `algo`; `end` is the token at which texts end where that is asked for. ValueError
     for what makes no sense, before anything is loaded."""
-    default, block = facts_of(canonical(algo["name"])).samplers[0], algo.get("block_size")
-    predictor = options["predictor"] or default
+    own, block = facts_of(canonical(algo["name"])), algo.get("block_size")
+    predictor = options["predictor"] or own.samplers[0]
     facts, stride = FACTS[predictor], options["stride"] or window // 2
     if facts.longer_than_network:
         check_stride(stride, window, opening)
-    own = {key.removeprefix("kappa_"): options[key] for key in OF_KAPPA}
-    inner = default if facts.longer_than_network else predictor
-    if facts.longer_than_network and options["order"] is not None:
-        inner = "ordered"
+    of_kappa = {key.removeprefix("kappa_"): options[key] for key in ("kappa", *OF_PSI)}
+    inner = inner_of(own, options, predictor)
     return SamplerConfig(
         predictor=predictor,
         inner=inner,
@@ -137,7 +134,7 @@ def sampler_config(
         steps=options["steps"],
         temperature=options["temperature"],
         stride=stride,
-        profile=profile(**own) if facts.has_profile else None,
+        profile=profile(**of_kappa) if facts.has_profile else None,
         order=make_order(options, options["order"], block or window)
         if FACTS[inner].has_order
         else None,

@@ -47,10 +47,8 @@ def first_hitting(
 
 def hitting_times(process: Process, masks: Tensor, most: int) -> Tensor:
     """(B, most) times at which the `masks` (B,) of each text are gone, one after another; those
-    behind its last one mean nothing.
-
-    They do not depend on the tokens that are drawn, so that the schedule is inverted once, for all
-    of them together."""
+    behind its last one mean nothing. They do not depend on the tokens that are drawn, so that the
+    schedule is inverted once, for all of them together."""
     left = (masks.unsqueeze(-1) - torch.arange(most, device=masks.device)).clamp_min(1)
     uniform = torch.rand(left.shape, dtype=torch.float64, device=masks.device)
     start = torch.ones(len(masks), dtype=torch.float64, device=masks.device)

@@ -10,81 +10,37 @@ from samplers.ancestral import Clamp, Denoiser, at
 
 
 @torch.no_grad()
-def greedy_tail(
+def with_tail(
     denoise: Denoiser,
     process: Process,
     z: Tensor,
     grid: Tensor,
     sampler: Callable[..., Tensor],
+    tail: str,
     clamp: Clamp | None = None,
 ) -> Tensor:
-    """`sampler` down to the last time of the grid, above 0, then argmax p(. | z) of one more
-    network call: at every position where a token can be noise, at the masks elsewhere.
+    """`sampler` down to the last time of the grid, above 0, then the end that `tail` names.
 
-    As the published samples of DUO were made; its text has `greedy_posterior_tail`."""
-    z = sampler(denoise, process, z, grid, clamp=clamp)
+    "none": nothing more; noise of that level, masks among it, may stay. "greedy": argmax p(. | z)
+    of one more network call, at every position where a token can be noise, at the masks elsewhere:
+    as the published samples of DUO were made. "greedy-posterior": the same with argmax q(z_0 | z,
+    p), as the text of DUO has it (arXiv 2506.10892): a token y is as likely as b(z) p_y, and the
+    one that stands there as (keep + b(z)) p_z. At the last time b(z) is so small that a token is
+    almost never revised."""
+    z, end = sampler(denoise, process, z, grid, clamp=clamp), float(grid[-1])
+    if tail == "none":
+        return z
     where = torch.ones_like(z, dtype=torch.bool) if process.has_noise else z == process.mask
-    return _ended(denoise, process, z, grid, where, torch.zeros_like(z, dtype=torch.float64), clamp)
-
-
-@torch.no_grad()
-def greedy_posterior_tail(
-    denoise: Denoiser,
-    process: Process,
-    z: Tensor,
-    grid: Tensor,
-    sampler: Callable[..., Tensor],
-    clamp: Clamp | None = None,
-) -> Tensor:
-    """The same with argmax q(z_0 | z, p), as the text of DUO has it (arXiv 2506.10892): a token y
-    is as likely as b(z) p_y, and the one that stands there as (keep + b(z)) p_z.
-
-    At the last time b(z) is so small that a token is almost never revised."""
-    z = sampler(denoise, process, z, grid, clamp=clamp)
-    where = torch.ones_like(z, dtype=torch.bool) if process.has_noise else z == process.mask
-    now = process.schedule(at(float(grid[-1]), z))
-    b = process.at(z, now)
-    favour = torch.where(z == process.mask, 0.0, ((now.keep + b) / b).log())
-    return _ended(denoise, process, z, grid, where, favour, clamp)
-
-
-@torch.no_grad()
-def no_tail(
-    denoise: Denoiser,
-    process: Process,
-    z: Tensor,
-    grid: Tensor,
-    sampler: Callable[..., Tensor],
-    clamp: Clamp | None = None,
-) -> Tensor:
-    """`sampler` down to the last time of the grid and nothing more: noise of that level, masks
-    among it, may stay."""
-    return sampler(denoise, process, z, grid, clamp=clamp)
-
-
-TAILS: dict[str, Callable[..., Tensor]] = {
-    "greedy": greedy_tail,
-    "greedy-posterior": greedy_posterior_tail,
-    "none": no_tail,
-}
-
-
-def _ended(
-    denoise: Denoiser,
-    process: Process,
-    z: Tensor,
-    grid: Tensor,
-    where: Tensor,
-    favour: Tensor,
-    clamp: Clamp | None,
-) -> Tensor:
-    """argmax of log p plus `favour` (B, L) at the token that stands there, `where` (B, L) it is
-    asked, in one call for the texts that have such a position."""
     rows = where.any(-1).nonzero().squeeze(-1)
     if len(rows) == 0:
         return z
+    favour = torch.zeros_like(z, dtype=torch.float64)  # added to log p of the token that stands
+    if tail == "greedy-posterior":
+        now = process.schedule(at(end, z))
+        b = process.at(z, now)
+        favour = torch.where(z == process.mask, 0.0, ((now.keep + b) / b).log())
     text = z[rows]
-    prediction = denoise(text, at(float(grid[-1]), text), rows)
+    prediction = denoise(text, at(end, text), rows)
 
     def best(outputs: Tensor, token: Tensor, more: Tensor) -> Tensor:
         log_p = prediction.warper(outputs[:, : process.vocab_size]).double()

@@ -4,8 +4,7 @@ profile kappa over time; ReMDM (arXiv 2503.00307) is among them.
 ReMDM masks a token again with the chance sigma and unmasks with the chance (alpha_s - (1 - sigma)
 alpha_t) / (1 - alpha_t). That is kappa = 1 - sigma / (1 - alpha_s), and the same map, with what the
 noise keeps for alpha, serves every process. As in the published code kappa ends at 0: at alpha_t
-near 0 the largest sigma of ReMDM, min(1, (1 - alpha_s) / alpha_t), lies a little beyond.
-"""
+near 0 the largest sigma of ReMDM, min(1, (1 - alpha_s) / alpha_t), lies a little beyond."""
 
 import math
 from collections.abc import Callable
@@ -94,21 +93,12 @@ PRESETS: dict[str, Profile] = {
 }
 
 
-def profile(
-    kappa: str,
-    eta: float | None = None,
-    high: str | None = None,
-    low: str | None = None,
-    high_frac: float | None = None,
-    middle_frac: float | None = None,
-    plateau: float | None = None,
-) -> Profile:
-    """A preset or a rule by its name; what else is given takes the place of the preset's.
-
-    ValueError for what is unknown, out of range, or would play no part."""
-    check_values(Sampling, "sampling", kappa=kappa, eta=eta, kappa_high=high, kappa_low=low)
-    given: dict[str, Any] = {"eta": eta, "high": high, "low": low, "plateau": plateau}
-    given |= {"high_frac": high_frac, "middle_frac": middle_frac}
+def profile(kappa: str, eta: float | None = None, **others: Any) -> Profile:
+    """A preset or a rule by its name, with the fields of a Profile that are given in the place of
+    the preset's, unless None. ValueError for what is unknown, out of range, or plays no part."""
+    rules = {f"kappa_{part}": others.get(part) for part in ("high", "low")}
+    check_values(Sampling, "sampling", kappa=kappa, eta=eta, **rules)
+    given = {"eta": eta, **others}
     given = {key: value for key, value in given.items() if value is not None}
     made = PRESETS.get(kappa, Profile(kappa))._replace(**given)
     _check(kappa, made)

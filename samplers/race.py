@@ -21,11 +21,9 @@ def clock(uniform: Tensor) -> Tensor:
 
 
 def race(weights: Tensor) -> Tensor:
-    """argmax_y w_y / E_y (n,) for float32 weights (n, V).
-
-    Since E is never very small, a token of 2e-8 wins a sixth as often as it should and one of 1e-9
-    never: a temperature below 1 that nobody asked for (arXiv 2409.02908). `diffusion.categorical`
-    is exact."""
+    """argmax_y w_y / E_y (n,) for float32 weights (n, V). Since E is never very small, a token of
+    2e-8 wins a sixth as often as it should and one of 1e-9 never: a temperature below 1 that nobody
+    asked for (arXiv 2409.02908). `diffusion.categorical` is exact."""
     uniform = torch.rand(weights.shape, dtype=torch.float32, device=weights.device)
     return (weights / clock(uniform)).argmax(-1)
 

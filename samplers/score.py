@@ -3,8 +3,7 @@
 Functions of rows use the outputs up: these are made anew for every question.
 
 The score s(z)_y stands for q_t(y) / q_t(z). Under absorbing noise the network's output is log N p_y
-of an unnormalised p with s_y = (keep / mask) p_y, under uniform noise it is log s_y itself.
-"""
+of an unnormalised p with s_y = (keep / mask) p_y, under uniform noise it is log s_y itself."""
 
 from collections.abc import Callable
 from functools import partial

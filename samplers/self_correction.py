@@ -60,12 +60,13 @@ def self_correct(
     accuracy = before = torch.where(free.any(-1), -1.0, 1.0).double()
     stalled, made = (torch.zeros_like(z[:, 0]) for _ in range(2))
     going = (accuracy < 1).nonzero().squeeze(-1)
+    row = partial(_row, size=process.vocab_size, temperature=temperature)
     for step in range(steps + 1):
         if len(going) == 0:
             break
         now, may = state[going], free[going]
         prediction = denoise(now, torch.full_like(accuracy[going], time))
-        likeliest, drawn, odds = _ask(prediction, may, process.vocab_size, temperature)
+        likeliest, drawn, odds = prediction.apply(row, where=may).unbind(-1)
         share = ((now == likeliest) & may).sum(-1).double() / may.sum(-1)
         better = share > accuracy[going]
         accuracy = accuracy.index_put((going,), torch.maximum(share, accuracy[going]))
@@ -73,7 +74,7 @@ def self_correct(
         stalled[going] = torch.where(better, 0, stalled[going] + 1)
         before = accuracy if step == 0 else before
         goes = (share < 1) & (stalled[going] <= patience) & (step < steps)
-        state[going] = _surest(now, drawn, odds.masked_fill(~may, -torch.inf), tokens)
+        state[going] = _surest(now, drawn.long(), odds.masked_fill(~may, -torch.inf), tokens)
         going = going[goes]
         made[going] += 1
     return Corrected(best, before, accuracy, made)
@@ -101,20 +102,10 @@ def correct(model: Correctable, z: Tensor, fixed: Tensor, **settings: Any) -> tu
     return loop(denoise, model.process, z, fixed, **settings), counter.texts
 
 
-def _ask(
-    prediction: Prediction, where: Tensor, size: int, temperature: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The likeliest token, a draw and its log-odds, (B, L) each, from one pass over the head."""
-    row = partial(_row, size=size, temperature=temperature)
-    likeliest, drawn, odds = prediction.apply(row, where=where).unbind(-1)
-    return likeliest.long(), drawn.long(), odds
-
-
 def _row(outputs: Tensor, size: int, temperature: float) -> Tensor:
     """(n, 3) float64: argmax p, a draw z' ~ p, log p(z') / (1 - p(z')), over the first `size`
-    outputs.
-
-    The odds order positions as p(z') does, also where p(z') is one to the precision of a float."""
+    outputs. The odds order positions as p(z') does, also where p(z') is one to the precision of a
+    float."""
     outputs = outputs[:, :size]
     logits = (outputs - outputs.amax(-1, keepdim=True)).div_(temperature)
     drawn = draw(logits).unsqueeze(-1)

@@ -4,6 +4,7 @@ removes."""
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import uuid
@@ -24,9 +25,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     step; otherwise `path` stays as it was. Makes the folder."""
     with _beside(path) as (stream, name):
         yield stream
-        _sync(stream)
+        _flush(stream)
         name.replace(path)
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -39,7 +40,7 @@ def new_file(path: Path, content: bytes | str) -> None:
     """`content` as the new file `path`, whole at once; FileExistsError where the name is taken."""
     with _beside(path) as (stream, name):
         stream.write(content if isinstance(content, bytes) else content.encode())
-        _sync(stream)
+        _flush(stream)
         try:
             os.link(name, path)
         except FileExistsError:
@@ -48,7 +49,7 @@ def new_file(path: Path, content: bytes | str) -> None:
             if path.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
             name.replace(path)
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 @contextmanager
@@ -97,11 +98,8 @@ def _remove_abandoned(name: Path) -> None:
         with name.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             name.unlink(missing_ok=True)
-    except BlockingIOError:  # its writer lives
-        return
-    except FileNotFoundError:  # moved into place, or removed by another
-        return
-    except PermissionError:  # another user's
+    # Its writer lives; it was moved into place, or removed by another; it is another user's.
+    except (BlockingIOError, FileNotFoundError, PermissionError):
         return
     except OSError as error:
         if error.errno not in NO_LOCKS:
@@ -121,14 +119,15 @@ def _remove_old(name: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def _sync(stream: IO[bytes]) -> None:
+def _flush(stream: IO[bytes]) -> None:
     stream.flush()
     os.fsync(stream.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """A rename is on disk when its folder is; some file systems cannot be asked."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Puts a file on disk, or a folder, with what was renamed in it; some file systems cannot be
+    asked."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -136,3 +135,9 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of the bytes of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """Texts that a run generates for a task, from a prompt to a stop."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,29 +19,19 @@ KNOWN = ("until", "max_gen_toks", "do_sample", "temperature", "top_k", "top_p")
 Request = tuple[str, dict[str, Any]]  # a prompt and its generation_kwargs
 
 
+@dataclass
 class Generator:
     """Continues prompts by the run's own sampler, several at a time; `draws` makes it for the
-    sampling keys that a task sets.
+    sampling keys that a task sets. All of a batch are drawn as long as its longest, which a
+    diffusion run sees: batches are of prompts of about the same length."""
 
-    All of a batch are drawn as long as its longest, which a diffusion run sees: batches are of
-    prompts of about the same length."""
-
-    def __init__(
-        self,
-        algorithm: Algorithm,
-        tokenizer: Tokenizer,
-        begin: list[int],
-        draws: Callable[[dict[str, Any]], SamplerConfig],
-        batch_size: int,
-        seed: int,
-    ):
-        self.algorithm = algorithm
-        self.tokenizer = tokenizer
-        self.begin = begin
-        self.draws = draws
-        self.batch_size = batch_size
-        self.seed = seed
-        self.truncated = 0
+    algorithm: Algorithm
+    tokenizer: Tokenizer
+    begin: list[int]
+    draws: Callable[[dict[str, Any]], SamplerConfig]
+    batch_size: int
+    seed: int
+    truncated: int = 0  # prompts so far
 
     @torch.no_grad()
     def __call__(self, requests: Sequence[Request], quiet: bool = False) -> list[str]:

@@ -20,7 +20,6 @@ LATER = 2**20  # more questions than a task has: how far the windows of one text
 
 class Adapter(LM):
     """Answers of `log_likelihoods` and texts of `generator`; every text begins with `begin`.
-
     `measured` has the passes of all answers, by task and question. Choices of a question are
     measured on the same times and noise, which its number in the task alone decides."""
 
@@ -124,10 +123,8 @@ def question(request: Instance) -> int:
 
 
 def divided(context: list[int], whole: list[int]) -> tuple[list[int], list[int]]:
-    """A context and the tokens that a text has beyond it.
-
-    Where the continuation only makes the context's last tokens longer, the stock adapter ends;
-    here they are scored with it."""
+    """A context and the tokens that a text has beyond it. Where the continuation only makes the
+    context's last tokens longer, the stock adapter ends; here they are scored with it."""
     if len(whole) > len(context):
         return context, whole[len(context) :]
     same = [a == b for a, b in zip(context, whole, strict=False)]

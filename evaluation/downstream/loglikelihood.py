@@ -194,10 +194,8 @@ def _between(spans: list[tuple[int, int]], width: int, device: torch.device) -> 
 
 def _misses(algorithm: DiffusionAlgorithm, batch: Batch) -> list[bool]:
     """Whether some noised token of a text is not the likeliest when all of them are pure noise; the
-    network is told the time at which so large a share of a text is noise.
-
-    The noise of t = 1 goes over random tokens: where a trace of a text is left there, it is not a
-    trace of the answer."""
+    network is told the time at which so large a share of a text is noise. The noise of t = 1 goes
+    over random tokens: where a trace of a text is left there, it is not a trace of the answer."""
     tokens, where = batch["tokens"], batch["noised"]
     uniform = evaluation_noise(batch["index"], tokens.shape[1], algorithm.seed, 0)
     uniform = uniform.to(tokens.device, non_blocking=True)

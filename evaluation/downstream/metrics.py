@@ -3,8 +3,7 @@
 import hashlib
 import json
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from statistics import stdev
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from evaluation.downstream.paired import estimate, lead
-from storage import write_atomic
+from evaluation.files import write_stamped
 
 MAIN = ("acc", "exact_match", "perplexity", "word_perplexity")
 PERPLEXITIES = ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte")
@@ -36,7 +35,6 @@ class Metric(NamedTuple):
 
 def metrics_of(task: Any, results: dict[str, Any], samples: list[dict[str, Any]]) -> list[Metric]:
     """The metrics `results` of a task, the main one first; `samples` has their values by question.
-
     Names have the filter, which picks the answer out of a text, where there is one."""
     metrics = []
     for key, value in results.items():
@@ -45,16 +43,13 @@ def metrics_of(task: Any, results: dict[str, Any], samples: list[dict[str, Any]]
             continue
         each = [sample[name] for sample in samples if sample["filter"] == filter_name]
         made_by = task.aggregation()[name].__name__
-        error = ERRORS[made_by](value, _error(each)) if made_by in ERRORS and each[1:] else None
+        error = None
+        if made_by in ERRORS and len(each) > 1:
+            error = ERRORS[made_by](value, stdev(map(float, each)) / math.sqrt(len(each)))
         metrics.append(Metric(name if filter_name == "none" else key, float(value), error))
     names = [metric.name.partition(",")[0] for metric in metrics]
     first = next((names.index(name) for name in MAIN if name in names), 0)
     return [metrics[first], *metrics[:first], *metrics[first + 1 :]]
-
-
-def _error(values: Sequence[float]) -> float:
-    """Standard error of the mean."""
-    return stdev(map(float, values)) / math.sqrt(len(values))
 
 
 def digest(samples: list[dict[str, Any]]) -> str:
@@ -70,11 +65,7 @@ def write_answers(
     the likeliest answer, or what was written."""
     lines = [json.dumps(_answer(sample, measured), ensure_ascii=False) for sample in samples]
     content = "".join(f"{line}\n" for line in lines)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    mark = hashlib.sha256(content.encode()).hexdigest()[:8]
-    file = folder / f"{stamp}-{name}-{mark}.jsonl"
-    write_atomic(file, content)
-    return file
+    return write_stamped(folder, name, ".jsonl", content)
 
 
 def _answer(sample: dict[str, Any], measured: dict[int, list[Tensor]]) -> dict[str, Any]:

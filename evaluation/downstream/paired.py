@@ -34,9 +34,8 @@ class Lead(NamedTuple):
 
 
 def estimate(passes: Tensor) -> Estimate:
-    """Mean of one value per pass (P,); a single pass stands for an exact value.
-
-    Passes count as independent, which over-states the error where their times are stratified."""
+    """Mean of one value per pass (P,); a single pass stands for an exact value. Passes count as
+    independent, which over-states the error where their times are stratified."""
     count = len(passes)
     error = float(passes.std()) / math.sqrt(count) if count > 1 else 0.0
     return Estimate(float(passes.mean()), error)
@@ -54,9 +53,8 @@ def lead(answers: Sequence[Tensor]) -> Lead:
 @dataclass(frozen=True)
 class Precision:
     """Errors of a task from its passes: root mean squares of standard errors in nats, of one
-    log-likelihood and of a lead; the share of questions whose lead is not decided.
-
-    None where no question has two answers."""
+    log-likelihood and of a lead; the share of questions whose lead is not decided. None where no
+    question has two answers."""
 
     log_likelihood_stderr: float
     lead_stderr: float | None

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data.files import find_files, read_documents
+from data.files import read_documents, search
 from data.formats import whole
+from data.tokenizer_files import first_line
 
 VERSION = "0.4.13"
 FEWSHOT_SEED = 1234  # lm-eval's own: which examples stand in front of a question
@@ -138,7 +139,7 @@ def last_word_task(path: str | None, is_folder: bool) -> Any:
             f"eval.tasks={LAST_WORD}: needs eval.tasks_path, a jsonl or parquet file of texts "
             f"such as lambada_test.jsonl.xz"
         )
-    (file,) = find_files(path, "eval.tasks_path")
+    (file,) = search(path, "eval.tasks_path").files
     texts = [{"text": whole(text)} for text in read_documents(file, "text", "eval.tasks_path")]
     if not texts:
         raise ValueError(f"eval.tasks_path={path}: there is no text in it")
@@ -156,18 +157,15 @@ def _loaded(manager: Any, name: str) -> dict[str, Any]:
 
     from evaluation.downstream.trust import Refused, rendering
 
-    with rendering(f"eval.tasks={name}"):
+    key = f"eval.tasks={name}"
+    with rendering(key):
         try:
             return manager.load([name])["tasks"]
         except Refused as error:
-            raise ValueError(f"eval.tasks={name}: {error}") from error
+            raise ValueError(f"{key}: {error}") from error
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-            raise ValueError(f"eval.tasks={name}: it cannot be read ({_line(error)})") from error
+            raise ValueError(f"{key}: it cannot be read ({first_line(error)})") from error
         except (TypeError, LookupError, AttributeError, SyntaxError, YAMLError) as error:
             # Raised by lm-eval where a file lacks a key, or has one of another type.
-            what = f"{type(error).__name__}: {_line(error)}"
-            raise ValueError(f"eval.tasks={name}: lm-eval makes no task of it ({what})") from error
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+            what = f"{type(error).__name__}: {first_line(error)}"
+            raise ValueError(f"{key}: lm-eval makes no task of it ({what})") from error

@@ -14,19 +14,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from data.pretrained import load_pretrained
-from data.tokenizer_files import from_library
+from data.tokenizer_files import SENTENCEPIECE, TOKENIZER_FILES, from_library
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl.scorer import KEY, Scorer
 
 LOGITS_BYTES = 2**28  # float32 logits of the texts that it reads together
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
 # Raised by transformers and the libraries below it for damaged files and nonsense in them.
 FAULTS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError),
@@ -40,23 +32,27 @@ def pretrained(name: str, tokenizer: Tokenizer) -> Scorer:
     """The scorer in a folder, in the local Hub cache or on the Hub, in float32. ValueError in one
     line without a tokenizer, without its weights, or where a token sees those after it. No code
     that it names is run, and no pickle."""
+    try:
+        return _scorer(name, tokenizer)
+    except ValueError as error:
+        raise ValueError(f"{KEY}={name}: {error}") from error
+
+
+def _scorer(name: str, tokenizer: Tokenizer) -> Scorer:
     vocabulary = _tokenizer(name)
     network = _network(name)
     config = network.config
     limit = next((getattr(config, key) for key in WINDOWS if getattr(config, key, None)), None)
     if limit is None:
-        raise ValueError(f"{KEY}={name}: its config.json does not say how long a text it reads")
-    width = config.get_text_config().vocab_size
-    if vocabulary.vocab_size > width:
-        raise ValueError(
-            f"{KEY}={name}: its tokenizer has {vocabulary.vocab_size} tokens, its network knows "
-            f"{width}"
-        )
-    _check_causal(network, name, min(limit, 4))
+        raise ValueError("its config.json does not say how long a text it reads")
+    width, tokens = config.get_text_config().vocab_size, vocabulary.vocab_size
+    if tokens > width:
+        raise ValueError(f"its tokenizer has {tokens} tokens, its network knows {width}")
+    _check_causal(network, min(limit, 4))
     ends = (vocabulary.eos_token_id, vocabulary.bos_token_id, vocabulary.pad_token_id)
     eos = next((token for token in ends if token is not None), None)
     if eos is None:
-        raise ValueError(f"{KEY}={name}: its tokenizer has no token that ends a text")
+        raise ValueError("its tokenizer has no token that ends a text")
 
     def encode(text: str, whole: bool) -> list[int]:
         return vocabulary(text, add_special_tokens=whole, verbose=False)["input_ids"]
@@ -96,11 +92,10 @@ def _read(network: Any, ids: Tensor, **more: bool) -> Any:
 
 def _tokenizer(name: str) -> Any:
     folder = Path(name)
-    if folder.is_dir() and not any((folder / file).is_file() for file in TOKENIZER_FILES):
-        raise ValueError(
-            f"{KEY}={name}: the folder has no tokenizer ({', '.join(TOKENIZER_FILES[:3])}, ...)"
-        )
-    with _reading(f"{KEY}={name}: its tokenizer cannot be read"):
+    files = (*TOKENIZER_FILES, *SENTENCEPIECE)
+    if folder.is_dir() and not any((folder / file).is_file() for file in files):
+        raise ValueError(f"the folder has no tokenizer ({', '.join(TOKENIZER_FILES)}, ...)")
+    with _reading("its tokenizer cannot be read"):
         if not folder.is_dir():
             load_pretrained(name)  # says within seconds where the Hub cannot be reached
         return from_library(name)
@@ -110,8 +105,8 @@ def _network(name: str) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     if (Path(name) / "adapter_config.json").is_file():
-        raise ValueError(f"{KEY}={name}: an adapter; save the model that it is merged into")
-    with _reading(f"{KEY}={name}: it cannot be loaded"):
+        raise ValueError("an adapter; save the model that it is merged into")
+    with _reading("it cannot be loaded"):
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if getattr(config, "quantization_config", None) is not None:
             raise ValueError("its weights are quantized, a scorer reads in float32")
@@ -127,27 +122,25 @@ def _network(name: str) -> Any:
             output_loading_info=True,
         )
     network, report = loaded
-    _check_weights(network, name, report)
+    _check_weights(network, report)
     return network.eval()
 
 
-def _check_weights(network: Any, name: str, report: dict[str, Any]) -> None:
+def _check_weights(network: Any, report: dict[str, Any]) -> None:
     """ValueError where a weight was not in the files, was there in another size, or is one of
     further layers than the network has: transformers makes new ones, and says so in passing."""
     if missing := sorted(report["missing_keys"]):
-        raise ValueError(f"{KEY}={name}: {len(missing)} of its weights are missing, {missing[0]}")
+        raise ValueError(f"{len(missing)} of its weights are missing, {missing[0]}")
     if other := sorted(report["mismatched_keys"]):
         weight, there, wanted = other[0]
+        sizes = f"{weight} {tuple(there)} for {tuple(wanted)}"
         raise ValueError(
-            f"{KEY}={name}: {len(other)} of its weights have other sizes than its config.json "
-            f"says, {weight} {tuple(there)} for {tuple(wanted)}"
+            f"{len(other)} of its weights have other sizes than its config.json says, {sizes}"
         )
     parameters = [re.sub(r"\d+", "#", weight) for weight, _ in network.named_parameters()]
     for weight in sorted(report["unexpected_keys"]):
         if any(parameter.endswith(re.sub(r"\d+", "#", weight)) for parameter in parameters):
-            raise ValueError(
-                f"{KEY}={name}: its files have more layers than its config.json says, {weight}"
-            )
+            raise ValueError(f"its files have more layers than its config.json says, {weight}")
 
 
 @contextmanager
@@ -161,23 +154,21 @@ def _reading(what: str) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _check_causal(network: Any, name: str, length: int) -> None:
+def _check_causal(network: Any, length: int) -> None:
     """ValueError unless the logits of the first tokens are the same whatever the last one is."""
     ids = torch.zeros(2, length, dtype=torch.long, device=network.device)
     ids[1, -1] = 1
     logits = _read(network, ids).logits[:, :-1]
     if not logits.isfinite().all():
-        raise ValueError(f"{KEY}={name}: what it says of a text is not finite, its weights are bad")
+        raise ValueError("what it says of a text is not finite, its weights are bad")
     if not torch.allclose(logits[0], logits[1], atol=1e-3):
-        raise ValueError(f"{KEY}={name}: not autoregressive, its tokens see those that come later")
+        raise ValueError("not autoregressive, its tokens see those that come later")
 
 
 def _same(name: str, vocabulary: Any, tokenizer: Tokenizer) -> bool:
     """Whether ids of the samples are ids of the scorer."""
-    if (
-        vocabulary.mask_token_id is not None
-        or getattr(vocabulary, "backend_tokenizer", None) is None
-    ):
+    is_fast = getattr(vocabulary, "backend_tokenizer", None) is not None
+    if vocabulary.mask_token_id is not None or not is_fast:
         return False  # ours has another place for the mask
     try:
         return load_pretrained(name).digest == tokenizer.digest

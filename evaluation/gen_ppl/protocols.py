@@ -8,32 +8,35 @@ KEY = "eval.quality_protocol"
 
 @dataclass(frozen=True)
 class Protocol:
-    """How texts become what a scorer reads, which of its nats count, and how they are averaged."""
+    """How texts become what a scorer reads, which of its nats count, and how they are averaged; by
+    default as this suite does."""
 
     # "ids": as they were drawn; "text": decoded and encoded again by the scorer; "ids, else text":
     # as drawn where the scorer reads the same tokens.
-    read: Literal["ids", "text", "ids, else text"]
-    special_tokens: Literal["kept", "skipped"]  # in the decoded text
-    longest: int | None  # tokens that are kept, the rest is cut off; None: all
+    read: Literal["ids", "text", "ids, else text"] = "ids, else text"
+    special_tokens: Literal["kept", "skipped"] = "kept"  # in the decoded text
+    longest: int | None = None  # tokens that are kept, the rest is cut off; None: all
     # Texts longer than the scorer can read: in parts, with half of it as context, or not at all.
-    windows: Literal["sliding", "one"]
-    bos: Literal["prepended", "as encoded"]  # the scorer's, where the text does not begin with it
+    windows: Literal["sliding", "one"] = "sliding"
+    # The scorer's, where the text does not begin with it.
+    bos: Literal["prepended", "as encoded"] = "prepended"
     # "all": every token with one before it; "first eos": without the EOS after the first one.
-    scored: Literal["all", "first eos"]
-    given: Literal["context", "scored"]  # what the samples were given to begin with
+    scored: Literal["all", "first eos"] = "all"
+    given: Literal["context", "scored"] = "context"  # what the samples were given to begin with
     # A short text of a group is followed by padding, whose first token the published masks count.
-    padding: Literal["none", "first label"]
-    group: int | None  # texts that are scored together; None: all
-    drop_incomplete: bool  # a last group with fewer texts
-    average: Literal["tokens", "texts"]  # exp of the mean over tokens; or mean of exp over texts
-    entropy: Literal["drawn tokens", "all tokens"]  # of each text, in nats, mean over texts
-    features: Literal["mean", "last"]  # positions of the scorer's last layer, for MAUVE
+    padding: Literal["none", "first label"] = "none"
+    group: int | None = None  # texts that are scored together; None: all
+    drop_incomplete: bool = False  # a last group with fewer texts
+    # exp of the mean over tokens; or mean of exp over texts
+    average: Literal["tokens", "texts"] = "tokens"
+    # of each text, in nats, mean over texts
+    entropy: Literal["drawn tokens", "all tokens"] = "drawn tokens"
+    features: Literal["mean", "last"] = "mean"  # positions of the scorer's last layer, for MAUVE
     published: str = "none: this suite's own"  # scorer and number of samples
 
 
 MDLM = Protocol(
     read="text",
-    special_tokens="kept",
     longest=1024,
     windows="one",
     bos="as encoded",
@@ -42,28 +45,13 @@ MDLM = Protocol(
     padding="first label",
     group=8,
     drop_incomplete=True,
-    average="tokens",
     entropy="all tokens",
     features="last",
     published="gpt2-large, 200 samples (semi-autoregressive)",
 )
 
 PROTOCOLS: dict[str, Protocol] = {
-    "default": Protocol(
-        read="ids, else text",
-        special_tokens="kept",
-        longest=None,
-        windows="sliding",
-        bos="prepended",
-        scored="all",
-        given="context",
-        padding="none",
-        group=None,
-        drop_incomplete=False,
-        average="tokens",
-        entropy="drawn tokens",
-        features="mean",
-    ),
+    "default": Protocol(),
     "mdlm": MDLM,
     "duo": replace(MDLM, published="gpt2-large, 800 samples (512 for Psi)"),
     # One text at a time: nothing is padded, nothing dropped.

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from data.markov import MarkovLanguage
 from evaluation.bootstrap import standard_error
-from evaluation.oracle.language import Ids, Language, text_entropy
+from evaluation.ngrams import Ids
 from evaluation.oracle.ngrams import NEVER, distances
 
 NATS = "nats"
@@ -34,7 +35,19 @@ class Floor(NamedTuple):
     deviation: dict[str, float]
 
 
-def sizes(language: Language, count: int, length: int) -> list[int]:
+def text_entropy(language: MarkovLanguage, length: int) -> float:
+    """H(x_1 .. x_length) in nats, exactly."""
+    law, total = np.ones(1), 0.0  # of the contexts of symbols seen so far
+    for table in language.tables[:length]:
+        logs = np.log(np.where(table > 0, table, 1.0))
+        each = -float((law[:, None] * table * logs).sum())
+        total += each
+        law = (law[:, None] * table).ravel()
+        law = law if len(law) <= len(language.stationary) else language.stationary
+    return total + max(0, length - language.order - 1) * each
+
+
+def sizes(language: MarkovLanguage, count: int, length: int) -> list[int]:
     """The n of the n-grams that are counted: up to 3, one more than the order, and whole texts
     where `count` texts could be all there are."""
     short = range(1, min(length, max(3, language.order + 1)) + 1)
@@ -42,7 +55,7 @@ def sizes(language: Language, count: int, length: int) -> list[int]:
     return [*short, *([length] if whole else [])]
 
 
-def floor(language: Language, count: int, length: int, rng: np.random.Generator) -> Floor:
+def floor(language: MarkovLanguage, count: int, length: int, rng: np.random.Generator) -> Floor:
     """The distances of true texts: a table of n-grams counted in few texts differs from the truth,
     however they were drawn."""
     values: dict[str, list[float]] = {}
@@ -55,7 +68,7 @@ def floor(language: Language, count: int, length: int, rng: np.random.Generator)
     return Floor(count, length, means, deviations)
 
 
-def losses(texts: Ids, language: Language, true: Floor) -> dict[str, Loss]:
+def losses(texts: Ids, language: MarkovLanguage, true: Floor) -> dict[str, Loss]:
     """Every distance of texts (S, M) of independent samples, S >= 2, beyond `true`, and the nats
     per symbol.
 
@@ -74,7 +87,7 @@ def losses(texts: Ids, language: Language, true: Floor) -> dict[str, Loss]:
     return by_name
 
 
-def excess_nats(texts: Ids, language: Language) -> Loss:
+def excess_nats(texts: Ids, language: MarkovLanguage) -> Loss:
     """-log q(text) per symbol minus the entropy of the language: without bias for any number of
     texts; negative where the texts are likelier than those of the language. A token that is no
     symbol costs nothing here, `foreign` counts it; what cannot follow costs 700 nats."""
@@ -84,6 +97,6 @@ def excess_nats(texts: Ids, language: Language) -> Loss:
     return Loss(mean, mean - text_entropy(language, length) / length, standard_error(nats))
 
 
-def foreign(texts: Ids, language: Language) -> float:
+def foreign(texts: Ids, language: MarkovLanguage) -> float:
     """The share of tokens that are no symbols."""
     return float((texts >= language.states).mean())

@@ -5,8 +5,7 @@ A context is the number whose digits are `order` symbols, the oldest first; `tra
 p(next | context), `stationary` (S,) the law of contexts. Symbols are 0..n-1. A noisy text z (B, L)
 has the likelihoods keep [z = x] + rest: a level is keep (B, 1) or (B, L) and rest (B, L), the mass
 that the noise puts on z whatever the symbol is. The first symbol of a text follows nothing that is
-seen.
-"""
+seen."""
 
 import torch
 from torch import Tensor, nn

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from algos.base import Algorithm
 from algos.denoising import DiffusionAlgorithm
 from backbones.attention import Pattern
+from data.markov import MarkovLanguage
 from diffusion.process import Process
 from diffusion.schedule import per_position
-from evaluation.oracle.language import Language
 from evaluation.oracle.markov_memory import messages
 
 LEAST = -1e4  # in place of -inf, which times zero is no number
@@ -34,13 +34,12 @@ class Head(nn.Module):
 
 
 class Denoising(nn.Module):
-    """Knows p(x_l | z without l) of texts that begin with BOS, the token behind the symbols.
-
-    Its level is the time itself."""
+    """Knows p(x_l | z without l) of texts that begin with BOS, the token behind the symbols. Its
+    level is the time itself."""
 
     def __init__(
         self,
-        language: Language,
+        language: MarkovLanguage,
         process: Process,
         ideal: Callable[[Tensor, Tensor, Tensor], Tensor],
         out_features: int,
@@ -151,7 +150,7 @@ class Autoregressive(nn.Module):
     start: Tensor
     outputs: Tensor
 
-    def __init__(self, language: Language):
+    def __init__(self, language: MarkovLanguage):
         super().__init__()
         self.order, self.states = language.order, language.states
         tables = torch.cat([torch.from_numpy(table) for table in language.tables])
@@ -184,10 +183,9 @@ class Autoregressive(nn.Module):
         return read
 
 
-def teach(algorithm: Algorithm, language: Language) -> None:
-    """Puts a network that knows `language` in the place of the algorithm's own.
-
-    ValueError where its vocabulary is not that of the language and BOS."""
+def teach(algorithm: Algorithm, language: MarkovLanguage) -> None:
+    """Puts a network that knows `language` in the place of the algorithm's own. ValueError where
+    its vocabulary is not that of the language and BOS."""
     if algorithm.vocab_size != language.states + 1:
         raise ValueError(
             f"data.states={language.states}: the algorithm has {algorithm.vocab_size} tokens, "

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data.markov import Array, MarkovLanguage
 from evaluation.bootstrap import standard_error
-from evaluation.ngrams import joined
-from evaluation.oracle.language import Array, Ids, Language
+from evaluation.ngrams import Ids, joined
 
 NEVER = 700.0  # nats of a symbol that cannot follow: less than what a float64 can say
 
@@ -23,7 +23,7 @@ class Grams(NamedTuple):
     possible: NDArray[np.bool_]
 
 
-def grams(texts: Ids, n: int, language: Language) -> Grams:
+def grams(texts: Ids, n: int, language: MarkovLanguage) -> Grams:
     """All n-grams of texts (S, M), M >= n; the chain is stationary, so the place plays no part."""
     windows = np.lib.stride_tricks.sliding_window_view(texts, n, axis=1)
     numbers = windows[..., 0]
@@ -44,11 +44,10 @@ class Distance(NamedTuple):
     stderr: float
 
 
-def distances(texts: Ids, language: Language, sizes: Sequence[int]) -> dict[str, Distance]:
+def distances(texts: Ids, language: MarkovLanguage, sizes: Sequence[int]) -> dict[str, Distance]:
     """Total variation and KL(texts || language) in nats of the n-grams of texts (S, M), S >= 2, for
-    each n of `sizes`, and the mean over places of the total variation of the symbols there.
-
-    KL leaves out n-grams with tokens that are no symbols, whose cost would be infinite."""
+    each n of `sizes`, and the mean over places of the total variation of the symbols there. KL
+    leaves out n-grams with tokens that are no symbols, whose cost would be infinite."""
     by_name: dict[str, Distance] = {}
     for n in sizes:
         numbers, q, possible = grams(texts, n, language)

@@ -25,7 +25,6 @@ def missing(texts: int) -> str | None:
 
 def mauve(generated: NDArray[np.float32], reference: NDArray[np.float32], seed: int) -> Interval:
     """MAUVE of features (S, D), from 0 to 1 for equal distributions, with the package's defaults.
-
     The error is the spread over random halves of the texts (the delete-half jackknife): texts drawn
     twice would make clusters of their own."""
     count = min(len(generated), len(reference))

@@ -1,8 +1,7 @@
 """Numbers on generated tokens alone: entropy, distinct n-grams, repetition.
 
 A set of sequences is an (S, L) array or a list of 1-D arrays of any lengths. The same functions
-on held-out text give the reference that generated text is held against.
-"""
+on held-out text give the reference that generated text is held against."""
 
 from collections.abc import Sequence
 
@@ -23,10 +22,8 @@ def unigram_entropy(sequences: Sequences) -> float:
 
 
 def entropies(sequences: Sequences) -> NDArray[np.float64]:
-    """H = -sum p log p in nats of each sequence (S,), p = count / length of its own ids.
-
-    A sequence without a token counts as 0, the entropy of nothing. ValueError for an empty set.
-    """
+    """H = -sum p log p in nats of each sequence (S,), p = count / length of its own ids. A sequence
+    without a token counts as 0, the entropy of nothing. ValueError for an empty set."""
     ids, lengths = _flatten(sequences)
     owner, count = _counts(_owners(lengths), ids)
     count_log = np.bincount(owner, weights=count * np.log(count), minlength=len(lengths))
@@ -35,11 +32,9 @@ def entropies(sequences: Sequences) -> NDArray[np.float64]:
 
 
 def distinct_n(sequences: Sequences, n: int) -> float:
-    """Different n-grams over all n-grams of the whole set; no n-gram spans two sequences.
-
-    A sequence shorter than n has none to give. ValueError for an empty set, and where no
-    sequence has one.
-    """
+    """Different n-grams over all n-grams of the whole set; no n-gram spans two sequences. A
+    sequence shorter than n has none to give. ValueError for an empty set, and where no sequence has
+    one."""
     owner, gram = _grams(*_flatten(sequences), n)
     return len(np.unique(gram)) / len(owner)
 
@@ -60,10 +55,8 @@ def distinct_without(sequences: Sequences, n: int) -> NDArray[np.float64]:
 
 
 def repeated_shares(sequences: Sequences) -> NDArray[np.float64]:
-    """The share of 4-grams that occurred earlier in the same sequence, of each one.
-
-    A sequence shorter than 4 is left out. ValueError for an empty set, and where all are.
-    """
+    """The share of 4-grams that occurred earlier in the same sequence, of each one. A sequence
+    shorter than 4 is left out. ValueError for an empty set, and where all are."""
     ids, lengths = _flatten(sequences)
     owner, gram = _grams(ids, lengths, REPEATED_GRAM)
     different = np.bincount(_counts(owner, gram)[0], minlength=len(lengths))

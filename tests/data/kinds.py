@@ -1,16 +1,25 @@
-"""Tokenizers of every kind, made here: models, normalizers and pre-tokenizers in combination."""
+"""Tokenizers of every kind, made here: models, normalizers and pre-tokenizers in combination; the
+entropy of a language."""
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
+from data.markov import MarkovLanguage
 from data.pretrained import PretrainedTokenizer
 
 SPECIAL = {"bos": 0, "eos": 0, "cls": None, "sep": None, "pad": None, "mask": None}
 LETTERS = "abcdef"
 SIGNS = ".,é'0"
 SPACE = "▁"
+
+
+def entropy_rate(language: MarkovLanguage) -> float:
+    """H(x_l | all before) = - sum_c pi(c) sum_x p(x|c) log p(x|c), in nats per symbol."""
+    logs = np.log(np.where(language.transition > 0, language.transition, 1.0))
+    return float(-(language.stationary[:, None] * language.transition * logs).sum())
 
 
 def tokenizer(backend: Backend) -> PretrainedTokenizer:

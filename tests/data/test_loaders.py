@@ -136,7 +136,7 @@ READER = """
     from data.order import StepSampler, TrainOrder
     from data.packing import Framer, WrapBlocks
     from data.tokenizers import make_tokenizer
-    from data.views import TrainView
+    from data.packing import View
     from data.workers import Workers
 
     signals = []
@@ -147,7 +147,7 @@ READER = """
     store = build_or_open(Path(sys.argv[2]), corpus, "valid", tokenizer, False, 1)
     print("begins", flush=True)  # a signal while text is tokenized ends the program
     blocks = WrapBlocks(store, Framer(128, "bos", tokenizer), False)
-    workers = Workers(TrainView(blocks, TrainOrder(len(blocks), 0)), 2)
+    workers = Workers(View(blocks, TrainOrder(len(blocks), 0)), 2)
     left = 500
     for number, batch in enumerate(workers.batches(StepSampler(0, 8, 8, 1, 0), None)):
         if number == 0:

@@ -32,39 +32,43 @@ def test_convert_exchanges_a_mask_in_the_middle_with_the_last_row(
     name: str, outputs: int, size: int
 ) -> None:
     there = weights(ROWS, causal=name == "ar")
-    here, averaged, vocab_size = convert(published(name, there, mask=MASK))
+    here, averaged = convert(published(name, there, mask=MASK))
     order = [0, 1, 2, 8, 4, 5, 6, 7, 3]
-    assert (vocab_size, averaged) == (size, None)
-    assert torch.equal(here["embedding.weight"], there["vocab_embed.embedding"][order])
+    assert averaged is None and len(here["backbone.embedding.weight"]) == size + 1
+    assert torch.equal(here["backbone.embedding.weight"], there["vocab_embed.embedding"][order])
     for kind in ("weight", "bias"):
         moved = there[f"output_layer.linear.{kind}"][order][:outputs]
-        assert torch.equal(here[f"head.{kind}"], moved)
+        assert torch.equal(here[f"backbone.head.{kind}"], moved)
 
 
 def test_convert_keeps_every_row_of_a_uniform_model_as_a_state() -> None:
     """The mask of BERT's vocabulary, too: its id is the last, as in this suite's tokenizers."""
     there = weights(ROWS)
-    here, _, vocab_size = convert(published("udlm", there, mask=MASK))
+    here, _ = convert(published("udlm", there, mask=MASK))
     order = [0, 1, 2, 8, 4, 5, 6, 7, 3]
-    assert vocab_size == ROWS
-    assert torch.equal(here["embedding.weight"][:-1], there["vocab_embed.embedding"][order])
-    assert not here["embedding.weight"][-1].any()
-    assert torch.equal(here["head.bias"], there["output_layer.linear.bias"][order])
+    assert len(here["backbone.embedding.weight"]) == ROWS + 1
+    assert torch.equal(
+        here["backbone.embedding.weight"][:-1], there["vocab_embed.embedding"][order]
+    )
+    assert not here["backbone.embedding.weight"][-1].any()
+    assert torch.equal(here["backbone.head.bias"], there["output_layer.linear.bias"][order])
 
 
 def test_convert_leaves_out_rows_that_stand_for_nothing() -> None:
     there = weights(ROWS)
-    here, _, vocab_size = convert(published("gidd", there, mask=6, ids=7))
-    assert vocab_size == 6
-    assert torch.equal(here["embedding.weight"], there["vocab_embed.embedding"][:7])
-    assert torch.equal(here["head.bias"], there["output_layer.linear.bias"][:6])
+    here, _ = convert(published("gidd", there, mask=6, ids=7))
+    assert len(here["backbone.embedding.weight"]) == 7
+    assert torch.equal(here["backbone.embedding.weight"], there["vocab_embed.embedding"][:7])
+    assert torch.equal(here["backbone.head.bias"], there["output_layer.linear.bias"][:6])
 
 
 def test_convert_takes_half_precision_as_the_numbers_that_it_stands_for() -> None:
     there = {name: tensor.bfloat16() for name, tensor in weights(ROWS).items()}
-    here, _, _ = convert(published("mdlm", there))
+    here, _ = convert(published("mdlm", there))
     assert {tensor.dtype for tensor in here.values()} == {torch.float32}
-    assert torch.equal(here["norm.weight"].bfloat16(), there["output_layer.norm_final.weight"])
+    assert torch.equal(
+        here["backbone.norm.weight"].bfloat16(), there["output_layer.norm_final.weight"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@ nodes: Gauss-Legendre on short pieces."""
 
 import numpy as np
 from scipy.special import log_ndtr, ndtr, roots_legendre
+from torch import Tensor
+
+from integral.quadrature import integrals
 
 VOCABULARIES = (2, 3, 27, 128, 30521, 30522, 50257, 256000)
 
@@ -46,3 +49,10 @@ def slope(gamma, size):
     mu = np.exp(-gamma / 2)
     scale = -mu / 2 * size / (size - 1)
     return scale * integral(lambda m: largest(m, size - 1) * normal(m - mu))
+
+
+def quadrature(gamma: Tensor, vocab_size: int) -> tuple[Tensor, Tensor]:
+    """keep and d keep / d gamma in the shape of `gamma`, float64, both right to 1e-12 of themselves
+    (where they are normal numbers: at gamma = -8 the derivative is 1e-320)."""
+    logs = integrals(gamma, vocab_size)
+    return logs.log_keep.exp(), -logs.log_slope.exp()

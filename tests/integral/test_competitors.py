@@ -7,7 +7,7 @@ from scipy.special import ndtri_exp
 from scipy.stats import chi2_contingency, chisquare, ks_1samp, ks_2samp
 
 from integral.competitors import Competitors, _quantile, competitors, latent
-from integral.quadrature import quadrature
+from tests.integral.reference import quadrature
 
 SURE = 1e-4  # a correct draw fails a test with this chance, and the seed is fixed
 

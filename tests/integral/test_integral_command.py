@@ -6,7 +6,7 @@ import torch
 
 from integral import cache
 from integral.__main__ import main
-from integral.quadrature import quadrature
+from tests.integral.reference import quadrature
 
 
 def refused(capsys, *arguments):

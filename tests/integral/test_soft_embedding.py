@@ -9,9 +9,9 @@ from integral import gaussians
 from integral import soft_embedding as module
 from integral.competitors import competitors, soft_tokens
 from integral.gaussians import Rows
-from integral.quadrature import quadrature
 from integral.soft_embedding import soft_embedding
 from tests.diffusion.tensor_sizes import LargestTensor
+from tests.integral.reference import quadrature
 
 
 @dataclass

@@ -31,7 +31,6 @@ from modes.benchmark.slurm import JOBS
 from modes.build import STRATEGIES
 from modes.checks.combinations import check
 from modes.settings import GROUPS, Settings, defaults
-from samplers.greedy import TAILS
 from samplers.grids import GRIDS
 from samplers.kappa import PRESETS, RULES
 from schema.fields import walk
@@ -98,7 +97,6 @@ def test_choices_are_those_of_the_rooms() -> None:
         "data.detokenizer": DETOKENIZERS,
         "benchmark.jobs": JOBS,
         "strategy.name": STRATEGIES,
-        "sampling.noise_removal": ["ancestral", *TAILS],
         "sampling.nucleus": NUCLEI,
         "sampling.grid": GRIDS.keys() - {"linear-constant-linear"},  # a profile of kappa has it
         "sampling.kappa": [*PRESETS, *RULES],

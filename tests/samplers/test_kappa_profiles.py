@@ -58,7 +58,9 @@ def test_the_ends_of_time_are_no_exception():
 
 
 def test_parts_of_time_have_their_own_rules():
-    made = profile("constant-eta", 0.3, "pure-pc", "pure-posterior", 0.2, 0.5)
+    made = profile(
+        "constant-eta", 0.3, high="pure-pc", low="pure-posterior", high_frac=0.2, middle_frac=0.5
+    )
     grid = uniform_grid(10).tolist()
     values = [at(made, t, s) for t, s in pairwise(grid)]
     assert values == [0.0] * 2 + [pytest.approx(0.3)] * 5 + [1.0] * 3

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from data.markov import MarkovLanguage
-from evaluation.oracle.language import text_entropy
-from evaluation.oracle.losses import NATS, excess_nats, floor, foreign, losses
+from evaluation.oracle.losses import NATS, excess_nats, floor, foreign, losses, text_entropy
 from evaluation.oracle.ngrams import distances, grams
 from tests.algos.knowing import texts as all_texts
+from tests.data.kinds import entropy_rate
 
 COUNT, LENGTH = 200, 40
 
@@ -83,9 +83,7 @@ def test_oracle_losses_texts_of_independent_symbols_lose_the_mutual_information(
     found = losses(drawn, language, true)
     joint = np.outer(pi, pi)
     kl = float((joint * np.log(pi / chain)).sum())
-    nats = (
-        kl * (LENGTH - 1) + (LENGTH - 1) * (-pi @ np.log(pi) - language.entropy_rate())
-    ) / LENGTH
+    nats = (kl * (LENGTH - 1) + (LENGTH - 1) * (-pi @ np.log(pi) - entropy_rate(language))) / LENGTH
     tv = float(np.abs(joint - pi[:, None] * chain).sum() / 2)
     for name, expected in (("kl_2", kl), (NATS, nats), ("tv_2", tv), ("kl_1", 0), ("tv_1", 0)):
         assert abs(found[name].excess - expected) < 4 * found[name].stderr + true.mean.get(name, 0)
