@@ -2,13 +2,16 @@
 with the key that says it here. Only the standard library; docs/coming-from.md has whole
 commands."""
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from algos.facts import canonical, same_algorithm
 from modes.checks.arguments import overrides_of
-from modes.checks.foreign_keys import LEFT_OUT, OF_A_CURRICULUM, OF_TEXTS, REFUSED, TAKEN
 
+TABLES = tomllib.loads(Path(__file__).with_name("foreign_keys.toml").read_text("utf-8"))
+TAKEN, LEFT_OUT, REFUSED = (TABLES[name] for name in ("taken", "left_out", "refused"))
 OLDER = ("start", "end")  # algo.curriculum_end was algo.curriculum.end later
 
 Overrides = Mapping[str, str]
@@ -103,11 +106,9 @@ def _time_conditioning(value: str, overrides: Overrides) -> Outcome:
 
 
 def _loss_type(value: str, overrides: Overrides) -> Outcome:
-    if value != "elbo":
-        return None
-    if algorithm(overrides) == "mdlm":
+    if value == "elbo" and algorithm(overrides) == "mdlm":
         return TAKEN, "algo.loss_type=bound"
-    return LEFT_OUT, "the loss of diffusion is its bound"
+    return None
 
 
 def _temperature(value: str, overrides: Overrides) -> Outcome:
@@ -116,12 +117,8 @@ def _temperature(value: str, overrides: Overrides) -> Outcome:
     try:
         (tau,) = {float(end) for end in ends}
     except ValueError:
-        return REFUSED, OF_A_CURRICULUM
+        return None
     return TAKEN, f"algo.tau={10**tau:g}"
-
-
-def _start(value: str, overrides: Overrides) -> Outcome:
-    return (LEFT_OUT, "the curriculum begins at step 0") if value == "0" else None
 
 
 def _run_folder(value: str, overrides: Overrides) -> Outcome:
@@ -130,8 +127,7 @@ def _run_folder(value: str, overrides: Overrides) -> Outcome:
 
 
 def _valid_eos(value: str, overrides: Overrides) -> Outcome:
-    evaluates = overrides.get("mode") == "ppl_eval"
-    return (TAKEN, "data.insert_eos={}") if evaluates else (REFUSED, OF_TEXTS)
+    return (TAKEN, "data.insert_eos={}") if overrides.get("mode") == "ppl_eval" else None
 
 
 def _no_samples(value: str, overrides: Overrides) -> Outcome:
@@ -150,7 +146,6 @@ SPECIAL: dict[str, Callable[[str, Overrides], Outcome]] = {
     "algo.T": _discrete_steps,
     "algo.curriculum.gumbel_tau_log10_end": _temperature,
     "algo.curriculum.gumbel_tau_log10_start": _temperature,
-    "algo.curriculum.start": _start,
     "algo.loss_type": _loss_type,
     "algo.time_conditioning": _time_conditioning,
     "data.insert_valid_eos": _valid_eos,
