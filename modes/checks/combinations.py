@@ -22,30 +22,11 @@ from samplers.settings import Sampling
 OF_A_RUN = ("ppl_eval", "sample_eval", "downstream", "export")
 HUB_NAME = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
 TEXTS = (".json", ".jsonl", ".txt")
-OF_DRAWING = (  # what plays no part where texts come from a file
-    "sampling.predictor",
-    "sampling.steps",
-    "sampling.grid",
-    "sampling.length",
-    "sampling.stride",
-    "sampling.temperature",
-    "sampling.top_k",
-    "sampling.p_nucleus",
-    "sampling.nucleus",
-    "sampling.min_p",
-    "sampling.draws",
-    "sampling.coins",
-    "sampling.order",
-    "sampling.per_step",
-    "sampling.entropy_bound",
-    "sampling.noise_removal",
-    "sampling.prompt",
-    "sampling.infill",
-    "sampling.tasks",
-    "sampling.guidance",
-    "sampling.sweep",
-    "sampling.animate",
-    "sampling.num_sample_batches",
+OF_DRAWING = (  # keys of sampling that play no part where texts come from a file
+    *("predictor", "steps", "grid", "length", "stride", "temperature", "top_k", "p_nucleus"),
+    *("nucleus", "min_p", "draws", "coins", "order", "per_step", "entropy_bound"),
+    *("noise_removal", "prompt", "infill", "tasks", "guidance", "sweep", "animate"),
+    "num_sample_batches",
 )
 
 
@@ -171,7 +152,7 @@ def check_texts(sampling: Sampling, overridden: Collection[str]) -> None:
     named, file = f"sampling.texts={sampling.texts}", Path(sampling.texts)
     if not sampling.self_correction:
         raise ValueError(f"{named}: needs sampling.self_correction, the steps of correction")
-    for key in OF_DRAWING:
+    for key in (f"sampling.{name}" for name in OF_DRAWING):
         if key in overridden:
             raise ValueError(f"{key}: plays no part with {named}, nothing is drawn")
     if file.suffix not in TEXTS:

@@ -10,23 +10,9 @@ from schema.check import complaint
 from schema.fields import settings_of
 
 SWEPT = (  # what may differ between the points of a sweep
-    "coins",
-    "draws",
-    "entropy_bound",
-    "eta",
-    "grid",
-    "guidance",
-    "kappa",
-    "min_p",
-    "noise_removal",
-    "nucleus",
-    "order",
-    "p_nucleus",
-    "per_step",
-    "predictor",
-    "steps",
-    "temperature",
-    "top_k",
+    *("coins", "draws", "entropy_bound", "eta", "grid", "guidance", "kappa", "min_p"),
+    *("noise_removal", "nucleus", "order", "p_nucleus", "per_step", "predictor", "steps"),
+    *("temperature", "top_k"),
 )
 
 
