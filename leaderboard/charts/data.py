@@ -13,7 +13,7 @@ from evaluation.words import one_line
 from leaderboard import labels
 
 Point = dict[str, Any]
-ERRORS = 2  # standard errors that a bar shows
+ERRORS = 2  # standard errors that a bar shows, and that a point of a frontier must lead by
 MOST_POINTS = 10_000  # of all curves together
 LEAST_POINTS = 20  # of each
 MARKS = 6  # on each
@@ -126,16 +126,16 @@ def _cost(record: Record) -> Point:
     }
 
 
-def _bar(name: str, value: float, stderr: float | None) -> Point:
-    """The ends of an error bar, above zero for a value that is: a log axis needs it; and the value
-    with its error as text."""
+def ends(name: str, value: float, stderr: float | None) -> Point:
+    """The ends of an error bar, above zero for a value that is: a log axis needs it."""
     reach = ERRORS * (stderr or 0.0)
-    low = value - reach
-    return {
-        f"{name}_low": max(low, value / 10) if value > 0 else low,
-        f"{name}_high": value + reach,
-        f"{name}_text": with_error(value, stderr),
-    }
+    low = max(value - reach, value / 10) if value > 0 else value - reach
+    return {f"{name}_low": low, f"{name}_high": value + reach}
+
+
+def _bar(name: str, value: float, stderr: float | None) -> Point:
+    """The ends of an error bar, and the value with its error as text."""
+    return ends(name, value, stderr) | {f"{name}_text": with_error(value, stderr)}
 
 
 def _measures(record: Record) -> list[tuple[str, float, float | None, tuple[str, Any]]]:

@@ -161,15 +161,15 @@ def _ladder(dataset: str, choice: str, group: str, members: Sequence[Point], tit
     rules = chart.mark_rule(strokeOpacity=0.6, aria=False).encode(
         x=position(alt.X, x, "value_low"), x2="value_high:Q", color=color
     )
-    points = chart.mark_point(filled=True, size=90, fillOpacity=0.9).encode(
+    dots = chart.mark_point(filled=True, size=90, fillOpacity=0.9).encode(
         x=position(alt.X, x),
         href="href:N",
         color=color,
         shape=legend(alt.Shape, seen, "shape", "who"),
         tooltip=tips(fields),
     )
-    lines = len({row["label"] for row in members})
-    layers = alt.layer(rules, points, width=WIDTH, height=LINE * lines)
+    height = LINE * len({row["label"] for row in members})
+    layers = alt.layer(rules, dots, width=WIDTH, height=height)
     return _view(dataset, choice, "group", group, layers, fields)
 
 

@@ -25,9 +25,8 @@ from leaderboard.charts.figures import (
     target,
 )
 from leaderboard.charts.files import FOLDER, KINDS, VEGA_LITE, config, write_charts
+from leaderboard.charts.ladders import beside_published, times
 from leaderboard.charts.marks import looks
-from leaderboard.charts.published import beside_published
-from leaderboard.charts.target import times
 from leaderboard.html.links import Links, address
 from leaderboard.html.samples import LETTERS, samples
 from leaderboard.html.tables import record_grid, result_grid
