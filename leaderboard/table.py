@@ -9,8 +9,6 @@ from evaluation.records import Record
 FIRST = "algorithm"  # the header of the column of names
 BASELINE = "ar"  # the algorithm that the diffusion algorithms are compared with
 SIGNS = {"≤": "≤ upper bound", "±": "± standard error"}
-
-
 BOLD = "bold: really better than all others ranked"
 
 
@@ -77,6 +75,18 @@ class Table:
     def cells(self) -> list[list[str]]:
         """The text of every row, its name first."""
         return [[row.name, *(shown(row, column) for column in self.columns)] for row in self.rows]
+
+    def fitting(self, width: int) -> tuple[list[int], list[str]]:
+        """The indices of the columns that fit into `width` characters, two between them, the first
+        ones first, and the headers of the others; the first two are always kept."""
+        headers = self.headers()
+        widths = [max(map(len, column)) for column in zip(headers, *self.cells(), strict=True)]
+        kept, used = [0, 1], 1 + sum(widths[:2]) + 4
+        for index in range(2, len(headers)):
+            if used + widths[index] + 2 <= width:
+                kept.append(index)
+                used += widths[index] + 2
+        return kept, [header for index, header in enumerate(headers) if index not in kept]
 
     def note(self) -> str:
         """The verdict, the signs in the cells and what is bold, short."""

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from leaderboard.export.columns import fitting
 from leaderboard.table import Table
 
 WIDTH = 90  # characters, of which a page of one column takes some 80 without being scaled
@@ -36,7 +35,7 @@ def latex(tables: Sequence[Table], explain: bool = False) -> str:
 
 
 def _floats(table: Table, number: int, explain: bool) -> Iterator[str]:
-    kept, left_out = fitting(table, WIDTH)
+    kept, left_out = table.fitting(WIDTH)
     if left_out:
         yield f"% Left out, in leaderboard.csv: {', '.join(left_out)}."
     headers, *lines = (

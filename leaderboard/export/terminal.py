@@ -8,13 +8,10 @@ from rich import table as rich_table
 from rich.console import Console, Group, JustifyMethod
 from rich.text import Text
 
-from leaderboard.export.columns import fitting
 from leaderboard.table import Table
 
 READABLE = 100  # characters of a line of words
 WIDE = 200  # characters of a line in a file or a pipe, where no window has to be fitted
-
-
 LINES = 3  # of words below a table
 MORE = "... leaderboard.explain=true"
 
@@ -37,7 +34,7 @@ def words_below(note: str, width: int) -> list[str]:
 
 
 def _rich(table: Table, width: int, explain: bool) -> Group:
-    kept, left_out = fitting(table, width)
+    kept, left_out = table.fitting(width)
     headers, lines = table.headers(), table.cells()
     wider = f"A wider terminal also shows: {', '.join(left_out)}." if left_out else ""
     if explain:

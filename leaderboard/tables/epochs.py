@@ -9,18 +9,18 @@ from typing import Any
 
 from evaluation.record_files import Curve
 from evaluation.records import Record
-from leaderboard import format
 from leaderboard.aggregate import Entry, pooled
+from leaderboard.format import bound, measure, measured_amount
 from leaderboard.significance import side, significant_pairs
 from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled
 from leaderboard.tracks.readings import Loss, loss_at, lowest, overtaken
 
 KIND = "epochs"
 COLUMNS = (
-    Column("lowest", "lowest", format.measure, "validation loss at its lowest point", "nats"),
-    Column("at epoch", "lowest_epoch", format.measure, "passes over the text until then"),
-    Column("below AR from", "overtakes", format.measure, "the epoch from which on, to the end"),
-    Column("FLOPs then", "overtakes_flops", format.measured_amount, "of training until that epoch"),
+    Column("lowest", "lowest", measure, "validation loss at its lowest point", "nats"),
+    Column("at epoch", "lowest_epoch", measure, "passes over the text until then"),
+    Column("below AR from", "overtakes", measure, "the epoch from which on, to the end"),
+    Column("FLOPs then", "overtakes_flops", measured_amount, "of training until that epoch"),
 )
 Curves = Mapping[Path, Curve]
 
@@ -33,7 +33,7 @@ def table(entries: Sequence[Entry], curves: Curves, track: Mapping[str, Any]) ->
     rows = [_row(entry, base, curves, epochs) for entry in entries]
     rows.sort(key=lambda row: (_mean(row.values["lowest"]), row.name))
     read = tuple(
-        Column(f"{epoch} ep.", _key(epoch), format.bound, f"loss after {epoch} epochs", "nats")
+        Column(f"{epoch} ep.", _key(epoch), bound, f"loss after {epoch} epochs", "nats")
         for epoch in epochs
     )
     return Table(
@@ -49,11 +49,11 @@ def table(entries: Sequence[Entry], curves: Curves, track: Mapping[str, Any]) ->
 
 def _row(entry: Entry, base: Entry | None, curves: Curves, epochs: Sequence[int]) -> Row:
     runs = entry.records
-    bound = any(run.kind == "upper bound" for run in runs)
+    is_bound = any(run.kind == "upper bound" for run in runs)
 
     def pool(read: Callable[[Record], Loss | None]) -> Measure | None:
         losses = [loss for loss in map(read, runs) if loss is not None]
-        return pooled(losses, bound) if len(losses) == len(runs) else None
+        return pooled(losses, is_bound) if len(losses) == len(runs) else None
 
     def after(epoch: int) -> Measure | None:
         return pool(lambda run: loss_at(curves[run.path], epoch * _epoch(run, epochs)))

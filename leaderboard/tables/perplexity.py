@@ -10,8 +10,20 @@ from evaluation import record_schema
 from evaluation.fields import ORDER, UNDER
 from evaluation.record_files import Sequences, mean_over_runs
 from evaluation.records import Record
-from leaderboard import format, labels
+from leaderboard import labels
 from leaderboard.aggregate import Entry, Runs, mean_metric, mean_trained, pool_values, pooled
+from leaderboard.format import (
+    amount,
+    bound,
+    count,
+    duration,
+    evaluations,
+    factor,
+    measure,
+    percent,
+    seeds,
+    stated,
+)
 from leaderboard.published import match
 from leaderboard.published.results import Published
 from leaderboard.significance import Side
@@ -22,19 +34,19 @@ ORDERED = "ordered_ppl"  # the metric of the likelihoods of orders
 PAIRED = 1e-6  # nats per token by which sequences may miss the value of their record
 
 COLUMNS = (
-    Column("perplexity", "perplexity", format.measure, "exp of nats per token; diffusion: a bound"),
-    Column("under an order", "ordered", format.measure, "exact for a sampler in that order"),
-    Column("NFE", "network_evaluations", format.evaluations, "evaluations a text, of an order"),
-    Column("rank", "rank", format.count, "among diffusion; shared where not really different"),
-    Column("over AR", "over_ar", format.factor, "perplexity divided by that of AR"),
-    Column("bits/byte", "bits_per_byte", format.bound, "bits per byte of the text", "bits"),
-    Column("deviation", "perplexity", format.seeds, "standard deviation between n seeds"),
-    Column("published", "published_perplexity", format.stated, "a paper's, same protocol and size"),
-    Column("off by", "off_published", format.percent, "how far ours is above it"),
-    Column("training", "training_time", format.duration, "wall time of the training", "s"),
-    Column("tokens", "training_tokens", format.amount, "training tokens"),
-    Column("params", "parameters", format.amount, "parameters of the network"),
-    Column("steps", "training_steps", format.count, "optimizer steps"),
+    Column("perplexity", "perplexity", measure, "exp of nats per token; diffusion: a bound"),
+    Column("under an order", "ordered", measure, "exact for a sampler in that order"),
+    Column("NFE", "network_evaluations", evaluations, "evaluations a text, of an order"),
+    Column("rank", "rank", count, "among diffusion; shared where not really different"),
+    Column("over AR", "over_ar", factor, "perplexity divided by that of AR"),
+    Column("bits/byte", "bits_per_byte", bound, "bits per byte of the text", "bits"),
+    Column("deviation", "perplexity", seeds, "standard deviation between n seeds"),
+    Column("published", "published_perplexity", stated, "a paper's, same protocol and size"),
+    Column("off by", "off_published", percent, "how far ours is above it"),
+    Column("training", "training_time", duration, "wall time of the training", "s"),
+    Column("tokens", "training_tokens", amount, "training tokens"),
+    Column("params", "parameters", amount, "parameters of the network"),
+    Column("steps", "training_steps", count, "optimizer steps"),
 )
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from evaluation.records import Record
-from leaderboard import format
 from leaderboard.aggregate import Runs, by_time
+from leaderboard.format import amount, count, measure, percent, stated, words
 from leaderboard.published import match
 from leaderboard.published.results import Published
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
@@ -14,34 +14,34 @@ from leaderboard.table import Column, Measure, Row, Table, Value, filled
 BESIDE, ALONE = "published", "papers"  # kinds of tables: with records of ours, without
 NO_RUN = "no run of ours"
 COLUMNS = (
-    Column("published", "published", format.stated, "the number as its source prints it"),
-    Column("entropy", "entropy", format.stated, "of the samples, as published", "nats"),
-    Column("ours", "ours", format.measure, "under the same protocol"),
-    Column("off by", "off_published", format.percent, "how far ours is above it"),
-    Column("our entropy", "our_entropy", format.measure, "of our samples", "nats"),
+    Column("published", "published", stated, "the number as its source prints it"),
+    Column("entropy", "entropy", stated, "of the samples, as published", "nats"),
+    Column("ours", "ours", measure, "under the same protocol"),
+    Column("off by", "off_published", percent, "how far ours is above it"),
+    Column("our entropy", "our_entropy", measure, "of our samples", "nats"),
     Column(
         "not comparable",
         "not_comparable",
-        format.words,
+        words,
         "the first mismatch with our nearest run, or a doubt",
     ),
-    Column("steps", "sampling_steps", format.count, "of sampling"),
-    Column("last steps", "sampler", format.words, "the sampler by its last steps"),
-    Column("top-p", "nucleus_p", format.stated, "nucleus of sampling"),
-    Column("precision", "precision", format.words, "of the draws"),
-    Column("scorer", "scorer", format.words, "the model that scores the samples"),
-    Column("MAUVE", "mauve", format.stated, "of the samples, as published"),
-    Column("variant", "variant", format.words, "what differs from the algorithm's usual run"),
-    Column("network", "network", format.words, "its size or name"),
-    Column("trained on", "training_data", format.words, "the training corpus"),
-    Column("tokens", "training_tokens", format.amount, "of training"),
-    Column("training steps", "training_steps", format.count, "optimizer steps"),
-    Column("context", "context_length", format.count, "tokens of a sequence"),
-    Column("packed", "packing", format.words, "whether sequences run over ends of texts"),
-    Column("tokenizer", "tokenizer", format.words, "of the network"),
-    Column("split", "split", format.words, "of the corpus"),
-    Column("source", "source", format.words, "paper and table"),
-    Column("read in", "read_in", format.words, "the paper, a readme of its code, or secondary"),
+    Column("steps", "sampling_steps", count, "of sampling"),
+    Column("last steps", "sampler", words, "the sampler by its last steps"),
+    Column("top-p", "nucleus_p", stated, "nucleus of sampling"),
+    Column("precision", "precision", words, "of the draws"),
+    Column("scorer", "scorer", words, "the model that scores the samples"),
+    Column("MAUVE", "mauve", stated, "of the samples, as published"),
+    Column("variant", "variant", words, "what differs from the algorithm's usual run"),
+    Column("network", "network", words, "its size or name"),
+    Column("trained on", "training_data", words, "the training corpus"),
+    Column("tokens", "training_tokens", amount, "of training"),
+    Column("training steps", "training_steps", count, "optimizer steps"),
+    Column("context", "context_length", count, "tokens of a sequence"),
+    Column("packed", "packing", words, "whether sequences run over ends of texts"),
+    Column("tokenizer", "tokenizer", words, "of the network"),
+    Column("split", "split", words, "of the corpus"),
+    Column("source", "source", words, "paper and table"),
+    Column("read in", "read_in", words, "the paper, a readme of its code, or secondary"),
 )
 UNITS = {
     "ppl": "perplexity",
@@ -94,8 +94,8 @@ def _table(
     beside = [_beside(row, ours, runs, mismatch) for row in papers]
     beside.sort(key=lambda result: (result.record is None, result.row.value))
     rows = [_row(result, metric) for result in beside]
-    count = sum(result.record is not None for result in beside)
-    have = "1 has" if count == 1 else f"{count or 'none'} {'have' if count else 'has'}"
+    matched = sum(result.record is not None for result in beside)
+    have = "1 has" if matched == 1 else f"{matched or 'none'} {'have' if matched else 'has'}"
     return Table(
         kind=BESIDE if ours else ALONE,
         title=f"{dataset}: {UNITS[metric]} as published",

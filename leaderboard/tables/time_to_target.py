@@ -7,8 +7,8 @@ from typing import Any
 
 from evaluation.record_files import Curve
 from evaluation.records import Record
-from leaderboard import format
 from leaderboard.aggregate import Entry, pooled
+from leaderboard.format import count, measure, measured_amount, words
 from leaderboard.significance import Side
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
 from leaderboard.tracks.readings import Reached, reached
@@ -16,13 +16,11 @@ from leaderboard.verdict import verdict
 
 KIND = "target"
 COLUMNS = (
-    Column("tokens to target", "target_tokens", format.measured_amount, "of training"),
-    Column("FLOPs", "target_flops", format.measured_amount, "of training until then"),
-    Column(
-        "seconds", "target_seconds", format.measure, "of training, on the machine of the row", "s"
-    ),
-    Column("reached", "target_runs", format.words, "runs that reach it"),
-    Column("rank", "rank", format.count, "by tokens; shared where not really different"),
+    Column("tokens to target", "target_tokens", measured_amount, "of training"),
+    Column("FLOPs", "target_flops", measured_amount, "of training until then"),
+    Column("seconds", "target_seconds", measure, "of training, on the machine of the row", "s"),
+    Column("reached", "target_runs", words, "runs that reach it"),
+    Column("rank", "rank", count, "by tokens; shared where not really different"),
 )
 
 
