@@ -30,7 +30,7 @@ from modes.checks.combinations import check
 from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
 from modes.checks.groups import addable, choices, is_group
-from modes.checks.keys import check_nodes, checked
+from modes.checks.keys import check_nodes, checked, keys_of
 from modes.checks.recipes import hint
 from modes.checks.sweeps import check_apart
 from modes.checks.track import check_track
@@ -81,12 +81,6 @@ def composition(overrides: Sequence[str]) -> dict[str, Any]:
 def compose(overrides: list[str]) -> dict[str, Any]:
     """The settings of a command with these overrides; ValueError for what they cannot be."""
     return checked(composition(overrides), overrides)
-
-
-def keys_of(overrides: list[str]) -> dict[str, Any]:
-    """The overridden keys and groups, with their values."""
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    return {override.get_key_element().lstrip("+~"): override.value() for override in parsed}
 
 
 def check_groups(arguments: list[str]) -> None:
