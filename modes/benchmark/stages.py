@@ -3,8 +3,6 @@ evaluation by its record."""
 
 import json
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,14 +27,15 @@ from modes.train import run as train
 from modes.trained_run import TrainedRun
 from training.memory import forget_peak
 
+MODES: dict[str, Any] = {"train": train, "ppl_eval": ppl_eval, "sample_eval": sample_eval}
 WAITING = "its samples wait for {}, which scores them; the same command goes on"
 
 
 class Stage(NamedTuple):
-    """A training or evaluation of a row that is not done yet."""
+    """A training or evaluation of a row that is not done yet: its mode and its settings."""
 
     kind: str
-    run: Callable[[], None]
+    settings: Plain
 
 
 class Stages:
@@ -58,9 +57,8 @@ class Stages:
             )
         overridden = keys_of(row.overrides)
         protocol.applied(row.settings, row.settings["protocol"], overridden)
-        run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
         if row.options.eval.corpora is not None:
-            self._texts(run, evaluation(row, "ppl_eval"), row)
+            self._texts(untrained(row), evaluation(row, "ppl_eval"), row)
         distinct_points(row)
 
     def left(self, row: Row) -> list[Stage]:
@@ -68,30 +66,29 @@ class Stages:
         reads, draws = evaluation(row, "ppl_eval"), evaluation(row, "sample_eval")
         samples = [draws | {"sampling": options} for options in distinct_points(row)]
         if not train.has_finished(resume.resumed(row.settings), row.settings):
-            stages = [Stage("train", partial(train.run, row.settings, row.overrides, self.compose))]
-            return [*stages, self._ppl_eval(row, reads), *self._sample_evals(row, samples)]
+            stages = [Stage("train", row.settings), Stage("ppl_eval", reads)]
+            return [*stages, *(Stage("sample_eval", settings) for settings in samples)]
         run, folder = trained_run.open_run(reads, row.overrides), row.options.results
         records = read_records(folder)[0] if folder.is_dir() else []
         of_run = [record for record in records if record.checkpoint == run.digest]
         missing = self._missing_likelihoods(run, reads, row, of_run)
-        stages = [] if missing is None else [self._ppl_eval(row, missing)]
+        stages = [] if missing is None else [Stage("ppl_eval", missing)]
         if self.is_scored(row):  # a scorer that is not trained yet has scored nothing
-            samples = [
-                settings for settings in samples if not self._has_samples(settings, row, of_run)
-            ]
-        return [*stages, *self._sample_evals(row, samples)]
+            samples = [each for each in samples if not self._has_samples(each, row, of_run)]
+        return [*stages, *(Stage("sample_eval", settings) for settings in samples)]
 
     def run(self, row: Row) -> None:
         """Runs the stages that are left, each announced on stderr; samples only where the row that
         scores them has been trained."""
-        for stage in self.left(row):
-            if stage.kind == "sample_eval" and not self.is_scored(row):
+        for kind, settings in self.left(row):
+            if kind == "sample_eval" and not self.is_scored(row):
                 assert row.scorer is not None
                 print(f"{row.name}: {WAITING.format(row.scorer.name)}", file=sys.stderr)
                 return
-            print(f"{MARK}{stage.kind}", file=sys.stderr, flush=True)
+            print(f"{MARK}{kind}", file=sys.stderr, flush=True)
             forget_peak()
-            stage.run()
+            overrides = evaluated_by(row) if kind == "ppl_eval" else row.overrides
+            MODES[kind].run(settings, overrides, self.compose)
 
     def is_scored(self, row: Row) -> bool:
         """Whether the samples of the row can be scored: not before its scorer, a row too, has been
@@ -101,22 +98,13 @@ class Stages:
         settings = row.scorer.settings
         return train.has_finished(resume.resumed(settings), settings)
 
-    def _ppl_eval(self, row: Row, settings: Plain) -> Stage:
-        work = partial(ppl_eval.run, settings, evaluated_by(row), self.compose)
-        return Stage("ppl_eval", work)
-
-    def _sample_evals(self, row: Row, every: list[Plain]) -> list[Stage]:
-        return [
-            Stage("sample_eval", partial(sample_eval.run, settings, row.overrides, self.compose))
-            for settings in every
-        ]
-
     def _texts(self, run: TrainedRun, settings: Plain, row: Row) -> list[tuple[str, Plain]]:
         """The entries of eval.corpora with the settings to evaluate each."""
         overrides = evaluated_by(row)
-        entries = zero_shot.entries(settings, overrides)
-        of = partial(zero_shot.settings_of, run=run, overrides=overrides, compose=self.compose)
-        return [(entry, of(entry)) for entry in entries]
+        return [
+            (entry, zero_shot.settings_of(entry, run, overrides, self.compose))
+            for entry in zero_shot.entries(settings, overrides)
+        ]
 
     def _missing_likelihoods(
         self, run: TrainedRun, settings: Plain, row: Row, records: list[Record]
@@ -180,21 +168,21 @@ def evaluated_by(row: Row) -> list[str]:
     return [text for text in row.overrides if key_of(text) not in zero_shot.ONE_TEXT]
 
 
-def points(row: Row) -> list[dict[str, Any]]:
-    """The sampling options of the row: one, or those of sampling.sweep."""
-    options, swept = row.settings["sampling"], row.options.sampling.sweep
-    if not swept:
-        return [options]
-    return sweep.points(swept, options | {"sweep": None}, lambda point: None)  # checked already
+def untrained(row: Row) -> TrainedRun:
+    """The run of the row as far as its settings say."""
+    return TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
 
 
 def distinct_points(row: Row) -> list[dict[str, Any]]:
     """The first of the points with each sampler: AR draws the same texts whatever the steps.
     ValueError for one that makes no sense."""
-    run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
-    tokenizer = make_tokenizer(tokenizer_name(row.options.data))
+    run, tokenizer = untrained(row), make_tokenizer(tokenizer_name(row.options.data))
+    options, swept = row.settings["sampling"], row.options.sampling.sweep
+    points = [options]
+    if swept:  # and checked already
+        points = sweep.points(swept, options | {"sweep": None}, lambda point: None)
     distinct: dict[str, dict[str, Any]] = {}
-    for options in points(row):
+    for options in points:
         sampler = make_point(row.settings, run, tokenizer, options).sampler.protocol()
         distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), options)
     return list(distinct.values())
