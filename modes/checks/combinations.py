@@ -11,9 +11,8 @@ from data.prompts import check_tasks_early
 from hub.export_folder import check_replaceable
 from hub.sources import LAST, check_source
 from modes.checks.loggers import check_loggers
-from modes.checks.machine import check_machine
+from modes.checks.machine import check_machine, check_sharding
 from modes.checks.oracle import check_oracle
-from modes.checks.sharding import check_sharding
 from modes.checks.sweep import check_plotting, points
 from modes.settings import Plain, Settings, typed
 from samplers.check import check_eval_order, check_ordered_run, check_sampling
