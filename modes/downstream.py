@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
@@ -59,10 +58,9 @@ class Result(NamedTuple):
 def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     started, options = time.monotonic(), typed(settings)
     check_writable(options.results, "results_dir")
-    evaluation = options.eval
+    evaluation, trusted = options.eval, options.eval.trust_tasks
     names = check_tasks(evaluation.tasks)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of what its own tasks say
-    trusted = evaluation.trust_tasks
     tasks = load_tasks(names, evaluation.tasks_path, evaluation.num_fewshot, trusted)
     check_score(evaluation.downstream_score, tasks)
     run = trained_run.open_run(settings, overrides, compose=compose)
@@ -72,8 +70,11 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     results = evaluate(adapter, tasks, evaluation.limit, trainer)
     algorithm = adapter.log_likelihoods.algorithm
     show(results, algorithm.nll_is_bound)
+    folder = trained_run.output_directory(run)
     for result in results:
-        answers = written(trained_run.output_directory(run), result, adapter)
+        measured = adapter.measured.get(result.name, {})
+        with trained_run.writing(folder, "answers"):
+            answers = write_answers(folder / "downstream", result.name, result.samples, measured)
         fields = provenance(run, algorithm, started, algorithm.device)
         fields |= fields_of(result, algorithm) | {
             "seed": options.seed,
@@ -82,17 +83,6 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
         }
         fields["metrics"] |= {"answers": str(answers), "truncated": adapter.truncated()}
         print(f"answers: {answers}\nrecord: {write_record(options.results, fields)}")
-
-
-def written(folder: Path, result: Result, adapter: "Adapter") -> Path:
-    """The file of a task's answers; OSError that names the key where it cannot be written."""
-    measured = adapter.measured.get(result.name, {})
-    try:
-        return write_answers(folder / "downstream", result.name, result.samples, measured)
-    except OSError as error:
-        raise OSError(
-            f"eval.output_dir={folder}: cannot write the answers: {error.strerror}"
-        ) from error
 
 
 def check_score(score: str, tasks: dict[str, Any]) -> None:

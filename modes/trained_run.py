@@ -1,6 +1,7 @@
 """A trained run, rebuilt from its checkpoint for evaluation, and its provenance in a record."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,6 +136,17 @@ def folder_of(source: str) -> str:
 def check_output(run: TrainedRun) -> None:
     """OSError where samples and answers cannot be written."""
     check_writable(output_directory(run), "eval.output_dir")
+
+
+@contextmanager
+def writing(folder: Path, what: str) -> Iterator[None]:
+    """OSError names the key of the `folder` of samples and answers where they cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"eval.output_dir={folder}: cannot write the {what}: {error.strerror}"
+        ) from error
 
 
 def data_digests(data: TokenDataModule) -> dict[str, Any]:

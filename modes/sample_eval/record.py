@@ -1,21 +1,20 @@
 """The record of a point of mode=sample_eval, its file of samples, and its page."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 from data.tokenizers import Tokenizer
-from evaluation import samples_file
 from evaluation.batch_cache import BatchCache
 from evaluation.gen_ppl.scorer import Scorer
-from evaluation.samples_file import Text
+from evaluation.samples_file import Text, write_samples
 from modes.provenance import provenance
 from modes.sample_eval import animation
 from modes.sample_eval.generate import SampleBatch
 from modes.sample_eval.point import CORRECTION_DEFAULTS, Context, Generated, Point
 from modes.sample_eval.summary import measure, report
 from modes.settings import Plain, typed
-from modes.trained_run import TrainedRun
+from modes.trained_run import TrainedRun, writing
+from storage import write_atomic
 
 
 def evaluate(
@@ -23,37 +22,27 @@ def evaluate(
 ) -> dict[str, Any]:
     """The fields of the record of a point, whose texts are shown and written."""
     (options, requests, sampler), (batches, trace, seconds) = point, generated
-    started, steps = time.monotonic() - seconds, point.sampling.self_correction
+    started, tokenizer = time.monotonic() - seconds, context.tokenizer
     texts = requests.in_order([text for batch in batches for text in batch.texts])
     fields = record(context, point, texts, batches, started)
-    report(texts, context.tokenizer, fields, point.sampling.show)
-    protocol = fields["protocol"]
-    name = f"texts-{steps}"
+    report(texts, tokenizer, fields, point.sampling.show)
+    protocol, name = fields["protocol"], f"texts-{point.sampling.self_correction}"
     if requests.draws:
         name = f"{protocol['predictor']}-{protocol['steps']}"
-    file = written(cache.folder.parent, name, options, texts, requests.names, context.tokenizer)
+    folder = cache.folder.parent
+    with writing(folder.parent, "samples"):
+        file = write_samples(folder, name, options, texts, requests.names, tokenizer)
     fields["metrics"]["samples"] = str(file)
     print(f"samples: {file}", flush=True)
     if trace is not None:
         run = context.run.options
         title = f"{run.algo.name} on {run.data.name}: {name}"
         facts = {key: str(value) for key, value in sampler.protocol().items()}
-        page = animation.write_page(
-            file.with_suffix(".html"), title, trace.trajectories(), context.tokenizer, facts
-        )
+        page = file.with_suffix(".html")
+        write_atomic(page, animation.page(title, trace.trajectories(), tokenizer, facts))
         print(f"trajectories: {page}")
     print(f"record: {cache.record(context.options.results, fields)}")
     return fields
-
-
-def written(folder: Path, *content: Any) -> Path:
-    """The file of samples; OSError that names the key where it cannot be written."""
-    try:
-        return samples_file.write_samples(folder, *content)
-    except OSError as error:
-        raise OSError(
-            f"eval.output_dir={folder.parent}: cannot write the samples: {error.strerror}"
-        ) from error
 
 
 def record(
