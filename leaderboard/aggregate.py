@@ -1,5 +1,4 @@
-"""Records as entries of a table: one for each recipe with all its seeds, one for each record that
-contradicts another."""
+"""Records as entries of a table: one for a recipe with its seeds, one for each in a conflict."""
 
 import math
 import statistics
@@ -109,8 +108,7 @@ def grouped(records: Iterable[Record], key: Callable[[Record], Any]) -> list[lis
 
 
 def pool_values(runs: Sequence[Record]) -> Measure:
-    """The mean of the runs' values; its standard error is the larger of what the runs state and how
-    they differ."""
+    """The mean of the runs' values; its error is the larger of what they state and their spread."""
     bound = any(run.kind == "upper bound" for run in runs)
     return pooled([(run.value, run.stderr) for run in runs], is_bound=bound)
 

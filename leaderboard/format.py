@@ -25,8 +25,7 @@ def seeds(value: Measure) -> str:
 
 
 def bound(value: Measure) -> str:
-    """The mean alone, to at most three decimals that its error leaves meaning to, with the sign of
-    a bound."""
+    """The mean with the sign of a bound, to the decimals that its error leaves, three at most."""
     mean = fixed(value.mean, min(places_of(value.stderr, 3), 3))
     return f"{'≤ ' if value.is_bound else ''}{mean}"
 

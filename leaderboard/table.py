@@ -76,6 +76,11 @@ class Table:
         """The text of every row, its name first."""
         return [[row.name, *(shown(row, column) for column in self.columns)] for row in self.rows]
 
+    def ranked(self) -> list[Row]:
+        """The rows of diffusion with a perplexity of the model, but for those in conflict."""
+        rows = [row for row in self.rows if row.records and row.records[0].algo != BASELINE]
+        return [row for row in rows if not row.conflict and row.values["perplexity"] is not None]
+
     def fitting(self, width: int) -> tuple[list[int], list[str]]:
         """The indices of the columns that fit into `width` characters, two between them, the first
         ones first, and the headers of the others; the first two are always kept."""

@@ -182,8 +182,7 @@ def _fully_sharded(strategy: keys.Strategy, trainer: keys.Trainer) -> Strategy:
 
 
 def root_device(settings: Plain) -> torch.device:
-    """Where a mode computes that is one process and has no trainer: the first of
-    trainer.devices."""
+    """Where a mode of one process without a trainer computes: the first of trainer.devices."""
     device: torch.device = trainer(settings, [], fitting=False).strategy.root_device
     return device
 
@@ -220,8 +219,7 @@ def _callback(name: str, make: Callable[..., L.Callback], arguments: dict[str, A
 
 
 def loggers(settings: Plain) -> list[Logger]:
-    """CSV always, each start of a run in its own version; TensorBoard and Weights & Biases when
-    asked for."""
+    """CSV, each start of a run a version of its own; TensorBoard and Weights & Biases if asked."""
     options = typed(settings)
     check_loggers(options)
     directory, every = Path(options.checkpointing.save_dir), options.trainer.log_every_n_steps

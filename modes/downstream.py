@@ -125,8 +125,7 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
 def evaluate(
     adapter: "Adapter", tasks: dict[str, Any], limit: int | None, trainer: L.Trainer
 ) -> list[Result]:
-    """The model on every task, by lm-eval; its bootstrap is left out, `metrics_of` has errors in
-    closed form."""
+    """The model on every task, by lm-eval but for its bootstrap: `metrics_of` has the errors."""
     from lm_eval.evaluator import evaluate as harness
 
     from evaluation.downstream.trust import rendering

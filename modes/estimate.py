@@ -56,14 +56,12 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
 def report(settings: Plain) -> list[str]:
     """The estimate of a training configuration as lines of text."""
     step, options = step_of(settings), typed(settings)
-    sizes, counts = step.sizes, parameters(step.sizes)
+    sizes = step.sizes
     algo, model = options.algo.name, options.model.name
     lines = [f"{algo}, {model}: {sizes.vocab_size:,} tokens and the mask, texts of {sizes.length}"]
     lines += [f"blocks in {precision(options.trainer)}", "", "parameters"]
-    lines += table(counts | {"all": sum(counts.values())}, 1e6, "M")
-    forward = forward_flops(sizes)
-    lines += ["", "operations per token"]
-    lines += table(forward | {"forward": sum(forward.values())}, 1e6, "MFLOP")
+    lines += summed(parameters(sizes), 1e6, "M")
+    lines += ["", "operations per token", *summed(forward_flops(sizes), 1e6, "MFLOP", "forward")]
     flops = training_flops(sizes, step.work)
     lines += table({"training": flops}, 1e6, "MFLOP")
     steps, together = options.trainer.max_steps, options.loader.global_batch_size
@@ -76,9 +74,7 @@ def report(settings: Plain) -> list[str]:
 
 def memory(step: Step) -> list[str]:
     """Lines of the memory of a training step, with and without activation checkpointing."""
-    state = state_bytes(step)
-    lines = ["memory, for any batch", *table(state | {"all": sum(state.values())}, 1e9, "GB")]
-    lines += texts(step)
+    lines = ["memory, for any batch", *summed(state_bytes(step), 1e9, "GB"), *texts(step)]
     passing = {f"with {count} at a time": passing_bytes(step, count) for count in (1, 32)}
     lines += ["memory, in passing: some logits, or the gradients within a block"]
     return [*lines, *table(passing, 1e9, "GB")]
@@ -94,10 +90,9 @@ def texts(step: Step) -> list[str]:
 
 def sharded_memory(step: Step) -> list[str]:
     """Lines of the memory of a device that has one of `step.parts` parts of the weights."""
-    state = sharded_cost.state_bytes(step)
     whole = ", whole: a step has several passes" * step.accumulates
     lines = [f"memory of each of {step.parts} devices, for any batch (gradients{whole})"]
-    lines += table(state | {"all": sum(state.values())}, 1e9, "GB") + texts(step)
+    lines += summed(sharded_cost.state_bytes(step), 1e9, "GB") + texts(step)
     for count in (1, 32):
         lines += [f"memory in passing, beside the other parts: gradients, {count} at a time"]
         lines += table(sharded_cost.moment_bytes(step, count), 1e9, "GB")
@@ -150,6 +145,11 @@ def table(parts: Parts | dict[str, int], unit: float, name: str) -> list[str]:
     """Lines of what there is of each part."""
     values = {part: value / unit for part, value in parts.items() if value}
     return [f"  {part:{COLUMNS}} {value:12,.3f} {name}" for part, value in values.items()]
+
+
+def summed(parts: Parts | dict[str, int], unit: float, name: str, whole: str = "all") -> list[str]:
+    """Lines of each part and of their sum."""
+    return table(parts | {whole: sum(parts.values())}, unit, name)
 
 
 def step_of(settings: Plain) -> Step:

@@ -1,5 +1,4 @@
-"""Published models where a run is asked for: eval.checkpoint_path, training.finetune_path, the
-scorer."""
+"""Published models in the place of runs: eval.checkpoint_path, training.finetune_path, scorers."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -37,8 +37,7 @@ SAME_TEXT |= {TOKENIZER, "data.name"}
 
 
 class TrainedRun(NamedTuple):
-    """A checkpoint with the settings to evaluate it: the run's own where they made it, the user's
-    elsewhere."""
+    """A checkpoint with the settings to evaluate it: those that made the run, else the user's."""
 
     checkpoint: dict[str, Any]
     file: Path

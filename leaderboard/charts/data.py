@@ -41,8 +41,7 @@ class Groups:
 
 
 def sampled(records: Sequence[Record], naming: Naming) -> list[Point]:
-    """Samples with a generative perplexity and an entropy, grouped by corpus, length, scoring
-    model and protocol."""
+    """Samples with both a generative perplexity and an entropy, in groups of comparable ones."""
     groups, points = Groups(), []
     for record in records:
         metrics = record.metrics
@@ -95,8 +94,7 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
 
 
 def _marked(count: int) -> list[bool]:
-    """For each of `count` points of a line whether it has a mark: MARKS at equal distances, and the
-    last."""
+    """Whether each of `count` points has a mark: MARKS at equal distances, and the last."""
     return [(count - 1 - point) % -(-count // MARKS) == 0 for point in range(count)]
 
 
@@ -188,8 +186,7 @@ def _trained_on(record: Record) -> tuple[str, Any]:
 
 
 def _curve_files(records: Sequence[Record]) -> dict[Path, Record]:
-    """Each curve once, with the record of the text that the run was trained on where there is
-    one."""
+    """Each curve once, with the record of the text that its run was trained on, if there is one."""
     files: dict[Path, Record] = {}
     for record in records:
         name = record.metrics.get("curve")

@@ -83,8 +83,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Plain text in LaTeX; a square bracket or a star at the start of a row is no option
-    of the row above."""
+    """Plain text in LaTeX; a bracket or a star that begins a row is no option of the one above."""
     words = NO_LETTER.sub("?", " ".join(text.split()))
     signs = "".join(SIGNS.get(sign, sign) for sign in words)
     return re.sub(r"^[\[*]", lambda match: f"{{{match[0]}}}", signs)

@@ -16,13 +16,6 @@ LINES = 3  # of words below a table
 MORE = "... leaderboard.explain=true"
 
 
-def render(tables: Sequence[Table], width: int, explain: bool = False) -> list[Group]:
-    """Tables for a terminal of `width` characters, without the last columns where they do not fit,
-    at most LINES lines of words below each; with `explain` all of them, the protocol, the
-    statistics and the meaning of the columns."""
-    return [_rich(table, width, explain) for table in tables]
-
-
 def words_below(note: str, width: int) -> list[str]:
     """A note as lines, the last of them cut where there are more than LINES."""
     lines = textwrap.wrap(note, min(width, READABLE))
@@ -33,7 +26,10 @@ def words_below(note: str, width: int) -> list[str]:
     return [*lines[: LINES - 1], f"{cut} {MORE}"]
 
 
-def _rich(table: Table, width: int, explain: bool) -> Group:
+def render(table: Table, width: int, explain: bool = False) -> Group:
+    """A table for a terminal of `width` characters, without the last columns where they do not fit,
+    at most LINES lines of words below it; with `explain` all of them, the protocol, the statistics
+    and the meaning of the columns."""
     kept, left_out = table.fitting(width)
     headers, lines = table.headers(), table.cells()
     wider = f"A wider terminal also shows: {', '.join(left_out)}." if left_out else ""

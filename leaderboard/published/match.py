@@ -51,8 +51,7 @@ def dataset_of(record: Record) -> str:
 
 
 def in_its_unit(value: float, stderr: float | None, metric: str) -> tuple[float, float | None]:
-    """A perplexity and its error as the metric of a published row: bits per character are its
-    logarithm."""
+    """A perplexity and its error as a published metric: bits per character are its logarithm."""
     if metric != "bpc":
         return value, stderr
     return math.log2(value), None if stderr is None else stderr / (value * math.log(2))

@@ -1,5 +1,4 @@
-"""The papers' numbers, each beside ours where the protocol is the same and otherwise with the first
-thing that is not."""
+"""The papers' numbers, each beside ours of the same protocol or with the first mismatch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -54,8 +53,7 @@ NO_RANKING = "Data, budgets and protocols differ from row to row: no ranking."
 
 
 class Beside(NamedTuple):
-    """A published number, our newest record under its protocol, or the first mismatch of the
-    nearest one."""
+    """A published number with our newest record under its protocol, or the first mismatch."""
 
     row: Published
     record: Record | None

@@ -1,5 +1,4 @@
-"""Tables of the quality of samples: generative perplexity and entropy beside each other, held-out
-text as a row."""
+"""Tables of samples: generative perplexity beside entropy, held-out text as a row."""
 
 import math
 from collections.abc import Sequence
@@ -52,8 +51,7 @@ NO_BEST = (
 
 
 def shared(record: Record) -> Any:
-    """The key of comparable samples: corpus, tokenizer, length, number, prompts, scoring model and
-    its protocol."""
+    """The key of comparable samples: corpus, tokenizer, length, number, prompts, scoring."""
     if record.metric != "samples":
         return None
     scorer = record.metrics.get("gen_ppl_scorer") or {}

@@ -166,8 +166,7 @@ def _within_budget(limit: Budget | None, settings: Plain, changed: set[str]) -> 
 
 
 def _validations(steps: int) -> dict[str, Any]:
-    """The keys of the validations for a learning curve: the last one at the end of the run, where
-    that divides."""
+    """The keys of the validations for a learning curve, the last at the end where that divides."""
     count = next((n for n in range(MOST_POINTS, 4, -1) if steps % n == 0), MOST_POINTS)
     return {
         "trainer.val_check_interval": max(1, steps // count),

@@ -39,8 +39,7 @@ class Stage(NamedTuple):
 
 
 class Stages:
-    """The stages of the rows of one command, with what they share: each text that is evaluated is
-    opened once."""
+    """The stages of the rows of one command, which share the texts and scorers they open."""
 
     def __init__(self, compose: Compose):
         self.compose = compose
@@ -91,8 +90,7 @@ class Stages:
             MODES[kind].run(settings, overrides, self.compose)
 
     def is_scored(self, row: Row) -> bool:
-        """Whether the samples of the row can be scored: not before its scorer, a row too, has been
-        trained."""
+        """Whether the samples of the row can be scored: once its scorer, a row too, is trained."""
         if row.scorer is None:
             return True
         settings = row.scorer.settings
@@ -109,8 +107,7 @@ class Stages:
     def _missing_likelihoods(
         self, run: TrainedRun, settings: Plain, row: Row, records: list[Record]
     ) -> Plain | None:
-        """The settings of the evaluation that is missing among the records of the run, None for
-        none."""
+        """The settings of the evaluation that the records of the run lack, None for none."""
         if row.options.eval.corpora is None:
             asked = ppl_eval.under_protocol(run, settings, row.overrides)
             return None if self._has_likelihood(asked, records) else settings
@@ -161,8 +158,7 @@ def evaluation(row: Row, mode: str) -> Plain:
 
 
 def evaluated_by(row: Row) -> list[str]:
-    """The overrides of the likelihood: with eval.corpora without those of the text of the
-    training."""
+    """The overrides of the likelihood: eval.corpora leaves out those of the training text."""
     if row.options.eval.corpora is None:
         return row.overrides
     return [text for text in row.overrides if key_of(text) not in zero_shot.ONE_TEXT]

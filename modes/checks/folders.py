@@ -1,5 +1,4 @@
-"""Folders that a command is about to write into, looked at before its work; only the standard
-library."""
+"""Folders that a command will write into, looked at before its work; standard library only."""
 
 import errno
 import uuid

@@ -19,8 +19,7 @@ Outcome = tuple[dict[str, str], str] | None  # the table that has it, and what s
 
 
 class Translation(NamedTuple):
-    """Arguments as they are said here, a line for each that was taken or left out, and one for
-    each that is refused."""
+    """Arguments as they are said here, and lines for what was taken, left out and refused."""
 
     arguments: list[str]
     notes: list[str]

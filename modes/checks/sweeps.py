@@ -8,8 +8,7 @@ from modes.settings import Plain
 
 
 def check_apart(jobs: Sequence[tuple[Sequence[str], Plain]]) -> None:
-    """ValueError where two jobs, each its overrides and what they compose to, train in one
-    folder."""
+    """ValueError where two jobs, overrides with what they compose to, train in one folder."""
     folders: dict[str, Sequence[str]] = {}
     for overrides, settings in jobs:
         if settings["mode"] != "train" or settings["estimate"]:

@@ -1,5 +1,4 @@
-"""The losses of samplers, with a network that knows the language and with a trained one, as fields
-of records."""
+"""The losses of samplers, with a perfect network and with a trained one, as fields of records."""
 
 import json
 import time

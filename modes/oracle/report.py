@@ -17,8 +17,7 @@ Fields = dict[str, Any]  # of a record
 
 
 def show(rows: Sequence[Fields], language: MarkovLanguage) -> None:
-    """Prints the losses of each record, and training's part where a sampler ran with both
-    networks."""
+    """Prints the losses of each record, and training's part where both networks were sampled."""
     shown = columns(language.order + 1, rows[0]["metrics"]["losses"])
     several = len({network_of(row) for row in rows}) > 1
     headers = ["sampler", *(["network"] if several else []), "steps", *shown.values()]

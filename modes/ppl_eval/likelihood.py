@@ -165,8 +165,7 @@ def trained_flops(run: TrainedRun) -> float | None:
 
 
 def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fields:
-    """The fields in which the record of an evaluation differs from those of others of the same
-    checkpoint."""
+    """The fields that tell the record of an evaluation from others of the same checkpoint."""
     how, order = protocol.fields(run, data, trainer), order_of(run)
     if order is not None:
         how[ORDER] = order.protocol() | {"temperature": run.options.sampling.temperature}
@@ -217,8 +216,7 @@ def perplexity(fields: Fields) -> str:
 
 
 def bits(fields: Fields) -> str:
-    """Bits per byte of a record, with the error of the nats where they are a bound; empty where it
-    has none."""
+    """Bits per byte of a record, with an error where they are a bound; empty where it has none."""
     metrics, bound = fields["metrics"], fields["kind"] == BOUND
     value, nats = metrics.get("bits_per_byte"), metrics["nats_per_token"]
     if value is None:

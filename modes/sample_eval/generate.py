@@ -21,8 +21,7 @@ NONE = -1  # the number of no batch
 
 
 class SampleBatch(NamedTuple):
-    """Finished texts, the texts shown to the network for them, the positions of these, and the
-    seconds they took."""
+    """Finished texts, the network evaluations and positions they took, and the seconds."""
 
     texts: list[Text]
     evaluations: int

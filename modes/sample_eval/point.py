@@ -71,8 +71,7 @@ class Point(NamedTuple):
 def make_point(
     settings: Plain, run: TrainedRun, tokenizer: Tokenizer, options: dict[str, Any]
 ) -> Point:
-    """The requests and the sampler of `options`; ValueError, before a network is loaded, for what
-    makes no sense."""
+    """The requests and the sampler of `options`; ValueError, early, for what makes no sense."""
     window = run.options.model.length
     begin = beginning(run.settings, tokenizer)
     sampler = sampler_config(options, run.settings["algo"], window, len(begin), tokenizer.eos)

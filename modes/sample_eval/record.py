@@ -110,8 +110,7 @@ def corrected_with(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def scored_by(scorer: Scorer | None, settings: Plain) -> dict[str, Any]:
-    """The scoring model without its path on this machine, and the protocol of quality; empty
-    without a scoring model."""
+    """The scoring model, without its path here, and the protocol of quality; empty without one."""
     if scorer is None:
         return {}
     provenance = {key: value for key, value in scorer.provenance.items() if key != "scorer"}

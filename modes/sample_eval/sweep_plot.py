@@ -90,8 +90,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 
 
 def table(rows: Sequence[Row], reference: float | None = None) -> str:
-    """The rows as aligned text, those on the frontier marked; `reference` is the entropy of
-    held-out text."""
+    """The rows as aligned text, the frontier marked; `reference` is the held-out entropy."""
     columns = [["", *("*" if mark else "" for mark in on_frontier(rows))]]
     columns += [[key, *(_text(row[key]) for row in rows)] for key in swept(rows)]
     measured = {name: [cell(row) for row in rows] for name, cell in COLUMNS.items()}
