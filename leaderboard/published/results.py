@@ -63,11 +63,11 @@ def published() -> tuple[Published, ...]:
     hints = get_type_hints(Published).items()
     read = {name: READ[(get_args(hint) or (hint,))[0]] for name, hint in hints}
     with RESULTS.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return tuple(
-        Published(**{key: read[key](text) if text else None for key, text in row.items()})
-        for row in rows
-    )
+        rows: list[dict[str, Any]] = [
+            {key: read[key](text) if text else None for key, text in row.items()}
+            for row in csv.DictReader(file)
+        ]
+    return tuple(Published(**row) for row in rows)
 
 
 @functools.cache

@@ -32,10 +32,7 @@ COLUMNS = (
     Column("distinct-2", "distinct_2", measure, "share of bigrams that are distinct"),
     Column("repetition", "repetition", measure, "share of tokens that repeat a passage"),
     Column(
-        "two-sample acc.",
-        "two_sample_accuracy",
-        measure,
-        "samples against held-out; 0.5 is best",
+        "two-sample acc.", "two_sample_accuracy", measure, "samples against held-out; 0.5 is best"
     ),
     Column("MAUVE", "mauve", measure, "overlap with held-out text in an embedding"),
     Column("train overlap", "train_overlap", measure, "share of n-grams copied from training text"),
