@@ -111,12 +111,7 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
 
     algorithm = trained_run.restore(run).to(trainer.strategy.root_device)
     log_likelihoods = LogLikelihoods(
-        algorithm,
-        length,
-        tokenizer.eos,
-        evaluation.passes,
-        size,
-        evaluation.downstream_score,
+        algorithm, length, tokenizer.eos, evaluation.passes, size, evaluation.downstream_score
     )
     generator = Generator(algorithm, tokenizer, begin, draws, size, options.seed)
     return Adapter(log_likelihoods, generator, tokenizer, begin)

@@ -9,19 +9,7 @@ from algos.base import Algorithm
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import facts_of
 from backbones import cost, sharded_cost
-from backbones.cost import (
-    Parts,
-    Sizes,
-    Step,
-    Work,
-    forward_flops,
-    largest_batch,
-    parameters,
-    passing_bytes,
-    state_bytes,
-    text_bytes,
-    training_flops,
-)
+from backbones.cost import Parts, Sizes, Step, Work, training_flops
 from data.settings import Data, Markov
 from modes import build, devices
 from modes.settings import Compose, Plain, typed
@@ -35,14 +23,8 @@ DEVICES = (1, 2, 4, 8, 16, 32, 64, 128)  # that may share out the weights
 CARDS = (24, 40, 80)  # 10^9 bytes; a card of that name has 7 % more, left to CUDA
 COLUMNS = 26
 KINDS = {"activations kept": "kept", "activation_checkpointing": "computed again"}
-LEAST = {
-    "hidden_size": 2,
-    "n_blocks": 1,
-    "n_heads": 1,
-    "cond_dim": 2,
-    "attention": "sdpa",
-    "compile": False,
-}
+LEAST: Plain = {"hidden_size": 2, "n_blocks": 1, "n_heads": 1, "cond_dim": 2}  # of a network
+LEAST |= {"attention": "sdpa", "compile": False}
 
 
 def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
@@ -60,8 +42,9 @@ def report(settings: Plain) -> list[str]:
     algo, model = options.algo.name, options.model.name
     lines = [f"{algo}, {model}: {sizes.vocab_size:,} tokens and the mask, texts of {sizes.length}"]
     lines += [f"blocks in {precision(options.trainer)}", "", "parameters"]
-    lines += summed(parameters(sizes), 1e6, "M")
-    lines += ["", "operations per token", *summed(forward_flops(sizes), 1e6, "MFLOP", "forward")]
+    lines += summed(cost.parameters(sizes), 1e6, "M")
+    lines += ["", "operations per token"]
+    lines += summed(cost.forward_flops(sizes), 1e6, "MFLOP", "forward")
     flops = training_flops(sizes, step.work)
     lines += table({"training": flops}, 1e6, "MFLOP")
     steps, together = options.trainer.max_steps, options.loader.global_batch_size
@@ -74,8 +57,9 @@ def report(settings: Plain) -> list[str]:
 
 def memory(step: Step) -> list[str]:
     """Lines of the memory of a training step, with and without activation checkpointing."""
-    lines = ["memory, for any batch", *summed(state_bytes(step), 1e9, "GB"), *texts(step)]
-    passing = {f"with {count} at a time": passing_bytes(step, count) for count in (1, 32)}
+    lines = ["memory, for any batch", *summed(cost.state_bytes(step), 1e9, "GB")]
+    lines += texts(step)
+    passing = {f"with {count} at a time": cost.passing_bytes(step, count) for count in (1, 32)}
     lines += ["memory, in passing: some logits, or the gradients within a block"]
     return [*lines, *table(passing, 1e9, "GB")]
 
@@ -84,7 +68,7 @@ def texts(step: Step) -> list[str]:
     """Lines of the memory of each text at a time."""
     lines = ["memory, for each text at a time"]
     for name, variant in kinds(step).items():
-        lines += table({name: sum(text_bytes(variant).values())}, 1e6, "MB")
+        lines += table({name: sum(cost.text_bytes(variant).values())}, 1e6, "MB")
     return lines
 
 
@@ -121,7 +105,7 @@ def batches(step: Step, together: int) -> list[str]:
     """Lines of the largest loader.batch_size, a divisor of `together`, within each card."""
     lines = ["texts at a time that fit (the largest loader.batch_size)"]
     for name, variant in kinds(step).items():
-        most = {size: largest_batch(variant, size * 1e9) for size in CARDS}
+        most = {size: cost.largest_batch(variant, size * 1e9) for size in CARDS}
         cells = [f"{size} GB: {n:,} ({divisor(together, n)})" for size, n in most.items()]
         lines.append(f"  {name:{COLUMNS}} {'   '.join(cells)}")
     return lines
@@ -129,11 +113,8 @@ def batches(step: Step, together: int) -> list[str]:
 
 def kinds(step: Step) -> dict[str, Step]:
     """The step as it is with activations kept, and with them computed again."""
-
-    def with_(again: int) -> Step:
-        return step._replace(sizes=step.sizes._replace(activation_checkpointing=bool(again)))
-
-    return {name: with_(again) for again, name in enumerate(KINDS)}
+    sizes = [step.sizes._replace(activation_checkpointing=again) for again in (False, True)]
+    return {name: step._replace(sizes=own) for name, own in zip(KINDS, sizes, strict=True)}
 
 
 def divisor(together: int, most: int) -> int:

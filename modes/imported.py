@@ -1,7 +1,6 @@
 """Published models in the place of runs: eval.checkpoint_path, training.finetune_path, scorers."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 from algos.facts import facts_of
 from data.tokenizers import Tokenizer
@@ -19,14 +18,6 @@ CORPORA = {  # names of the published programs
 SIZES = ("hidden_size", "cond_dim", "n_blocks", "n_heads")
 
 
-class Import(NamedTuple):
-    """A published model, the configuration of a run that it stands for, and its tokenizer."""
-
-    model: ImportedModel
-    config: Plain
-    tokenizer: Tokenizer
-
-
 def with_config(
     opened: ImportedModel,
     name: str,
@@ -34,9 +25,10 @@ def with_config(
     tokenizer: str | None,
     overrides: list[str],
     compose: Compose | None,
-) -> Import:
-    """The model, opened by `name`, with the tokenizer that is given or else its own. The text of
-    its training, where `compose` knows it, is that of the configuration."""
+) -> tuple[ImportedModel, Plain, Tokenizer]:
+    """The model, opened by `name`, the configuration of a run that it stands for, and the tokenizer
+    that is given or else its own. The text of its training, where `compose` knows it, is that of
+    the configuration."""
     model, made = with_tokenizer(opened, name, key, tokenizer)
     stored = model.checkpoint["config"]
     corpus = typed(stored).data.name
@@ -44,7 +36,7 @@ def with_config(
     data = stored["data"] | {"name": corpus, "tokenizer_name_or_path": made.name}
     if compose is not None and (DATA / f"{corpus}.yaml").is_file():
         data = compose([*overrides, f"data={corpus}"])["data"] | data
-    return Import(model, stored | {"data": data}, made)
+    return model, stored | {"data": data}, made
 
 
 def check_given(model: ImportedModel, settings: Plain, given: set[str], key: str) -> None:

@@ -170,7 +170,12 @@ def open_tokenizer(run: TrainedRun) -> Tokenizer:
     if run.tokenizer is not None:
         return run.tokenizer
     tokenizer = make_tokenizer(tokenizer_name(run.options.data))
-    _check_tokenizer(run, tokenizer)
+    stored = run.checkpoint.get(DIGESTS)
+    if stored and stored["tokenizer"] != tokenizer.digest:
+        raise ValueError(
+            f"data.tokenizer_name_or_path={tokenizer.name}: not the tokenizer that the run "
+            f"{run.file} was trained with: the content differs"
+        )
     if run.vocab_size < tokenizer.vocab_size:
         raise ValueError(
             f"data.tokenizer_name_or_path={tokenizer.name}: has {tokenizer.vocab_size} tokens, the "
@@ -204,15 +209,6 @@ def open_data(run: TrainedRun) -> TokenDataModule:
             f"on another text"
         )
     return data
-
-
-def _check_tokenizer(run: TrainedRun, tokenizer: Tokenizer) -> None:
-    stored = run.checkpoint.get(DIGESTS)
-    if stored and stored["tokenizer"] != tokenizer.digest:
-        raise ValueError(
-            f"data.tokenizer_name_or_path={tokenizer.name}: not the tokenizer that the run "
-            f"{run.file} was trained with: the content differs"
-        )
 
 
 def averaged(run: TrainedRun) -> bool:

@@ -46,11 +46,7 @@ def evaluate(
 
 
 def record(
-    context: Context,
-    point: Point,
-    texts: list[Text],
-    batches: list[SampleBatch],
-    started: float,
+    context: Context, point: Point, texts: list[Text], batches: list[SampleBatch], started: float
 ) -> dict[str, Any]:
     """The fields of the record of `texts`, which came in `batches`."""
     run, tokenizer, options = context.run, context.tokenizer, context.options
@@ -79,11 +75,7 @@ def record(
 
 
 def identity(
-    run: TrainedRun,
-    settings: Plain,
-    point: Point,
-    tokenizer: Tokenizer,
-    scoring: dict[str, Any],
+    run: TrainedRun, settings: Plain, point: Point, tokenizer: Tokenizer, scoring: dict[str, Any]
 ) -> dict[str, Any]:
     """The fields that tell the record of a point from others of the same checkpoint; `scoring` is
     that of `scored_by`. Texts of a file are no samples of the run, so their metric has another
