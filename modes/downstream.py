@@ -64,7 +64,7 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     tasks = load_tasks(names, evaluation.tasks_path, evaluation.num_fewshot, trusted)
     check_score(evaluation.downstream_score, tasks)
     run = trained_run.open_run(settings, overrides, compose=compose)
-    trained_run.check_output(run)
+    check_writable(trained_run.output_directory(run), "eval.output_dir")
     trainer = build.trainer(run.settings, [], fitting=False)
     adapter = open_model(run, trainer)
     results = evaluate(adapter, tasks, evaluation.limit, trainer)

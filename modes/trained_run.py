@@ -14,7 +14,6 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from hub.imported_model import ImportedModel
 from hub.open import is_published, open_model
 from modes import build, imported
-from modes.checks.folders import check_writable
 from modes.checks.keys import keys_of
 from modes.run_settings import merged, tokenizer_name
 from modes.settings import Compose, Plain, Settings, typed
@@ -130,11 +129,6 @@ def output_directory(run: TrainedRun) -> Path:
 def folder_of(source: str) -> str:
     """The end of a published model's name or path as the name of a folder."""
     return "--".join(part for part in Path(source).parts[-2:] if part not in ("/", ".", "..", "~"))
-
-
-def check_output(run: TrainedRun) -> None:
-    """OSError where samples and answers cannot be written."""
-    check_writable(output_directory(run), "eval.output_dir")
 
 
 @contextmanager

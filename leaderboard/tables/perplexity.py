@@ -98,10 +98,7 @@ def _row(entry: Entry, runs: Runs, papers: Sequence[Published]) -> Row:
     values: dict[str, Value] = {
         "perplexity": perplexity,
         "bits_per_byte": _bits(entry.records, perplexity.is_bound),
-        "parameters": first.network["parameters"],
-        "training_tokens": mean_trained(entry.records, "tokens"),
-        "training_steps": mean_trained(entry.records, "steps"),
-        "training_time": mean_metric(entry.records, "train_seconds"),
+        **_training(entry.records),
     }
     paper = match.published_beside(first, runs.changed(first), papers)
     if paper is not None:
@@ -121,12 +118,18 @@ def _ordered_row(entry: Entry) -> Row:
         "network_evaluations": mean_metric(entry.records, "network_evaluations"),
         "perplexity": None,
         "rank": None,
-        "training_tokens": mean_trained(entry.records, "tokens"),
-        "training_steps": mean_trained(entry.records, "steps"),
-        "training_time": mean_metric(entry.records, "train_seconds"),
-        "parameters": first.network["parameters"],
+        **_training(entry.records),
     }
     return Row(f"{entry.name}, {order}", values, tuple(entry.records), entry.conflict)
+
+
+def _training(runs: Sequence[Record]) -> dict[str, Value]:
+    return {
+        "parameters": runs[0].network["parameters"],
+        "training_tokens": mean_trained(runs, "tokens"),
+        "training_steps": mean_trained(runs, "steps"),
+        "training_time": mean_metric(runs, "train_seconds"),
+    }
 
 
 def _value(row: Row) -> float:

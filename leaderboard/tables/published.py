@@ -42,6 +42,10 @@ COLUMNS = (
     Column("source", "source", words, "paper and table"),
     Column("read in", "read_in", words, "the paper, a readme of its code, or secondary"),
 )
+AS_PUBLISHED = (  # keys of columns that are fields of a published number
+    *("variant", "context_length", "tokenizer", "split", "source", "read_in", "entropy", "mauve"),
+    *("sampler", "nucleus_p"),
+)
 UNITS = {
     "ppl": "perplexity",
     "zero_shot_ppl": "zero-shot perplexity",
@@ -121,25 +125,16 @@ def _beside(
 
 def _row(beside: Beside, metric: str) -> Row:
     row, record = beside.row, beside.record
-    values: dict[str, Value] = {
+    values: dict[str, Value] = {name: getattr(row, name) for name in AS_PUBLISHED}
+    values |= {
         "published": Measure(row.value, None, is_bound=row.bound),
         "not_comparable": beside.mismatch or None,
-        "variant": row.variant,
         "network": row.size or row.model,
         "training_tokens": row.train_tokens,
         "training_steps": None if row.train_tokens else row.train_steps,
-        "context_length": row.context_length,
         "packing": None if row.packing is None else ("yes" if row.packing else "no"),
-        "tokenizer": row.tokenizer,
-        "split": row.split,
         "training_data": row.train_dataset,
-        "source": row.source,
-        "read_in": row.read_in,
-        "entropy": row.entropy,
-        "mauve": row.mauve,
         "sampling_steps": row.nfe,
-        "sampler": row.sampler,
-        "nucleus_p": row.nucleus_p,
         "precision": row.sampling_precision,
         "scorer": row.judge_model,
     }

@@ -49,7 +49,7 @@ class Stages:
     def check(self, row: Row) -> None:
         """Refuses, before anything is trained, what would end a later stage of the row."""
         start, most = resume.resumed(row.settings), row.options.trainer.max_steps
-        if train.seconds_of(row.settings) is None and start.step > most:
+        if row.options.training.max_seconds is None and start.step > most:
             raise ValueError(
                 f"checkpointing.save_dir={row.folder}: the run there has {start.step} steps, more "
                 f"than the {most} of this benchmark; choose another checkpointing.save_dir"

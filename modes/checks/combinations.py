@@ -111,16 +111,11 @@ def check_training(options: Settings, overridden: Collection[str]) -> None:
             f"algo.curriculum_steps={algo.curriculum_steps} says the step of the switch already; "
             f"algo.curriculum_steps=null leaves it to the share"
         )
-    if isinstance(algo, D3PM) and training.sampling_eps is not None:
-        raise ValueError(
-            f"training.sampling_eps={training.sampling_eps}: algo={algo.name} draws its times "
-            "from the grid that algo.T sets"
-        )
-    if isinstance(algo, BD3LM) and training.sampling_eps is not None:
-        raise ValueError(
-            f"training.sampling_eps={training.sampling_eps}: algo={algo.name} draws its times "
-            "between algo.sampling_eps_min and algo.sampling_eps_max"
-        )
+    if isinstance(algo, D3PM | BD3LM) and training.sampling_eps is not None:
+        times = "between algo.sampling_eps_min and algo.sampling_eps_max"
+        times = "from the grid that algo.T sets" if isinstance(algo, D3PM) else times
+        given = f"training.sampling_eps={training.sampling_eps}"
+        raise ValueError(f"{given}: algo={algo.name} draws its times {times}")
     if isinstance(algo, DUODistill) and algo.teacher == "averaged" and not training.ema:
         raise ValueError("algo.teacher=averaged: needs training.ema above 0")
     rows = {"train": [algo.name], "benchmark": options.benchmark.algos}

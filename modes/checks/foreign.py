@@ -27,16 +27,15 @@ class Translation(NamedTuple):
 
 
 def translate(arguments: Sequence[str]) -> Translation:
-    overrides = {_key(text): _value(text) for text in overrides_of(arguments)}
+    typed = overrides_of(arguments)
+    overrides = dict(map(_parts, typed))
     translation = Translation([], [], [])
     for text in arguments:
-        if text not in overrides_of(arguments):
-            translation.arguments.append(text)
-            continue
-        table, ours = outcome(_key(text), _value(text), overrides) or (None, "")
+        found = outcome(*_parts(text), overrides) if text in typed else None
+        table, ours = found or (None, "")
         if table is TAKEN:
-            _, _, typed = text.partition("=")
-            same = [part.replace("{}", typed) for part in ours.split()]
+            value = text.partition("=")[2]
+            same = [part.replace("{}", value) for part in ours.split()]
             translation.arguments.extend(same)
             translation.notes.append(f"{text}: taken as {' '.join(same)}")
         elif table is LEFT_OUT:
@@ -156,10 +155,8 @@ SPECIAL: dict[str, Callable[[str, Overrides], Outcome]] = {
 }
 
 
-def _key(text: str) -> str:
-    return text.partition("=")[0].lstrip("+")
-
-
-def _value(text: str) -> str:
-    value = text.partition("=")[2].strip("'\"")
-    return value.lower() if value.lower() in ("true", "false") else value
+def _parts(text: str) -> tuple[str, str]:
+    """Key and value of an override."""
+    key, _, value = text.partition("=")
+    value = value.strip("'\"")
+    return key.lstrip("+"), value.lower() if value.lower() in ("true", "false") else value

@@ -31,7 +31,7 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     options = typed(settings)
     check_writable(options.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
-    trained_run.check_output(run)
+    check_writable(trained_run.output_directory(run), "eval.output_dir")
     sampling, check = settings["sampling"], partial(check_sampling, run.settings["algo"])
     check(sampling)
     sweep = options.sampling.sweep or {}

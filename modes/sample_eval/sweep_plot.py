@@ -15,13 +15,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]  # the swept settings, and the measured values below
 
 MEASURED = (
-    "gen_ppl",
-    "gen_ppl_stderr",
-    "entropy",
-    "entropy_stderr",
-    "distinct_2",
-    "network_evaluations",
-    "seconds",
+    *("gen_ppl", "gen_ppl_stderr", "entropy", "entropy_stderr", "distinct_2"),
+    *("network_evaluations", "seconds"),
 )
 KINDS = ("png", "svg", "html")
 LEGEND = (
