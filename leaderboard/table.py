@@ -1,5 +1,6 @@
 """Tables as data, which every output prints."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +118,11 @@ def number(value: Value) -> float | None:
     if isinstance(value, Measure):
         return value.mean
     return value if isinstance(value, int | float) else None
+
+
+def place(value: Value) -> float:
+    """The sort key of a mean; what is unknown comes last."""
+    return value.mean if isinstance(value, Measure) else math.inf
 
 
 def filled(columns: tuple[Column, ...], rows: list[Row]) -> tuple[Column, ...]:

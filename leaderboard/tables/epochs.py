@@ -1,7 +1,6 @@
 """The table of repeated text: the validation loss after so many passes over the training text, and
 from where on diffusion stays below AR."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from evaluation.records import Record
 from leaderboard.aggregate import Entry, pooled
 from leaderboard.format import bound, measure, measured_amount
 from leaderboard.significance import side, significant_pairs
-from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled
+from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled, place
 from leaderboard.tracks.readings import Loss, loss_at, lowest, overtaken
 
 KIND = "epochs"
@@ -31,7 +30,7 @@ def table(entries: Sequence[Entry], curves: Curves, track: Mapping[str, Any]) ->
     epochs = track["epochs"]
     base = next((entry for entry in entries if entry.records[0].algo == BASELINE), None)
     rows = [_row(entry, base, curves, epochs) for entry in entries]
-    rows.sort(key=lambda row: (_mean(row.values["lowest"]), row.name))
+    rows.sort(key=lambda row: (place(row.values["lowest"]), row.name))
     read = tuple(
         Column(f"{epoch} ep.", _key(epoch), bound, f"loss after {epoch} epochs", "nats")
         for epoch in epochs
@@ -117,7 +116,3 @@ def _epoch(run: Record, epochs: Sequence[int]) -> float:
 
 def _key(epoch: int) -> str:
     return f"epoch_{epoch}"
-
-
-def _mean(value: Value) -> float:
-    return value.mean if isinstance(value, Measure) else math.inf

@@ -80,7 +80,8 @@ def table(
         for row, rank in zip(rows, [*comparison.ranks, *[None] * len(entries)], strict=False)
     ]
     orders = runs.entries([record for record in group if record.metric == ORDERED])
-    rows += sorted(map(_ordered_row, orders), key=lambda row: (row.conflict, _value(row)))
+    orders.sort(key=lambda entry: (entry.conflict, pool_values(entry.records).mean))
+    rows += map(_ordered_row, orders)
     return Table(
         kind="perplexity",
         title=labels.title(group[0]),
@@ -130,12 +131,6 @@ def _training(runs: Sequence[Record]) -> dict[str, Value]:
         "training_steps": mean_trained(runs, "steps"),
         "training_time": mean_metric(runs, "train_seconds"),
     }
-
-
-def _value(row: Row) -> float:
-    ordered = row.values["ordered"]
-    assert isinstance(ordered, Measure)
-    return ordered.mean
 
 
 def _over_ar(row: Row, rows: Sequence[Row]) -> Measure | None:

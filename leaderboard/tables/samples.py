@@ -1,6 +1,5 @@
 """Tables of samples: generative perplexity beside entropy, held-out text as a row."""
 
-import math
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
@@ -19,7 +18,7 @@ from leaderboard.aggregate import (
 )
 from leaderboard.format import evaluations, measure, seeds, short, words
 from leaderboard.significance import side
-from leaderboard.table import Column, Measure, Row, Table, Value, filled
+from leaderboard.table import Column, Measure, Row, Table, Value, filled, place
 from leaderboard.verdict import verdict
 
 COLUMNS = (
@@ -92,9 +91,8 @@ def table(group: Sequence[Record], runs: Runs) -> Table:
 
 
 def _order(row: Row) -> tuple[bool, float, float]:
-    values = [row.values[key] for key in ("divergence", "generative_perplexity")]
-    divergence, gen_ppl = (v.mean if isinstance(v, Measure) else math.inf for v in values)
-    return row.conflict, divergence, gen_ppl
+    values = row.values
+    return row.conflict, place(values["divergence"]), place(values["generative_perplexity"])
 
 
 def _row(entry: Entry) -> Row:

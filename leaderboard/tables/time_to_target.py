@@ -10,7 +10,7 @@ from evaluation.records import Record
 from leaderboard.aggregate import Entry, pooled
 from leaderboard.format import count, measure, measured_amount, words
 from leaderboard.significance import Side
-from leaderboard.table import Column, Measure, Row, Table, Value, filled
+from leaderboard.table import Column, Measure, Row, Table, Value, filled, place
 from leaderboard.tracks.readings import Reached, reached
 from leaderboard.verdict import verdict
 
@@ -28,7 +28,8 @@ def table(
     entries: Sequence[Entry], curves: Mapping[Path, Curve], track: Mapping[str, Any]
 ) -> Table:
     """Sooner first; behind them the rows of which not every run reaches the target."""
-    rows = sorted((_row(entry, curves, track["target"]) for entry in entries), key=_soonest)
+    rows = [_row(entry, curves, track["target"]) for entry in entries]
+    rows.sort(key=lambda row: (place(row.values["target_tokens"]), row.name))
     timed = [row for row in rows if row.values["target_tokens"] is not None]
     names = [row.name for row in timed]
     comparison = verdict(names, [_log_side(row, "target_tokens") for row in timed])
@@ -80,11 +81,6 @@ def _flops(times: Sequence[tuple[Record, Reached]]) -> Measure | None:
             return None
         pairs.append((time.tokens * flops / tokens, time.tokens_stderr * flops / tokens))
     return pooled(pairs)
-
-
-def _soonest(row: Row) -> tuple[float, str]:
-    value = row.values["target_tokens"]
-    return (value.mean if isinstance(value, Measure) else math.inf), row.name
 
 
 def _log_side(row: Row, key: str) -> Side:
