@@ -81,24 +81,17 @@ def identity(
     that of `scored_by`. Texts of a file are no samples of the run, so their metric has another
     name."""
     options, requests, sampler = point
+    defaults = CORRECTION_DEFAULTS.items() if options["self_correction"] else ()
     return {
         "metric": "samples" if requests.draws else "corrected_samples",
         "seed": typed(settings).seed,
         "count": len(requests.order),
         "protocol": requests.protocol
         | (sampler.protocol() if requests.draws else {})
-        | corrected_with(options)
+        | {key: options[key] for key, default in defaults if options[key] != default}
         | scoring,
         "data": {"name": run.options.data.name, "digest": tokenizer.digest},
     }
-
-
-def corrected_with(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings of self-correction that are not the defaults, where it is on."""
-    if not options["self_correction"]:
-        return {}
-    defaults = CORRECTION_DEFAULTS.items()
-    return {key: options[key] for key, default in defaults if options[key] != default}
 
 
 def scored_by(scorer: Scorer | None, settings: Plain) -> dict[str, Any]:
