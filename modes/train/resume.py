@@ -50,8 +50,8 @@ def resumed(settings: build.Settings) -> Start:
             f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
             f"choose another checkpointing.save_dir or move it away"
         )
-    # Of its tensors the shapes alone: the strategy reads what it needs. Processes that share out the
-    # weights share out the checks of the files too.
+    # Of its tensors the shapes alone: the strategy reads what it needs. Processes that share out
+    # the weights share out the checks of the files too.
     part = slice(0) if options.strategy.name == "fsdp" else slice(None)
     checkpoint = read_checkpoint(last, "checkpointing.save_dir", True, take_shape, part)
     refuse_other(flat(checkpoint["config"]), flat(settings))
