@@ -1,7 +1,7 @@
 """The papers' numbers, each beside ours of the same protocol or with the first mismatch."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from evaluation.records import Record
 from leaderboard.aggregate import Runs, by_time
@@ -92,8 +92,7 @@ def _ours(dataset: str, metric: str, records: Sequence[Record]) -> list[Record]:
 def _table(
     dataset: str, metric: str, papers: Sequence[Published], ours: Sequence[Record], runs: Runs
 ) -> Table:
-    mismatch = match.mismatch_of_samples if metric == "gen_ppl" else match.mismatch
-    beside = [_beside(row, ours, runs, mismatch) for row in papers]
+    beside = [_beside(row, ours, runs) for row in papers]
     beside.sort(key=lambda result: (result.record is None, result.row.value))
     rows = [_row(result, metric) for result in beside]
     matched = sum(result.record is not None for result in beside)
@@ -108,14 +107,9 @@ def _table(
     )
 
 
-def _beside(
-    row: Published,
-    ours: Sequence[Record],
-    runs: Runs,
-    mismatch: Callable[[Published, Record, dict[str, Any]], str],
-) -> Beside:
+def _beside(row: Published, ours: Sequence[Record], runs: Runs) -> Beside:
     same = [record for record in ours if match.same_algorithm(row, record)]
-    reasons = [mismatch(row, record, runs.changed(record)) for record in same]
+    reasons = [match.mismatch(row, record, runs.changed(record)) for record in same]
     if "" in reasons:
         newest = len(reasons) - 1 - reasons[::-1].index("")
         return Beside(row, same[newest], "")
