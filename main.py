@@ -32,7 +32,7 @@ from modes.checks.foreign import translate
 from modes.checks.groups import addable, choices, is_group
 from modes.checks.keys import check_nodes, checked, keys_of
 from modes.checks.recipes import hint
-from modes.checks.sweeps import check_apart
+from modes.checks.sweep import check_apart
 from modes.checks.track import check_track
 from modes.settings import Settings, defaults
 from schema.check import UnknownKeys, few, unknown

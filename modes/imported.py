@@ -5,8 +5,12 @@ from pathlib import Path
 from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from hub.imported_model import ImportedModel
+from hub.open import is_published, open_model
 from hub.tokenizer import with_tokenizer
 from modes.settings import Compose, Plain, typed
+from training import finetune
+from training.checkpoint import checkpoint_file, weights_of
+from training.finetune import KEY, Source, in_memory
 
 DATA = Path(__file__).resolve().parents[1] / "configs" / "data"
 CORPORA = {  # names of the published programs
@@ -52,3 +56,36 @@ def check_given(model: ImportedModel, settings: Plain, given: set[str], key: str
             )
     if options.eval.disable_ema and model.averaged and "ema" not in model.checkpoint:
         raise ValueError(f"eval.disable_ema=true: {key}={model.source} has averaged weights alone")
+
+
+def read_source(name: str, settings: Plain) -> Source:
+    """A run, checkpoint or published model; ValueError where the tokenizer of this run is not that
+    of the published model."""
+    options = typed(settings)
+    averaged = options.training.finetune_ema
+    if not is_published(name, KEY):
+        file = checkpoint_file(Path(name).expanduser())
+        # Processes that share out the weights share out the checks too, as soon as they meet.
+        sharded = options.strategy.name == "fsdp"
+        return finetune.read_source(file, averaged, slice(0) if sharded else slice(None))
+    tokenizer = options.data.tokenizer_name_or_path
+    opened = open_model(name, KEY)
+    model, config, made = with_config(opened, name, KEY, tokenizer, [], None)
+    apart = "ema" in model.checkpoint
+    provenance = {
+        "algo": typed(config).algo.name,
+        "steps": model.steps,
+        "tokens": model.tokens,
+        "checkpoint": str(model.file),
+        "checkpoint_digest": model.digest,
+        "weights": "averaged" if (averaged if apart else model.averaged) else "raw",
+        "source": model.source,
+        "finetuned_from": None,
+    }
+    weights = {
+        name: in_memory(weight) for name, weight in weights_of(model.checkpoint, averaged).items()
+    }
+    if model.tokenizer in (None, tokenizer):
+        return Source(weights, config, provenance, model.vocab_size, made.digest)
+    named = config["data"] | {"tokenizer_name_or_path": model.tokenizer}
+    return Source(weights, config | {"data": named}, provenance, model.vocab_size)

@@ -14,10 +14,10 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.validation import Validation
 from modes import build, devices
 from modes.checks.combinations import starts_from
+from modes.imported import read_source
 from modes.run_settings import tokenizer_name
 from modes.settings import typed
 from modes.train.resume import Start, check_data, resumed
-from modes.train.source import read_source
 from modes.trained_run import data_digests
 from storage import holding
 from training import finetune
