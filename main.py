@@ -29,7 +29,7 @@ from modes.checks.arguments import HELP, MULTIRUN, flags_first, overrides_of, ow
 from modes.checks.combinations import check
 from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
-from modes.checks.groups import addable, choices, is_group
+from modes.checks.groups import addable, choices, is_group, usage
 from modes.checks.keys import check_nodes, checked, keys_of
 from modes.checks.recipes import hint
 from modes.checks.sweep import check_apart
@@ -191,8 +191,6 @@ def check_sweep(arguments: list[str]) -> None:
 
 def print_help(arguments: list[str]) -> None:
     """The keys of the configuration that the other arguments choose."""
-    from modes.checks.usage import usage
-
     overrides = overrides_of(arguments)
     composed = composed_alone(arguments, overrides)
     print("\n".join(usage(checked(composed, overrides))))

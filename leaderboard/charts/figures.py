@@ -130,10 +130,8 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
 
 def perplexities(rows: Sequence[Point]) -> Figure:
     """Ours beside what was published for the same text, best first."""
-    views = [
-        _ladder("perplexity", "", group, members, "perplexity")
-        for group, members in _grouped(rows, "group")
-    ]
+    groups = _grouped(rows, "group")
+    views = [_ladder("perplexity", "", *group, "perplexity") for group in groups]
     note = (
         f"≤ marks an upper bound; {BARS}. Published numbers stand beside ours, not in one ranking "
         "with them: their data, budget and protocol are those of their papers."

@@ -1,7 +1,6 @@
 """The papers' numbers, each beside ours of the same protocol or with the first mismatch."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from evaluation.records import Record
 from leaderboard.aggregate import Runs, by_time
@@ -56,14 +55,6 @@ UNITS = {
 NO_RANKING = "Data, budgets and protocols differ from row to row: no ranking."
 
 
-class Beside(NamedTuple):
-    """A published number with our newest record under its protocol, or the first mismatch."""
-
-    row: Published
-    record: Record | None
-    mismatch: str
-
-
 def tables(records: Sequence[Record], runs: Runs, papers: Sequence[Published]) -> list[Table]:
     """One for each text and metric, those that records of ours have first."""
     groups: dict[tuple[str, str], list[Published]] = {}
@@ -92,10 +83,10 @@ def _ours(dataset: str, metric: str, records: Sequence[Record]) -> list[Record]:
 def _table(
     dataset: str, metric: str, papers: Sequence[Published], ours: Sequence[Record], runs: Runs
 ) -> Table:
-    beside = [_beside(row, ours, runs) for row in papers]
-    beside.sort(key=lambda result: (result.record is None, result.row.value))
-    rows = [_row(result, metric) for result in beside]
-    matched = sum(result.record is not None for result in beside)
+    beside = [(row, *_beside(row, ours, runs)) for row in papers]
+    beside.sort(key=lambda result: (result[1] is None, result[0].value))
+    rows = [_row(*result, metric) for result in beside]
+    matched = sum(record is not None for _, record, _ in beside)
     have = "1 has" if matched == 1 else f"{matched or 'none'} {'have' if matched else 'has'}"
     return Table(
         kind=BESIDE if ours else ALONE,
@@ -107,22 +98,22 @@ def _table(
     )
 
 
-def _beside(row: Published, ours: Sequence[Record], runs: Runs) -> Beside:
+def _beside(row: Published, ours: Sequence[Record], runs: Runs) -> tuple[Record | None, str]:
+    """Our newest record under the protocol of a number, or the first mismatch of the nearest."""
     same = [record for record in ours if match.same_algorithm(row, record)]
     reasons = [match.mismatch(row, record, runs.changed(record)) for record in same]
     if "" in reasons:
         newest = len(reasons) - 1 - reasons[::-1].index("")
-        return Beside(row, same[newest], "")
+        return same[newest], ""
     nearest = reasons[-1] if reasons else NO_RUN if ours else row.doubt
-    return Beside(row, None, nearest or "")
+    return None, nearest or ""
 
 
-def _row(beside: Beside, metric: str) -> Row:
-    row, record = beside.row, beside.record
+def _row(row: Published, record: Record | None, mismatch: str, metric: str) -> Row:
     values: dict[str, Value] = {name: getattr(row, name) for name in AS_PUBLISHED}
     values |= {
         "published": Measure(row.value, None, is_bound=row.bound),
-        "not_comparable": beside.mismatch or None,
+        "not_comparable": mismatch or None,
         "network": row.size or row.model,
         "training_tokens": row.train_tokens,
         "training_steps": None if row.train_tokens else row.train_steps,
