@@ -189,19 +189,14 @@ def check_sweep(arguments: list[str]) -> None:
     check_apart([(job, composed_alone(arguments, job)) for job in itertools.product(*values)])
 
 
-def print_help(arguments: list[str]) -> None:
-    """The keys of the configuration that the other arguments choose."""
-    overrides = overrides_of(arguments)
-    composed = composed_alone(arguments, overrides)
-    print("\n".join(usage(checked(composed, overrides))))
-
-
 def command_line() -> None:
     """Runs `main`; a mistake of the user ends in one line on stderr and status 2."""
     try:
         sys.argv[1:] = prepared(sys.argv[1:])
         if any(flag in sys.argv for flag in HELP):
-            print_help(sys.argv[1:])
+            overrides = overrides_of(sys.argv[1:])
+            composed = composed_alone(sys.argv[1:], overrides)
+            print("\n".join(usage(checked(composed, overrides))))
             return
         # Without the first, Hydra prints errors itself, over several lines.
         os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}

@@ -12,8 +12,8 @@ from evaluation.record_schema import plain
 from evaluation.records import Record, read_records
 from modes import build, protocol, trained_run
 from modes.benchmark.runs import MARK, Row
-from modes.checks import sweep
 from modes.checks.keys import key_of, keys_of
+from modes.checks.sweep import points
 from modes.ppl_eval import likelihood, zero_shot
 from modes.ppl_eval import run as ppl_eval
 from modes.run_settings import tokenizer_name
@@ -173,12 +173,8 @@ def distinct_points(row: Row) -> list[dict[str, Any]]:
     """The first of the points with each sampler: AR draws the same texts whatever the steps.
     ValueError for one that makes no sense."""
     run, tokenizer = untrained(row), make_tokenizer(tokenizer_name(row.options.data))
-    options, swept = row.settings["sampling"], row.options.sampling.sweep
-    points = [options]
-    if swept:  # and checked already
-        points = sweep.points(swept, options | {"sweep": None}, lambda point: None)
-    distinct: dict[str, dict[str, Any]] = {}
-    for options in points:
+    sampling, distinct = row.settings["sampling"], dict[str, dict[str, Any]]()
+    for options in points(sampling["sweep"] or None, sampling | {"sweep": None}):
         sampler = make_point(row.settings, run, tokenizer, options).sampler.protocol()
         distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), options)
     return list(distinct.values())

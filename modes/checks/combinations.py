@@ -53,12 +53,9 @@ def check(settings: Plain, overridden: Collection[str], called: str | None = Non
 def check_sweep(settings: Plain, overridden: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
     check_plotting()
-    alone = settings["sampling"] | {"sweep": None}
-    points(
-        typed(settings).sampling.sweep,
-        alone,
-        lambda point: check(settings | {"sampling": point}, overridden),
-    )
+    sampling = settings["sampling"]
+    for point in points(sampling["sweep"], sampling | {"sweep": None}):
+        check(settings | {"sampling": point}, overridden)
 
 
 def check_pairs(settings: Plain, overridden: Collection[str]) -> None:

@@ -4,7 +4,6 @@ record; with sampling.sweep one for every point of a product of settings."""
 import json
 import time
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,12 +31,12 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     check_writable(options.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
     check_writable(trained_run.output_directory(run), "eval.output_dir")
-    sampling, check = settings["sampling"], partial(check_sampling, run.settings["algo"])
-    check(sampling)
-    sweep = options.sampling.sweep or {}
-    settings_of_points = points(sweep, sampling, check) if sweep else [sampling]
+    sampling, sweep = settings["sampling"], options.sampling.sweep or None
+    asked = points(sweep, sampling)
+    for each in (sampling, *asked):
+        check_sampling(run.settings["algo"], each)
     tokenizer = trained_run.open_tokenizer(run)
-    every = [make_point(settings, run, tokenizer, point) for point in settings_of_points]
+    every = [make_point(settings, run, tokenizer, point) for point in asked]
     with StopSignals(GOES_ON) as signals:
         scorer = open_scorer(settings, tokenizer)
         algorithm = trained_run.restore(run)
@@ -48,7 +47,7 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
             wanted = run.model is None
         reference = held_out(trained_run.open_data(run)) if wanted else None
         context = Context(signals, settings, run, tokenizer, algorithm, trainer, scorer, reference)
-        evaluate_points(context, list(sweep), every)
+        evaluate_points(context, list(sweep or ()), every)
 
 
 class Waiting(NamedTuple):
