@@ -34,10 +34,6 @@ class Subject(NamedTuple):
     samplers: list[SamplerConfig]
     run: TrainedRun | None = None
 
-    @property
-    def options(self) -> Settings:
-        return typed(self.settings)
-
 
 def perfect(settings: Plain, language: MarkovLanguage, device: torch.device) -> Subject:
     """An algorithm whose network has nothing left to learn."""
@@ -72,7 +68,7 @@ def measured(
     folder = options.results
     with tqdm(desc="network calls", total=total, unit="call") as bar:
         for subject, sampler in tasks:
-            algo = subject.options.algo.name
+            algo = typed(subject.settings).algo.name
             bar.set_description(f"{algo} {sampler.predictor}")
             expected = bar.n + sampler.calls([length]) * len(sizes)
             network = PERFECT if subject.run is None else RUN
@@ -121,7 +117,7 @@ def losses_of(
 ) -> Fields:
     """The fields of a record about texts (S, M) that were drawn just now."""
     texts, calls = samples.tokens.numpy(), samples.network_evaluations / true.texts
-    distances, options = losses.losses(texts, language, true), subject.options
+    distances, options = losses.losses(texts, language, true), typed(subject.settings)
     protocol = sampler.protocol() | {"length": true.length + 1}
     keys = ("states", "order", "concentration", "language_seed")
     digest = sha256(language.transition.tobytes()).hexdigest()
@@ -148,5 +144,5 @@ def described(subject: Subject, began: float) -> Fields:
     device = subject.algorithm.device
     if subject.run is not None:
         return provenance.provenance(subject.run, subject.algorithm, began, device)
-    algo = subject.options.algo.name
+    algo = typed(subject.settings).algo.name
     return provenance.untrained(algo, PERFECT, subject.settings, began, device)
