@@ -1,5 +1,5 @@
-"""Keys of s-sahoo/duo and kuleshov-group/mdlm: what is the same here is taken, the rest refused with
-our key. Only the standard library; docs/coming-from.md has whole commands."""
+"""Keys of s-sahoo/duo and kuleshov-group/mdlm: what is the same here is taken, the rest is refused
+with our key. Only the standard library; docs/coming-from.md has whole commands."""
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
