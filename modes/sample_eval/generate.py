@@ -34,11 +34,12 @@ Make = Callable[[Algorithm, int], SampleBatch]
 
 
 class Predicting(L.LightningModule):
-    """Makes the batches whose numbers Lightning deals out to its process, and keeps them."""
+    """Makes the batches whose numbers Lightning deals out to its process, and keeps them; ends
+    after a batch where any process was asked to stop."""
 
-    def __init__(self, algorithm: Algorithm, make: Make, cache: BatchCache):
+    def __init__(self, algorithm: Algorithm, make: Make, cache: BatchCache, signals: StopSignals):
         super().__init__()
-        self.algorithm, self.make, self.cache = algorithm, make, cache
+        self.algorithm, self.make, self.cache, self.signals = algorithm, make, cache, signals
         self.finished: dict[int, SampleBatch] = {}
 
     def predict_step(self, number: Tensor, batch_idx: int) -> Tensor:
@@ -48,15 +49,8 @@ class Predicting(L.LightningModule):
             keep_batch(self.cache, index, self.finished[index])
         return number  # Lightning warns of none
 
-
-class StopAfterBatch(L.Callback):
-    """Ends the generation after a batch where any process was asked to stop."""
-
-    def __init__(self, signals: StopSignals):
-        self.signals = signals
-
-    def on_predict_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        decide = trainer.strategy.reduce_boolean_decision
+    def on_predict_batch_end(self, *_: Any) -> None:
+        decide = self.trainer.strategy.reduce_boolean_decision
         self.signals.look(lambda stop: decide(stop, all=False))
 
 
@@ -82,7 +76,7 @@ def generate(
     numbers: Any = missing + (-len(missing) % world if missing else world) * [NONE]
     calls, hidden = len(numbers) // world * most_calls, not trainer.is_global_zero
     loader: Any = DataLoader(numbers, batch_size=1)
-    predicting = Predicting(algorithm, make, cache)
+    predicting = Predicting(algorithm, make, cache, signals)
     with (
         tqdm(desc="network calls", total=calls, unit="call", disable=hidden) as bar,
         # One process stops anywhere; several after a batch, where they agree.

@@ -7,15 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning as L
-
 from evaluation.batch_cache import BatchCache
 from evaluation.sample_quality.metrics import unigram_entropy
 from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.sweep import points
 from modes.held_out import held_out
-from modes.sample_eval import generate, sweep_plot
+from modes.sample_eval import sweep_plot
 from modes.sample_eval.point import Context, Generated, Point, cache_of, generated, make_point
 from modes.sample_eval.record import evaluate
 from modes.scorer import open_scorer
@@ -40,8 +38,7 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     with StopSignals(GOES_ON) as signals:
         scorer = open_scorer(settings, tokenizer)
         algorithm = trained_run.restore(run)
-        callbacks: list[L.Callback] = [generate.StopAfterBatch(signals)]
-        trainer = build.trainer(run.settings, callbacks, fitting=False, share_batches=True)
+        trainer = build.trainer(run.settings, [], fitting=False, share_batches=True)
         wanted = options.eval.reference
         if wanted is None:  # the text of a published model need not be on this machine
             wanted = run.model is None
