@@ -42,9 +42,9 @@ def report(settings: Plain) -> list[str]:
     algo, model = options.algo.name, options.model.name
     lines = [f"{algo}, {model}: {sizes.vocab_size:,} tokens and the mask, texts of {sizes.length}"]
     lines += [f"blocks in {precision(options.trainer)}", "", "parameters"]
-    lines += summed(cost.parameters(sizes), 1e6, "M")
+    lines += table(cost.parameters(sizes), 1e6, "M", "all")
     lines += ["", "operations per token"]
-    lines += summed(cost.forward_flops(sizes), 1e6, "MFLOP", "forward")
+    lines += table(cost.forward_flops(sizes), 1e6, "MFLOP", "forward")
     flops = training_flops(sizes, step.work)
     lines += table({"training": flops}, 1e6, "MFLOP")
     steps, together = options.trainer.max_steps, options.loader.global_batch_size
@@ -57,7 +57,7 @@ def report(settings: Plain) -> list[str]:
 
 def memory(step: Step) -> list[str]:
     """Lines of the memory of a training step, with and without activation checkpointing."""
-    lines = ["memory, for any batch", *summed(cost.state_bytes(step), 1e9, "GB")]
+    lines = ["memory, for any batch", *table(cost.state_bytes(step), 1e9, "GB", "all")]
     lines += texts(step)
     passing = {f"with {count} at a time": cost.passing_bytes(step, count) for count in (1, 32)}
     lines += ["memory, in passing: some logits, or the gradients within a block"]
@@ -76,7 +76,7 @@ def sharded_memory(step: Step) -> list[str]:
     """Lines of the memory of a device that has one of `step.parts` parts of the weights."""
     whole = ", whole: a step has several passes" * step.accumulates
     lines = [f"memory of each of {step.parts} devices, for any batch (gradients{whole})"]
-    lines += summed(sharded_cost.state_bytes(step), 1e9, "GB") + texts(step)
+    lines += table(sharded_cost.state_bytes(step), 1e9, "GB", "all") + texts(step)
     for count in (1, 32):
         lines += [f"memory in passing, beside the other parts: gradients, {count} at a time"]
         lines += table(sharded_cost.moment_bytes(step, count), 1e9, "GB")
@@ -122,15 +122,11 @@ def divisor(together: int, most: int) -> int:
     return next((n for n in range(min(most, together), 0, -1) if together % n == 0), 0)
 
 
-def table(parts: Parts | dict[str, int], unit: float, name: str) -> list[str]:
-    """Lines of what there is of each part."""
+def table(parts: Parts | dict[str, int], unit: float, name: str, whole: str = "") -> list[str]:
+    """Lines of what there is of each part, and of the `whole` where it is named."""
+    parts = parts | ({whole: sum(parts.values())} if whole else {})
     values = {part: value / unit for part, value in parts.items() if value}
     return [f"  {part:{COLUMNS}} {value:12,.3f} {name}" for part, value in values.items()]
-
-
-def summed(parts: Parts | dict[str, int], unit: float, name: str, whole: str = "all") -> list[str]:
-    """Lines of each part and of their sum."""
-    return table(parts | {whole: sum(parts.values())}, unit, name)
 
 
 def step_of(settings: Plain) -> Step:
