@@ -30,7 +30,7 @@ from modes.checks.combinations import check
 from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
 from modes.checks.groups import addable, choices, is_group, usage
-from modes.checks.keys import check_nodes, checked, keys_of
+from modes.checks.keys import check_nodes, checked, key_of, keys_of
 from modes.checks.recipes import hint
 from modes.checks.sweep import check_apart
 from modes.checks.track import check_track
@@ -103,7 +103,7 @@ def main(config: DictConfig) -> None:
         choices = HydraConfig.get().runtime.choices
         settings = checked(plain(config), overrides)
         check(settings, keys_of(overrides), choices["algo"])
-        check_track(settings, keys_of(overrides), compose)
+        check_track(settings, list(map(key_of, overrides)), compose)
         if choices["experiment"] is None and (line := hint(settings)):
             messages.note(line)
         name = "estimate" if settings["estimate"] else settings["mode"]
