@@ -36,8 +36,7 @@ class Runs:
     def entries(
         self, records: Sequence[Record], more: Callable[[Record], Any] = lambda record: None
     ) -> list[Entry]:
-        """The entries of one table of comparable `records`; `more` is part of a row's identity
-        beside the recipe, as a sampler is."""
+        """The entries of comparable `records`; `more` tells rows apart beside their recipe."""
         groups = grouped(records, lambda record: [self.recipe(record), more(record)])
         firsts = [group[0] for group in groups]
         settings = [(record.algo, self.changed(record)) for record in firsts]

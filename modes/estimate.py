@@ -84,8 +84,7 @@ def sharded_memory(step: Step) -> list[str]:
 
 
 def sharded_batches(step: Step, together: int) -> list[str]:
-    """Lines of the largest loader.batch_size within each card, for numbers of devices that divide
-    `together`."""
+    """Lines of the largest loader.batch_size by card, for DEVICES that divide `together`."""
     lines = ["texts at a time that fit (the largest loader.batch_size), strategy=fsdp"]
     for parts in (count for count in DEVICES if together % count == 0):
         for name, variant in kinds(step._replace(parts=parts)).items():

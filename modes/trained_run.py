@@ -148,8 +148,7 @@ def data_digests(data: TokenDataModule) -> dict[str, Any]:
 
 
 def differing_data(stored: dict[str, Any], data: TokenDataModule) -> str | None:
-    """The first of the tokenizer and the splits at hand whose content is not that of a run, in
-    words; None where all are."""
+    """The first of tokenizer and splits whose content is not that of a run, in words, or None."""
     if stored["tokenizer"] != data.tokenizer.digest:
         return f"tokenizer than {data.tokenizer.name}"
     for split, content in data.corpus_digests.items():

@@ -36,8 +36,7 @@ def quality(table: Table) -> str:
 
 
 def epochs(entries: Sequence[Entry], curves: Mapping[Path, Curve], track: Mapping[str, Any]) -> str:
-    """The mean learning curve of every entry against passes over the training text, with marks
-    where the track reads it."""
+    """The mean curve of every entry against passes over its text, marked where the track reads."""
     rows, last = [], track["epochs"][-1]
     for entry in entries:
         several = [curves[run.path] for run in entry.records]

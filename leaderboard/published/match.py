@@ -1,5 +1,4 @@
-"""The first mismatch between the protocols of a published number and of a record, in a word; empty
-where they are the same."""
+"""The first mismatch between the protocols of a published number and a record, in a word."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence

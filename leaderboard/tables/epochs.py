@@ -25,8 +25,7 @@ Curves = Mapping[Path, Curve]
 
 
 def table(entries: Sequence[Entry], curves: Curves, track: Mapping[str, Any]) -> Table:
-    """A column for each number of passes, the last of which is the whole training; the row with
-    the lowest curve first."""
+    """A column for each number of passes, the last the whole training; the lowest curve first."""
     epochs = track["epochs"]
     base = next((entry for entry in entries if entry.records[0].algo == BASELINE), None)
     rows = [_row(entry, base, curves, epochs) for entry in entries]

@@ -107,8 +107,7 @@ def record_all(
     folder: Path,
     command: str,
 ) -> None:
-    """Records every generator and prints the table; what the same command recorded before it was
-    stopped is left as it is."""
+    """Records every generator that the same command has not yet, and prints the table."""
     caches: list[BatchCache] = []
     measured: dict[str, Metrics] = {}
     with StopSignals() as signals:

@@ -1,5 +1,4 @@
-"""The stages of a row of a benchmark, and which of them are done: a training by its checkpoint, an
-evaluation by its record."""
+"""The stages of a row and which are done: a training by its checkpoint, the others by records."""
 
 import json
 import sys
@@ -143,8 +142,7 @@ class Stages:
         )
 
     def _scoring(self, settings: Plain, tokenizer: Tokenizer) -> dict[str, Any]:
-        """The scoring of samples in a protocol; a scorer is loaded once for all rows with the same
-        tokenizer."""
+        """The scoring of samples; a scorer is loaded once for rows of the same tokenizer."""
         key = str(typed(settings).eval.gen_ppl_eval_model_name_or_path), tokenizer.digest
         if key not in self._scorings:
             self._scorings[key] = scored_by(open_scorer(settings, tokenizer), settings)

@@ -8,8 +8,7 @@ GONE = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
 
 
 def check_writable(folder: str | Path, key: str) -> None:
-    """OSError where no file can be written below `folder`, which `key` names; what the look made
-    is gone afterwards."""
+    """OSError where no file can be written below `folder`, named `key`; nothing is left there."""
     folder = Path(folder)
     try:
         missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]

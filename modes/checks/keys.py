@@ -1,5 +1,4 @@
-"""The keys of a command: those that the command line names, and all of them held to the settings;
-only the standard library."""
+"""The keys of a command, and all settings held to their fields; only the standard library."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

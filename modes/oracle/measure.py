@@ -26,8 +26,7 @@ from samplers.config import SamplerConfig, sampler_config
 
 
 class Subject(NamedTuple):
-    """An algorithm with the network that it is examined with, and its samplers; `run` is the one
-    that trained the network."""
+    """An algorithm with a perfect network or that of `run`, and its samplers."""
 
     settings: Plain
     algorithm: Algorithm

@@ -54,8 +54,7 @@ def columns(count: int, losses: Collection[str]) -> dict[str, str]:
 
 
 def paired(rows: Sequence[Fields]) -> list[tuple[Fields, Fields | None]]:
-    """Each record of the perfect network with that of the run for the same sampler, if there is
-    one; a run has one algorithm."""
+    """Each record of the perfect network with that of the run for the same sampler, if any."""
 
     def key(row: Fields) -> str:
         return json.dumps(row["protocol"], sort_keys=True)

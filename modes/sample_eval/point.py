@@ -92,8 +92,7 @@ def cache_of(context: Context, point: Point, alone: bool) -> BatchCache:
 
 
 class Generated(NamedTuple):
-    """The texts of a point by batch, the states of the first ones where those are asked for, and
-    the seconds that it took."""
+    """The texts of a point by batch, the states of the first if asked for, and the seconds."""
 
     batches: list[SampleBatch]
     trace: Trace | None
