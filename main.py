@@ -29,10 +29,10 @@ from modes.checks.arguments import HELP, MULTIRUN, flags_first, overrides_of, ow
 from modes.checks.combinations import check
 from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
-from modes.checks.groups import addable, choices, is_group
-from modes.checks.keys import check_nodes, checked
+from modes.checks.groups import addable, choices, is_group, usage
+from modes.checks.keys import check_nodes, checked, key_of, keys_of
 from modes.checks.recipes import hint
-from modes.checks.sweeps import check_apart
+from modes.checks.sweep import check_apart
 from modes.checks.track import check_track
 from modes.settings import Settings, defaults
 from schema.check import UnknownKeys, few, unknown
@@ -83,12 +83,6 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     return checked(composition(overrides), overrides)
 
 
-def keys_of(overrides: list[str]) -> dict[str, Any]:
-    """The overridden keys and groups, with their values."""
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    return {override.get_key_element().lstrip("+~"): override.value() for override in parsed}
-
-
 def check_groups(arguments: list[str]) -> None:
     """Refuses what is not the name of one file of a group: Hydra takes a list for all of them on
     top of each other, and null for a fault of the program."""
@@ -109,7 +103,7 @@ def main(config: DictConfig) -> None:
         choices = HydraConfig.get().runtime.choices
         settings = checked(plain(config), overrides)
         check(settings, keys_of(overrides), choices["algo"])
-        check_track(settings, keys_of(overrides), compose)
+        check_track(settings, list(map(key_of, overrides)), compose)
         if choices["experiment"] is None and (line := hint(settings)):
             messages.note(line)
         name = "estimate" if settings["estimate"] else settings["mode"]
@@ -195,21 +189,14 @@ def check_sweep(arguments: list[str]) -> None:
     check_apart([(job, composed_alone(arguments, job)) for job in itertools.product(*values)])
 
 
-def print_help(arguments: list[str]) -> None:
-    """The keys of the configuration that the other arguments choose."""
-    from modes.checks.usage import usage
-
-    overrides = overrides_of(arguments)
-    composed = composed_alone(arguments, overrides)
-    print("\n".join(usage(checked(composed, overrides))))
-
-
 def command_line() -> None:
     """Runs `main`; a mistake of the user ends in one line on stderr and status 2."""
     try:
         sys.argv[1:] = prepared(sys.argv[1:])
         if any(flag in sys.argv for flag in HELP):
-            print_help(sys.argv[1:])
+            overrides = overrides_of(sys.argv[1:])
+            composed = composed_alone(sys.argv[1:], overrides)
+            print("\n".join(usage(checked(composed, overrides))))
             return
         # Without the first, Hydra prints errors itself, over several lines.
         os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}

@@ -1,5 +1,4 @@
-"""Records as entries of a table: one for each recipe with all its seeds, one for each record that
-contradicts another."""
+"""Records as entries of a table: one for a recipe with its seeds, one for each in a conflict."""
 
 import math
 import statistics
@@ -37,8 +36,7 @@ class Runs:
     def entries(
         self, records: Sequence[Record], more: Callable[[Record], Any] = lambda record: None
     ) -> list[Entry]:
-        """The entries of one table of comparable `records`; `more` is part of a row's identity
-        beside the recipe, as a sampler is."""
+        """The entries of comparable `records`; `more` tells rows apart beside their recipe."""
         groups = grouped(records, lambda record: [self.recipe(record), more(record)])
         firsts = [group[0] for group in groups]
         settings = [(record.algo, self.changed(record)) for record in firsts]
@@ -109,8 +107,7 @@ def grouped(records: Iterable[Record], key: Callable[[Record], Any]) -> list[lis
 
 
 def pool_values(runs: Sequence[Record]) -> Measure:
-    """The mean of the runs' values; its standard error is the larger of what the runs state and how
-    they differ."""
+    """The mean of the runs' values; its error is the larger of what they state and their spread."""
     bound = any(run.kind == "upper bound" for run in runs)
     return pooled([(run.value, run.stderr) for run in runs], is_bound=bound)
 

@@ -1,11 +1,16 @@
 """Numbers as text: as many digits as their error allows, a unit where they are large."""
 
-from evaluation.rounding import figures, places_of, with_error
-from evaluation.rounding import fixed as rounded
+from evaluation.rounding import figures, fixed, places_of, with_error
 from evaluation.words import printable
 from leaderboard.table import Measure
 
 UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+words = printable
+count = "{:,}".format
+percent = "{:+.1%}".format
+share = "{:.3f}".format
+short = "{:.3g}".format  # of seconds
 
 
 def measure(value: Measure) -> str:
@@ -20,9 +25,8 @@ def seeds(value: Measure) -> str:
 
 
 def bound(value: Measure) -> str:
-    """The mean alone, to at most three decimals that its error leaves meaning to, with the sign of
-    a bound."""
-    mean = rounded(value.mean, min(places_of(value.stderr, 3), 3))
+    """The mean with the sign of a bound, to the decimals that its error leaves, three at most."""
+    mean = fixed(value.mean, min(places_of(value.stderr, 3), 3))
     return f"{'≤ ' if value.is_bound else ''}{mean}"
 
 
@@ -35,18 +39,6 @@ def stated(value: Measure | float) -> str:
 
 def factor(value: Measure) -> str:
     return f"{bound(value)}x"
-
-
-def fixed(value: float) -> str:
-    return rounded(value, 3)
-
-
-def words(value: object) -> str:
-    return printable(value)
-
-
-def count(value: int) -> str:
-    return f"{value:,}"
 
 
 def evaluations(value: float) -> str:
@@ -81,12 +73,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def percent(value: float) -> str:
-    return f"{value:+.1%}"
-
-
-def short(seconds: float) -> str:
-    """Seconds to three digits."""
-    return f"{seconds:.3g}"

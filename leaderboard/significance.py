@@ -106,8 +106,7 @@ def significant_pairs(sides: Sequence[Side], new_text: bool = True) -> dict[Pair
 
 
 def losing(losses: Sequence[Measure]) -> list[bool]:
-    """For each number whether it is really above zero: beyond two standard errors and, as one of
-    all of them, at Holm's level."""
+    """Whether each number is really above zero: by two standard errors and at Holm's level."""
     tails = [_tail(loss.mean, loss.stderr, math.inf) if loss.stderr else 1.0 for loss in losses]
     return [
         rejected and loss.mean > SURE * (loss.stderr or 0.0)

@@ -1,5 +1,6 @@
 """Tables as data, which every output prints."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,6 @@ from evaluation.records import Record
 FIRST = "algorithm"  # the header of the column of names
 BASELINE = "ar"  # the algorithm that the diffusion algorithms are compared with
 SIGNS = {"≤": "≤ upper bound", "±": "± standard error"}
-
-
 BOLD = "bold: really better than all others ranked"
 
 
@@ -78,6 +77,23 @@ class Table:
         """The text of every row, its name first."""
         return [[row.name, *(shown(row, column) for column in self.columns)] for row in self.rows]
 
+    def ranked(self) -> list[Row]:
+        """The rows of diffusion with a perplexity of the model, but for those in conflict."""
+        rows = [row for row in self.rows if row.records and row.records[0].algo != BASELINE]
+        return [row for row in rows if not row.conflict and row.values["perplexity"] is not None]
+
+    def fitting(self, width: int) -> tuple[list[int], list[str]]:
+        """The indices of the columns that fit into `width` characters, two between them, the first
+        ones first, and the headers of the others; the first two are always kept."""
+        headers = self.headers()
+        widths = [max(map(len, column)) for column in zip(headers, *self.cells(), strict=True)]
+        kept, used = [0, 1], 1 + sum(widths[:2]) + 4
+        for index in range(2, len(headers)):
+            if used + widths[index] + 2 <= width:
+                kept.append(index)
+                used += widths[index] + 2
+        return kept, [header for index, header in enumerate(headers) if index not in kept]
+
     def note(self) -> str:
         """The verdict, the signs in the cells and what is bold, short."""
         text = "".join(cell for line in self.cells() for cell in line[1:])
@@ -102,6 +118,11 @@ def number(value: Value) -> float | None:
     if isinstance(value, Measure):
         return value.mean
     return value if isinstance(value, int | float) else None
+
+
+def place(value: Value) -> float:
+    """The sort key of a mean; what is unknown comes last."""
+    return value.mean if isinstance(value, Measure) else math.inf
 
 
 def filled(columns: tuple[Column, ...], rows: list[Row]) -> tuple[Column, ...]:

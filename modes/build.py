@@ -51,15 +51,8 @@ if "SLURM_JOB_ID" not in os.environ:  # a cluster's login node: nothing is wrong
 # processors are slow: a training step of GIDD took 1.7 times as long with them as with zeros.
 torch.set_flush_denormal(True)
 
-LOGGED = (
-    "train/grad_norm",
-    "train/loss",
-    "train/lr",
-    "val/nll",
-    "val/nll_stderr",
-    "val/ppl",
-)  # what a callback can watch
-
+# What a callback can watch.
+LOGGED = ("train/grad_norm", "train/loss", "train/lr", "val/nll", "val/nll_stderr", "val/ppl")
 # Callbacks of Lightning that would work against what this program does itself.
 OURS = {
     "StochasticWeightAveraging": "training.ema averages the weights",
@@ -92,10 +85,7 @@ def data(settings: Plain, devices: int, tokenizer: Tokenizer | None = None) -> T
 
 
 def algorithm(
-    settings: Plain,
-    vocab_size: int,
-    average: Average | None = None,
-    construct: Construct = called,
+    settings: Plain, vocab_size: int, average: Average | None = None, construct: Construct = called
 ) -> Algorithm:
     """The algorithm with a new network, its optimizer and its schedule of learning rates."""
     schedule = dict(settings["lr_scheduler"])
@@ -111,10 +101,7 @@ def algorithm(
 
 
 def trainer(
-    settings: Plain,
-    callbacks: list[L.Callback],
-    fitting: bool,
-    share_batches: bool = False,
+    settings: Plain, callbacks: list[L.Callback], fitting: bool, share_batches: bool = False
 ) -> L.Trainer:
     """Lightning's Trainer, in training with logs, accumulation and steps over all devices.
 
@@ -182,8 +169,7 @@ def _fully_sharded(strategy: keys.Strategy, trainer: keys.Trainer) -> Strategy:
 
 
 def root_device(settings: Plain) -> torch.device:
-    """Where a mode computes that is one process and has no trainer: the first of
-    trainer.devices."""
+    """Where a mode of one process without a trainer computes: the first of trainer.devices."""
     device: torch.device = trainer(settings, [], fitting=False).strategy.root_device
     return device
 
@@ -220,8 +206,7 @@ def _callback(name: str, make: Callable[..., L.Callback], arguments: dict[str, A
 
 
 def loggers(settings: Plain) -> list[Logger]:
-    """CSV always, each start of a run in its own version; TensorBoard and Weights & Biases when
-    asked for."""
+    """CSV, each start of a run a version of its own; TensorBoard and Weights & Biases if asked."""
     options = typed(settings)
     check_loggers(options)
     directory, every = Path(options.checkpointing.save_dir), options.trainer.log_every_n_steps

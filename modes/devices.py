@@ -16,8 +16,7 @@ TRITON = (7, 0)  # the oldest GPUs that it knows
 
 
 def accelerator(named: str) -> Any:
-    """The accelerator of that name, where `auto` leaves out Apple's GPUs: bounds and draws are in
-    float64, which they lack."""
+    """The accelerator of that name; `auto` leaves out Apple's GPUs, which have no float64."""
     on_apple = MPSAccelerator.is_available()
     if named == "mps" or (named == "gpu" and on_apple):
         raise ValueError(

@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
@@ -59,21 +58,23 @@ class Result(NamedTuple):
 def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     started, options = time.monotonic(), typed(settings)
     check_writable(options.results, "results_dir")
-    evaluation = options.eval
+    evaluation, trusted = options.eval, options.eval.trust_tasks
     names = check_tasks(evaluation.tasks)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of what its own tasks say
-    trusted = evaluation.trust_tasks
     tasks = load_tasks(names, evaluation.tasks_path, evaluation.num_fewshot, trusted)
     check_score(evaluation.downstream_score, tasks)
     run = trained_run.open_run(settings, overrides, compose=compose)
-    trained_run.check_output(run)
+    check_writable(trained_run.output_directory(run), "eval.output_dir")
     trainer = build.trainer(run.settings, [], fitting=False)
     adapter = open_model(run, trainer)
     results = evaluate(adapter, tasks, evaluation.limit, trainer)
     algorithm = adapter.log_likelihoods.algorithm
     show(results, algorithm.nll_is_bound)
+    folder = trained_run.output_directory(run)
     for result in results:
-        answers = written(trained_run.output_directory(run), result, adapter)
+        measured = adapter.measured.get(result.name, {})
+        with trained_run.writing(folder, "answers"):
+            answers = write_answers(folder / "downstream", result.name, result.samples, measured)
         fields = provenance(run, algorithm, started, algorithm.device)
         fields |= fields_of(result, algorithm) | {
             "seed": options.seed,
@@ -82,17 +83,6 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
         }
         fields["metrics"] |= {"answers": str(answers), "truncated": adapter.truncated()}
         print(f"answers: {answers}\nrecord: {write_record(options.results, fields)}")
-
-
-def written(folder: Path, result: Result, adapter: "Adapter") -> Path:
-    """The file of a task's answers; OSError that names the key where it cannot be written."""
-    measured = adapter.measured.get(result.name, {})
-    try:
-        return write_answers(folder / "downstream", result.name, result.samples, measured)
-    except OSError as error:
-        raise OSError(
-            f"eval.output_dir={folder}: cannot write the answers: {error.strerror}"
-        ) from error
 
 
 def check_score(score: str, tasks: dict[str, Any]) -> None:
@@ -121,12 +111,7 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
 
     algorithm = trained_run.restore(run).to(trainer.strategy.root_device)
     log_likelihoods = LogLikelihoods(
-        algorithm,
-        length,
-        tokenizer.eos,
-        evaluation.passes,
-        size,
-        evaluation.downstream_score,
+        algorithm, length, tokenizer.eos, evaluation.passes, size, evaluation.downstream_score
     )
     generator = Generator(algorithm, tokenizer, begin, draws, size, options.seed)
     return Adapter(log_likelihoods, generator, tokenizer, begin)
@@ -135,8 +120,7 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
 def evaluate(
     adapter: "Adapter", tasks: dict[str, Any], limit: int | None, trainer: L.Trainer
 ) -> list[Result]:
-    """The model on every task, by lm-eval; its bootstrap is left out, `metrics_of` has errors in
-    closed form."""
+    """The model on every task, by lm-eval but for its bootstrap: `metrics_of` has the errors."""
     from lm_eval.evaluator import evaluate as harness
 
     from evaluation.downstream.trust import rendering

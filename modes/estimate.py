@@ -9,19 +9,7 @@ from algos.base import Algorithm
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import facts_of
 from backbones import cost, sharded_cost
-from backbones.cost import (
-    Parts,
-    Sizes,
-    Step,
-    Work,
-    forward_flops,
-    largest_batch,
-    parameters,
-    passing_bytes,
-    state_bytes,
-    text_bytes,
-    training_flops,
-)
+from backbones.cost import Parts, Sizes, Step, Work, training_flops
 from data.settings import Data, Markov
 from modes import build, devices
 from modes.settings import Compose, Plain, typed
@@ -35,14 +23,8 @@ DEVICES = (1, 2, 4, 8, 16, 32, 64, 128)  # that may share out the weights
 CARDS = (24, 40, 80)  # 10^9 bytes; a card of that name has 7 % more, left to CUDA
 COLUMNS = 26
 KINDS = {"activations kept": "kept", "activation_checkpointing": "computed again"}
-LEAST = {
-    "hidden_size": 2,
-    "n_blocks": 1,
-    "n_heads": 1,
-    "cond_dim": 2,
-    "attention": "sdpa",
-    "compile": False,
-}
+LEAST: Plain = {"hidden_size": 2, "n_blocks": 1, "n_heads": 1, "cond_dim": 2}  # of a network
+LEAST |= {"attention": "sdpa", "compile": False}
 
 
 def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
@@ -56,14 +38,13 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
 def report(settings: Plain) -> list[str]:
     """The estimate of a training configuration as lines of text."""
     step, options = step_of(settings), typed(settings)
-    sizes, counts = step.sizes, parameters(step.sizes)
+    sizes = step.sizes
     algo, model = options.algo.name, options.model.name
     lines = [f"{algo}, {model}: {sizes.vocab_size:,} tokens and the mask, texts of {sizes.length}"]
     lines += [f"blocks in {precision(options.trainer)}", "", "parameters"]
-    lines += table(counts | {"all": sum(counts.values())}, 1e6, "M")
-    forward = forward_flops(sizes)
+    lines += table(cost.parameters(sizes), 1e6, "M", "all")
     lines += ["", "operations per token"]
-    lines += table(forward | {"forward": sum(forward.values())}, 1e6, "MFLOP")
+    lines += table(cost.forward_flops(sizes), 1e6, "MFLOP", "forward")
     flops = training_flops(sizes, step.work)
     lines += table({"training": flops}, 1e6, "MFLOP")
     steps, together = options.trainer.max_steps, options.loader.global_batch_size
@@ -76,10 +57,9 @@ def report(settings: Plain) -> list[str]:
 
 def memory(step: Step) -> list[str]:
     """Lines of the memory of a training step, with and without activation checkpointing."""
-    state = state_bytes(step)
-    lines = ["memory, for any batch", *table(state | {"all": sum(state.values())}, 1e9, "GB")]
+    lines = ["memory, for any batch", *table(cost.state_bytes(step), 1e9, "GB", "all")]
     lines += texts(step)
-    passing = {f"with {count} at a time": passing_bytes(step, count) for count in (1, 32)}
+    passing = {f"with {count} at a time": cost.passing_bytes(step, count) for count in (1, 32)}
     lines += ["memory, in passing: some logits, or the gradients within a block"]
     return [*lines, *table(passing, 1e9, "GB")]
 
@@ -88,16 +68,15 @@ def texts(step: Step) -> list[str]:
     """Lines of the memory of each text at a time."""
     lines = ["memory, for each text at a time"]
     for name, variant in kinds(step).items():
-        lines += table({name: sum(text_bytes(variant).values())}, 1e6, "MB")
+        lines += table({name: sum(cost.text_bytes(variant).values())}, 1e6, "MB")
     return lines
 
 
 def sharded_memory(step: Step) -> list[str]:
     """Lines of the memory of a device that has one of `step.parts` parts of the weights."""
-    state = sharded_cost.state_bytes(step)
     whole = ", whole: a step has several passes" * step.accumulates
     lines = [f"memory of each of {step.parts} devices, for any batch (gradients{whole})"]
-    lines += table(state | {"all": sum(state.values())}, 1e9, "GB") + texts(step)
+    lines += table(sharded_cost.state_bytes(step), 1e9, "GB", "all") + texts(step)
     for count in (1, 32):
         lines += [f"memory in passing, beside the other parts: gradients, {count} at a time"]
         lines += table(sharded_cost.moment_bytes(step, count), 1e9, "GB")
@@ -105,8 +84,7 @@ def sharded_memory(step: Step) -> list[str]:
 
 
 def sharded_batches(step: Step, together: int) -> list[str]:
-    """Lines of the largest loader.batch_size within each card, for numbers of devices that divide
-    `together`."""
+    """Lines of the largest loader.batch_size by card, for DEVICES that divide `together`."""
     lines = ["texts at a time that fit (the largest loader.batch_size), strategy=fsdp"]
     for parts in (count for count in DEVICES if together % count == 0):
         for name, variant in kinds(step._replace(parts=parts)).items():
@@ -126,7 +104,7 @@ def batches(step: Step, together: int) -> list[str]:
     """Lines of the largest loader.batch_size, a divisor of `together`, within each card."""
     lines = ["texts at a time that fit (the largest loader.batch_size)"]
     for name, variant in kinds(step).items():
-        most = {size: largest_batch(variant, size * 1e9) for size in CARDS}
+        most = {size: cost.largest_batch(variant, size * 1e9) for size in CARDS}
         cells = [f"{size} GB: {n:,} ({divisor(together, n)})" for size, n in most.items()]
         lines.append(f"  {name:{COLUMNS}} {'   '.join(cells)}")
     return lines
@@ -134,11 +112,8 @@ def batches(step: Step, together: int) -> list[str]:
 
 def kinds(step: Step) -> dict[str, Step]:
     """The step as it is with activations kept, and with them computed again."""
-
-    def with_(again: int) -> Step:
-        return step._replace(sizes=step.sizes._replace(activation_checkpointing=bool(again)))
-
-    return {name: with_(again) for again, name in enumerate(KINDS)}
+    sizes = [step.sizes._replace(activation_checkpointing=again) for again in (False, True)]
+    return {name: step._replace(sizes=own) for name, own in zip(KINDS, sizes, strict=True)}
 
 
 def divisor(together: int, most: int) -> int:
@@ -146,8 +121,9 @@ def divisor(together: int, most: int) -> int:
     return next((n for n in range(min(most, together), 0, -1) if together % n == 0), 0)
 
 
-def table(parts: Parts | dict[str, int], unit: float, name: str) -> list[str]:
-    """Lines of what there is of each part."""
+def table(parts: Parts | dict[str, int], unit: float, name: str, whole: str = "") -> list[str]:
+    """Lines of what there is of each part, and of the `whole` where it is named."""
+    parts = parts | ({whole: sum(parts.values())} if whole else {})
     values = {part: value / unit for part, value in parts.items() if value}
     return [f"  {part:{COLUMNS}} {value:12,.3f} {name}" for part, value in values.items()]
 

@@ -1,14 +1,16 @@
-"""Published models where a run is asked for: eval.checkpoint_path, training.finetune_path, the
-scorer."""
+"""Published models in the place of runs: eval.checkpoint_path, training.finetune_path, scorers."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from hub.imported_model import ImportedModel
+from hub.open import is_published, open_model
 from hub.tokenizer import with_tokenizer
 from modes.settings import Compose, Plain, typed
+from training import finetune
+from training.checkpoint import checkpoint_file, weights_of
+from training.finetune import KEY, Source, in_memory
 
 DATA = Path(__file__).resolve().parents[1] / "configs" / "data"
 CORPORA = {  # names of the published programs
@@ -20,14 +22,6 @@ CORPORA = {  # names of the published programs
 SIZES = ("hidden_size", "cond_dim", "n_blocks", "n_heads")
 
 
-class Import(NamedTuple):
-    """A published model, the configuration of a run that it stands for, and its tokenizer."""
-
-    model: ImportedModel
-    config: Plain
-    tokenizer: Tokenizer
-
-
 def with_config(
     opened: ImportedModel,
     name: str,
@@ -35,9 +29,10 @@ def with_config(
     tokenizer: str | None,
     overrides: list[str],
     compose: Compose | None,
-) -> Import:
-    """The model, opened by `name`, with the tokenizer that is given or else its own. The text of
-    its training, where `compose` knows it, is that of the configuration."""
+) -> tuple[ImportedModel, Plain, Tokenizer]:
+    """The model, opened by `name`, the configuration of a run that it stands for, and the tokenizer
+    that is given or else its own. The text of its training, where `compose` knows it, is that of
+    the configuration."""
     model, made = with_tokenizer(opened, name, key, tokenizer)
     stored = model.checkpoint["config"]
     corpus = typed(stored).data.name
@@ -45,7 +40,7 @@ def with_config(
     data = stored["data"] | {"name": corpus, "tokenizer_name_or_path": made.name}
     if compose is not None and (DATA / f"{corpus}.yaml").is_file():
         data = compose([*overrides, f"data={corpus}"])["data"] | data
-    return Import(model, stored | {"data": data}, made)
+    return model, stored | {"data": data}, made
 
 
 def check_given(model: ImportedModel, settings: Plain, given: set[str], key: str) -> None:
@@ -61,3 +56,36 @@ def check_given(model: ImportedModel, settings: Plain, given: set[str], key: str
             )
     if options.eval.disable_ema and model.averaged and "ema" not in model.checkpoint:
         raise ValueError(f"eval.disable_ema=true: {key}={model.source} has averaged weights alone")
+
+
+def read_source(name: str, settings: Plain) -> Source:
+    """A run, checkpoint or published model; ValueError where the tokenizer of this run is not that
+    of the published model."""
+    options = typed(settings)
+    averaged = options.training.finetune_ema
+    if not is_published(name, KEY):
+        file = checkpoint_file(Path(name).expanduser())
+        # Processes that share out the weights share out the checks too, as soon as they meet.
+        sharded = options.strategy.name == "fsdp"
+        return finetune.read_source(file, averaged, slice(0) if sharded else slice(None))
+    tokenizer = options.data.tokenizer_name_or_path
+    opened = open_model(name, KEY)
+    model, config, made = with_config(opened, name, KEY, tokenizer, [], None)
+    apart = "ema" in model.checkpoint
+    provenance = {
+        "algo": typed(config).algo.name,
+        "steps": model.steps,
+        "tokens": model.tokens,
+        "checkpoint": str(model.file),
+        "checkpoint_digest": model.digest,
+        "weights": "averaged" if (averaged if apart else model.averaged) else "raw",
+        "source": model.source,
+        "finetuned_from": None,
+    }
+    weights = {
+        name: in_memory(weight) for name, weight in weights_of(model.checkpoint, averaged).items()
+    }
+    if model.tokenizer in (None, tokenizer):
+        return Source(weights, config, provenance, model.vocab_size, made.digest)
+    named = config["data"] | {"tokenizer_name_or_path": model.tokenizer}
+    return Source(weights, config | {"data": named}, provenance, model.vocab_size)

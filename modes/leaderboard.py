@@ -49,8 +49,8 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
         raise ValueError(f"results_dir={','.join(map(str, where))}: {error}") from error
     console = Console()
     ours = [table for table in tables if table.kind not in (BESIDE, ALONE)]
-    for drawn in terminal.render(ours, console.width, explain):
-        console.print(drawn)
+    for table in ours:
+        console.print(terminal.render(table, console.width, explain))
         console.print()
     for table in tables:
         if table.kind == BESIDE:

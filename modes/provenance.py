@@ -24,15 +24,13 @@ def provenance(
     """The fields of a record that do not depend on the measured value; `started` is
     time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""
     options, stored = run.options, run.checkpoint["config"]
-    head = algorithm.backbone.head
-    parameters = sum(p.numel() for p in algorithm.parameters())
     return {
         "algo": options.algo.name,
         "network": {
             "name": options.model.name,
-            "parameters": parameters,
+            "parameters": sum(weights.numel() for weights in algorithm.parameters()),
             "vocab_size": algorithm.vocab_size,
-            "outputs": head.out_features,
+            "outputs": algorithm.backbone.head.out_features,
         },
         "training": {
             "corpus": typed(stored).data.name,

@@ -175,16 +175,9 @@ def _typed(key: str, value: Any) -> Any:
 
 
 NODES = settings_of(Settings)
-GROUPS: dict[str, dict[str, type] | type] = {  # folders of configs/ whose files begin with these
-    "algo": ALGOS,
-    "data": CORPORA,
-    "lr_scheduler": LR_SCHEDULERS,
-    "model": Model,
-    "noise": NOISES,
-    "optim": AdamW,
-    "protocol": Protocol,
-    "strategy": Strategy,
-    "trainer": Trainer,
+OF_FILES = ("algo", "data", "lr_scheduler", "model", "noise", "optim", "protocol", "strategy")
+GROUPS = {  # folders of configs/ whose files begin with the defaults of these nodes
+    group: NODES[group].limits.nodes for group in (*OF_FILES, "trainer")
 }
 
 
@@ -194,8 +187,8 @@ def defaults() -> Iterator[tuple[str | None, str, dict[str, Any]]]:
     root = asdict(Settings())
     yield None, "settings", {key: value for key, value in root.items() if key not in GROUPS}
     for group, nodes in GROUPS.items():
-        if isinstance(nodes, type):
-            yield group, "settings", asdict(nodes())
-        else:
+        if isinstance(nodes, dict):
             for name, cls in nodes.items():
                 yield group, f"settings_{name}", asdict(cls())
+        else:
+            yield group, "settings", root[group]

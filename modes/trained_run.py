@@ -1,6 +1,7 @@
 """A trained run, rebuilt from its checkpoint for evaluation, and its provenance in a record."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,6 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from hub.imported_model import ImportedModel
 from hub.open import is_published, open_model
 from modes import build, imported
-from modes.checks.folders import check_writable
 from modes.checks.keys import keys_of
 from modes.run_settings import merged, tokenizer_name
 from modes.settings import Compose, Plain, Settings, typed
@@ -36,8 +36,7 @@ SAME_TEXT |= {TOKENIZER, "data.name"}
 
 
 class TrainedRun(NamedTuple):
-    """A checkpoint with the settings to evaluate it: the run's own where they made it, the user's
-    elsewhere."""
+    """A checkpoint with the settings to evaluate it: those that made the run, else the user's."""
 
     checkpoint: dict[str, Any]
     file: Path
@@ -132,9 +131,15 @@ def folder_of(source: str) -> str:
     return "--".join(part for part in Path(source).parts[-2:] if part not in ("/", ".", "..", "~"))
 
 
-def check_output(run: TrainedRun) -> None:
-    """OSError where samples and answers cannot be written."""
-    check_writable(output_directory(run), "eval.output_dir")
+@contextmanager
+def writing(folder: Path, what: str) -> Iterator[None]:
+    """OSError names the key of the `folder` of samples and answers where they cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"eval.output_dir={folder}: cannot write the {what}: {error.strerror}"
+        ) from error
 
 
 def data_digests(data: TokenDataModule) -> dict[str, Any]:
@@ -143,8 +148,7 @@ def data_digests(data: TokenDataModule) -> dict[str, Any]:
 
 
 def differing_data(stored: dict[str, Any], data: TokenDataModule) -> str | None:
-    """The first of the tokenizer and the splits at hand whose content is not that of a run, in
-    words; None where all are."""
+    """The first of tokenizer and splits whose content is not that of a run, in words, or None."""
     if stored["tokenizer"] != data.tokenizer.digest:
         return f"tokenizer than {data.tokenizer.name}"
     for split, content in data.corpus_digests.items():
@@ -159,7 +163,12 @@ def open_tokenizer(run: TrainedRun) -> Tokenizer:
     if run.tokenizer is not None:
         return run.tokenizer
     tokenizer = make_tokenizer(tokenizer_name(run.options.data))
-    _check_tokenizer(run, tokenizer)
+    stored = run.checkpoint.get(DIGESTS)
+    if stored and stored["tokenizer"] != tokenizer.digest:
+        raise ValueError(
+            f"data.tokenizer_name_or_path={tokenizer.name}: not the tokenizer that the run "
+            f"{run.file} was trained with: the content differs"
+        )
     if run.vocab_size < tokenizer.vocab_size:
         raise ValueError(
             f"data.tokenizer_name_or_path={tokenizer.name}: has {tokenizer.vocab_size} tokens, the "
@@ -193,15 +202,6 @@ def open_data(run: TrainedRun) -> TokenDataModule:
             f"on another text"
         )
     return data
-
-
-def _check_tokenizer(run: TrainedRun, tokenizer: Tokenizer) -> None:
-    stored = run.checkpoint.get(DIGESTS)
-    if stored and stored["tokenizer"] != tokenizer.digest:
-        raise ValueError(
-            f"data.tokenizer_name_or_path={tokenizer.name}: not the tokenizer that the run "
-            f"{run.file} was trained with: the content differs"
-        )
 
 
 def averaged(run: TrainedRun) -> bool:

@@ -60,17 +60,9 @@ metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 metadata: {version: 1.0}
 """
 # Differs from run to run, or with the code itself.
-VOLATILE = ("seconds", "second", "wall_time", "memory", "created", "commit", "digest", "file")
-VOLATILE += (
-    "hardware",
-    "config",
-    "checkpoint",
-    "samples",
-    "curve",
-    "answers",
-    "path",
-    "cache",
-    "schema",
+VOLATILE = (
+    *("second", "wall_time", "memory", "created", "commit", "digest", "file", "hardware"),
+    *("config", "checkpoint", "samples", "curve", "answers", "path", "cache", "schema"),
 )
 
 

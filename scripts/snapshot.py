@@ -39,15 +39,8 @@ SHIPPED = ROOT / "docs" / "results"
 TRACKS = ("shakespeare-1M", "shakespeare-epochs")  # the first one begins the README
 MOST = 3_000_000  # bytes of all that is shipped
 BEGIN, END = "<!-- results: made by scripts/snapshot.py -->", "<!-- results end -->"
-COLUMNS = (
-    "perplexity",
-    "rank",
-    "over AR",
-    "bits/byte",
-    "deviation",
-    "tokens",
-    "params",
-)  # in the README
+# In the README.
+COLUMNS = ("perplexity", "rank", "over AR", "bits/byte", "deviation", "tokens", "params")
 BESIDE = ("curve", "sequences_file")
 PICTURES = {
     "quality.svg": "divergence from held-out text against network evaluations a text",

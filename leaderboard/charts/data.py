@@ -13,7 +13,7 @@ from evaluation.words import one_line
 from leaderboard import labels
 
 Point = dict[str, Any]
-ERRORS = 2  # standard errors that a bar shows
+ERRORS = 2  # standard errors that a bar shows, and that a point of a frontier must lead by
 MOST_POINTS = 10_000  # of all curves together
 LEAST_POINTS = 20  # of each
 MARKS = 6  # on each
@@ -41,8 +41,7 @@ class Groups:
 
 
 def sampled(records: Sequence[Record], naming: Naming) -> list[Point]:
-    """Samples with a generative perplexity and an entropy, grouped by corpus, length, scoring
-    model and protocol."""
+    """Samples with both a generative perplexity and an entropy, in groups of comparable ones."""
     groups, points = Groups(), []
     for record in records:
         metrics = record.metrics
@@ -95,8 +94,7 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
 
 
 def _marked(count: int) -> list[bool]:
-    """For each of `count` points of a line whether it has a mark: MARKS at equal distances, and the
-    last."""
+    """Whether each of `count` points has a mark: MARKS at equal distances, and the last."""
     return [(count - 1 - point) % -(-count // MARKS) == 0 for point in range(count)]
 
 
@@ -126,16 +124,16 @@ def _cost(record: Record) -> Point:
     }
 
 
-def _bar(name: str, value: float, stderr: float | None) -> Point:
-    """The ends of an error bar, above zero for a value that is: a log axis needs it; and the value
-    with its error as text."""
+def ends(name: str, value: float, stderr: float | None) -> Point:
+    """The ends of an error bar, above zero for a value that is: a log axis needs it."""
     reach = ERRORS * (stderr or 0.0)
-    low = value - reach
-    return {
-        f"{name}_low": max(low, value / 10) if value > 0 else low,
-        f"{name}_high": value + reach,
-        f"{name}_text": with_error(value, stderr),
-    }
+    low = max(value - reach, value / 10) if value > 0 else value - reach
+    return {f"{name}_low": low, f"{name}_high": value + reach}
+
+
+def _bar(name: str, value: float, stderr: float | None) -> Point:
+    """The ends of an error bar, and the value with its error as text."""
+    return ends(name, value, stderr) | {f"{name}_text": with_error(value, stderr)}
 
 
 def _measures(record: Record) -> list[tuple[str, float, float | None, tuple[str, Any]]]:
@@ -188,8 +186,7 @@ def _trained_on(record: Record) -> tuple[str, Any]:
 
 
 def _curve_files(records: Sequence[Record]) -> dict[Path, Record]:
-    """Each curve once, with the record of the text that the run was trained on where there is
-    one."""
+    """Each curve once, with the record of the text that its run was trained on, if there is one."""
     files: dict[Path, Record] = {}
     for record in records:
         name = record.metrics.get("curve")

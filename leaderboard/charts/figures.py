@@ -130,10 +130,8 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
 
 def perplexities(rows: Sequence[Point]) -> Figure:
     """Ours beside what was published for the same text, best first."""
-    views = [
-        _ladder("perplexity", "", group, members, "perplexity")
-        for group, members in _grouped(rows, "group")
-    ]
+    groups = _grouped(rows, "group")
+    views = [_ladder("perplexity", "", *group, "perplexity") for group in groups]
     note = (
         f"≤ marks an upper bound; {BARS}. Published numbers stand beside ours, not in one ranking "
         "with them: their data, budget and protocol are those of their papers."
@@ -161,15 +159,15 @@ def _ladder(dataset: str, choice: str, group: str, members: Sequence[Point], tit
     rules = chart.mark_rule(strokeOpacity=0.6, aria=False).encode(
         x=position(alt.X, x, "value_low"), x2="value_high:Q", color=color
     )
-    points = chart.mark_point(filled=True, size=90, fillOpacity=0.9).encode(
+    dots = chart.mark_point(filled=True, size=90, fillOpacity=0.9).encode(
         x=position(alt.X, x),
         href="href:N",
         color=color,
         shape=legend(alt.Shape, seen, "shape", "who"),
         tooltip=tips(fields),
     )
-    lines = len({row["label"] for row in members})
-    layers = alt.layer(rules, points, width=WIDTH, height=LINE * lines)
+    height = LINE * len({row["label"] for row in members})
+    layers = alt.layer(rules, dots, width=WIDTH, height=height)
     return _view(dataset, choice, "group", group, layers, fields)
 
 

@@ -101,16 +101,18 @@ def path(
     )
 
 
-def marks(chart: alt.Chart, x: Axis, y: Axis, fields: Fields, seen: Looks) -> alt.Chart:
-    """Points that lead to their records and say `fields`."""
-    return chart.mark_point(filled=True, size=80, fillOpacity=0.9).encode(
+def points(chart: alt.Chart, x: Axis, y: Axis, seen: Looks, size: int) -> alt.Chart:
+    return chart.mark_point(filled=True, size=size, fillOpacity=0.9).encode(
         x=position(alt.X, x),
         y=position(alt.Y, y),
-        href="href:N",
         color=legend(alt.Color, seen, "color"),
         shape=legend(alt.Shape, seen, "shape"),
-        tooltip=tips(fields),
     )
+
+
+def marks(chart: alt.Chart, x: Axis, y: Axis, fields: Fields, seen: Looks) -> alt.Chart:
+    """Points that lead to their records and say `fields`."""
+    return points(chart, x, y, seen, 80).encode(href="href:N", tooltip=tips(fields))
 
 
 def tips(fields: Fields) -> list[alt.Tooltip]:

@@ -11,19 +11,9 @@ import vl_convert
 
 from evaluation.record_files import Curve
 from leaderboard.aggregate import Entry
-from leaderboard.charts.data import ERRORS
+from leaderboard.charts.data import ERRORS, ends
 from leaderboard.charts.files import VEGA_LITE, config
-from leaderboard.charts.marks import (
-    Axis,
-    Looks,
-    bars,
-    drawn,
-    legend,
-    log_base,
-    looks,
-    path,
-    position,
-)
+from leaderboard.charts.marks import Axis, bars, drawn, log_base, looks, path, points
 from leaderboard.table import Measure, Table
 
 INK = "#7f858c"  # contrast above 3.5 with white, above 4.5 with near-black
@@ -37,17 +27,8 @@ def quality(table: Table) -> str:
         value, calls = row.values.get("divergence"), row.values.get("network_evaluations")
         if not isinstance(value, Measure) or not isinstance(calls, int | float):
             continue
-        reach = ERRORS * (value.stderr or 0.0)
-        rows.append(
-            {
-                "series": row.records[0].algo,
-                "evaluations": calls,
-                "value": value.mean,
-                "value_low": max(value.mean - reach, value.mean / 10),
-                "value_high": value.mean + reach,
-                "marked": True,
-            }
-        )
+        about = {"series": row.records[0].algo, "evaluations": calls, "marked": True}
+        rows.append(about | {"value": value.mean} | ends("value", value.mean, value.stderr))
     x = Axis("evaluations", "network evaluations a text", 2)
     y = Axis("value", "divergence from held-out text, nats", log_base(rows, "value"))
     title = f"Quality against network evaluations, {table.title}"
@@ -55,8 +36,7 @@ def quality(table: Table) -> str:
 
 
 def epochs(entries: Sequence[Entry], curves: Mapping[Path, Curve], track: Mapping[str, Any]) -> str:
-    """The mean learning curve of every entry against passes over the training text, with marks
-    where the track reads it."""
+    """The mean curve of every entry against passes over its text, marked where the track reads."""
     rows, last = [], track["epochs"][-1]
     for entry in entries:
         several = [curves[run.path] for run in entry.records]
@@ -64,16 +44,14 @@ def epochs(entries: Sequence[Entry], curves: Mapping[Path, Curve], track: Mappin
             continue
         total = entry.records[0].training["tokens"]
         for n, tokens in enumerate(several[0].tokens):
-            value = fmean(curve.nats[n] for curve in several)
-            epoch = tokens / total * last
-            low, high = (pick(curve.nats[n] for curve in several) for pick in (min, max))
+            epoch, nats = tokens / total * last, [curve.nats[n] for curve in several]
             rows.append(
                 {
                     "series": entry.records[0].algo,
                     "epoch": epoch,
-                    "value": value,
-                    "value_low": low,
-                    "value_high": high,
+                    "value": fmean(nats),
+                    "value_low": min(nats),
+                    "value_high": max(nats),
                     "marked": any(math.isclose(epoch, read) for read in track["epochs"]),
                 }
             )
@@ -91,19 +69,9 @@ def _svg(rows: list[dict[str, Any]], x: Axis, y: Axis, title: str, note: str) ->
     chart = alt.Chart(alt.NamedData(NAME))
     marked = chart.transform_filter("datum.marked")
     layers = [path(chart, x, y, "series", seen), bars(marked, x, y, "y", seen, 1)]
-    spec = drawn([*layers, _points(marked, x, y, seen)]).to_dict()
+    spec = drawn([*layers, points(marked, x, y, seen, 45)]).to_dict()
     spec.pop("config", None)
     spec |= {"datasets": {NAME: rows}, "title": {"text": title, "subtitle": note}}
-    svg: str = vl_convert.vegalite_to_svg(
-        spec, vl_version=VEGA_LITE, config=config(INK, "transparent")
-    )
+    look = config(INK, "transparent")
+    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE, config=look)
     return svg
-
-
-def _points(chart: alt.Chart, x: Axis, y: Axis, seen: Looks) -> alt.Chart:
-    return chart.mark_point(filled=True, size=45, fillOpacity=0.9).encode(
-        x=position(alt.X, x),
-        y=position(alt.Y, y),
-        color=legend(alt.Color, seen, "color"),
-        shape=legend(alt.Shape, seen, "shape"),
-    )

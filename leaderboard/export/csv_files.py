@@ -62,7 +62,6 @@ def _plain(value: Value) -> str:
 
 
 def _words(value: Value) -> str:
-    """A text, marked as such where a spreadsheet would take it for a formula, as spreadsheets do
-    it; numbers stay as they are."""
+    """A text, marked where a spreadsheet would take it for a formula; numbers stay as they are."""
     words = printable(value)
     return f"'{words}" if isinstance(value, str) and words.startswith(FORMULA) else words

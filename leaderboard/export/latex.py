@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from leaderboard.export.columns import fitting
 from leaderboard.table import Table
 
 WIDTH = 90  # characters, of which a page of one column takes some 80 without being scaled
@@ -36,7 +35,7 @@ def latex(tables: Sequence[Table], explain: bool = False) -> str:
 
 
 def _floats(table: Table, number: int, explain: bool) -> Iterator[str]:
-    kept, left_out = fitting(table, WIDTH)
+    kept, left_out = table.fitting(WIDTH)
     if left_out:
         yield f"% Left out, in leaderboard.csv: {', '.join(left_out)}."
     headers, *lines = (
@@ -84,8 +83,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Plain text in LaTeX; a square bracket or a star at the start of a row is no option
-    of the row above."""
+    """Plain text in LaTeX; a bracket or a star that begins a row is no option of the one above."""
     words = NO_LETTER.sub("?", " ".join(text.split()))
     signs = "".join(SIGNS.get(sign, sign) for sign in words)
     return re.sub(r"^[\[*]", lambda match: f"{{{match[0]}}}", signs)

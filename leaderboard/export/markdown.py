@@ -6,8 +6,7 @@ from leaderboard.table import Table
 
 
 def markdown(tables: Sequence[Table], explain: bool = False) -> str:
-    """Each table under its title, its note and protocol below, with `explain` the statistics and
-    the meaning of the columns too."""
+    """Each table, its note and protocol below; `explain` adds statistics and columns' meanings."""
     return "\n".join(_markdown(table, explain) for table in tables)
 
 

@@ -8,22 +8,12 @@ from rich import table as rich_table
 from rich.console import Console, Group, JustifyMethod
 from rich.text import Text
 
-from leaderboard.export.columns import fitting
 from leaderboard.table import Table
 
 READABLE = 100  # characters of a line of words
 WIDE = 200  # characters of a line in a file or a pipe, where no window has to be fitted
-
-
 LINES = 3  # of words below a table
 MORE = "... leaderboard.explain=true"
-
-
-def render(tables: Sequence[Table], width: int, explain: bool = False) -> list[Group]:
-    """Tables for a terminal of `width` characters, without the last columns where they do not fit,
-    at most LINES lines of words below each; with `explain` all of them, the protocol, the
-    statistics and the meaning of the columns."""
-    return [_rich(table, width, explain) for table in tables]
 
 
 def words_below(note: str, width: int) -> list[str]:
@@ -36,8 +26,11 @@ def words_below(note: str, width: int) -> list[str]:
     return [*lines[: LINES - 1], f"{cut} {MORE}"]
 
 
-def _rich(table: Table, width: int, explain: bool) -> Group:
-    kept, left_out = fitting(table, width)
+def render(table: Table, width: int, explain: bool = False) -> Group:
+    """A table for a terminal of `width` characters, without the last columns where they do not fit,
+    at most LINES lines of words below it; with `explain` all of them, the protocol, the statistics
+    and the meaning of the columns."""
+    kept, left_out = table.fitting(width)
     headers, lines = table.headers(), table.cells()
     wider = f"A wider terminal also shows: {', '.join(left_out)}." if left_out else ""
     if explain:

@@ -16,8 +16,7 @@ FIRST = (
 
 
 class Link(NamedTuple):
-    """A link with its text and tooltip; to a `record`, which scripts show in the page, or out of
-    it."""
+    """A link with its text and tooltip, out of the page or to a `record`, which scripts show."""
 
     text: str
     href: str

@@ -25,14 +25,13 @@ from leaderboard.charts.figures import (
     target,
 )
 from leaderboard.charts.files import FOLDER, KINDS, VEGA_LITE, config, write_charts
+from leaderboard.charts.ladders import beside_published, times
 from leaderboard.charts.marks import looks
-from leaderboard.charts.published import beside_published
-from leaderboard.charts.target import times
 from leaderboard.html.links import Links, address
 from leaderboard.html.samples import LETTERS, samples
 from leaderboard.html.tables import record_grid, result_grid
 from leaderboard.published.results import Published
-from leaderboard.table import BASELINE, Table, shown
+from leaderboard.table import Table, shown
 from leaderboard.tables.published import ALONE, BESIDE
 from storage import write_atomic
 
@@ -64,24 +63,14 @@ def write_page(
 ) -> tuple[Path, list[str]]:
     """folder/leaderboard.html, and every chart of it in folder/charts as PNG, SVG and PDF; with the
     reasons why some files beside records are not in it. `problems` are those known before."""
-    links = Links(tables, records, folder)
+    links, file = Links(tables, records, folder), folder / "leaderboard.html"
     datasets, undrawn = _datasets(links, tables, papers)
     figures = _figures(datasets)
     files = {links.href(record): address(record.path, folder / FOLDER) for record in records}
     write_charts(folder / FOLDER, figures, datasets, files)
     texts, unread = samples(links)
-    file = folder / "leaderboard.html"
-    write_atomic(
-        file,
-        _render(
-            links,
-            tables,
-            figures,
-            datasets,
-            texts=texts,
-            problems=[*problems, *undrawn, *unread],
-        ),
-    )
+    aside = [*problems, *undrawn, *unread]
+    write_atomic(file, _render(links, tables, figures, datasets, texts=texts, problems=aside))
     return file, [*undrawn, *unread]
 
 
@@ -140,16 +129,7 @@ def _render(
 
 def answer(table: Table) -> str:
     """A sentence on who leads a table of perplexities among the algorithms of diffusion."""
-    if table.kind != "perplexity":
-        return ""
-    rows = [
-        row
-        for row in table.rows
-        if row.records
-        and row.records[0].algo != BASELINE
-        and not row.conflict
-        and row.values["perplexity"] is not None
-    ]
+    rows = table.ranked() if table.kind == "perplexity" else []
     if not rows:
         return ""
     columns = {column.name: column for column in table.columns}

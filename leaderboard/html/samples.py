@@ -31,8 +31,7 @@ class Sampled(NamedTuple):
 
 
 def samples(links: Links) -> tuple[dict[str, list[Sampled]], list[str]]:
-    """The texts of all records by algorithm and corpus; and a line for each record whose file is
-    gone or cannot be read."""
+    """The texts of all records by algorithm and corpus, and a line for each file without them."""
     groups: dict[str, list[Sampled]] = {}
     problems = []
     for record in sorted(links.records, key=_order):

@@ -1,5 +1,4 @@
-"""The tables of the page as grids of cells: results with links to their records, and the records
-themselves."""
+"""The tables of the page as grids of cells: results with links to records, and the records."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -73,8 +72,7 @@ class Grid:
 
 def result_grid(table: Table, links: Links, sampled: Sequence[Record]) -> Grid:
     """A table of results; `sampled` are the records whose texts the page has."""
-    cells, same = table.cells(), []
-    kept = []
+    cells, same, kept = table.cells(), [], []
     for index, column in enumerate(table.columns):
         texts = {line[index + 1] for line in cells}
         if index and len(cells) >= SAME and len(texts) == 1:
@@ -100,13 +98,12 @@ def _bars(table: Table) -> Mapping[int, Bar]:
     has_errors = any(value.stderr is not None for value in measures.values())
     if not has_errors or top <= 0 or any(value.mean < 0 for value in measures.values()):
         return {}
+
+    def bar(*ends: float) -> Bar:
+        return Bar(*(round(100 * max(end, 0.0) / top, 2) for end in ends))
+
     return {
-        row: Bar(
-            *(
-                round(100 * max(end, 0.0) / top, 2)
-                for end in (value.mean - reach[row], value.mean, value.mean + reach[row])
-            )
-        )
+        row: bar(value.mean - reach[row], value.mean, value.mean + reach[row])
         for row, value in measures.items()
     }
 
@@ -144,8 +141,7 @@ def _cell(row: Row, column: Column) -> Cell:
 
 
 def _record_links(records: Sequence[Record], links: Links, sampled: Sequence[Record]) -> Cell:
-    """A link for each seed of each metric, and one to texts of these records, or else of their
-    checkpoints."""
+    """A link for each seed of each metric, and one to texts of the records or their checkpoints."""
     metrics: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda record: record.seed):
         metrics.setdefault(record.metric, []).append(record)

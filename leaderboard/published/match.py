@@ -1,5 +1,4 @@
-"""The first mismatch between the protocols of a published number and of a record, in a word; empty
-where they are the same."""
+"""The first mismatch between the protocols of a published number and a record, in a word."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -51,8 +50,7 @@ def dataset_of(record: Record) -> str:
 
 
 def in_its_unit(value: float, stderr: float | None, metric: str) -> tuple[float, float | None]:
-    """A perplexity and its error as the metric of a published row: bits per character are its
-    logarithm."""
+    """A perplexity and its error as a published metric: bits per character are its logarithm."""
     if metric != "bpc":
         return value, stderr
     return math.log2(value), None if stderr is None else stderr / (value * math.log(2))
@@ -67,27 +65,31 @@ def algorithm_of(record: Record) -> str:
 
 
 def mismatch(row: Published, record: Record, changed: Settings) -> str:
-    """The first mismatch of `row` and a perplexity of ours, "" for none; `changed` are the settings
-    of the record that are not the algorithm's defaults."""
+    """The first mismatch of `row` and a record of ours with its metric, "" for none; `changed` are
+    the settings of the record that are not the algorithm's defaults."""
+    checks = _sample_checks(row, record) if row.metric == "gen_ppl" else _checks(row, record)
+    first = next((word for word, same in checks.items() if not same), "")
+    return first or row.doubt or _variant(row, record, changed)
+
+
+def _checks(row: Published, record: Record) -> dict[str, bool]:
     named = record.config.get("protocol") or {}
-    checks = _text_checks(row, record) | {
+    return _text_checks(row, record) | {
         "split": row.dataset in SPLITS.get(named.get("name", ""), {}).get(row.split, ()),
         "protocol": _as_named(named, record),
         "size": row.size is not None and row.size == size_of(record),
         "bound": row.bound == (record.kind == "upper bound"),
     }
-    return _first(checks) or row.doubt or _variant(row, record, changed)
 
 
-def mismatch_of_samples(row: Published, record: Record, changed: Settings) -> str:
-    """The first mismatch of `row` and a generative perplexity of ours, "" for none."""
+def _sample_checks(row: Published, record: Record) -> dict[str, bool]:
     metrics, sampler = record.metrics, record.sampler or {}
     scorer = str((metrics.get("gen_ppl_scorer") or {}).get("scorer", "")).rstrip("/").split("/")[-1]
     tail = SAMPLERS.get(str(sampler.get("noise_removal", "ancestral")))
     if sampler.get("predictor") != "ancestral":
         tail = sampler.get("predictor")
     quality = (metrics.get("quality_protocol") or {}).get("name")
-    checks = {
+    return {
         "training data": row.train_dataset == _corpus(record),
         "scorer": row.judge_model == scorer and quality in SCORING,
         "context": row.context_length == sampler.get("length"),
@@ -99,7 +101,6 @@ def mismatch_of_samples(row: Published, record: Record, changed: Settings) -> st
         "prompts": not sampler.get("tasks") and not sampler.get("self_correction"),
         "size": row.size is not None and row.size == size_of(record),
     }
-    return _first(checks) or row.doubt or _variant(row, record, changed)
 
 
 def same_algorithm(row: Published, record: Record) -> bool:
@@ -163,10 +164,6 @@ def _as_named(named: Mapping[str, Any], record: Record) -> bool:
     return all(protocol[key] == preset[key] for key in preset.keys() & stated) and all(
         evaluation.get(key) == eval_preset.get(key) for key in ("times", "batch_mean", "stride")
     )
-
-
-def _first(checks: Mapping[str, bool]) -> str:
-    return next((word for word, same in checks.items() if not same), "")
 
 
 def _variant(row: Published, record: Record, changed: Settings) -> str:

@@ -2,15 +2,13 @@
 
 import csv
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 RESULTS = Path(__file__).with_name("results.csv")
 SOURCES = Path(__file__).with_name("sources.csv")
-INTEGERS = ("context_length", "train_steps", "train_tokens", "nfe", "num_samples")
-NUMBERS = ("value", "nucleus_p", "entropy", "mauve", "self_accuracy")
-FLAGS = {"true": True, "false": False}
+READ: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: "true".__eq__, str: str}
 
 
 class Published(NamedTuple):
@@ -62,8 +60,14 @@ class Published(NamedTuple):
 @functools.cache
 def published() -> tuple[Published, ...]:
     """All of them, in the order of the file."""
+    hints = get_type_hints(Published).items()
+    read = {name: READ[(get_args(hint) or (hint,))[0]] for name, hint in hints}
     with RESULTS.open(encoding="utf-8", newline="") as file:
-        return tuple(Published(**_typed(row)) for row in csv.DictReader(file))
+        rows: list[dict[str, Any]] = [
+            {key: read[key](text) if text else None for key, text in row.items()}
+            for row in csv.DictReader(file)
+        ]
+    return tuple(Published(**row) for row in rows)
 
 
 @functools.cache
@@ -71,15 +75,3 @@ def titles() -> Mapping[str, str]:
     """Titles of the papers by arXiv number."""
     with SOURCES.open(encoding="utf-8", newline="") as file:
         return {row["arxiv"]: row["title"] for row in csv.DictReader(file)}
-
-
-def _typed(row: Mapping[str, str]) -> dict[str, Any]:
-    typed: dict[str, Any] = {key: text or None for key, text in row.items()}
-    for key, text in row.items():
-        if text and key in INTEGERS:
-            typed[key] = int(text)
-        elif text and key in NUMBERS:
-            typed[key] = float(text)
-        elif text in FLAGS:
-            typed[key] = FLAGS[text]
-    return typed

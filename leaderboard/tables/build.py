@@ -30,10 +30,7 @@ def compare(
     """
     runs, sampled = Runs(defaults or {}), samples.newest(records)
     kinds: list[tuple[Callable[[Record], Any], Callable[[list[Record]], Table]]] = [
-        (
-            perplexity.shared,
-            lambda group: perplexity.table(group, runs, sequences or {}, papers),
-        ),
+        (perplexity.shared, lambda group: perplexity.table(group, runs, sequences or {}, papers)),
         (samples.shared, lambda group: samples.table(group, runs)),
         (oracle.shared, lambda group: oracle.table(group, runs)),
         (downstream.shared, lambda group: downstream.table(group, runs)),

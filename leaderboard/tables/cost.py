@@ -6,27 +6,22 @@ from typing import Any
 
 from evaluation.records import Record
 from evaluation.words import one_line
-from leaderboard import format, labels
+from leaderboard import labels
 from leaderboard.aggregate import Entry, Runs, mean_metric, mean_trained
+from leaderboard.format import amount, duration, evaluations, size, words
 from leaderboard.table import Column, Row, Table, Value, filled
 
 COLUMNS = (
-    Column("training tokens/s", "training_speed", format.amount, "of one command", "tokens/s"),
-    Column(
-        "sampling tokens/s",
-        "sampling_speed",
-        format.amount,
-        "of the newest samples here",
-        "tokens/s",
-    ),
-    Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),
-    Column("training", "training_time", format.duration, "wall time of the training", "s"),
-    Column("training peak", "training_peak_memory", format.size, "of memory", "bytes"),
-    Column("sampling peak", "sampling_peak_memory", format.size, "of memory", "bytes"),
-    Column("evaluation", "evaluation_time", format.duration, "wall time of the likelihood", "s"),
-    Column("evaluation peak", "evaluation_peak_memory", format.size, "of memory", "bytes"),
-    Column("params", "parameters", format.amount, "parameters of the network"),
-    Column("sampler", "sampler", format.words, "of the samples"),
+    Column("training tokens/s", "training_speed", amount, "of one command", "tokens/s"),
+    Column("sampling tokens/s", "sampling_speed", amount, "of the newest samples here", "tokens/s"),
+    Column("NFE", "network_evaluations", evaluations, "network evaluations a text"),
+    Column("training", "training_time", duration, "wall time of the training", "s"),
+    Column("training peak", "training_peak_memory", size, "of memory", "bytes"),
+    Column("sampling peak", "sampling_peak_memory", size, "of memory", "bytes"),
+    Column("evaluation", "evaluation_time", duration, "wall time of the likelihood", "s"),
+    Column("evaluation peak", "evaluation_peak_memory", size, "of memory", "bytes"),
+    Column("params", "parameters", amount, "parameters of the network"),
+    Column("sampler", "sampler", words, "of the samples"),
 )
 SENTENCE = "Single commands have no standard error: differences of some per cent mean nothing."
 TRAINED = "train_peak_memory_bytes"

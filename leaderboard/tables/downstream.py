@@ -5,8 +5,9 @@ from statistics import fmean
 from typing import Any
 
 from evaluation.records import Record
-from leaderboard import format, labels
+from leaderboard import labels
 from leaderboard.aggregate import Entry, Runs, pool_values, pooled
+from leaderboard.format import measure, seeds, share
 from leaderboard.significance import side
 from leaderboard.table import BASELINE, Column, Row, Table, Value, filled
 from leaderboard.verdict import verdict
@@ -49,10 +50,10 @@ def _columns(group: Sequence[Record]) -> tuple[Column, ...]:
     main = group[0].metric
     names = {name for record in group for name in record.metrics["task_metrics"]} - {main}
     return (
-        Column(main, main, format.measure),
-        *(Column(name, name, format.measure) for name in sorted(names)),
-        Column("undecided", "undecided", format.fixed, UNDECIDED),
-        Column("deviation", main, format.seeds, "standard deviation between n seeds"),
+        Column(main, main, measure),
+        *(Column(name, name, measure) for name in sorted(names)),
+        Column("undecided", "undecided", share, UNDECIDED),
+        Column("deviation", main, seeds, "standard deviation between n seeds"),
     )
 
 

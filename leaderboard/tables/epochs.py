@@ -1,7 +1,6 @@
 """The table of repeated text: the validation loss after so many passes over the training text, and
 from where on diffusion stays below AR."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,31 +8,30 @@ from typing import Any
 
 from evaluation.record_files import Curve
 from evaluation.records import Record
-from leaderboard import format
 from leaderboard.aggregate import Entry, pooled
+from leaderboard.format import bound, measure, measured_amount
 from leaderboard.significance import side, significant_pairs
-from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled
+from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled, place
 from leaderboard.tracks.readings import Loss, loss_at, lowest, overtaken
 
 KIND = "epochs"
 COLUMNS = (
-    Column("lowest", "lowest", format.measure, "validation loss at its lowest point", "nats"),
-    Column("at epoch", "lowest_epoch", format.measure, "passes over the text until then"),
-    Column("below AR from", "overtakes", format.measure, "the epoch from which on, to the end"),
-    Column("FLOPs then", "overtakes_flops", format.measured_amount, "of training until that epoch"),
+    Column("lowest", "lowest", measure, "validation loss at its lowest point", "nats"),
+    Column("at epoch", "lowest_epoch", measure, "passes over the text until then"),
+    Column("below AR from", "overtakes", measure, "the epoch from which on, to the end"),
+    Column("FLOPs then", "overtakes_flops", measured_amount, "of training until that epoch"),
 )
 Curves = Mapping[Path, Curve]
 
 
 def table(entries: Sequence[Entry], curves: Curves, track: Mapping[str, Any]) -> Table:
-    """A column for each number of passes, the last of which is the whole training; the row with
-    the lowest curve first."""
+    """A column for each number of passes, the last the whole training; the lowest curve first."""
     epochs = track["epochs"]
     base = next((entry for entry in entries if entry.records[0].algo == BASELINE), None)
     rows = [_row(entry, base, curves, epochs) for entry in entries]
-    rows.sort(key=lambda row: (_mean(row.values["lowest"]), row.name))
+    rows.sort(key=lambda row: (place(row.values["lowest"]), row.name))
     read = tuple(
-        Column(f"{epoch} ep.", _key(epoch), format.bound, f"loss after {epoch} epochs", "nats")
+        Column(f"{epoch} ep.", _key(epoch), bound, f"loss after {epoch} epochs", "nats")
         for epoch in epochs
     )
     return Table(
@@ -49,11 +47,11 @@ def table(entries: Sequence[Entry], curves: Curves, track: Mapping[str, Any]) ->
 
 def _row(entry: Entry, base: Entry | None, curves: Curves, epochs: Sequence[int]) -> Row:
     runs = entry.records
-    bound = any(run.kind == "upper bound" for run in runs)
+    is_bound = any(run.kind == "upper bound" for run in runs)
 
     def pool(read: Callable[[Record], Loss | None]) -> Measure | None:
         losses = [loss for loss in map(read, runs) if loss is not None]
-        return pooled(losses, bound) if len(losses) == len(runs) else None
+        return pooled(losses, is_bound) if len(losses) == len(runs) else None
 
     def after(epoch: int) -> Measure | None:
         return pool(lambda run: loss_at(curves[run.path], epoch * _epoch(run, epochs)))
@@ -117,7 +115,3 @@ def _epoch(run: Record, epochs: Sequence[int]) -> float:
 
 def _key(epoch: int) -> str:
     return f"epoch_{epoch}"
-
-
-def _mean(value: Value) -> float:
-    return value.mean if isinstance(value, Measure) else math.inf

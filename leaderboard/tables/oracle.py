@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaluation.records import Record
-from leaderboard import format, labels
+from leaderboard import labels
 from leaderboard.aggregate import Entry, Runs, mean_metric, pool_values, pooled
+from leaderboard.format import evaluations, measure, seeds, short, words
 from leaderboard.significance import losing
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
 from leaderboard.tables.samples import sampler_of
@@ -13,25 +14,23 @@ from leaderboard.verdict import numbered
 
 NGRAMS = ("symbols", "pairs", "triples")
 COLUMNS = (
-    Column(
-        "lost", "excess_nats_per_symbol", format.measure, "per symbol beyond true texts", "nats"
-    ),
-    Column("sampler", "sampler", format.words, "with the settings that are not neutral"),
-    Column("network", "network", format.words, "perfect: all that is lost is the sampler's"),
-    Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),
-    Column("seconds", "seconds", format.short, "of the sampling", "s"),
+    Column("lost", "excess_nats_per_symbol", measure, "per symbol beyond true texts", "nats"),
+    Column("sampler", "sampler", words, "with the settings that are not neutral"),
+    Column("network", "network", words, "perfect: all that is lost is the sampler's"),
+    Column("NFE", "network_evaluations", evaluations, "network evaluations a text"),
+    Column("seconds", "seconds", short, "of the sampling", "s"),
     *(
         Column(
-            f"{measure} of {ngrams}",
-            f"{measure.lower()}_{n}",
-            format.measure,
+            f"{divergence} of {ngrams}",
+            f"{divergence.lower()}_{n}",
+            measure,
             f"divergence of the {ngrams} beyond that of true texts",
             unit,
         )
-        for measure, unit in (("KL", "nats"), ("TV", ""))
+        for divergence, unit in (("KL", "nats"), ("TV", ""))
         for n, ngrams in enumerate(NGRAMS, 1)
     ),
-    Column("deviation", "excess_nats_per_symbol", format.seeds, "of lost between n seeds"),
+    Column("deviation", "excess_nats_per_symbol", seeds, "of lost between n seeds"),
 )
 LOSSES = [column.key for column in COLUMNS if column.key.startswith(("kl_", "tv_"))]
 

@@ -10,8 +10,20 @@ from evaluation import record_schema
 from evaluation.fields import ORDER, UNDER
 from evaluation.record_files import Sequences, mean_over_runs
 from evaluation.records import Record
-from leaderboard import format, labels
+from leaderboard import labels
 from leaderboard.aggregate import Entry, Runs, mean_metric, mean_trained, pool_values, pooled
+from leaderboard.format import (
+    amount,
+    bound,
+    count,
+    duration,
+    evaluations,
+    factor,
+    measure,
+    percent,
+    seeds,
+    stated,
+)
 from leaderboard.published import match
 from leaderboard.published.results import Published
 from leaderboard.significance import Side
@@ -22,19 +34,19 @@ ORDERED = "ordered_ppl"  # the metric of the likelihoods of orders
 PAIRED = 1e-6  # nats per token by which sequences may miss the value of their record
 
 COLUMNS = (
-    Column("perplexity", "perplexity", format.measure, "exp of nats per token; diffusion: a bound"),
-    Column("under an order", "ordered", format.measure, "exact for a sampler in that order"),
-    Column("NFE", "network_evaluations", format.evaluations, "evaluations a text, of an order"),
-    Column("rank", "rank", format.count, "among diffusion; shared where not really different"),
-    Column("over AR", "over_ar", format.factor, "perplexity divided by that of AR"),
-    Column("bits/byte", "bits_per_byte", format.bound, "bits per byte of the text", "bits"),
-    Column("deviation", "perplexity", format.seeds, "standard deviation between n seeds"),
-    Column("published", "published_perplexity", format.stated, "a paper's, same protocol and size"),
-    Column("off by", "off_published", format.percent, "how far ours is above it"),
-    Column("training", "training_time", format.duration, "wall time of the training", "s"),
-    Column("tokens", "training_tokens", format.amount, "training tokens"),
-    Column("params", "parameters", format.amount, "parameters of the network"),
-    Column("steps", "training_steps", format.count, "optimizer steps"),
+    Column("perplexity", "perplexity", measure, "exp of nats per token; diffusion: a bound"),
+    Column("under an order", "ordered", measure, "exact for a sampler in that order"),
+    Column("NFE", "network_evaluations", evaluations, "evaluations a text, of an order"),
+    Column("rank", "rank", count, "among diffusion; shared where not really different"),
+    Column("over AR", "over_ar", factor, "perplexity divided by that of AR"),
+    Column("bits/byte", "bits_per_byte", bound, "bits per byte of the text", "bits"),
+    Column("deviation", "perplexity", seeds, "standard deviation between n seeds"),
+    Column("published", "published_perplexity", stated, "a paper's, same protocol and size"),
+    Column("off by", "off_published", percent, "how far ours is above it"),
+    Column("training", "training_time", duration, "wall time of the training", "s"),
+    Column("tokens", "training_tokens", amount, "training tokens"),
+    Column("params", "parameters", amount, "parameters of the network"),
+    Column("steps", "training_steps", count, "optimizer steps"),
 )
 
 
@@ -68,7 +80,8 @@ def table(
         for row, rank in zip(rows, [*comparison.ranks, *[None] * len(entries)], strict=False)
     ]
     orders = runs.entries([record for record in group if record.metric == ORDERED])
-    rows += sorted(map(_ordered_row, orders), key=lambda row: (row.conflict, _value(row)))
+    orders.sort(key=lambda entry: (entry.conflict, pool_values(entry.records).mean))
+    rows += map(_ordered_row, orders)
     return Table(
         kind="perplexity",
         title=labels.title(group[0]),
@@ -86,10 +99,7 @@ def _row(entry: Entry, runs: Runs, papers: Sequence[Published]) -> Row:
     values: dict[str, Value] = {
         "perplexity": perplexity,
         "bits_per_byte": _bits(entry.records, perplexity.is_bound),
-        "parameters": first.network["parameters"],
-        "training_tokens": mean_trained(entry.records, "tokens"),
-        "training_steps": mean_trained(entry.records, "steps"),
-        "training_time": mean_metric(entry.records, "train_seconds"),
+        **_training(entry.records),
     }
     paper = match.published_beside(first, runs.changed(first), papers)
     if paper is not None:
@@ -109,18 +119,18 @@ def _ordered_row(entry: Entry) -> Row:
         "network_evaluations": mean_metric(entry.records, "network_evaluations"),
         "perplexity": None,
         "rank": None,
-        "training_tokens": mean_trained(entry.records, "tokens"),
-        "training_steps": mean_trained(entry.records, "steps"),
-        "training_time": mean_metric(entry.records, "train_seconds"),
-        "parameters": first.network["parameters"],
+        **_training(entry.records),
     }
     return Row(f"{entry.name}, {order}", values, tuple(entry.records), entry.conflict)
 
 
-def _value(row: Row) -> float:
-    ordered = row.values["ordered"]
-    assert isinstance(ordered, Measure)
-    return ordered.mean
+def _training(runs: Sequence[Record]) -> dict[str, Value]:
+    return {
+        "parameters": runs[0].network["parameters"],
+        "training_tokens": mean_trained(runs, "tokens"),
+        "training_steps": mean_trained(runs, "steps"),
+        "training_time": mean_metric(runs, "train_seconds"),
+    }
 
 
 def _over_ar(row: Row, rows: Sequence[Row]) -> Measure | None:

@@ -1,12 +1,10 @@
-"""The papers' numbers, each beside ours where the protocol is the same and otherwise with the first
-thing that is not."""
+"""The papers' numbers, each beside ours of the same protocol or with the first mismatch."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 from evaluation.records import Record
-from leaderboard import format
 from leaderboard.aggregate import Runs, by_time
+from leaderboard.format import amount, count, measure, percent, stated, words
 from leaderboard.published import match
 from leaderboard.published.results import Published
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
@@ -14,34 +12,38 @@ from leaderboard.table import Column, Measure, Row, Table, Value, filled
 BESIDE, ALONE = "published", "papers"  # kinds of tables: with records of ours, without
 NO_RUN = "no run of ours"
 COLUMNS = (
-    Column("published", "published", format.stated, "the number as its source prints it"),
-    Column("entropy", "entropy", format.stated, "of the samples, as published", "nats"),
-    Column("ours", "ours", format.measure, "under the same protocol"),
-    Column("off by", "off_published", format.percent, "how far ours is above it"),
-    Column("our entropy", "our_entropy", format.measure, "of our samples", "nats"),
+    Column("published", "published", stated, "the number as its source prints it"),
+    Column("entropy", "entropy", stated, "of the samples, as published", "nats"),
+    Column("ours", "ours", measure, "under the same protocol"),
+    Column("off by", "off_published", percent, "how far ours is above it"),
+    Column("our entropy", "our_entropy", measure, "of our samples", "nats"),
     Column(
         "not comparable",
         "not_comparable",
-        format.words,
+        words,
         "the first mismatch with our nearest run, or a doubt",
     ),
-    Column("steps", "sampling_steps", format.count, "of sampling"),
-    Column("last steps", "sampler", format.words, "the sampler by its last steps"),
-    Column("top-p", "nucleus_p", format.stated, "nucleus of sampling"),
-    Column("precision", "precision", format.words, "of the draws"),
-    Column("scorer", "scorer", format.words, "the model that scores the samples"),
-    Column("MAUVE", "mauve", format.stated, "of the samples, as published"),
-    Column("variant", "variant", format.words, "what differs from the algorithm's usual run"),
-    Column("network", "network", format.words, "its size or name"),
-    Column("trained on", "training_data", format.words, "the training corpus"),
-    Column("tokens", "training_tokens", format.amount, "of training"),
-    Column("training steps", "training_steps", format.count, "optimizer steps"),
-    Column("context", "context_length", format.count, "tokens of a sequence"),
-    Column("packed", "packing", format.words, "whether sequences run over ends of texts"),
-    Column("tokenizer", "tokenizer", format.words, "of the network"),
-    Column("split", "split", format.words, "of the corpus"),
-    Column("source", "source", format.words, "paper and table"),
-    Column("read in", "read_in", format.words, "the paper, a readme of its code, or secondary"),
+    Column("steps", "sampling_steps", count, "of sampling"),
+    Column("last steps", "sampler", words, "the sampler by its last steps"),
+    Column("top-p", "nucleus_p", stated, "nucleus of sampling"),
+    Column("precision", "precision", words, "of the draws"),
+    Column("scorer", "scorer", words, "the model that scores the samples"),
+    Column("MAUVE", "mauve", stated, "of the samples, as published"),
+    Column("variant", "variant", words, "what differs from the algorithm's usual run"),
+    Column("network", "network", words, "its size or name"),
+    Column("trained on", "training_data", words, "the training corpus"),
+    Column("tokens", "training_tokens", amount, "of training"),
+    Column("training steps", "training_steps", count, "optimizer steps"),
+    Column("context", "context_length", count, "tokens of a sequence"),
+    Column("packed", "packing", words, "whether sequences run over ends of texts"),
+    Column("tokenizer", "tokenizer", words, "of the network"),
+    Column("split", "split", words, "of the corpus"),
+    Column("source", "source", words, "paper and table"),
+    Column("read in", "read_in", words, "the paper, a readme of its code, or secondary"),
+)
+AS_PUBLISHED = (  # keys of columns that are fields of a published number
+    *("variant", "context_length", "tokenizer", "split", "source", "read_in", "entropy", "mauve"),
+    *("sampler", "nucleus_p"),
 )
 UNITS = {
     "ppl": "perplexity",
@@ -51,15 +53,6 @@ UNITS = {
     "accuracy": "accuracy in percent",
 }
 NO_RANKING = "Data, budgets and protocols differ from row to row: no ranking."
-
-
-class Beside(NamedTuple):
-    """A published number, our newest record under its protocol, or the first mismatch of the
-    nearest one."""
-
-    row: Published
-    record: Record | None
-    mismatch: str
 
 
 def tables(records: Sequence[Record], runs: Runs, papers: Sequence[Published]) -> list[Table]:
@@ -90,12 +83,11 @@ def _ours(dataset: str, metric: str, records: Sequence[Record]) -> list[Record]:
 def _table(
     dataset: str, metric: str, papers: Sequence[Published], ours: Sequence[Record], runs: Runs
 ) -> Table:
-    mismatch = match.mismatch_of_samples if metric == "gen_ppl" else match.mismatch
-    beside = [_beside(row, ours, runs, mismatch) for row in papers]
-    beside.sort(key=lambda result: (result.record is None, result.row.value))
-    rows = [_row(result, metric) for result in beside]
-    count = sum(result.record is not None for result in beside)
-    have = "1 has" if count == 1 else f"{count or 'none'} {'have' if count else 'has'}"
+    beside = [(row, *_beside(row, ours, runs)) for row in papers]
+    beside.sort(key=lambda result: (result[1] is None, result[0].value))
+    rows = [_row(*result, metric) for result in beside]
+    matched = sum(record is not None for _, record, _ in beside)
+    have = "1 has" if matched == 1 else f"{matched or 'none'} {'have' if matched else 'has'}"
     return Table(
         kind=BESIDE if ours else ALONE,
         title=f"{dataset}: {UNITS[metric]} as published",
@@ -106,42 +98,28 @@ def _table(
     )
 
 
-def _beside(
-    row: Published,
-    ours: Sequence[Record],
-    runs: Runs,
-    mismatch: Callable[[Published, Record, dict[str, Any]], str],
-) -> Beside:
+def _beside(row: Published, ours: Sequence[Record], runs: Runs) -> tuple[Record | None, str]:
+    """Our newest record under the protocol of a number, or the first mismatch of the nearest."""
     same = [record for record in ours if match.same_algorithm(row, record)]
-    reasons = [mismatch(row, record, runs.changed(record)) for record in same]
+    reasons = [match.mismatch(row, record, runs.changed(record)) for record in same]
     if "" in reasons:
         newest = len(reasons) - 1 - reasons[::-1].index("")
-        return Beside(row, same[newest], "")
+        return same[newest], ""
     nearest = reasons[-1] if reasons else NO_RUN if ours else row.doubt
-    return Beside(row, None, nearest or "")
+    return None, nearest or ""
 
 
-def _row(beside: Beside, metric: str) -> Row:
-    row, record = beside.row, beside.record
-    values: dict[str, Value] = {
+def _row(row: Published, record: Record | None, mismatch: str, metric: str) -> Row:
+    values: dict[str, Value] = {name: getattr(row, name) for name in AS_PUBLISHED}
+    values |= {
         "published": Measure(row.value, None, is_bound=row.bound),
-        "not_comparable": beside.mismatch or None,
-        "variant": row.variant,
+        "not_comparable": mismatch or None,
         "network": row.size or row.model,
         "training_tokens": row.train_tokens,
         "training_steps": None if row.train_tokens else row.train_steps,
-        "context_length": row.context_length,
         "packing": None if row.packing is None else ("yes" if row.packing else "no"),
-        "tokenizer": row.tokenizer,
-        "split": row.split,
         "training_data": row.train_dataset,
-        "source": row.source,
-        "read_in": row.read_in,
-        "entropy": row.entropy,
-        "mauve": row.mauve,
         "sampling_steps": row.nfe,
-        "sampler": row.sampler,
-        "nucleus_p": row.nucleus_p,
         "precision": row.sampling_precision,
         "scorer": row.judge_model,
     }

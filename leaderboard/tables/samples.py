@@ -1,14 +1,12 @@
-"""Tables of the quality of samples: generative perplexity and entropy beside each other, held-out
-text as a row."""
+"""Tables of samples: generative perplexity beside entropy, held-out text as a row."""
 
-import math
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 from evaluation.records import Record
 from evaluation.words import one_line
-from leaderboard import format, labels
+from leaderboard import labels
 from leaderboard.aggregate import (
     Entry,
     Runs,
@@ -18,37 +16,26 @@ from leaderboard.aggregate import (
     pool_values,
     pooled,
 )
+from leaderboard.format import evaluations, measure, seeds, short, words
 from leaderboard.significance import side
-from leaderboard.table import Column, Measure, Row, Table, Value, filled
+from leaderboard.table import Column, Measure, Row, Table, Value, filled, place
 from leaderboard.verdict import verdict
 
 COLUMNS = (
+    Column("divergence", "divergence", measure, "from held-out n-grams; the rows' order", "nats"),
+    Column("gen. ppl", "generative_perplexity", measure, "perplexity under the scoring model"),
+    Column("entropy", "entropy", measure, "of the tokens of a text", "nats"),
+    Column("sampler", "sampler", words, "with the settings that are not neutral"),
+    Column("NFE", "network_evaluations", evaluations, "network evaluations a text"),
+    Column("seconds", "seconds_per_text", short, "seconds a text", "s"),
+    Column("distinct-2", "distinct_2", measure, "share of bigrams that are distinct"),
+    Column("repetition", "repetition", measure, "share of tokens that repeat a passage"),
     Column(
-        "divergence", "divergence", format.measure, "from held-out n-grams; the rows' order", "nats"
+        "two-sample acc.", "two_sample_accuracy", measure, "samples against held-out; 0.5 is best"
     ),
-    Column(
-        "gen. ppl", "generative_perplexity", format.measure, "perplexity under the scoring model"
-    ),
-    Column("entropy", "entropy", format.measure, "of the tokens of a text", "nats"),
-    Column("sampler", "sampler", format.words, "with the settings that are not neutral"),
-    Column("NFE", "network_evaluations", format.evaluations, "network evaluations a text"),
-    Column("seconds", "seconds_per_text", format.short, "seconds a text", "s"),
-    Column("distinct-2", "distinct_2", format.measure, "share of bigrams that are distinct"),
-    Column("repetition", "repetition", format.measure, "share of tokens that repeat a passage"),
-    Column(
-        "two-sample acc.",
-        "two_sample_accuracy",
-        format.measure,
-        "samples against held-out; 0.5 is best",
-    ),
-    Column("MAUVE", "mauve", format.measure, "overlap with held-out text in an embedding"),
-    Column(
-        "train overlap",
-        "train_overlap",
-        format.measure,
-        "share of n-grams copied from training text",
-    ),
-    Column("deviation", "generative_perplexity", format.seeds, "of gen. ppl between n seeds"),
+    Column("MAUVE", "mauve", measure, "overlap with held-out text in an embedding"),
+    Column("train overlap", "train_overlap", measure, "share of n-grams copied from training text"),
+    Column("deviation", "generative_perplexity", seeds, "of gen. ppl between n seeds"),
 )
 MEASURED: tuple[str, ...] = ("divergence", "distinct_2", "repetition")
 MEASURED += ("two_sample_accuracy", "mauve", "train_overlap")
@@ -60,8 +47,7 @@ NO_BEST = (
 
 
 def shared(record: Record) -> Any:
-    """The key of comparable samples: corpus, tokenizer, length, number, prompts, scoring model and
-    its protocol."""
+    """The key of comparable samples: corpus, tokenizer, length, number, prompts, scoring."""
     if record.metric != "samples":
         return None
     scorer = record.metrics.get("gen_ppl_scorer") or {}
@@ -105,9 +91,8 @@ def table(group: Sequence[Record], runs: Runs) -> Table:
 
 
 def _order(row: Row) -> tuple[bool, float, float]:
-    values = [row.values[key] for key in ("divergence", "generative_perplexity")]
-    divergence, gen_ppl = (v.mean if isinstance(v, Measure) else math.inf for v in values)
-    return row.conflict, divergence, gen_ppl
+    values = row.values
+    return row.conflict, place(values["divergence"]), place(values["generative_perplexity"])
 
 
 def _row(entry: Entry) -> Row:

@@ -7,22 +7,20 @@ from typing import Any
 
 from evaluation.record_files import Curve
 from evaluation.records import Record
-from leaderboard import format
 from leaderboard.aggregate import Entry, pooled
+from leaderboard.format import count, measure, measured_amount, words
 from leaderboard.significance import Side
-from leaderboard.table import Column, Measure, Row, Table, Value, filled
+from leaderboard.table import Column, Measure, Row, Table, Value, filled, place
 from leaderboard.tracks.readings import Reached, reached
 from leaderboard.verdict import verdict
 
 KIND = "target"
 COLUMNS = (
-    Column("tokens to target", "target_tokens", format.measured_amount, "of training"),
-    Column("FLOPs", "target_flops", format.measured_amount, "of training until then"),
-    Column(
-        "seconds", "target_seconds", format.measure, "of training, on the machine of the row", "s"
-    ),
-    Column("reached", "target_runs", format.words, "runs that reach it"),
-    Column("rank", "rank", format.count, "by tokens; shared where not really different"),
+    Column("tokens to target", "target_tokens", measured_amount, "of training"),
+    Column("FLOPs", "target_flops", measured_amount, "of training until then"),
+    Column("seconds", "target_seconds", measure, "of training, on the machine of the row", "s"),
+    Column("reached", "target_runs", words, "runs that reach it"),
+    Column("rank", "rank", count, "by tokens; shared where not really different"),
 )
 
 
@@ -30,7 +28,8 @@ def table(
     entries: Sequence[Entry], curves: Mapping[Path, Curve], track: Mapping[str, Any]
 ) -> Table:
     """Sooner first; behind them the rows of which not every run reaches the target."""
-    rows = sorted((_row(entry, curves, track["target"]) for entry in entries), key=_soonest)
+    rows = [_row(entry, curves, track["target"]) for entry in entries]
+    rows.sort(key=lambda row: (place(row.values["target_tokens"]), row.name))
     timed = [row for row in rows if row.values["target_tokens"] is not None]
     names = [row.name for row in timed]
     comparison = verdict(names, [_log_side(row, "target_tokens") for row in timed])
@@ -82,11 +81,6 @@ def _flops(times: Sequence[tuple[Record, Reached]]) -> Measure | None:
             return None
         pairs.append((time.tokens * flops / tokens, time.tokens_stderr * flops / tokens))
     return pooled(pairs)
-
-
-def _soonest(row: Row) -> tuple[float, str]:
-    value = row.values["target_tokens"]
-    return (value.mean if isinstance(value, Measure) else math.inf), row.name
 
 
 def _log_side(row: Row, key: str) -> Side:

@@ -6,7 +6,7 @@ what it is has the value that it has there, unless the track leaves it free."""
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from leaderboard.run_key import flat
 from schema.check import shown
@@ -36,25 +36,33 @@ BUDGET = re.compile(rf"(\d+(?:\.\d+)?(?:e\d+)?)([kMB]?)\s*({'|'.join(UNITS)})")
 MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
 
 
-def budget_of(text: Any) -> tuple[float, str] | None:
-    """The amount and the unit of "2M tokens", "300 steps", "1.5k seconds", "2e15 FLOPs"; None for
-    anything else, for nothing and for what is beyond a float."""
+class Budget(NamedTuple):
+    """The training of a run: an amount of `unit`."""
+
+    amount: float
+    unit: str
+
+
+def budget_of(text: Any) -> Budget | None:
+    """Of "2M tokens", "300 steps", "1.5k seconds", "2e15 FLOPs"; None for anything else, for
+    nothing and for what is beyond a float."""
     match = BUDGET.fullmatch(str(text).strip())
     amount = float(match[1]) * MULTIPLES[match[2]] if match else 0.0
-    return (amount, match[3]) if match and 0 < amount < math.inf else None
+    return Budget(amount, match[3]) if match and 0 < amount < math.inf else None
 
 
 def broken(config: Settings, reference: Settings) -> Iterator[str]:
     """A line for each key that has not the value of the track, and may not have another."""
-    track = reference["track"]
-    settled, seconds = _settled(reference), _seconds(reference)
+    track, settled, seconds = reference["track"], _settled(reference), _seconds(reference)
+    free = track["free"] or []
     for key, value in _settled(config).items():
         has = settled.get(key)
-        if value in (has, seconds.get(key, has)) or _is_free(key, track["free"] or []):
+        is_free = any(key == name or key.startswith(f"{name}.") for name in free)
+        if is_free or value in (has, seconds.get(key, has)):
             continue
         yield (
             f"{key}={_said(value)}: track={track['name']} has {_said(has)}; an entry may change "
-            f"{', '.join(track['free'] or ['nothing'])}"
+            f"{', '.join(free or ['nothing'])}"
         )
 
 
@@ -67,12 +75,8 @@ def _settled(config: Settings) -> dict[str, Any]:
 def _seconds(reference: Settings) -> dict[str, Any]:
     """The key by which a run keeps to a budget of seconds, which a command does not give itself."""
     budget = budget_of(reference["benchmark"]["budget"])
-    limit = budget[0] if budget is not None and budget[1] == "seconds" else None
+    limit = budget.amount if budget is not None and budget.unit == "seconds" else None
     return {"training.max_seconds": limit}
-
-
-def _is_free(key: str, free: list[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in free)
 
 
 def _said(value: Any) -> str:

@@ -10,7 +10,7 @@ from evaluation.record_files import Curve, read_attached_curve
 from evaluation.records import Record
 from leaderboard.aggregate import Entry, Runs, pooled
 from leaderboard.significance import Side, difference
-from leaderboard.table import BASELINE, Row, Table
+from leaderboard.table import Row, Table
 from leaderboard.tables import epochs, time_to_target
 
 FIRST = 0.01  # of the two-sided p over seeds, below which a first place is taken
@@ -59,13 +59,7 @@ def _judged(table: Table, track: Mapping[str, Any]) -> Table:
 def first_place(table: Table) -> str:
     """Who of diffusion is first in a table of perplexities: whose seeds differ from those of every
     other row by p < FIRST, Welch's t of nats per token."""
-    rows = [
-        row
-        for row in table.rows
-        if row.values.get("perplexity") is not None
-        and not row.conflict
-        and row.records[0].algo != BASELINE
-    ]
+    rows = table.ranked()
     if len(rows) < 2:
         return f"First place: {rows[0].name}, the only entry." if rows else ""
     leader, *others = rows

@@ -75,11 +75,7 @@ def generators(corpus: Corpus, seed: int) -> dict[str, Callable[[], Rows]]:
 
 
 def samples(
-    run: TrainedRun,
-    settings: Plain,
-    corpus: Corpus,
-    device: torch.device,
-    temperature: float,
+    run: TrainedRun, settings: Plain, corpus: Corpus, device: torch.device, temperature: float
 ) -> Rows:
     """As many texts as there are real ones, by the run's sampler at a temperature, in float32."""
     sampling, length = settings["sampling"] | {"temperature": temperature}, len(corpus.real[0])

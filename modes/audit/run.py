@@ -54,11 +54,9 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     check_writable(options.results, "results_dir")
     if options.eval.checkpoint_path:
         run = trained_run.open_run(settings, overrides, compose=compose)
-        run_settings = run.settings
-    if run is None:
-        tokenizer = make_tokenizer(tokenizer_name(options.data))
+        run_settings, tokenizer = run.settings, trained_run.open_tokenizer(run)
     else:
-        tokenizer = trained_run.open_tokenizer(run)
+        tokenizer = make_tokenizer(tokenizer_name(options.data))
     preset, seed = options.eval.quality_protocol, options.seed
     scorer = open_scorer(settings, tokenizer)
     data = build.data(run_settings, devices=1) if run is None else trained_run.open_data(run)
@@ -109,8 +107,7 @@ def record_all(
     folder: Path,
     command: str,
 ) -> None:
-    """Records every generator and prints the table; what the same command recorded before it was
-    stopped is left as it is."""
+    """Records every generator that the same command has not yet, and prints the table."""
     caches: list[BatchCache] = []
     measured: dict[str, Metrics] = {}
     with StopSignals() as signals:

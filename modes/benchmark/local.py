@@ -85,8 +85,7 @@ def _run(row: Row, line: list[str], overview: Overview) -> Failure | None:
 
 
 def _follow(stderr: IO[bytes], log: Any, overview: Overview) -> str:
-    """The last line of a row's stderr, read to its end: bars and stages go to the overview, the
-    rest to the log."""
+    """The last line of a row's stderr: bars and stages go to the overview, the rest to the log."""
     rest = last = ""
     while chunk := os.read(stderr.fileno(), 1 << 16):
         *parts, rest = re.split(r"[\r\n]", rest + chunk.decode(errors="replace"))

@@ -14,8 +14,7 @@ USUAL = {"train": 4.0, "ppl_eval": 2.0, "sample_eval": 1.0}
 
 
 class Overview:
-    """The rows that are finished, and the fraction of the present one by the durations that its
-    stages had in earlier rows."""
+    """Finished rows, and a fraction of this one by how long its stages took in earlier rows."""
 
     def __init__(self, rows: int, terminal: bool, clock: Callable[[], float] = time.monotonic):
         self.rows, self.clock = rows, clock

@@ -3,7 +3,7 @@
 import sys
 from contextlib import closing
 
-from modes.benchmark.runs import checked_benchmark, rows
+from modes.benchmark.runs import rows
 from modes.benchmark.slurm import hand_over
 from modes.checks.folders import check_writable
 from modes.settings import Compose, Plain, typed
@@ -12,7 +12,7 @@ from modes.settings import Compose, Plain, typed
 def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     """Trains, evaluates and samples what is not done yet; with benchmark.row one row alone, with
     benchmark.jobs by other machines."""
-    every, benchmark = rows(settings, overrides, compose), checked_benchmark(settings)
+    every, benchmark = rows(settings, overrides, compose), typed(settings).benchmark
     if benchmark.jobs is not None:
         hand_over(benchmark.jobs, every, overrides)
         return

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from algos.facts import canonical, facts_of
-from leaderboard.tracks.rules import UNITS, budget_of
+from leaderboard.tracks.rules import UNITS, Budget, budget_of
 from modes.checks.combinations import check
 from modes.checks.keys import key_of, keys_of
 from modes.settings import Benchmark, Compose, Plain, Settings, typed
@@ -17,13 +17,6 @@ MOST_POINTS = 10  # of a learning curve, unless the user says how often to valid
 CURVE_BATCHES = 2  # of each of them
 LENGTHS = ("trainer.max_steps", "experiment")  # the keys that set the length, but for a budget
 VALIDATIONS = ("trainer.val_check_interval", "trainer.limit_val_batches", "experiment")
-
-
-class Budget(NamedTuple):
-    """The training of every row: an amount of `unit`."""
-
-    amount: float
-    unit: str
 
 
 class Row(NamedTuple):
@@ -72,7 +65,7 @@ def budget(text: str | None) -> Budget | None:
             f"benchmark.budget={text}: a positive number, also with k, M or B behind it, and one "
             f'of {", ".join(UNITS)} is needed, such as "2M tokens"'
         )
-    return Budget(*parsed)
+    return parsed
 
 
 def rows(settings: Plain, overrides: Sequence[str], compose: Compose) -> list[Row]:
@@ -80,7 +73,7 @@ def rows(settings: Plain, overrides: Sequence[str], compose: Compose) -> list[Ro
     benchmark = checked_benchmark(settings)
     seeds = benchmark.seeds or [typed(settings).seed]
     pairs = [(algo, seed) for algo in benchmark.algos for seed in seeds]
-    if benchmark.row is not None and not 0 <= benchmark.row < len(pairs):
+    if benchmark.row is not None and benchmark.row >= len(pairs):
         raise ValueError(f"benchmark.row={benchmark.row}: from 0 to {len(pairs) - 1}")
     shared = [
         text
@@ -166,8 +159,7 @@ def _within_budget(limit: Budget | None, settings: Plain, changed: set[str]) -> 
 
 
 def _validations(steps: int) -> dict[str, Any]:
-    """The keys of the validations for a learning curve: the last one at the end of the run, where
-    that divides."""
+    """The keys of the validations for a learning curve, the last at the end where that divides."""
     count = next((n for n in range(MOST_POINTS, 4, -1) if steps % n == 0), MOST_POINTS)
     return {
         "trainer.val_check_interval": max(1, steps // count),

@@ -1,10 +1,7 @@
-"""The stages of a row of a benchmark, and which of them are done: a training by its checkpoint, an
-evaluation by its record."""
+"""The stages of a row and which are done: a training by its checkpoint, the others by records."""
 
 import json
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +11,8 @@ from evaluation.record_schema import plain
 from evaluation.records import Record, read_records
 from modes import build, protocol, trained_run
 from modes.benchmark.runs import MARK, Row
-from modes.checks import sweep
 from modes.checks.keys import key_of, keys_of
+from modes.checks.sweep import points
 from modes.ppl_eval import likelihood, zero_shot
 from modes.ppl_eval import run as ppl_eval
 from modes.run_settings import tokenizer_name
@@ -29,19 +26,19 @@ from modes.train import run as train
 from modes.trained_run import TrainedRun
 from training.memory import forget_peak
 
+MODES: dict[str, Any] = {"train": train, "ppl_eval": ppl_eval, "sample_eval": sample_eval}
 WAITING = "its samples wait for {}, which scores them; the same command goes on"
 
 
 class Stage(NamedTuple):
-    """A training or evaluation of a row that is not done yet."""
+    """A training or evaluation of a row that is not done yet: its mode and its settings."""
 
     kind: str
-    run: Callable[[], None]
+    settings: Plain
 
 
 class Stages:
-    """The stages of the rows of one command, with what they share: each text that is evaluated is
-    opened once."""
+    """The stages of the rows of one command, which share the texts and scorers they open."""
 
     def __init__(self, compose: Compose):
         self.compose = compose
@@ -51,16 +48,15 @@ class Stages:
     def check(self, row: Row) -> None:
         """Refuses, before anything is trained, what would end a later stage of the row."""
         start, most = resume.resumed(row.settings), row.options.trainer.max_steps
-        if train.seconds_of(row.settings) is None and start.step > most:
+        if row.options.training.max_seconds is None and start.step > most:
             raise ValueError(
                 f"checkpointing.save_dir={row.folder}: the run there has {start.step} steps, more "
                 f"than the {most} of this benchmark; choose another checkpointing.save_dir"
             )
         overridden = keys_of(row.overrides)
         protocol.applied(row.settings, row.settings["protocol"], overridden)
-        run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
         if row.options.eval.corpora is not None:
-            self._texts(run, evaluation(row, "ppl_eval"), row)
+            self._texts(untrained(row), evaluation(row, "ppl_eval"), row)
         distinct_points(row)
 
     def left(self, row: Row) -> list[Stage]:
@@ -68,61 +64,49 @@ class Stages:
         reads, draws = evaluation(row, "ppl_eval"), evaluation(row, "sample_eval")
         samples = [draws | {"sampling": options} for options in distinct_points(row)]
         if not train.has_finished(resume.resumed(row.settings), row.settings):
-            stages = [Stage("train", partial(train.run, row.settings, row.overrides, self.compose))]
-            return [*stages, self._ppl_eval(row, reads), *self._sample_evals(row, samples)]
+            stages = [Stage("train", row.settings), Stage("ppl_eval", reads)]
+            return [*stages, *(Stage("sample_eval", settings) for settings in samples)]
         run, folder = trained_run.open_run(reads, row.overrides), row.options.results
         records = read_records(folder)[0] if folder.is_dir() else []
         of_run = [record for record in records if record.checkpoint == run.digest]
         missing = self._missing_likelihoods(run, reads, row, of_run)
-        stages = [] if missing is None else [self._ppl_eval(row, missing)]
+        stages = [] if missing is None else [Stage("ppl_eval", missing)]
         if self.is_scored(row):  # a scorer that is not trained yet has scored nothing
-            samples = [
-                settings for settings in samples if not self._has_samples(settings, row, of_run)
-            ]
-        return [*stages, *self._sample_evals(row, samples)]
+            samples = [each for each in samples if not self._has_samples(each, row, of_run)]
+        return [*stages, *(Stage("sample_eval", settings) for settings in samples)]
 
     def run(self, row: Row) -> None:
         """Runs the stages that are left, each announced on stderr; samples only where the row that
         scores them has been trained."""
-        for stage in self.left(row):
-            if stage.kind == "sample_eval" and not self.is_scored(row):
+        for kind, settings in self.left(row):
+            if kind == "sample_eval" and not self.is_scored(row):
                 assert row.scorer is not None
                 print(f"{row.name}: {WAITING.format(row.scorer.name)}", file=sys.stderr)
                 return
-            print(f"{MARK}{stage.kind}", file=sys.stderr, flush=True)
+            print(f"{MARK}{kind}", file=sys.stderr, flush=True)
             forget_peak()
-            stage.run()
+            overrides = evaluated_by(row) if kind == "ppl_eval" else row.overrides
+            MODES[kind].run(settings, overrides, self.compose)
 
     def is_scored(self, row: Row) -> bool:
-        """Whether the samples of the row can be scored: not before its scorer, a row too, has been
-        trained."""
+        """Whether the samples of the row can be scored: once its scorer, a row too, is trained."""
         if row.scorer is None:
             return True
         settings = row.scorer.settings
         return train.has_finished(resume.resumed(settings), settings)
 
-    def _ppl_eval(self, row: Row, settings: Plain) -> Stage:
-        work = partial(ppl_eval.run, settings, evaluated_by(row), self.compose)
-        return Stage("ppl_eval", work)
-
-    def _sample_evals(self, row: Row, every: list[Plain]) -> list[Stage]:
-        return [
-            Stage("sample_eval", partial(sample_eval.run, settings, row.overrides, self.compose))
-            for settings in every
-        ]
-
     def _texts(self, run: TrainedRun, settings: Plain, row: Row) -> list[tuple[str, Plain]]:
         """The entries of eval.corpora with the settings to evaluate each."""
         overrides = evaluated_by(row)
-        entries = zero_shot.entries(settings, overrides)
-        of = partial(zero_shot.settings_of, run=run, overrides=overrides, compose=self.compose)
-        return [(entry, of(entry)) for entry in entries]
+        return [
+            (entry, zero_shot.settings_of(entry, run, overrides, self.compose))
+            for entry in zero_shot.entries(settings, overrides)
+        ]
 
     def _missing_likelihoods(
         self, run: TrainedRun, settings: Plain, row: Row, records: list[Record]
     ) -> Plain | None:
-        """The settings of the evaluation that is missing among the records of the run, None for
-        none."""
+        """The settings of the evaluation that the records of the run lack, None for none."""
         if row.options.eval.corpora is None:
             asked = ppl_eval.under_protocol(run, settings, row.overrides)
             return None if self._has_likelihood(asked, records) else settings
@@ -158,8 +142,7 @@ class Stages:
         )
 
     def _scoring(self, settings: Plain, tokenizer: Tokenizer) -> dict[str, Any]:
-        """The scoring of samples in a protocol; a scorer is loaded once for all rows with the same
-        tokenizer."""
+        """The scoring of samples; a scorer is loaded once for rows of the same tokenizer."""
         key = str(typed(settings).eval.gen_ppl_eval_model_name_or_path), tokenizer.digest
         if key not in self._scorings:
             self._scorings[key] = scored_by(open_scorer(settings, tokenizer), settings)
@@ -173,28 +156,23 @@ def evaluation(row: Row, mode: str) -> Plain:
 
 
 def evaluated_by(row: Row) -> list[str]:
-    """The overrides of the likelihood: with eval.corpora without those of the text of the
-    training."""
+    """The overrides of the likelihood: eval.corpora leaves out those of the training text."""
     if row.options.eval.corpora is None:
         return row.overrides
     return [text for text in row.overrides if key_of(text) not in zero_shot.ONE_TEXT]
 
 
-def points(row: Row) -> list[dict[str, Any]]:
-    """The sampling options of the row: one, or those of sampling.sweep."""
-    options, swept = row.settings["sampling"], row.options.sampling.sweep
-    if not swept:
-        return [options]
-    return sweep.points(swept, options | {"sweep": None}, lambda point: None)  # checked already
+def untrained(row: Row) -> TrainedRun:
+    """The run of the row as far as its settings say."""
+    return TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
 
 
 def distinct_points(row: Row) -> list[dict[str, Any]]:
     """The first of the points with each sampler: AR draws the same texts whatever the steps.
     ValueError for one that makes no sense."""
-    run = TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
-    tokenizer = make_tokenizer(tokenizer_name(row.options.data))
-    distinct: dict[str, dict[str, Any]] = {}
-    for options in points(row):
+    run, tokenizer = untrained(row), make_tokenizer(tokenizer_name(row.options.data))
+    sampling, distinct = row.settings["sampling"], dict[str, dict[str, Any]]()
+    for options in points(sampling["sweep"] or None, sampling | {"sweep": None}):
         sampler = make_point(row.settings, run, tokenizer, options).sampler.protocol()
         distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), options)
     return list(distinct.values())

@@ -1,5 +1,4 @@
-"""The command line: which of its values are paths or texts and no grammar; only the standard
-library."""
+"""The values of the command line that are paths or texts, no grammar; standard library only."""
 
 import re
 from collections.abc import Sequence

@@ -11,9 +11,8 @@ from data.prompts import check_tasks_early
 from hub.export_folder import check_replaceable
 from hub.sources import LAST, check_source
 from modes.checks.loggers import check_loggers
-from modes.checks.machine import check_machine
+from modes.checks.machine import check_machine, check_sharding
 from modes.checks.oracle import check_oracle
-from modes.checks.sharding import check_sharding
 from modes.checks.sweep import check_plotting, points
 from modes.settings import Plain, Settings, typed
 from samplers.check import check_eval_order, check_ordered_run, check_sampling
@@ -22,30 +21,11 @@ from samplers.settings import Sampling
 OF_A_RUN = ("ppl_eval", "sample_eval", "downstream", "export")
 HUB_NAME = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
 TEXTS = (".json", ".jsonl", ".txt")
-OF_DRAWING = (  # what plays no part where texts come from a file
-    "sampling.predictor",
-    "sampling.steps",
-    "sampling.grid",
-    "sampling.length",
-    "sampling.stride",
-    "sampling.temperature",
-    "sampling.top_k",
-    "sampling.p_nucleus",
-    "sampling.nucleus",
-    "sampling.min_p",
-    "sampling.draws",
-    "sampling.coins",
-    "sampling.order",
-    "sampling.per_step",
-    "sampling.entropy_bound",
-    "sampling.noise_removal",
-    "sampling.prompt",
-    "sampling.infill",
-    "sampling.tasks",
-    "sampling.guidance",
-    "sampling.sweep",
-    "sampling.animate",
-    "sampling.num_sample_batches",
+OF_DRAWING = (  # keys of sampling that play no part where texts come from a file
+    *("predictor", "steps", "grid", "length", "stride", "temperature", "top_k", "p_nucleus"),
+    *("nucleus", "min_p", "draws", "coins", "order", "per_step", "entropy_bound"),
+    *("noise_removal", "prompt", "infill", "tasks", "guidance", "sweep", "animate"),
+    "num_sample_batches",
 )
 
 
@@ -73,12 +53,9 @@ def check(settings: Plain, overridden: Collection[str], called: str | None = Non
 def check_sweep(settings: Plain, overridden: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
     check_plotting()
-    alone = settings["sampling"] | {"sweep": None}
-    points(
-        typed(settings).sampling.sweep,
-        alone,
-        lambda point: check(settings | {"sampling": point}, overridden),
-    )
+    sampling = settings["sampling"]
+    for point in points(sampling["sweep"], sampling | {"sweep": None}):
+        check(settings | {"sampling": point}, overridden)
 
 
 def check_pairs(settings: Plain, overridden: Collection[str]) -> None:
@@ -131,16 +108,11 @@ def check_training(options: Settings, overridden: Collection[str]) -> None:
             f"algo.curriculum_steps={algo.curriculum_steps} says the step of the switch already; "
             f"algo.curriculum_steps=null leaves it to the share"
         )
-    if isinstance(algo, D3PM) and training.sampling_eps is not None:
-        raise ValueError(
-            f"training.sampling_eps={training.sampling_eps}: algo={algo.name} draws its times "
-            "from the grid that algo.T sets"
-        )
-    if isinstance(algo, BD3LM) and training.sampling_eps is not None:
-        raise ValueError(
-            f"training.sampling_eps={training.sampling_eps}: algo={algo.name} draws its times "
-            "between algo.sampling_eps_min and algo.sampling_eps_max"
-        )
+    if isinstance(algo, D3PM | BD3LM) and training.sampling_eps is not None:
+        times = "between algo.sampling_eps_min and algo.sampling_eps_max"
+        times = "from the grid that algo.T sets" if isinstance(algo, D3PM) else times
+        given = f"training.sampling_eps={training.sampling_eps}"
+        raise ValueError(f"{given}: algo={algo.name} draws its times {times}")
     if isinstance(algo, DUODistill) and algo.teacher == "averaged" and not training.ema:
         raise ValueError("algo.teacher=averaged: needs training.ema above 0")
     rows = {"train": [algo.name], "benchmark": options.benchmark.algos}
@@ -171,7 +143,7 @@ def check_texts(sampling: Sampling, overridden: Collection[str]) -> None:
     named, file = f"sampling.texts={sampling.texts}", Path(sampling.texts)
     if not sampling.self_correction:
         raise ValueError(f"{named}: needs sampling.self_correction, the steps of correction")
-    for key in OF_DRAWING:
+    for key in (f"sampling.{name}" for name in OF_DRAWING):
         if key in overridden:
             raise ValueError(f"{key}: plays no part with {named}, nothing is drawn")
     if file.suffix not in TEXTS:

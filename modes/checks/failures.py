@@ -8,8 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether our own code raised it, as a message to the user, and not a library on our
-    account."""
+    """Whether our own code raised it, as a message to the user, and not a library."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     path = Path(frame.filename).resolve()
     return path.is_relative_to(ROOT) and "site-packages" not in path.parts

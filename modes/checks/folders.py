@@ -1,16 +1,14 @@
-"""Folders that a command is about to write into, looked at before its work; only the standard
-library."""
+"""Folders that a command will write into, looked at before its work; standard library only."""
 
 import errno
-import uuid
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 GONE = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
 
 
 def check_writable(folder: str | Path, key: str) -> None:
-    """OSError where no file can be written below `folder`, which `key` names; what the look made
-    is gone afterwards."""
+    """OSError where no file can be written below `folder`, named `key`; nothing is left there."""
     folder = Path(folder)
     try:
         missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
@@ -26,19 +24,16 @@ def check_writable(folder: str | Path, key: str) -> None:
 
 def _probe(folder: Path) -> None:
     """A file is made and removed; a folder that another command's look removes is made again."""
-    probe, left = folder / f".probe-{uuid.uuid4().hex}", 10
-    while True:
+    for left in reversed(range(10)):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            probe.write_bytes(b"a file")
+            with NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
+                probe.write(b"a file")
         except FileNotFoundError:
-            left -= 1
             if not left:
                 raise
         else:
             return
-        finally:
-            probe.unlink(missing_ok=True)
 
 
 def _remove(folders: list[Path]) -> None:

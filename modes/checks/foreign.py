@@ -1,14 +1,16 @@
 """Keys of s-sahoo/duo and kuleshov-group/mdlm: what is the same here is taken, the rest is refused
-with the key that says it here. Only the standard library; docs/coming-from.md has whole
-commands."""
+with our key. Only the standard library; docs/coming-from.md has whole commands."""
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from algos.facts import canonical, same_algorithm
 from modes.checks.arguments import overrides_of
-from modes.checks.foreign_keys import LEFT_OUT, OF_A_CURRICULUM, OF_TEXTS, REFUSED, TAKEN
 
+TABLES = tomllib.loads(Path(__file__).with_name("foreign_keys.toml").read_text("utf-8"))
+TAKEN, LEFT_OUT, REFUSED = (TABLES[name] for name in ("taken", "left_out", "refused"))
 OLDER = ("start", "end")  # algo.curriculum_end was algo.curriculum.end later
 
 Overrides = Mapping[str, str]
@@ -16,8 +18,7 @@ Outcome = tuple[dict[str, str], str] | None  # the table that has it, and what s
 
 
 class Translation(NamedTuple):
-    """Arguments as they are said here, a line for each that was taken or left out, and one for
-    each that is refused."""
+    """Arguments as they are said here, and lines for what was taken, left out and refused."""
 
     arguments: list[str]
     notes: list[str]
@@ -25,16 +26,15 @@ class Translation(NamedTuple):
 
 
 def translate(arguments: Sequence[str]) -> Translation:
-    overrides = {_key(text): _value(text) for text in overrides_of(arguments)}
+    typed = overrides_of(arguments)
+    overrides = dict(map(_parts, typed))
     translation = Translation([], [], [])
     for text in arguments:
-        if text not in overrides_of(arguments):
-            translation.arguments.append(text)
-            continue
-        table, ours = outcome(_key(text), _value(text), overrides) or (None, "")
+        found = outcome(*_parts(text), overrides) if text in typed else None
+        table, ours = found or (None, "")
         if table is TAKEN:
-            _, _, typed = text.partition("=")
-            same = [part.replace("{}", typed) for part in ours.split()]
+            value = text.partition("=")[2]
+            same = [part.replace("{}", value) for part in ours.split()]
             translation.arguments.extend(same)
             translation.notes.append(f"{text}: taken as {' '.join(same)}")
         elif table is LEFT_OUT:
@@ -103,11 +103,9 @@ def _time_conditioning(value: str, overrides: Overrides) -> Outcome:
 
 
 def _loss_type(value: str, overrides: Overrides) -> Outcome:
-    if value != "elbo":
-        return None
-    if algorithm(overrides) == "mdlm":
+    if value == "elbo" and algorithm(overrides) == "mdlm":
         return TAKEN, "algo.loss_type=bound"
-    return LEFT_OUT, "the loss of diffusion is its bound"
+    return None
 
 
 def _temperature(value: str, overrides: Overrides) -> Outcome:
@@ -116,12 +114,8 @@ def _temperature(value: str, overrides: Overrides) -> Outcome:
     try:
         (tau,) = {float(end) for end in ends}
     except ValueError:
-        return REFUSED, OF_A_CURRICULUM
+        return None
     return TAKEN, f"algo.tau={10**tau:g}"
-
-
-def _start(value: str, overrides: Overrides) -> Outcome:
-    return (LEFT_OUT, "the curriculum begins at step 0") if value == "0" else None
 
 
 def _run_folder(value: str, overrides: Overrides) -> Outcome:
@@ -130,8 +124,7 @@ def _run_folder(value: str, overrides: Overrides) -> Outcome:
 
 
 def _valid_eos(value: str, overrides: Overrides) -> Outcome:
-    evaluates = overrides.get("mode") == "ppl_eval"
-    return (TAKEN, "data.insert_eos={}") if evaluates else (REFUSED, OF_TEXTS)
+    return (TAKEN, "data.insert_eos={}") if overrides.get("mode") == "ppl_eval" else None
 
 
 def _no_samples(value: str, overrides: Overrides) -> Outcome:
@@ -150,7 +143,6 @@ SPECIAL: dict[str, Callable[[str, Overrides], Outcome]] = {
     "algo.T": _discrete_steps,
     "algo.curriculum.gumbel_tau_log10_end": _temperature,
     "algo.curriculum.gumbel_tau_log10_start": _temperature,
-    "algo.curriculum.start": _start,
     "algo.loss_type": _loss_type,
     "algo.time_conditioning": _time_conditioning,
     "data.insert_valid_eos": _valid_eos,
@@ -162,10 +154,8 @@ SPECIAL: dict[str, Callable[[str, Overrides], Outcome]] = {
 }
 
 
-def _key(text: str) -> str:
-    return text.partition("=")[0].lstrip("+")
-
-
-def _value(text: str) -> str:
-    value = text.partition("=")[2].strip("'\"")
-    return value.lower() if value.lower() in ("true", "false") else value
+def _parts(text: str) -> tuple[str, str]:
+    """Key and value of an override."""
+    key, _, value = text.partition("=")
+    value = value.strip("'\"")
+    return key.lstrip("+"), value.lower() if value.lower() in ("true", "false") else value

@@ -1,10 +1,24 @@
-"""The groups of configs/ and the files in them; only the standard library."""
+"""The groups of configs/, their files, and the text of --help; only the standard library."""
 
 import re
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from modes.settings import Settings
+from schema.help import lines
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 GROUPS = sorted(folder.name for folder in CONFIGS.iterdir() if folder.is_dir())
+HEAD = """\
+python main.py [GROUP=FILE ...] [KEY=VALUE ...]
+
+  GROUP=FILE    takes a file of configs/GROUP, or of --config-dir FOLDER; experiment= is a
+                recipe, track= a recipe with rules
+  KEY=VALUE     sets one key; -m with KEY=A,B runs each value
+  --cfg job     prints the configuration as YAML; --hydra-help: the flags of Hydra
+"""
 
 
 def is_group(key: str) -> bool:
@@ -26,3 +40,13 @@ def addable(override: str) -> str:
     key = plain.partition("=")[0]
     ours = re.fullmatch(r"\w[\w.]*", key) and not key.startswith("hydra.")
     return f"++{plain}" if ours and "=" in plain and not is_group(key) else plain
+
+
+def usage(settings: dict[str, Any]) -> Iterator[str]:
+    """How to call the program, the groups with their files, the keys of `settings`."""
+    yield HEAD
+    for group in GROUPS:
+        files = f"{group}: {', '.join(options(group))}"
+        yield textwrap.fill(files, 100, subsequent_indent="    ", break_on_hyphens=False)
+    yield "\nKeys, with the values of this command:"
+    yield from lines(Settings, settings)

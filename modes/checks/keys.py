@@ -1,13 +1,11 @@
-"""The keys of a command: those that the command line names, and all of them held to the settings;
-only the standard library."""
+"""The keys of a command, and all settings held to their fields; only the standard library."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from data.settings import CORPORA
 from modes.settings import ANY_CORPUS, NODES, Plain, Settings
 from schema.check import accepted, build, node_class
-from schema.fields import Limits, settings_of
+from schema.fields import settings_of
 
 
 def key_of(override: str) -> str:
@@ -18,15 +16,6 @@ def key_of(override: str) -> str:
 def keys_of(overrides: Sequence[str]) -> set[str]:
     """The keys on the command line."""
     return set(map(key_of, overrides))
-
-
-def _keys_of_runs(overrides: Sequence[str]) -> set[str]:
-    """Keys of data that may be given though the corpus at hand lacks them: those of any corpus,
-    where the text is that of the run to evaluate."""
-    keys = keys_of(overrides)
-    if "eval.checkpoint_path" not in keys or "data" in keys:
-        return set()
-    return set(ANY_CORPUS)
 
 
 def check_nodes(composed: Plain) -> None:
@@ -40,10 +29,11 @@ def checked(composed: Plain, overrides: Sequence[str] = ()) -> Plain:
     """The settings as dicts of every node's fields, from what `overrides` compose to.
 
     ValueError naming the key, the value and what is allowed; a line for each unknown key."""
-    data, of_run = composed.get("data"), {}
-    if (run_keys := _keys_of_runs(overrides)) and isinstance(data, dict):
-        declared = settings_of(node_class(Limits("", nodes=CORPORA, by="corpus"), data, "data"))
-        of_run = {key: data[key] for key in run_keys & (set(data) - set(declared))}
+    data, of_run, keys = composed.get("data"), {}, keys_of(overrides)
+    # Where the text is that of the run to evaluate, the keys of any corpus may be given.
+    if "eval.checkpoint_path" in keys and "data" not in keys and isinstance(data, dict):
+        declared = settings_of(node_class(NODES["data"].limits, data, "data"))
+        of_run = {key: data[key] for key in data if key in ANY_CORPUS and key not in declared}
         composed = composed | {"data": {key: data[key] for key in data if key not in of_run}}
     settings = asdict(build(Settings, composed))
     settings["data"] |= {

@@ -1,4 +1,4 @@
-"""The processes and the device that a mode needs."""
+"""The processes and the device that a mode needs, and the keys of strategy=fsdp."""
 
 import os
 
@@ -8,6 +8,7 @@ from modes.settings import Settings
 LAUNCHED = {"WORLD_SIZE": "torchrun", "SLURM_STEP_NUM_TASKS": "srun"}
 SHARED = ("train", "ppl_eval", "sample_eval")  # modes that share their work out
 IN_FLOAT32 = ("audit", "oracle")
+PRECISIONS = (None, 32, "32", "32-true", "bf16-mixed")  # of strategy=fsdp
 
 
 def check_machine(options: Settings) -> None:
@@ -25,4 +26,32 @@ def check_machine(options: Settings) -> None:
         raise ValueError(
             f"model.attention={attention}: mode={mode} computes in float32, which it does not "
             f"know; choose sdpa or flex"
+        )
+
+
+def check_sharding(options: Settings) -> None:
+    """ValueError for a mode that does not train, for a precision without a counterpart, and for
+    copies between nodes where there is one node."""
+    strategy, trainer = options.strategy, options.trainer
+    sharded, within = strategy.name == "fsdp", strategy.shard_within_node
+    if within and not sharded:
+        raise ValueError(
+            f"strategy.shard_within_node=true: for strategy=fsdp, not strategy={strategy.name}"
+        )
+    if not sharded:
+        return
+    if options.mode != "train":
+        raise ValueError(
+            f"strategy=fsdp: mode=train alone shares out weights; mode={options.mode} reads "
+            f"such a run as any other, with strategy=auto or ddp"
+        )
+    if trainer.precision not in PRECISIONS:
+        raise ValueError(
+            f"trainer.precision={trainer.precision}: strategy=fsdp computes in 32-true or "
+            f"bf16-mixed"
+        )
+    if within and trainer.num_nodes == 1:
+        raise ValueError(
+            "strategy.shard_within_node=true: needs trainer.num_nodes above 1; within one node "
+            "strategy=fsdp does so anyway"
         )

@@ -34,8 +34,7 @@ def check_samplers(algos: list[Plain], wanted: list[str] | None) -> None:
 
 
 def samplers_of(algo: Plain, wanted: list[str] | None) -> list[str]:
-    """The samplers that `algo` can use, of those that are `wanted`; all texts are as long as the
-    network."""
+    """The `wanted` samplers that `algo` can use for texts as long as the network."""
     return [
         name
         for name in usable(algo)

@@ -6,12 +6,7 @@ from algos.settings import GIDD
 from modes.settings import Plain, Settings, typed
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "experiment"
-CORPORA = {
-    "lm1b": "lm1b",
-    "lm1b-wrap": "lm1b-wrap",
-    "openwebtext-split": "owt",
-    "text8": "text8",
-}
+CORPORA = {"lm1b": "lm1b", "lm1b-wrap": "lm1b-wrap", "openwebtext-split": "owt", "text8": "text8"}
 
 
 def recipe_of(options: Settings) -> str | None:

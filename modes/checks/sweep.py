@@ -1,54 +1,37 @@
-"""The points of sampling.sweep, refused before anything is loaded; only the standard library."""
+"""The points of sampling.sweep, and the trainings of one command with -m that would share a run
+directory; only the standard library."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
+from modes.checks.groups import is_group
+from modes.checks.keys import key_of
+from modes.settings import Plain
 from samplers.settings import Sampling
 from schema.check import complaint
 from schema.fields import settings_of
 
 SWEPT = (  # what may differ between the points of a sweep
-    "coins",
-    "draws",
-    "entropy_bound",
-    "eta",
-    "grid",
-    "guidance",
-    "kappa",
-    "min_p",
-    "noise_removal",
-    "nucleus",
-    "order",
-    "p_nucleus",
-    "per_step",
-    "predictor",
-    "steps",
-    "temperature",
-    "top_k",
+    *("coins", "draws", "entropy_bound", "eta", "grid", "guidance", "kappa", "min_p"),
+    *("noise_removal", "nucleus", "order", "p_nucleus", "per_step", "predictor", "steps"),
+    *("temperature", "top_k"),
 )
 
 
-def points(
-    sweep: Any, options: dict[str, Any], check: Callable[[dict[str, Any]], None]
-) -> list[dict[str, Any]]:
+def points(sweep: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
     """`options` once for every combination of the values in sampling.sweep, the last key varying
-    fastest; each passes `check`, which refuses what a single command with it would.
-
-    ValueError names the key of the sweep and what is allowed."""
+    fastest; once without a sweep. ValueError names the key of the sweep and what is allowed."""
+    if sweep is None:
+        return [options]
     if not isinstance(sweep, dict) or not sweep:
         raise ValueError(
             f"sampling.sweep={sweep!r}: must be lists by key, such as {{temperature: [0.8, 1.0]}}"
         )
     for key, values in sweep.items():
         _check_swept(key, values)
-    combined = [
-        options | dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())
-    ]
-    for point in combined:
-        check(point)
-    return combined
+    return [options | dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
 
 
 def _check_swept(key: str, values: Any) -> None:
@@ -73,3 +56,29 @@ def check_plotting() -> None:
             f"sampling.sweep: needs the package {' and '.join(missing)} "
             f"(pip install altair vl-convert-python)"
         )
+
+
+def check_apart(jobs: Sequence[tuple[Sequence[str], Plain]]) -> None:
+    """ValueError where two jobs, overrides with what they compose to, train in one folder."""
+    folders: dict[str, Sequence[str]] = {}
+    for overrides, settings in jobs:
+        if settings["mode"] != "train" or settings["estimate"]:
+            continue
+        folder = settings["checkpointing"]["save_dir"]
+        other = folders.setdefault(folder, overrides)
+        if other is not overrides:
+            mine, its = _differing(overrides, other), _differing(other, overrides)
+            raise ValueError(
+                f"checkpointing.save_dir={folder}: {' '.join(its)} and {' '.join(mine)} would "
+                f"share it; put what differs into it: {_remedy(mine)}"
+            )
+
+
+def _differing(overrides: Sequence[str], other: Sequence[str]) -> list[str]:
+    return [text for text in overrides if text not in other]
+
+
+def _remedy(differing: Sequence[str]) -> str:
+    keys = [f"{key}.name" if is_group(key) else key for key in map(key_of, differing)]
+    parts = [f"{key.removesuffix('.name').rpartition('.')[2]}${{{key}}}" for key in keys]
+    return f"checkpointing.save_dir='sw/{'-'.join(parts)}'"

@@ -32,7 +32,7 @@ def check_track(settings: Plain, overridden: Collection[str], compose: Compose) 
         raise ValueError(
             f'track={name}: benchmark.budget={budget} in its file; it needs one such as "1M tokens"'
         )
-    if "trainer.max_steps" in overridden and parsed[1] != "seconds":
+    if "trainer.max_steps" in overridden and parsed.unit != "seconds":
         raise ValueError(
             f"trainer.max_steps={options.trainer.max_steps}: track={name} gives {budget}, which "
             f"the steps follow from"

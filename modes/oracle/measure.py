@@ -1,7 +1,9 @@
-"""The losses of samplers, with a network that knows the language and with a trained one."""
+"""The losses of samplers, with a perfect network and with a trained one, as fields of records."""
 
+import json
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
 import torch
@@ -14,26 +16,22 @@ from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache
 from evaluation.oracle import losses
 from evaluation.oracle.network import teach
-from modes import build
+from modes import build, provenance
 from modes.checks.oracle import samplers_of
-from modes.oracle import report
-from modes.oracle.report import PERFECT, Row
+from modes.oracle.report import PERFECT, RUN, Fields
 from modes.settings import Plain, Settings, typed
+from modes.trained_run import TrainedRun
 from samplers.build import Samples, draw
 from samplers.config import SamplerConfig, sampler_config
 
 
 class Subject(NamedTuple):
-    """An algorithm with the network that it is examined with, and its samplers."""
+    """An algorithm with a perfect network or that of `run`, and its samplers."""
 
     settings: Plain
-    network: str
     algorithm: Algorithm
     samplers: list[SamplerConfig]
-
-    @property
-    def options(self) -> Settings:
-        return typed(self.settings)
+    run: TrainedRun | None = None
 
 
 def perfect(settings: Plain, language: MarkovLanguage, device: torch.device) -> Subject:
@@ -50,7 +48,7 @@ def perfect(settings: Plain, language: MarkovLanguage, device: torch.device) -> 
             # One that sets its own pace does so for any number of steps.
             if sampler.protocol()["steps"] is not None or steps == options.oracle.steps[0]:
                 samplers.append(sampler)
-    return Subject(settings, PERFECT, algorithm, samplers)
+    return Subject(settings, algorithm, samplers)
 
 
 def measured(
@@ -59,9 +57,9 @@ def measured(
     true: losses.Floor,
     options: Settings,
     command: str,
-) -> Iterator[tuple[Subject, Row, BatchCache]]:
-    """A row for every sampler of every subject, behind one bar with an estimate; what the same
-    command recorded before it was stopped as it is."""
+) -> Iterator[tuple[Fields, BatchCache]]:
+    """The fields of a record for every sampler of every subject, behind one bar with an estimate;
+    what the same command recorded before it was stopped as it is."""
     length, size = true.length + 1, options.loader.eval_batch_size
     sizes = [min(size, true.texts - start) for start in range(0, true.texts, size)]
     tasks = [(subject, sampler) for subject in subjects for sampler in subject.samplers]
@@ -69,22 +67,24 @@ def measured(
     folder = options.results
     with tqdm(desc="network calls", total=total, unit="call") as bar:
         for subject, sampler in tasks:
-            algo = subject.options.algo.name
+            algo = typed(subject.settings).algo.name
             bar.set_description(f"{algo} {sampler.predictor}")
             expected = bar.n + sampler.calls([length]) * len(sizes)
-            key = [command, algo, subject.network, sampler.protocol()]
+            network = PERFECT if subject.run is None else RUN
+            key = [command, algo, network, sampler.protocol()]
             cache = BatchCache(folder, key, f"results_dir={folder}", command, alone=False)
             with cache.held():
                 path = cache.recorded()
                 if path is None:
                     began = time.monotonic()
                     texts = texts_of(subject, sampler, sizes, length, options.seed, bar)
-                    row = row_of(subject, sampler, texts, language, true)
-                    row = row._replace(seconds=time.monotonic() - began)
+                    fields = losses_of(subject, sampler, texts, language, true)
+                    fields["metrics"]["seconds"] = time.monotonic() - began
+                    fields = described(subject, began) | fields
                 else:
-                    row = report.recorded_row(path, subject.network)
+                    fields = json.loads(path.read_text(encoding="utf-8"))
                 bar.update(expected - bar.n)  # what was saved
-                yield subject, row, cache
+                yield fields, cache
 
 
 def texts_of(
@@ -107,24 +107,41 @@ def texts_of(
     return Samples(torch.cat(batches), evaluations, positions)
 
 
-def row_of(
+def losses_of(
     subject: Subject,
     sampler: SamplerConfig,
     samples: Samples,
     language: MarkovLanguage,
     true: losses.Floor,
-) -> Row:
-    """The losses of texts (S, M) that were drawn just now."""
-    texts = samples.tokens.numpy()
+) -> Fields:
+    """The fields of a record about texts (S, M) that were drawn just now."""
+    texts, calls = samples.tokens.numpy(), samples.network_evaluations / true.texts
+    distances, options = losses.losses(texts, language, true), typed(subject.settings)
     protocol = sampler.protocol() | {"length": true.length + 1}
-    return Row(
-        algo=subject.options.algo.name,
-        predictor=sampler.predictor,
-        steps=protocol["steps"],
-        network=subject.network,
-        losses=losses.losses(texts, language, true),
-        foreign=losses.foreign(texts, language),
-        evaluations=samples.network_evaluations / len(texts),
-        seconds=0.0,
-        protocol=protocol,
-    )
+    keys = ("states", "order", "concentration", "language_seed")
+    digest = sha256(language.transition.tobytes()).hexdigest()
+    return {
+        "metric": "oracle",
+        "value": distances[losses.NATS].excess,
+        "stderr": distances[losses.NATS].stderr,
+        "count": true.texts,
+        "kind": "estimate",
+        "protocol": protocol | {key: getattr(options.data, key) for key in keys},
+        "data": {"name": options.data.name, "digest": digest},
+        "sampler": protocol | {"network_evaluations": calls},
+        "seed": options.seed,
+        "metrics": {
+            "losses": {name: loss._asdict() for name, loss in distances.items()},
+            "foreign": losses.foreign(texts, language),
+            "network_evaluations": calls,
+        },
+    }
+
+
+def described(subject: Subject, began: float) -> Fields:
+    """The fields of a record about the network."""
+    device = subject.algorithm.device
+    if subject.run is not None:
+        return provenance.provenance(subject.run, subject.algorithm, began, device)
+    algo = typed(subject.settings).algo.name
+    return provenance.untrained(algo, PERFECT, subject.settings, began, device)

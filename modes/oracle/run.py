@@ -1,24 +1,18 @@
 """mode=oracle: the loss of each sampler with a network that knows the language, and with a trained
 run that of its training; a table, and one record per row."""
 
-import time
-from hashlib import sha256
-from typing import Any
-
 import numpy as np
 
 from data.markov import MarkovLanguage
 from data.settings import Data, Markov
 from evaluation.batch_cache import BatchCache, mark_of
 from evaluation.oracle import decomposition, losses
-from modes import build, provenance, trained_run
+from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.oracle import check_oracle, check_samplers, samplers_of
 from modes.oracle import report
-from modes.oracle.measure import Subject, measured, perfect
-from modes.oracle.report import PERFECT, RUN, Row
+from modes.oracle.measure import measured, perfect
 from modes.settings import Compose, Plain, typed
-from modes.trained_run import TrainedRun
 from samplers.check import check_sampling
 from training.signals import StopSignals
 
@@ -50,21 +44,20 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
         )
         for line in report.likelihood_lines(parts):
             print(line)
-        subjects.append(subjects[0]._replace(network=RUN, algorithm=trained))
+        subjects.append(subjects[0]._replace(algorithm=trained, run=run))
     rng = np.random.default_rng([options.seed, FLOOR])
     true = losses.floor(language, options.oracle.samples, common.model.length - 1, rng)
-    rows: list[Row] = []
+    rows: list[report.Fields] = []
     command = mark_of([settings, run and run.digest])
     total = sum(len(subject.samplers) for subject in subjects)
     caches: list[BatchCache] = []
     with StopSignals() as signals:
         try:
-            for subject, row, cache in measured(subjects, language, true, options, command):
-                rows.append(row)
+            for fields, cache in measured(subjects, language, true, options, command):
+                rows.append(fields)
                 caches.append(cache)
                 if cache.recorded() is None:
-                    about = described(subject, run, time.monotonic() - row.seconds)
-                    cache.record(folder, about | fields(subject, row, language))
+                    cache.record(folder, fields)
                 signals.kept = f"{len(rows)} of {total} rows are recorded; the same command goes on"
         finally:  # also of a record that cannot be written
             if rows:
@@ -95,38 +88,3 @@ def examined(base: Plain, overrides: list[str], compose: Compose) -> list[Plain]
 def language_of(data: Data) -> MarkovLanguage:
     assert isinstance(data, Markov)
     return MarkovLanguage(data.states, data.order, data.language_seed, data.concentration)
-
-
-def described(subject: Subject, run: TrainedRun | None, started: float) -> dict[str, Any]:
-    """The fields of a record about the network."""
-    if run is not None and subject.network == RUN:
-        return provenance.provenance(run, subject.algorithm, started, subject.algorithm.device)
-    algo, device = subject.options.algo.name, subject.algorithm.device
-    return provenance.untrained(algo, PERFECT, subject.settings, started, device)
-
-
-def fields(subject: Subject, row: Row, language: MarkovLanguage) -> dict[str, Any]:
-    """The fields of a record about the samples."""
-    nats, options = row.losses[losses.NATS], subject.options
-    keys = ("states", "order", "concentration", "language_seed")
-    law = {key: getattr(options.data, key) for key in keys}
-    return {
-        "metric": "oracle",
-        "value": nats.excess,
-        "stderr": nats.stderr,
-        "count": options.oracle.samples,
-        "kind": "estimate",
-        "protocol": row.protocol | law,
-        "data": {
-            "name": options.data.name,
-            "digest": sha256(language.transition.tobytes()).hexdigest(),
-        },
-        "sampler": row.protocol | {"network_evaluations": row.evaluations},
-        "seed": options.seed,
-        "metrics": {
-            "losses": {name: loss._asdict() for name, loss in row.losses.items()},
-            "foreign": row.foreign,
-            "network_evaluations": row.evaluations,
-            "seconds": row.seconds,
-        },
-    }

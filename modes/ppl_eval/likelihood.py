@@ -165,8 +165,7 @@ def trained_flops(run: TrainedRun) -> float | None:
 
 
 def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fields:
-    """The fields in which the record of an evaluation differs from those of others of the same
-    checkpoint."""
+    """The fields that tell the record of an evaluation from others of the same checkpoint."""
     how, order = protocol.fields(run, data, trainer), order_of(run)
     if order is not None:
         how[ORDER] = order.protocol() | {"temperature": run.options.sampling.temperature}
@@ -189,9 +188,9 @@ def order_of(run: TrainedRun) -> Order | None:
 
 def report(fields: Fields) -> None:
     """Prints the numbers of a record, rounded to their errors."""
-    metrics, bound = fields["metrics"], fields["kind"] == BOUND
-    error = metrics["nats_per_token_stderr"] if bound else None
-    nats = with_error(metrics["nats_per_token"], error, 5, "<= " if bound else "")
+    metrics = fields["metrics"]
+    error = metrics["nats_per_token_stderr"] if fields["kind"] == BOUND else None
+    nats = _shown(fields, metrics["nats_per_token"], error, 5)
     if fields["kind"].startswith(UNDER):
         print(f"{fields['kind']}; {metrics['network_evaluations']:.4g} evaluations per text")
         if metrics["data_stderr"] is not None:
@@ -210,19 +209,21 @@ def report(fields: Fields) -> None:
 
 def perplexity(fields: Fields) -> str:
     """The perplexity of a record, with its error where it is a bound."""
-    bound = fields["kind"] == BOUND
-    return with_error(
-        fields["value"], fields["stderr"] if bound else None, 4, "<= " if bound else ""
-    )
+    return _shown(fields, fields["value"], fields["stderr"], 4)
 
 
 def bits(fields: Fields) -> str:
-    """Bits per byte of a record, with the error of the nats where they are a bound; empty where it
-    has none."""
-    metrics, bound = fields["metrics"], fields["kind"] == BOUND
+    """Bits per byte of a record, with an error where they are a bound; empty where it has none."""
+    metrics = fields["metrics"]
     value, nats = metrics.get("bits_per_byte"), metrics["nats_per_token"]
     if value is None:
         return ""
     error = metrics["nats_per_token_stderr"]
-    error = abs(value / nats) * error if bound and nats and error is not None else None
-    return with_error(value, error, 4, "<= " if bound else "")
+    error = abs(value / nats) * error if nats and error is not None else None
+    return _shown(fields, value, error, 4)
+
+
+def _shown(fields: Fields, value: float, error: float | None, decimals: int) -> str:
+    """A number of a record, with its sign and its error where they are those of a bound."""
+    is_bound = fields["kind"] == BOUND
+    return with_error(value, error if is_bound else None, decimals, "<= " if is_bound else "")

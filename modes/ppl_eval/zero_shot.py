@@ -80,8 +80,7 @@ def name_of(entry: str) -> str:
 
 
 def settings_of(entry: str, run: TrainedRun, overrides: list[str], compose: Compose) -> Plain:
-    """The settings to evaluate the run on one text: a file of configs/data, or NAME:PATH, all of a
-    file or folder."""
+    """The settings to evaluate the run on one text: a file of configs/data, or NAME:PATH."""
     name, _, path = entry.partition(":")
     settings = compose([*overrides, f"data={'text' if path else name}"])
     if path:

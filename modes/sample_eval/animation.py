@@ -12,7 +12,6 @@ from typing import Any
 from data.tokenizers import Tokenizer
 from modes.sample_eval.token_texts import TokenTexts
 from samplers.trajectory import Trajectory
-from storage import write_atomic
 
 PARTS = Path(__file__).with_name("animation.html")
 MASKED = -1  # in place of a text's number
@@ -24,18 +23,6 @@ class _Numbers(dict[str, int]):
 
     def __missing__(self, text: str) -> int:
         return self.setdefault(text, len(self))
-
-
-def write_page(
-    file: Path,
-    title: str,
-    samples: Sequence[Trajectory],
-    tokenizer: Tokenizer,
-    facts: dict[str, str],
-) -> Path:
-    """The page at `file`, whole or not at all."""
-    write_atomic(file, page(title, samples, tokenizer, facts))
-    return file
 
 
 def page(

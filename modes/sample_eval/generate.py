@@ -1,11 +1,8 @@
-"""Batches of samples from a trained algorithm: drawn or taken as given, then self-corrected, each
-kept on disk until all are there."""
+"""Batches of samples from a trained algorithm, each kept on disk until all are there."""
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -16,26 +13,16 @@ from tqdm import tqdm
 
 from algos.base import Algorithm
 from algos.calls import network_calls
-from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache
 from evaluation.samples_file import Correction, Text
-from modes.sample_eval.requests import Batch
-from samplers.blocks import cut
-from samplers.build import Samples
-from samplers.self_correction import Corrected
 from training.agreement import Agreement
 from training.signals import StopSignals
 
-# (algorithm, tokens (B, L), fixed (B, L), number of the batch) -> texts (B, L)
-Begin = Callable[[Algorithm, Tensor, Tensor, int], Samples]
-# (algorithm, texts (B, L), fixed (B, L)) -> the corrected texts, and the network evaluations
-Correct = Callable[[Algorithm, Tensor, Tensor], tuple[Corrected, int]]
 NONE = -1  # the number of no batch
 
 
 class SampleBatch(NamedTuple):
-    """Finished texts, the texts shown to the network for them, the positions of these, and the
-    seconds they took."""
+    """Finished texts, the network evaluations and positions they took, and the seconds."""
 
     texts: list[Text]
     evaluations: int
@@ -43,103 +30,58 @@ class SampleBatch(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True)
-class BatchGenerator:
-    """Computes batch `number` of the samples, the same on whichever device: `begin` draws or takes
-    its texts, `correct` self-corrects them, `cache` keeps them; batch NONE is empty. Texts are cut
-    behind the first token `end` that was drawn."""
-
-    batches: list[Batch]
-    begin: Begin
-    correct: Correct | None
-    seed: int
-    cache: BatchCache
-    end: int | None = None
-    finished: dict[int, SampleBatch] = field(default_factory=dict)
-
-    def __call__(self, algorithm: Algorithm, number: int) -> None:
-        if number == NONE:
-            return
-        torch.manual_seed(seed_of(self.seed, number))
-        began = time.monotonic()
-        batch = self.batches[number]
-        fixed = torch.tensor(batch.fixed, device=algorithm.device)
-        tokens = torch.tensor(batch.tokens, device=algorithm.device)
-        tokens, evaluations, positions = self.begin(algorithm, tokens, fixed, number)
-        if self.correct is None:
-            pairs = zip(tokens.tolist(), batch.fixed, strict=True)
-            texts = [Text(cut(row, fixed, self.end)) for row, fixed in pairs]
-        else:
-            corrected, more = self.correct(algorithm, tokens, fixed)
-            evaluations, positions = evaluations + more, positions + more * tokens.shape[1]
-            columns = (column.tolist() for column in (tokens, *corrected[1:]))
-            tokens = corrected.tokens
-            texts = list(map(Text, tokens.tolist(), map(Correction, *columns)))
-        seconds = time.monotonic() - began
-        self.finished[number] = SampleBatch(texts, evaluations, positions, seconds)
-        keep_batch(self.cache, number, self.finished[number])
-
-    def progress(self) -> str:
-        """The number of batches on disk, for the message of a command that was stopped."""
-        ready = len(list(self.cache.folder.glob("[0-9]*.json")))
-        return f"{ready} of {len(self.batches)} batches are kept; the same command goes on"
-
-
-def as_given(algorithm: Algorithm, tokens: Tensor, fixed: Tensor, number: int) -> Samples:
-    """A batch of finished texts."""
-    return Samples(tokens, 0, 0)
+# (algorithm, number of a batch) -> its texts, the same on whichever device
+Make = Callable[[Algorithm, int], SampleBatch]
 
 
 class Predicting(L.LightningModule):
-    """Generates the batches whose numbers Lightning deals out to its process."""
+    """Makes the batches whose numbers Lightning deals out to its process, and keeps them; ends
+    after the batch in which any process was asked to stop, of several after the next one, if there
+    is one."""
 
-    def __init__(self, algorithm: Algorithm, generator: BatchGenerator):
+    def __init__(self, algorithm: Algorithm, make: Make, cache: BatchCache, signals: StopSignals):
         super().__init__()
-        self.algorithm, self.generator = algorithm, generator
+        self.algorithm, self.make, self.cache, self.signals = algorithm, make, cache, signals
+        self.finished: dict[int, SampleBatch] = {}
+        self.agreement = Agreement()  # of all processes, on whether one was asked to stop
 
     def predict_step(self, number: Tensor, batch_idx: int) -> Tensor:
-        self.generator(self.algorithm, int(number))
+        index = int(number)
+        if index != NONE:
+            self.finished[index] = self.make(self.algorithm, index)
+            keep_batch(self.cache, index, self.finished[index])
         return number  # Lightning warns of none
 
+    def on_predict_batch_end(self, *_: Any) -> None:
+        self.signals.look(lambda stop: self.agreement.ask(stop, self.device))
 
-class StopAfterBatch(L.Callback):
-    """Ends the generation after the batch in which any process was asked to stop; of several after
-    the next one, if there is one."""
-
-    def __init__(self, signals: StopSignals):
-        self.signals = signals
-        self.agreement = Agreement()  # of all processes, on whether one was asked
-
-    def on_predict_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
-    ) -> None:
-        self.signals.look(lambda stop: self.agreement.ask(stop, pl_module.device))
-
-    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_predict_end(self) -> None:
         self.signals.look(lambda stop: self.agreement.look())
 
 
 def generate(
     trainer: L.Trainer,
     algorithm: Algorithm,
-    generator: BatchGenerator,
+    make: Make,
+    total: int,
+    cache: BatchCache,
     most_calls: int,
     redraw_first: bool,
     signals: StopSignals,
 ) -> list[SampleBatch]:
-    """All batches, generated by all devices, in the order of their numbers. Batches that a stopped
-    run kept are taken as they are, the first one only without `redraw_first`; `most_calls` of the
-    network for a batch give the time left."""
-    world = trainer.world_size
-    kept, total = read_batches(generator.cache), len(generator.batches)
+    """The `total` batches, made by all devices, in the order of their numbers. Batches that a
+    stopped run kept in the cache are taken as they are, the first one only without `redraw_first`;
+    `most_calls` of the network for a batch give the time left."""
+    world, kept = trainer.world_size, read_batches(cache)
     if kept and trainer.is_global_zero:
         print(f"{len(kept)} of {total} batches were drawn before: going on")
-    signals.kept = generator.progress()
+    signals.kept = _progress(cache, total)
     missing = [i for i in range(total) if i not in kept or (redraw_first and i == 0)]
     # As many for every process, one at least, so that they meet.
     numbers: Any = missing + (-len(missing) % world if missing else world) * [NONE]
     calls, hidden = len(numbers) // world * most_calls, not trainer.is_global_zero
     loader: Any = DataLoader(numbers, batch_size=1)
+    predicting = Predicting(algorithm, make, cache, signals)
     with (
         tqdm(desc="network calls", total=calls, unit="call", disable=hidden) as bar,
         # One process stops anywhere; several between batches, where they agree.
@@ -147,11 +89,17 @@ def generate(
     ):
         try:
             with network_calls(algorithm, bar.update):
-                trainer.predict(Predicting(algorithm, generator), loader, return_predictions=False)
+                trainer.predict(predicting, loader, return_predictions=False)
         finally:
-            signals.kept = generator.progress()
-        batches = kept | _gathered(generator.finished, world)
+            signals.kept = _progress(cache, total)
+        batches = kept | _gathered(predicting.finished, world)
     return [batches[number] for number in range(total)]
+
+
+def _progress(cache: BatchCache, total: int) -> str:
+    """The number of batches on disk, for the message of a command that was stopped."""
+    ready = len(list(cache.folder.glob("[0-9]*.json")))
+    return f"{ready} of {total} batches are kept; the same command goes on"
 
 
 def _gathered(finished: dict[int, SampleBatch], world: int) -> dict[int, SampleBatch]:

@@ -5,20 +5,23 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import lightning as L
-from torch import Tensor
+import torch
 
 from algos.base import Algorithm
+from algos.denoising import DiffusionAlgorithm
 from data.tokenizers import Tokenizer
+from diffusion.times import seed_of
 from evaluation.batch_cache import BatchCache, mark_of
 from evaluation.gen_ppl.scorer import Scorer
+from evaluation.samples_file import Correction, Text
 from modes import trained_run
 from modes.held_out import HeldOut
-from modes.sample_eval import generate
-from modes.sample_eval.generate import SampleBatch
+from modes.sample_eval.generate import SampleBatch, generate
 from modes.sample_eval.requests import Requests, beginning, read_requests
 from modes.settings import Plain, Settings, typed
 from modes.trained_run import TrainedRun
-from samplers.build import Samples, draw
+from samplers.blocks import cut
+from samplers.build import draw
 from samplers.config import SamplerConfig, sampler_config
 from samplers.self_correction import correct
 from samplers.settings import Sampling
@@ -68,8 +71,7 @@ class Point(NamedTuple):
 def make_point(
     settings: Plain, run: TrainedRun, tokenizer: Tokenizer, options: dict[str, Any]
 ) -> Point:
-    """The requests and the sampler of `options`; ValueError, before a network is loaded, for what
-    makes no sense."""
+    """The requests and the sampler of `options`; ValueError, early, for what makes no sense."""
     window = run.options.model.length
     begin = beginning(run.settings, tokenizer)
     sampler = sampler_config(options, run.settings["algo"], window, len(begin), tokenizer.eos)
@@ -90,8 +92,7 @@ def cache_of(context: Context, point: Point, alone: bool) -> BatchCache:
 
 
 class Generated(NamedTuple):
-    """The texts of a point by batch, the states of the first ones where those are asked for, and
-    the seconds that it took."""
+    """The texts of a point by batch, the states of the first if asked for, and the seconds."""
 
     batches: list[SampleBatch]
     trace: Trace | None
@@ -100,37 +101,49 @@ class Generated(NamedTuple):
 
 def generated(context: Context, point: Point, cache: BatchCache) -> Generated:
     """The texts of a point, on every process those of all."""
-    began, (options, requests, sampler) = time.monotonic(), point
+    began, (_, requests, sampler) = time.monotonic(), point
     trace = Trace(ANIMATED, context.tokenizer.vocab_size) if point.sampling.animate else None
-    begin = partial(drawn, sampler=sampler, trace=trace) if requests.draws else generate.as_given
-    seed, correct = context.options.seed, correction(options)
-    end = sampler.end if requests.draws else None
-    generator = generate.BatchGenerator(requests.batches, begin, correct, seed, cache, end)
+    make = partial(make_batch, point=point, seed=context.options.seed, trace=trace)
     lengths = [len(batch.tokens[0]) for batch in requests.batches]
     steps = point.sampling.self_correction
     calls = (sampler.calls(lengths) if requests.draws else 0) + (steps + 1 if steps else 0)
-    batches = generate.generate(
-        context.trainer, context.algorithm, generator, calls, trace is not None, context.signals
+    batches = generate(
+        context.trainer,
+        context.algorithm,
+        make,
+        len(requests.batches),
+        cache,
+        calls,
+        redraw_first=trace is not None,
+        signals=context.signals,
     )
     return Generated(batches, trace, time.monotonic() - began)
 
 
-def drawn(
-    algorithm: Algorithm,
-    tokens: Tensor,
-    fixed: Tensor,
-    number: int,
-    sampler: SamplerConfig,
-    trace: Trace | None,
-) -> Samples:
-    """A batch of samples; `trace` records the first batch."""
-    return draw(sampler, algorithm, tokens, fixed, trace if number == 0 else None)
-
-
-def correction(options: dict[str, Any]) -> generate.Correct | None:
-    """Self-correction with the settings of `options`, None where it is off."""
-    if not options["self_correction"]:
-        return None
-    keywords = {key.removeprefix("self_correction_"): options[key] for key in CORRECTION_DEFAULTS}
-    keywords["steps"] = keywords.pop("self_correction")
-    return partial(correct, **keywords)
+def make_batch(
+    algorithm: Algorithm, number: int, point: Point, seed: int, trace: Trace | None
+) -> SampleBatch:
+    """A batch of texts, drawn or as given, then self-corrected or cut behind the first end that was
+    drawn; `trace` records the first one."""
+    options, requests, sampler = point
+    torch.manual_seed(seed_of(seed, number))
+    began, batch = time.monotonic(), requests.batches[number]
+    fixed = torch.tensor(batch.fixed, device=algorithm.device)
+    tokens = torch.tensor(batch.tokens, device=algorithm.device)
+    evaluations, positions, end = 0, 0, None
+    if requests.draws:
+        first, end = trace if number == 0 else None, sampler.end
+        tokens, evaluations, positions = draw(sampler, algorithm, tokens, fixed, first)
+    if options["self_correction"]:
+        names = {key.removeprefix("self_correction_"): key for key in CORRECTION_DEFAULTS}
+        keywords = {name: options[key] for name, key in names.items()}
+        keywords["steps"] = keywords.pop("self_correction")
+        assert isinstance(algorithm, DiffusionAlgorithm)  # the check of the settings refuses others
+        corrected, more = correct(algorithm, tokens, fixed, **keywords)
+        evaluations, positions = evaluations + more, positions + more * tokens.shape[1]
+        columns = (column.tolist() for column in (tokens, *corrected[1:]))
+        texts = list(map(Text, corrected.tokens.tolist(), map(Correction, *columns)))
+    else:
+        pairs = zip(tokens.tolist(), batch.fixed, strict=True)
+        texts = [Text(cut(row, given, end)) for row, given in pairs]
+    return SampleBatch(texts, evaluations, positions, time.monotonic() - began)

@@ -1,21 +1,39 @@
-"""The record of a point of mode=sample_eval, its file of samples, and its page."""
+"""The record of a point of mode=sample_eval, its report, its file of samples, its page."""
 
 import time
-from pathlib import Path
+from collections.abc import Sequence
+from operator import ne
+from statistics import fmean
 from typing import Any
 
 from data.tokenizers import Tokenizer
-from evaluation import samples_file
 from evaluation.batch_cache import BatchCache
+from evaluation.gen_ppl.protocols import protocol
 from evaluation.gen_ppl.scorer import Scorer
-from evaluation.samples_file import Text
+from evaluation.rounding import fixed as rounded
+from evaluation.rounding import places_of, with_error
+from evaluation.sample_quality.metrics import unigram_entropy
+from evaluation.sample_quality.report import Reference, drawn, quality
+from evaluation.samples_file import Text, write_samples
 from modes.provenance import provenance
 from modes.sample_eval import animation
 from modes.sample_eval.generate import SampleBatch
 from modes.sample_eval.point import CORRECTION_DEFAULTS, Context, Generated, Point
-from modes.sample_eval.summary import measure, report
 from modes.settings import Plain, typed
-from modes.trained_run import TrainedRun
+from modes.trained_run import TrainedRun, writing
+from storage import write_atomic
+
+Masks = Sequence[list[bool]]
+SHOWN = {  # name in the report, digits
+    "distinct_1": ("distinct-1", 3),
+    "distinct_2": ("distinct-2", 3),
+    "distinct_3": ("distinct-3", 3),
+    "repetition": ("repetition", 3),
+    "gen_ppl": ("generative perplexity", 3),
+    "mauve": ("MAUVE", 3),
+    "divergence": ("divergence from held-out text", 4),
+    "two_sample_accuracy": ("two-sample accuracy against it", 3),
+}
 
 
 def evaluate(
@@ -23,45 +41,31 @@ def evaluate(
 ) -> dict[str, Any]:
     """The fields of the record of a point, whose texts are shown and written."""
     (options, requests, sampler), (batches, trace, seconds) = point, generated
-    started, steps = time.monotonic() - seconds, point.sampling.self_correction
+    started, tokenizer = time.monotonic() - seconds, context.tokenizer
     texts = requests.in_order([text for batch in batches for text in batch.texts])
     fields = record(context, point, texts, batches, started)
-    report(texts, context.tokenizer, fields, point.sampling.show)
-    protocol = fields["protocol"]
-    name = f"texts-{steps}"
+    report(texts, tokenizer, fields, point.sampling.show)
+    how, name = fields["protocol"], f"texts-{point.sampling.self_correction}"
     if requests.draws:
-        name = f"{protocol['predictor']}-{protocol['steps']}"
-    file = written(cache.folder.parent, name, options, texts, requests.names, context.tokenizer)
+        name = f"{how['predictor']}-{how['steps']}"
+    folder = cache.folder.parent
+    with writing(folder.parent, "samples"):
+        file = write_samples(folder, name, options, texts, requests.names, tokenizer)
     fields["metrics"]["samples"] = str(file)
     print(f"samples: {file}", flush=True)
     if trace is not None:
         run = context.run.options
         title = f"{run.algo.name} on {run.data.name}: {name}"
         facts = {key: str(value) for key, value in sampler.protocol().items()}
-        page = animation.write_page(
-            file.with_suffix(".html"), title, trace.trajectories(), context.tokenizer, facts
-        )
+        page = file.with_suffix(".html")
+        write_atomic(page, animation.page(title, trace.trajectories(), tokenizer, facts))
         print(f"trajectories: {page}")
     print(f"record: {cache.record(context.options.results, fields)}")
     return fields
 
 
-def written(folder: Path, *content: Any) -> Path:
-    """The file of samples; OSError that names the key where it cannot be written."""
-    try:
-        return samples_file.write_samples(folder, *content)
-    except OSError as error:
-        raise OSError(
-            f"eval.output_dir={folder.parent}: cannot write the samples: {error.strerror}"
-        ) from error
-
-
 def record(
-    context: Context,
-    point: Point,
-    texts: list[Text],
-    batches: list[SampleBatch],
-    started: float,
+    context: Context, point: Point, texts: list[Text], batches: list[SampleBatch], started: float
 ) -> dict[str, Any]:
     """The fields of the record of `texts`, which came in `batches`."""
     run, tokenizer, options = context.run, context.tokenizer, context.options
@@ -90,40 +94,108 @@ def record(
 
 
 def identity(
-    run: TrainedRun,
-    settings: Plain,
-    point: Point,
-    tokenizer: Tokenizer,
-    scoring: dict[str, Any],
+    run: TrainedRun, settings: Plain, point: Point, tokenizer: Tokenizer, scoring: dict[str, Any]
 ) -> dict[str, Any]:
     """The fields that tell the record of a point from others of the same checkpoint; `scoring` is
     that of `scored_by`. Texts of a file are no samples of the run, so their metric has another
     name."""
     options, requests, sampler = point
+    defaults = CORRECTION_DEFAULTS.items() if options["self_correction"] else ()
     return {
         "metric": "samples" if requests.draws else "corrected_samples",
         "seed": typed(settings).seed,
         "count": len(requests.order),
         "protocol": requests.protocol
         | (sampler.protocol() if requests.draws else {})
-        | corrected_with(options)
+        | {key: options[key] for key, default in defaults if options[key] != default}
         | scoring,
         "data": {"name": run.options.data.name, "digest": tokenizer.digest},
     }
 
 
-def corrected_with(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings of self-correction that are not the defaults, where it is on."""
-    if not options["self_correction"]:
-        return {}
-    defaults = CORRECTION_DEFAULTS.items()
-    return {key: options[key] for key, default in defaults if options[key] != default}
-
-
 def scored_by(scorer: Scorer | None, settings: Plain) -> dict[str, Any]:
-    """The scoring model without its path on this machine, and the protocol of quality; empty
-    without a scoring model."""
+    """The scoring model, without its path here, and the protocol of quality; empty without one."""
     if scorer is None:
         return {}
     provenance = {key: value for key, value in scorer.provenance.items() if key != "scorer"}
     return {"scorer": provenance, "quality": typed(settings).eval.quality_protocol}
+
+
+def measure(
+    texts: list[Text],
+    fixed: Masks,
+    reference: list[list[int]] | None,
+    scorer: Scorer | None,
+    tokenizer: Tokenizer,
+    preset: str,
+    seed: int,
+) -> dict[str, Any]:
+    """The fields value, stderr, kind and metrics of a record: the mean entropy in nats of the
+    tokens that are not `fixed`, and beside it all other statistics with their intervals, as the
+    quality protocol `preset` says."""
+    rows = [text.tokens for text in texts]
+    held = None if reference is None else Reference(reference)
+    metrics = quality(rows, fixed, held, scorer, tokenizer, protocol(preset), seed)
+    metrics["quality_protocol"]["name"] = preset
+    return {
+        "value": metrics.pop("entropy"),
+        "stderr": metrics.pop("entropy_stderr"),
+        "kind": "estimate",
+        "metrics": metrics | corrections(texts, fixed),
+    }
+
+
+def corrections(texts: list[Text], fixed: Masks) -> dict[str, Any]:
+    """The changes by self-correction, means over texts; nothing where it was off."""
+    changes = [text.correction for text in texts if text.correction is not None]
+    if not changes:
+        return {}
+    before = drawn([change.tokens for change in changes], fixed)
+    after = drawn([text.tokens for text in texts], fixed)
+    return {
+        "entropy_before": unigram_entropy(before),
+        "self_accuracy_before": fmean(change.before for change in changes),
+        "self_accuracy_after": fmean(change.after for change in changes),
+        "correction_steps": fmean(change.steps for change in changes),
+        "tokens_changed": fmean(sum(map(ne, *pair)) for pair in zip(before, after, strict=True)),
+    }
+
+
+def report(texts: list[Text], tokenizer: Tokenizer, fields: dict[str, Any], show: int) -> None:
+    """Prints the first `show` texts and the numbers of the record."""
+    for number, text in enumerate(texts[:show], start=1):
+        print(f"--- sample {number}\n{tokenizer.decode(text.tokens)}")
+    metrics, lengths = fields["metrics"], sorted({len(text.tokens) for text in texts})
+    longest = "" if len(lengths) == 1 else f" to {lengths[-1]}"
+    print(f"--- {len(texts)} samples of {lengths[0]}{longest} tokens")
+    entropy = with_error(fields["value"], fields["stderr"])
+    print(f"entropy {entropy} nats{_held_out(metrics, 'entropy', 3)}")
+    for name, (title, digits) in SHOWN.items():
+        if name in metrics:
+            places = places_of(metrics.get(f"{name}_stderr"), digits)
+            value = rounded(metrics[name], places) + _interval(metrics, name, places)
+            print(f"{title} {value}{_held_out(metrics, name, digits)}")
+    if "gen_ppl" in metrics:
+        preset = metrics["quality_protocol"]["name"]
+        print(f"scored by {metrics['gen_ppl_scorer']['scorer']}, protocol {preset}")
+    for name in ("gen_ppl", "mauve", "divergence"):
+        if f"{name}_absent" in metrics:
+            print(f"no {SHOWN[name][0]}: {metrics[f'{name}_absent']}")
+    if "entropy_before" in metrics:
+        print(
+            "self-correction: entropy {entropy_before:.3f} -> {value:.3f} nats, self-accuracy "
+            "{self_accuracy_before:.1%} -> {self_accuracy_after:.1%}; {tokens_changed:.4g} tokens "
+            "changed in {correction_steps:.4g} steps".format(value=fields["value"], **metrics)
+        )
+    calls, speed = metrics["network_evaluations"], metrics["tokens_per_second"]
+    print(f"{calls:.4g} network calls a text, {speed:,.0f} tokens per second")
+
+
+def _interval(metrics: dict[str, Any], name: str, digits: int) -> str:
+    ends = metrics.get(f"{name}_ci")
+    return "" if ends is None else f" [{rounded(ends[0], digits)}, {rounded(ends[1], digits)}]"
+
+
+def _held_out(metrics: dict[str, Any], name: str, digits: int) -> str:
+    value = metrics.get(f"reference_{name}")
+    return "" if value is None else f" (held-out text {value:.{digits}f})"

@@ -4,11 +4,8 @@ record; with sampling.sweep one for every point of a product of settings."""
 import json
 import time
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import lightning as L
 
 from evaluation.batch_cache import BatchCache
 from evaluation.sample_quality.metrics import unigram_entropy
@@ -16,7 +13,7 @@ from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.checks.sweep import points
 from modes.held_out import held_out
-from modes.sample_eval import generate, sweep_plot
+from modes.sample_eval import sweep_plot
 from modes.sample_eval.point import Context, Generated, Point, cache_of, generated, make_point
 from modes.sample_eval.record import evaluate
 from modes.scorer import open_scorer
@@ -31,24 +28,23 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     options = typed(settings)
     check_writable(options.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
-    trained_run.check_output(run)
-    sampling, check = settings["sampling"], partial(check_sampling, run.settings["algo"])
-    check(sampling)
-    sweep = options.sampling.sweep or {}
-    settings_of_points = points(sweep, sampling, check) if sweep else [sampling]
+    check_writable(trained_run.output_directory(run), "eval.output_dir")
+    sampling, sweep = settings["sampling"], options.sampling.sweep or None
+    asked = points(sweep, sampling)
+    for each in (sampling, *asked):
+        check_sampling(run.settings["algo"], each)
     tokenizer = trained_run.open_tokenizer(run)
-    every = [make_point(settings, run, tokenizer, point) for point in settings_of_points]
+    every = [make_point(settings, run, tokenizer, point) for point in asked]
     with StopSignals(GOES_ON) as signals:
         scorer = open_scorer(settings, tokenizer)
         algorithm = trained_run.restore(run)
-        callbacks: list[L.Callback] = [generate.StopAfterBatch(signals)]
-        trainer = build.trainer(run.settings, callbacks, fitting=False, share_batches=True)
+        trainer = build.trainer(run.settings, [], fitting=False, share_batches=True)
         wanted = options.eval.reference
         if wanted is None:  # the text of a published model need not be on this machine
             wanted = run.model is None
         reference = held_out(trained_run.open_data(run)) if wanted else None
         context = Context(signals, settings, run, tokenizer, algorithm, trainer, scorer, reference)
-        evaluate_points(context, list(sweep), every)
+        evaluate_points(context, list(sweep or ()), every)
 
 
 class Waiting(NamedTuple):

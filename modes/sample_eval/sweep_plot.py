@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.rounding import with_error
+from leaderboard.charts.data import ERRORS, ends
 from storage import new_file, write_atomic
 
 if TYPE_CHECKING:
@@ -14,15 +15,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]  # the swept settings, and the measured values below
 
 MEASURED = (
-    "gen_ppl",
-    "gen_ppl_stderr",
-    "entropy",
-    "entropy_stderr",
-    "distinct_2",
-    "network_evaluations",
-    "seconds",
+    *("gen_ppl", "gen_ppl_stderr", "entropy", "entropy_stderr", "distinct_2"),
+    *("network_evaluations", "seconds"),
 )
-ERRORS = 2  # standard errors that a difference must exceed, and that a bar shows
 KINDS = ("png", "svg", "html")
 LEGEND = (
     "* on the frontier: no other point has a lower generative perplexity at the same or a higher "
@@ -90,8 +85,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 
 
 def table(rows: Sequence[Row], reference: float | None = None) -> str:
-    """The rows as aligned text, those on the frontier marked; `reference` is the entropy of
-    held-out text."""
+    """The rows as aligned text, the frontier marked; `reference` is the held-out entropy."""
     columns = [["", *("*" if mark else "" for mark in on_frontier(rows))]]
     columns += [[key, *(_text(row[key]) for row in rows)] for key in swept(rows)]
     measured = {name: [cell(row) for row in rows] for name, cell in COLUMNS.items()}
@@ -141,9 +135,7 @@ def _points(rows: Sequence[Row], height: str) -> list[Row]:
         point = {name: row[name] for name in MEASURED if row.get(name) is not None}
         point |= {key: _text(row[key]) for key in swept(rows)} | {"frontier": mark}
         for name in (height, "entropy"):
-            value, reach = row[name], ERRORS * (row.get(f"{name}_stderr") or 0.0)
-            # Above zero for a value that is, as a log axis needs it.
-            point |= {f"{name}_low": max(value - reach, value / 10), f"{name}_high": value + reach}
+            point |= ends(name, row[name], row.get(f"{name}_stderr"))
         points.append(point)
     return points
 

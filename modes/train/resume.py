@@ -50,7 +50,10 @@ def resumed(settings: build.Settings) -> Start:
             f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
             f"choose another checkpointing.save_dir or move it away"
         )
-    checkpoint = _read(last, options.strategy.name == "fsdp")
+    # Of its tensors the shapes alone: the strategy reads what it needs. Processes that share out
+    # the weights share out the checks of the files too.
+    part = slice(0) if options.strategy.name == "fsdp" else slice(None)
+    checkpoint = read_checkpoint(last, "checkpointing.save_dir", True, take_shape, part)
     refuse_other(flat(checkpoint["config"]), flat(settings))
     return Start(
         last,
@@ -60,13 +63,6 @@ def resumed(settings: build.Settings) -> Start:
         checkpoint[DIGESTS],
         vocab_size_of(checkpoint),
     )
-
-
-def _read(file: Path, sharded: bool) -> dict[str, Any]:
-    """The checkpoint at `file`, of its tensors the shapes alone: the strategy reads what it needs.
-    One that shares out the weights has each process check some of its files."""
-    part = slice(0) if sharded else slice(None)
-    return read_checkpoint(file, "checkpointing.save_dir", True, take_shape, part)
 
 
 def refuse_other(stored: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """mode=train: from nothing, from another run's weights, or from the last checkpoint of the same
 run, to trainer.max_steps or for training.max_seconds."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.validation import Validation
 from modes import build, devices
 from modes.checks.combinations import starts_from
+from modes.imported import read_source
 from modes.run_settings import tokenizer_name
 from modes.settings import typed
 from modes.train.resume import Start, check_data, resumed
-from modes.train.source import read_source
 from modes.trained_run import data_digests
 from storage import holding
 from training import finetune
@@ -36,7 +36,9 @@ KEPT = "nothing is lost since the last checkpoint; the same command goes on from
 
 def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
     directory = Path(typed(settings).checkpointing.save_dir)
-    with StopSignals(KEPT) as signals, alone_in(directory):
+    # One command at a time may write there: its first process holds the folder.
+    lock = holding(directory / LOCK, f"checkpointing.save_dir={directory}")
+    with StopSignals(KEPT) as signals, lock if is_first_process() else nullcontext():
         start = resumed(settings)
         if has_finished(start, settings):
             print(f"{directory}: has {budget(settings)} already")
@@ -48,7 +50,7 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     """From where the run stands to its end, or to a signal."""
     options, begins = typed(settings), starts_from(settings)
     decay = options.training.ema
-    clock, ema = Clock(seconds_of(settings)), EMA(decay) if decay else None
+    clock, ema = Clock(options.training.max_seconds), EMA(decay) if decay else None
     source = None if begins is None else read_source(begins, settings)
     finished = has_reached(start, settings)
     directory = options.checkpointing.save_dir
@@ -89,16 +91,6 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
         print(f"{name_of(settings)}: {trainer.global_step} steps, {taken:.0f} s; {directory}")
 
 
-@contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
-    """Holds the run directory, which one command at a time may write, in its first process."""
-    if not is_first_process():
-        yield
-        return
-    with holding(directory / LOCK, f"checkpointing.save_dir={directory}"):
-        yield
-
-
 def name_of(settings: build.Settings) -> str:
     options = typed(settings)
     return f"{options.algo.name} on {options.data.name}"
@@ -113,11 +105,6 @@ def training_callbacks(settings: build.Settings, clock: Clock) -> list[L.Callbac
     return [clock, Validation(), progress, Curve(curve, tokens, clock.seconds), PeakMemory()]
 
 
-def seconds_of(settings: build.Settings) -> float | None:
-    """The seconds of training that end a run; None where its steps do."""
-    return typed(settings).training.max_seconds
-
-
 def has_finished(start: Start, settings: build.Settings) -> bool:
     """Whether nothing is left to do."""
     return has_reached(start, settings) and not start.owes_validation
@@ -125,7 +112,7 @@ def has_finished(start: Start, settings: build.Settings) -> bool:
 
 def has_reached(start: Start, settings: build.Settings) -> bool:
     """Whether a run has all the steps, or all the seconds, that the settings ask for."""
-    limit = seconds_of(settings)
+    limit = typed(settings).training.max_seconds
     if limit is None:
         return start.step >= typed(settings).trainer.max_steps
     return start.seconds >= limit
@@ -133,7 +120,7 @@ def has_reached(start: Start, settings: build.Settings) -> bool:
 
 def budget(settings: build.Settings) -> str:
     """The setting that ends a run, for a message."""
-    limit = seconds_of(settings)
+    limit = typed(settings).training.max_seconds
     if limit is None:
         return f"trainer.max_steps={typed(settings).trainer.max_steps} steps"
     return f"training.max_seconds={limit:g} seconds"

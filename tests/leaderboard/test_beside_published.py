@@ -169,7 +169,7 @@ def test_generative_perplexity_stands_beside_its_like(record, owt, board):
     fields |= {"metric": "samples", "value": 5.5, "stderr": 0.01, "kind": "estimate"}
     fields |= {"metrics": metrics | {"quality_protocol": {"name": "duo"}}, "sampler": sampler}
     target = row("duo_t5_duo_T32")
-    assert match.mismatch_of_samples(target, record(fields), {}) == ""
+    assert match.mismatch(target, record(fields), {}) == ""
     for change, word in (
         ({"steps": 16}, "steps"),
         ({"noise_removal": "greedy"}, "sampler"),
@@ -179,10 +179,7 @@ def test_generative_perplexity_stands_beside_its_like(record, owt, board):
         ({"draws": "gumbel32"}, "precision"),
         ({"tasks": "0123"}, "prompts"),
     ):
-        assert (
-            match.mismatch_of_samples(target, record(fields | {"sampler": sampler | change}), {})
-            == word
-        )
+        assert match.mismatch(target, record(fields | {"sampler": sampler | change}), {}) == word
     (beside,) = [
         one for one in compare(board(fields), papers=published()) if one.kind == "published"
     ]

@@ -10,8 +10,8 @@ from evaluation.record_files import read_attached_curve
 from evaluation.records import read_records, write_record
 from leaderboard.charts import data, figures
 from leaderboard.charts.files import KINDS, write_charts
+from leaderboard.charts.ladders import beside_published
 from leaderboard.charts.marks import COLORS, log_base, looks
-from leaderboard.charts.published import beside_published
 from leaderboard.published.results import published
 from leaderboard.tables.build import compare
 from tests.leaderboard import example_results

@@ -1,6 +1,6 @@
 """Likelihoods of orders stand in a column of their own, beside the model's and never among them."""
 
-from leaderboard.charts.published import beside_published
+from leaderboard.charts.ladders import beside_published
 from leaderboard.export.markdown import markdown
 from leaderboard.html.page import answer
 from leaderboard.tables.build import compare

@@ -18,7 +18,7 @@ def perplexities(records):
 
 
 def render(records, width):
-    return terminal.render(perplexities(records), width)
+    return [terminal.render(table, width) for table in perplexities(records)]
 
 
 def lines(records):
@@ -188,7 +188,7 @@ def test_note_is_at_most_three_lines_of_a_terminal(board, algorithm):
 def test_explanation_has_protocol_statistics_and_columns(board, algorithm):
     records = board(algorithm("mdlm", 13.0), algorithm("ar", 11.0, 0.0, kind="exact"))
     short, whole = (
-        below(terminal.render(perplexities(records), 200, explain)[0]) for explain in (False, True)
+        below(terminal.render(perplexities(records)[0], 200, explain)) for explain in (False, True)
     )
     assert (
         short
@@ -232,6 +232,6 @@ def test_a_narrow_terminal_cuts_columns_not_cells(board, algorithm):
     shown = console.file.getvalue()
     assert "≤ 13.000 ± 0.010" in shown
     assert "169.6M" not in shown
-    (explained,) = terminal.render(perplexities(records), 60, explain=True)
+    (explained,) = [terminal.render(table, 60, explain=True) for table in perplexities(records)]
     assert "A wider terminal also shows: " in below(explained)
     assert all(len(line.rstrip()) <= 60 for line in shown.splitlines())

@@ -9,8 +9,7 @@ from hydra import initialize_config_dir
 
 import main
 from modes.checks.combinations import check
-from modes.checks.foreign import translate
-from modes.checks.foreign_keys import LEFT_OUT, REFUSED, TAKEN
+from modes.checks.foreign import LEFT_OUT, REFUSED, TAKEN, translate
 from modes.checks.groups import GROUPS
 from modes.settings import Settings
 from schema.fields import walk

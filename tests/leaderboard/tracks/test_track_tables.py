@@ -9,7 +9,7 @@ import pytest
 from evaluation.records import read_records
 from leaderboard.aggregate import Runs
 from leaderboard.charts import figures
-from leaderboard.charts.target import times
+from leaderboard.charts.ladders import times
 from leaderboard.format import measured_amount
 from leaderboard.table import Measure, Table
 from leaderboard.tables import build

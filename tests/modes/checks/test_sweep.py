@@ -5,34 +5,35 @@ from typing import Any
 
 import pytest
 
+from modes.checks import combinations
 from modes.checks.sweep import points
 
 OPTIONS = {"temperature": 1.0, "steps": 128, "top_k": None, "show": 3}
 
 
-def nothing(_: dict) -> None:
-    """A check that every point passes."""
-
-
-def test_points_are_the_product_and_each_is_checked() -> None:
-    seen: list[dict] = []
-    made = points({"temperature": [0.8, 1], "top_k": [None, 40]}, OPTIONS, seen.append)
+def test_points_are_the_product() -> None:
+    made = points({"temperature": [0.8, 1], "top_k": [None, 40]}, OPTIONS)
     assert [(one["temperature"], one["top_k"]) for one in made] == [
         (0.8, None),
         (0.8, 40),
         (1, None),
         (1, 40),
     ]
-    assert seen == made and all(one["steps"] == 128 and one["show"] == 3 for one in made)
+    assert all(one["steps"] == 128 and one["show"] == 3 for one in made)
 
 
-def test_points_that_a_command_could_not_have_are_refused() -> None:
-    def check(one: dict) -> None:
-        if one["temperature"] > 2:
-            raise ValueError(f"sampling.temperature={one['temperature']}: not so high")
+def test_points_without_a_sweep_are_one() -> None:
+    assert points(None, OPTIONS) == [OPTIONS]
 
-    with pytest.raises(ValueError, match=r"sampling\.temperature=3: not so high"):
-        points({"steps": [1, 2], "temperature": [1, 3]}, OPTIONS, check)
+
+def test_points_are_each_held_to_what_a_command_of_its_own_would_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[dict] = []
+    monkeypatch.setattr(combinations, "check", lambda one, keys: seen.append(one["sampling"]))
+    sweep = {"steps": [1, 2], "temperature": [1, 3]}
+    combinations.check_sweep({"sampling": OPTIONS | {"sweep": sweep}}, ())
+    assert seen == points(sweep, OPTIONS | {"sweep": None})
 
 
 @pytest.mark.parametrize(
@@ -52,5 +53,5 @@ def test_points_that_a_command_could_not_have_are_refused() -> None:
 )
 def test_points_of_a_bad_sweep_are_refused_by_name(sweep: Any, said: str) -> None:
     with pytest.raises(ValueError) as refusal:
-        points(sweep, OPTIONS, nothing)
+        points(sweep, OPTIONS)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)

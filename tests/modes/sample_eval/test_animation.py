@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from data.tokenizers import make_tokenizer
-from modes.sample_eval.animation import MASKED, Trajectory, data, page, write_page
+from modes.sample_eval.animation import MASKED, Trajectory, data, page
 from modes.sample_eval.token_texts import TokenTexts
 
 TOKENIZERS = Path(__file__).resolve().parents[3].parent / "shared" / "tokenizers"
@@ -146,14 +146,12 @@ def test_data_widths_of_masked_positions_are_those_of_their_last_text() -> None:
     assert words["samples"][0]["widths"] == [2, 14]  # 11, and a space with <|endoftext|>
 
 
-def test_page_escapes_texts(tmp_path: Path) -> None:
+def test_page_escapes_texts() -> None:
     made = revealed([0, *range(Words.vocab_size)], Words.vocab_size, 4, Random(4))
-    file = write_page(tmp_path / "new" / "page.html", ODD, [made], Words(), {ODD: "@data@"})
-    content = file.read_text("utf-8")
+    content = page(ODD, [made], Words(), {ODD: "@data@"})
     assert replayed(embedded(content))[-1] == ["a", *Words.words]
     assert content.count("</script>") == 2 and "\u2028" not in content.split('id="data"')[1]
     assert "&lt;/script&gt;&lt;!--" in content and "<dd>@data@</dd>" in content
-    assert [one.name for one in file.parent.iterdir()] == ["page.html"]
 
 
 def test_page_names_nothing_outside_itself() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data.tokenizers import make_tokenizer
-from modes.sample_eval.animation import Trajectory, write_page
+from modes.sample_eval.animation import Trajectory, page
 from modes.sample_eval.sweep_plot import picture
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -44,7 +44,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = Trajectory(states, times, [i < 4 for i in range(len(tokens))])
     second = Trajectory([[65, 66], [67, 66], [67, 68]], [None] * 3, [False, False])
     path = tmp_path_factory.mktemp("page") / "page.html"
-    return write_page(path, "A <title>", [first, second], tokenizer, {"sampler": "ancestral"})
+    path.write_text(
+        page("A <title>", [first, second], tokenizer, {"sampler": "ancestral"}), "utf-8"
+    )
+    return path
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from data.tokenizers import make_tokenizer
 from evaluation.samples_file import Correction, Text
-from modes.sample_eval.summary import corrections, measure
+from modes.sample_eval.record import corrections, measure
 
 
 def test_measure_has_the_fields_of_a_record_and_of_self_correction() -> None:

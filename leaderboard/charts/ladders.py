@@ -1,15 +1,18 @@
-"""Perplexities of ours beside the published ones of the same text, as rows of a chart."""
+"""Rows of the charts with a line for every label: perplexities of ours beside the published ones of
+the same text, and times to a track's target."""
 
 from collections.abc import Callable, Sequence
 
 from evaluation.records import Record
 from leaderboard.charts.data import ERRORS, Groups, Point
-from leaderboard.format import measure
+from leaderboard.format import measure, measured_amount
 from leaderboard.published.match import same_text
 from leaderboard.published.results import Published
 from leaderboard.table import Measure, Row, Table
+from leaderboard.tables.time_to_target import KIND as TARGET
 
 KIND = "perplexity"  # of the tables, and the key of their first column
+COSTS = {"target_tokens": "tokens", "target_flops": "FLOPs", "target_seconds": "seconds"}
 
 
 def beside_published(
@@ -60,17 +63,47 @@ def _theirs(row: Published, corpus: str) -> Point:
 def _ours(row: Row, href: Callable[[Record], str]) -> Point:
     first, value = row.records[0], row.values[KIND]
     assert isinstance(value, Measure)
-    reach = ERRORS * (value.stderr or 0.0)
-    runs = f"{value.n} runs" if value.n > 1 else "1 run"
     return {
         "label": row.name,
         "who": "ours",
-        "about": f"{runs}, {first.network['name']}",
+        "about": f"{_runs(value)}, {first.network['name']}",
         "value_text": measure(value),
-        "value": value.mean,
-        "value_low": max(value.mean - reach, 0.0),
-        "value_high": value.mean + reach,
+        **_bar(value),
         "algo": first.algo,
         "corpus": first.data["name"],
         "href": href(first),
     }
+
+
+def times(tables: Sequence[Table], href: Callable[[Record], str]) -> list[Point]:
+    """A point for every row and cost that is known."""
+    targets = [table for table in tables if table.kind == TARGET]
+    return [
+        {
+            "label": row.name,
+            "who": "ours",
+            "about": _runs(value),
+            "cost": cost,
+            **_bar(value),
+            "value_text": measured_amount(value),
+            "algo": row.records[0].algo,
+            "corpus": row.records[0].data["name"],
+            "group": f"{table.title}: {cost}",
+            "href": href(row.records[0]),
+        }
+        for table in targets
+        for row in table.rows
+        for key, cost in COSTS.items()
+        if isinstance(value := row.values.get(key), Measure)
+    ]
+
+
+def _bar(value: Measure) -> Point:
+    """A mean with the ends of its bar, not below 0."""
+    reach = ERRORS * (value.stderr or 0.0)
+    low, high = max(value.mean - reach, 0.0), value.mean + reach
+    return {"value": value.mean, "value_low": low, "value_high": high}
+
+
+def _runs(value: Measure) -> str:
+    return f"{value.n} runs" if value.n > 1 else "1 run"
