@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from backbones.layers import WAVES
-from diffusion.chunked import BLOCK_BYTES, rows_at_once
+from diffusion.rows import BLOCK_BYTES, rows_at_once
 
 FULL, MASK = 4, 1  # bytes of a float32, of an entry of a dropout mask
 Parts = dict[str, float]

@@ -1,7 +1,7 @@
 """The only place that turns hidden states into logits, some rows at a time: no (B, L, V) tensor is
 ever built."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from diffusion.compiled import gradient_of
 from diffusion.head import Affine, Head, Losses, Products, padded, product
+from diffusion.rows import Column, blocks, cut, each, rows_at_once, slices
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
-Column = Tensor | tuple[Tensor, ...]
 
 
 @runtime_checkable
@@ -33,15 +33,6 @@ class Fused(WithGradient, Protocol):
     """One whose gradient has kernels that take logits as the product makes them."""
 
     by_kernels: Callable[..., tuple[Tensor, Tensor]]  # as `with_gradient`
-
-
-# float32 logits held at once, the output of one product: on a CPU few enough to stay near the
-# caches, on a GPU enough to fill it
-CHUNK_BYTES = {"cpu": 2**25, "cuda": 2**29}
-LEAST_ROWS = 320  # of a product, however large the vocabulary: fewer are bound by reading the head
-# Of these, what a row function gets at a time: on a CPU it makes several passes over them, which
-# stay in the cache, and its scratch space is small enough to be used again by the allocator.
-BLOCK_BYTES = {"cpu": 2**23, "cuda": 2**29}
 
 
 def chunked(
@@ -67,7 +58,7 @@ def chunked(
         tensor = tensor.expand(*shape, *tensor.shape[2:]).flatten(0, 1)
         return tensor if indices is None else tensor[indices]
 
-    taken = [_each(flat, column) for column in columns]
+    taken = [each(flat, column) for column in columns]
 
     places = None if indices is None else Places(indices, shape.numel())
 
@@ -102,35 +93,6 @@ def _true(rows: Tensor, count: int | None) -> Tensor:
     return found.squeeze(-1)
 
 
-def _each(function: Callable[[Tensor], Tensor], column: Column) -> Column:
-    """function(tensor), or the same named tuple of them."""
-    if isinstance(column, Tensor):
-        return function(column)
-    return type(column)(*(function(tensor) for tensor in column))
-
-
-def rows_at_once(outputs: int, device: str) -> int:
-    """The most rows of one product with a head of so many outputs."""
-    return max(LEAST_ROWS, CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"]) // (4 * outputs))
-
-
-def _slices(count: int, most: int) -> list[slice]:
-    """Of at most so many rows each, as equal as can be: a product of a few last rows is slow."""
-    size = max(1, -(-count // max(1, -(-count // most))))
-    return [slice(start, start + size) for start in range(0, max(count, 1), size)]
-
-
-def _cut(columns: list[Column], part: slice) -> list[Column]:
-    return [_each(lambda tensor: tensor[part], column) for column in columns]
-
-
-def _blocks(fn: Callable[..., Any], logits: Tensor, columns: list[Column]) -> Iterator[Any]:
-    """fn(logits, *columns) of a few rows after another."""
-    limit = BLOCK_BYTES.get(logits.device.type, BLOCK_BYTES["cpu"])
-    for block in _slices(len(logits), max(1, limit // (4 * logits.shape[1]))):
-        yield fn(logits[block], *_cut(columns, block))
-
-
 def _rows(
     fn: RowFunction, head: nn.Linear | Affine, hidden: Tensor, columns: list[Column]
 ) -> Tensor:
@@ -138,7 +100,7 @@ def _rows(
     values: list[Tensor] = []
     with torch.autocast(hidden.device.type, enabled=False):
         hidden, width = hidden.to(head.weight.dtype), head.out_features
-        parts = _slices(len(hidden), rows_at_once(width, hidden.device.type))
+        parts = slices(len(hidden), rows_at_once(width, hidden.device.type))
         buffer = hidden.new_empty(len(hidden[parts[0]]), padded(width))[:, :width]
         for part in parts:
             rows = hidden[part]
@@ -146,7 +108,7 @@ def _rows(
                 logits = product(head, rows, buffer[: len(rows)])
             else:  # what only looks like a layer, as the oracle's
                 logits = head(rows)
-            values += _blocks(fn, logits, _cut(columns, part))
+            values += blocks(fn, logits, cut(columns, part))
     return torch.cat(values)
 
 
@@ -161,7 +123,7 @@ def _with_gradient(
             value = fn(logits, *columns)
             (gradient,) = torch.autograd.grad(value.sum(), logits)
         return value.detach(), torch.ones_like(value), gradient
-    values, scales = zip(*_blocks(fn.with_gradient, logits, columns), strict=True)
+    values, scales = zip(*blocks(fn.with_gradient, logits, columns), strict=True)
     return torch.cat(values), torch.cat(scales), logits
 
 
@@ -173,7 +135,7 @@ def _compiled(
     def some(logits: Tensor, gradient: Tensor, *columns: Column) -> tuple[Tensor, Tensor]:
         return gradient_of(fn, dtype, logits, gradient, columns)
 
-    values, scales = zip(*_blocks(some, logits, [gradient, *columns]), strict=True)
+    values, scales = zip(*blocks(some, logits, [gradient, *columns]), strict=True)
     return torch.cat(values), torch.cat(scales)
 
 
@@ -194,11 +156,11 @@ def _gradients(
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
     d_weight = torch.empty_like(weight)
     values = []
-    parts = _slices(len(hidden), rows_at_once(size, hidden.device.type))
+    parts = slices(len(hidden), rows_at_once(size, hidden.device.type))
     # One buffer for all chunks: a new one each time would be memory that the system has to clear.
     products = Products(weight, bias, dtype, len(hidden[parts[0]]), fused)
     for part in parts:
-        low_hidden, own = hidden[part].to(dtype), _cut(columns, part)
+        low_hidden, own = hidden[part].to(dtype), cut(columns, part)
         logits = products(low_hidden)[:, :size]
         if fused:
             value, scale = cast(Fused, fn).by_kernels(logits, *own)

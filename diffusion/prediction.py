@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from diffusion import categorical
-from diffusion.chunked import Column, RowFunction, chunked
+from diffusion.chunked import RowFunction, chunked
+from diffusion.rows import Column
 
 
 class Prediction:

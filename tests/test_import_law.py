@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "algos": {"backbones", "diffusion", "integral", "schema"},
-    "backbones": {"diffusion.chunked", "diffusion.head", "schema"},
+    "backbones": {"diffusion.head", "diffusion.rows", "schema"},
     "data": {"schema", "storage"},
     "diffusion": {"schema"},
     "evaluation": {

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 import algos.duo as room
 from algos.duo import DUO
 from diffusion.bound import interpolating_bound
-from diffusion.chunked import LEAST_ROWS, chunked
+from diffusion.chunked import chunked
 from diffusion.head import ALIGNED
+from diffusion.rows import LEAST_ROWS
 from diffusion.schedule import Mix
 from tests.algos.configured import a_batch, build
 from tests.diffusion.tensor_sizes import LargestTensor

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from algos.duo_distill import DUODistill
 from backbones.dit import DiT
-from diffusion import chunked as head_room
+from diffusion import rows as rows_room
 from diffusion.schedule import log_linear
 from tests.algos.configured import a_batch, build
 from tests.diffusion.tensor_sizes import LargestTensor
@@ -221,7 +221,7 @@ def test_no_tensor_of_positions_by_vocabulary() -> None:
     algorithm.teacher()
     with LargestTensor() as largest:
         algorithm.objective(batch).sum().backward()
-    assert largest.elements <= head_room.LEAST_ROWS * (size + 64) < 16 * 64 * size / 3
+    assert largest.elements <= rows_room.LEAST_ROWS * (size + 64) < 16 * 64 * size / 3
 
 
 @pytest.mark.parametrize(

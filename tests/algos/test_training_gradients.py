@@ -10,6 +10,7 @@ from torch import Tensor, nn
 import algos
 from algos.base import Algorithm
 from diffusion import chunked as head_room
+from diffusion import rows as rows_room
 from tests.algos.configured import NAMES, NOISED, a_batch, build
 
 CHUNKED = [
@@ -61,8 +62,8 @@ def test_chunks_change_neither_values_nor_gradients(
     for parameter in algorithm.parameters():  # rough enough that no two rows agree
         nn.init.normal_(parameter, std=0.5)
     with monkeypatch.context() as patch:
-        patch.setattr(head_room, "LEAST_ROWS", 1)
-        patch.setitem(head_room.CHUNK_BYTES, "cpu", 4 * rows * algorithm.backbone.head.out_features)
+        patch.setattr("diffusion.rows.LEAST_ROWS", 1)
+        patch.setitem(rows_room.CHUNK_BYTES, "cpu", 4 * rows * algorithm.backbone.head.out_features)
         values, gradients = objective(algorithm)
     for module in CHUNKED:
         monkeypatch.setattr(module, "chunked", plain)

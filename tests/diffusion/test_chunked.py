@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from diffusion import chunked as module
+from diffusion import rows as rows_room
 from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
 from diffusion.head import Head
@@ -61,8 +61,8 @@ def some_rows(kind):
 @pytest.fixture(params=[1, 7, 30, 1000])
 def rows_per_chunk(request, monkeypatch):
     """Chunks of one row, uneven ones, exactly all and more than all."""
-    monkeypatch.setattr(module, "LEAST_ROWS", 1)
-    monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * SIZE * request.param)
+    monkeypatch.setattr("diffusion.rows.LEAST_ROWS", 1)
+    monkeypatch.setitem(rows_room.CHUNK_BYTES, "cpu", 4 * SIZE * request.param)
 
 
 def gradients(values, factors, head, hidden):
@@ -175,8 +175,8 @@ def test_without_gradients_logits_are_float32_even_under_autocast():
 @pytest.mark.parametrize("kind", ["no choice", "some"])
 def test_no_tensor_of_all_logits_is_ever_made(upstream, kind, monkeypatch):
     size, rows_at_once = 2000, 16
-    monkeypatch.setattr(module, "LEAST_ROWS", 1)
-    monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
+    monkeypatch.setattr("diffusion.rows.LEAST_ROWS", 1)
+    monkeypatch.setitem(rows_room.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
     head, hidden = nn.Linear(8, size), torch.randn(4, 128, 8, requires_grad=True)
     x = torch.randint(size, (4, 128))
     value, rate = Process(SCHEDULES["hybrid 0.1"], size).mix(torch.full((4,), 0.5))
@@ -192,7 +192,7 @@ def test_no_tensor_of_all_logits_is_ever_made(upstream, kind, monkeypatch):
 
 
 def test_the_default_chunk_is_small_beside_a_training_batch():
-    assert module.CHUNK_BYTES["cpu"] < 4 * 8 * 1024 * 50_257 / 16
+    assert rows_room.CHUNK_BYTES["cpu"] < 4 * 8 * 1024 * 50_257 / 16
 
 
 @pytest.mark.parametrize("kind", ["no choice", "some", "none"])

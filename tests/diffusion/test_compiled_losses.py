@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from backbones.dit import DiT
-from diffusion import chunked as module
+from diffusion import rows as rows_room
 from diffusion.bound import interpolating_bound, masked_bound, masked_nats, next_token_nats
 from diffusion.chunked import Prepared, chunked
 from diffusion.compiled import gradient_of
@@ -128,8 +128,8 @@ def test_one_graph_has_the_values_and_gradients_of_torch_for_any_rows(
     name: str, low: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Traced and made free of changes in place, without the seconds that a C++ compiler takes."""
-    monkeypatch.setattr(module, "LEAST_ROWS", 64)
-    monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * 64 * SIZE)
+    monkeypatch.setattr("diffusion.rows.LEAST_ROWS", 64)
+    monkeypatch.setitem(rows_room.CHUNK_BYTES, "cpu", 4 * 64 * SIZE)
     with torch.compiler.set_stance("default", force_backend="aot_eager"):
         assert_same(name, low, (150, 97, 130, 1, 2, 131))
 

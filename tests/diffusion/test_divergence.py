@@ -6,7 +6,7 @@ import torch
 from scipy.special import log_softmax
 from torch import nn
 
-from diffusion import chunked as head_room
+from diffusion import rows as rows_room
 from diffusion.chunked import chunked
 from diffusion.divergence import PredictionKL
 from tests.diffusion.tensor_sizes import LargestTensor
@@ -62,9 +62,9 @@ def test_gradients_are_those_of_autograd(forward, block, even, monkeypatch):
     head, teacher, now, then = networks(size, 3.0)
     factors = torch.ones(BATCH, LENGTH).double() if even else torch.rand(BATCH, LENGTH).double()
     rows = torch.rand(BATCH, LENGTH) < 0.7
-    monkeypatch.setattr(head_room, "LEAST_ROWS", 1)
-    monkeypatch.setitem(head_room.CHUNK_BYTES, "cpu", 4 * size * 2 * block)
-    monkeypatch.setitem(head_room.BLOCK_BYTES, "cpu", 4 * size * block)
+    monkeypatch.setattr("diffusion.rows.LEAST_ROWS", 1)
+    monkeypatch.setitem(rows_room.CHUNK_BYTES, "cpu", 4 * size * 2 * block)
+    monkeypatch.setitem(rows_room.BLOCK_BYTES, "cpu", 4 * size * block)
     values = chunked(PredictionKL(teacher, forward), head, now, then, rows=rows)
     got = torch.autograd.grad((values * factors).sum(), [now, *head.parameters()])
 
@@ -110,4 +110,4 @@ def test_the_logits_of_neither_are_ever_whole(forward):
     )
     with LargestTensor() as largest:
         chunked(PredictionKL(teacher, forward), head, now, then).sum().backward()
-    assert largest.elements <= head_room.LEAST_ROWS * (size + 64) < BATCH * LENGTH * 40 * size / 2
+    assert largest.elements <= rows_room.LEAST_ROWS * (size + 64) < BATCH * LENGTH * 40 * size / 2

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion import chunked as module
 from diffusion import head as heads
 from diffusion.bound import masked_bound, next_token_nats
 from diffusion.chunked import chunked
@@ -59,8 +58,8 @@ def test_values_and_gradients_are_of_logits_that_are_not_rounded(
     size: int, masked: bool, wide: Wide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In chunks of four rows, beside the formulas in float64 of the rounded factors."""
-    monkeypatch.setattr(module, "LEAST_ROWS", 4)
-    monkeypatch.setattr(module, "CHUNK_BYTES", {"cpu": 1})
+    monkeypatch.setattr("diffusion.rows.LEAST_ROWS", 4)
+    monkeypatch.setattr("diffusion.rows.CHUNK_BYTES", {"cpu": 1})
     torch.manual_seed(4)
     head, hidden = Head(WIDTH, size), torch.randn(1, ROWS, WIDTH).to(LOW).float().requires_grad_()
     with torch.no_grad():

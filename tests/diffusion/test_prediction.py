@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion import chunked as module
+from diffusion import rows as rows_room
 from diffusion.head import Head
 from diffusion.logits_warper import LogitsWarper
 from diffusion.prediction import Prediction
@@ -16,8 +16,8 @@ temperatures = pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 @pytest.fixture(autouse=True)
 def seeded_in_uneven_chunks(monkeypatch):
     torch.manual_seed(8)
-    monkeypatch.setattr(module, "LEAST_ROWS", 1)
-    monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * SIZE * 7)
+    monkeypatch.setattr("diffusion.rows.LEAST_ROWS", 1)
+    monkeypatch.setitem(rows_room.CHUNK_BYTES, "cpu", 4 * SIZE * 7)
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def test_only_the_positions_asked_for_go_through_the_head(head, monkeypatch):
 
 def test_no_tensor_of_all_logits_is_ever_made(monkeypatch):
     size, rows_at_once = 2000, 16
-    monkeypatch.setattr(module, "LEAST_ROWS", 1)
-    monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
+    monkeypatch.setattr("diffusion.rows.LEAST_ROWS", 1)
+    monkeypatch.setitem(rows_room.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
     prediction = Prediction(Head(8, size), torch.randn(4, 128, 8))
     with LargestTensor() as largest:
         prediction.mass_at(torch.randint(size, (4, 128)))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from diffusion import chunked
+from diffusion import rows as rows_room
 from diffusion.head import Head
 from diffusion.prediction import Prediction
 from diffusion.process import Process
@@ -34,8 +34,8 @@ def sampled(head, name, steps):
 @pytest.mark.parametrize("steps", [1, 4])
 def test_no_step_makes_a_tensor_of_all_logits(head, name, steps, monkeypatch):
     rows_at_once = 16
-    monkeypatch.setattr(chunked, "LEAST_ROWS", 1)
-    monkeypatch.setitem(chunked.CHUNK_BYTES, "cpu", 4 * SIZE * rows_at_once)
+    monkeypatch.setattr("diffusion.rows.LEAST_ROWS", 1)
+    monkeypatch.setitem(rows_room.CHUNK_BYTES, "cpu", 4 * SIZE * rows_at_once)
     with LargestTensor() as largest:
         tokens = sampled(head, name, steps)
     assert tokens.shape == (BATCH, LENGTH) and (tokens < SIZE).all()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from diffusion import chunked
+from diffusion import rows as rows_room
 from diffusion.head import Head
 from diffusion.prediction import Prediction
 from diffusion.process import Process
@@ -211,8 +211,8 @@ def test_the_generator_alone_decides():
 
 def test_a_step_is_one_pass_over_the_free_rows_and_makes_no_tensor_of_all_logits(monkeypatch):
     batch, length, size, width, rows_at_once, given = 4, 128, 2000, 8, 20, 28
-    monkeypatch.setattr(chunked, "LEAST_ROWS", 1)
-    monkeypatch.setitem(chunked.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
+    monkeypatch.setattr("diffusion.rows.LEAST_ROWS", 1)
+    monkeypatch.setitem(rows_room.CHUNK_BYTES, "cpu", 4 * size * rows_at_once)
     head, embedding = Head(width, size), torch.randn(size + 1, width)
     rows = head_rows(monkeypatch)
     z = torch.randint(size, (batch, length))
