@@ -1,11 +1,20 @@
 import importlib
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from types import ModuleType
 
 import pytest
 
 KERNELS = ("row_kernels", "score_kernels", "divergence_kernels")
+
+
+# Triton's own functions are made for its interpreter, or not, when it is imported first, which
+# torch.compile may do before a kernel is tested.
+if find_spec("triton") is not None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_INTERPRET", "1")
+        importlib.import_module("triton.language")
 
 
 @pytest.fixture
