@@ -18,13 +18,13 @@ from backbones.attention import FULL, Pattern
 from diffusion.bound import interpolating_bound, masked_bound
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
-from diffusion.schedule import Alpha, Mix, absorbing, per_position, uniform
+from diffusion.schedule import Absorbing, Alpha, Schedule, Uniform, per_position
 from schema.check import check_values
 
 # the mixture, the bound, and whether the network is told the noise level
-NOISES: dict[str, tuple[Callable[..., Mix], Callable[..., Tensor], bool]] = {
-    "masked": (absorbing, masked_bound, False),
-    "uniform": (uniform, interpolating_bound, True),
+NOISES: dict[str, tuple[Callable[[Alpha], Schedule], Callable[..., Tensor], bool]] = {
+    "masked": (Absorbing, masked_bound, False),
+    "uniform": (Uniform, interpolating_bound, True),
 }
 
 

@@ -74,7 +74,7 @@ def make_algorithm(
         return cls(**base, **algo)
     if facts.noise_schedules:
         noise = dict(settings["noise"])
-        base["alpha"] = partial(pick(ALPHAS, "noise.name", noise.pop("name")), **noise)
+        base["alpha"] = pick(ALPHAS, "noise.name", noise.pop("name"))(**noise)
     training = settings["training"]
     if training["sampling_eps"] is not None:
         base["sampling_eps"] = training["sampling_eps"]

@@ -1,6 +1,5 @@
 """D3PM (Austin et al., arXiv 2107.03006) with absorbing noise, in discrete time."""
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from algos.noise import by_alpha
 from diffusion.chunked import chunked
 from diffusion.posterior_kl import posterior_kl
 from diffusion.process import Process
-from diffusion.schedule import Alpha, Mix, absorbing, closed, per_position
+from diffusion.schedule import Absorbing, Alpha, Closed, Mix, per_position
 from schema.check import check_values
 
 MASKS, TEXT = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)  # mixtures of nothing else
@@ -41,8 +40,8 @@ class D3PM(DiffusionAlgorithm):
         **diffusion: Any,
     ):
         check_values(settings.D3PM, "algo", T=T, reconstruct_one_in=reconstruct_one_in)
-        processes = by_alpha(absorbing, alpha, vocab_size)
-        exact = Process(partial(absorbing, alpha=closed(alpha)), vocab_size, predicts_mask=True)
+        processes = by_alpha(Absorbing, alpha, vocab_size)
+        exact = Process(Absorbing(Closed(alpha)), vocab_size, predicts_mask=True)
         processes |= {"process": exact, "training_process": exact}
         super().__init__(steps=T, **processes, **diffusion)
         self.reconstruct_one_in = reconstruct_one_in

@@ -14,7 +14,7 @@ from algos.facts import FACTS
 from algos.noise import GaussianTime, by_alpha
 from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
-from diffusion.schedule import Alpha, uniform
+from diffusion.schedule import Alpha, Uniform
 from diffusion.times import GAUSSIANS, example_seeds
 from integral.competitors import competitors, latent, soft_tokens, uniforms_needed
 from integral.soft_embedding import soft_embedding
@@ -56,7 +56,7 @@ class DUO(DiffusionAlgorithm):
         if k >= vocab_size:
             raise ValueError(f"algo.k={k}: at least 2 and below the {vocab_size} tokens")
         super().__init__(
-            sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
+            sampling_eps=(sampling_eps, 0.0), **by_alpha(Uniform, alpha, vocab_size), **diffusion
         )
         self.curriculum = CURRICULA[curriculum]
         self.k, self.tau = k, tau

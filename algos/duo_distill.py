@@ -16,7 +16,7 @@ from backbones.dit import DiT
 from diffusion.bound import interpolating_bound
 from diffusion.chunked import chunked
 from diffusion.divergence import PredictionKL
-from diffusion.schedule import Alpha, uniform
+from diffusion.schedule import Alpha, Uniform
 from integral.competitors import competitors, latent, uniforms_needed
 from schema.check import check_values
 
@@ -53,7 +53,7 @@ class DUODistill(DiffusionAlgorithm):
         if rounds > max_steps:
             raise ValueError(f"algo.rounds={rounds}: from 1 to trainer.max_steps={max_steps}")
         super().__init__(
-            sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
+            sampling_eps=(sampling_eps, 0.0), **by_alpha(Uniform, alpha, vocab_size), **diffusion
         )
         self.gaussian = GaussianTime(vocab_size, gamma_min, gamma_max, ENDS)
         self.rounds, self.grid, self.max_steps = rounds, grid, max_steps

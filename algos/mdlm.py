@@ -11,7 +11,7 @@ from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.bound import masked_bound, masked_nats
-from diffusion.schedule import Alpha, absorbing
+from diffusion.schedule import Absorbing, Alpha
 from schema.check import check_values
 
 # the bound, and the cross-entropy without its weight
@@ -35,7 +35,7 @@ class MDLM(DiffusionAlgorithm):
         check_values(settings.MDLM, "algo", loss_type=loss_type)
         super().__init__(
             sampling_eps=(sampling_eps, 0.0),
-            **by_alpha(absorbing, alpha, vocab_size, time_conditioning),
+            **by_alpha(Absorbing, alpha, vocab_size, time_conditioning),
             **diffusion,
         )
         self.loss = LOSSES[loss_type]

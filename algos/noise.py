@@ -1,19 +1,18 @@
 """Noise levels that several algorithms share: by a shape alpha(t), or along a Gaussian path."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from diffusion.process import Process
-from diffusion.schedule import Alpha, Mix, closed, uniform
+from diffusion.schedule import Alpha, Closed, Schedule, Uniform
 from integral.quadrature import HIGH, LOW
 from integral.transformation import Transformation
 
 
 def by_alpha(
-    kind: Callable[..., Mix], alpha: Alpha, vocab_size: int, time_conditioning: bool = True
+    kind: Callable[[Alpha], Schedule], alpha: Alpha, vocab_size: int, time_conditioning: bool = True
 ) -> dict[str, Any]:
     """The processes of an algorithm whose noise has one shape: training's, and the one closed at
     both ends of time for evaluation and sampling; the network's input is sigma = -log alpha."""
@@ -22,8 +21,8 @@ def by_alpha(
         return -alpha(t).log()
 
     return {
-        "process": Process(partial(kind, alpha=closed(alpha)), vocab_size),
-        "training_process": Process(partial(kind, alpha=alpha), vocab_size),
+        "process": Process(kind(Closed(alpha)), vocab_size),
+        "training_process": Process(kind(alpha), vocab_size),
         "level": sigma if time_conditioning else None,
         "vocab_size": vocab_size,
     }
@@ -50,7 +49,7 @@ class GaussianTime:
             raise ValueError(
                 f"algo.gamma_min={self.start:.4g}: must be below algo.gamma_max={self.end:.4g}"
             )
-        self.process = Process(partial(uniform, alpha=self.alpha), vocab_size)
+        self.process = Process(Uniform(self.alpha), vocab_size)
 
     def gamma(self, t: Tensor) -> Tensor:
         """Of t in [0, 1], between the two ends, which lie in the domain."""

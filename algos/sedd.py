@@ -1,7 +1,6 @@
 """SEDD (Lou et al., arXiv 2310.16834): ratios of probabilities, learned by score entropy."""
 
 import math
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.process import Process
-from diffusion.schedule import Alpha, absorbing, started, uniform
+from diffusion.schedule import Absorbing, Alpha, Uniform, started
 from diffusion.score_entropy import masked_score_entropy, uniform_score_entropy
 
 
@@ -24,7 +23,7 @@ class SEDD(DiffusionAlgorithm):
 
     def __init__(self, alpha: Alpha, vocab_size: int, sampling_eps: float = 1e-3, **diffusion: Any):
         super().__init__(
-            sampling_eps=(sampling_eps, 0.0), **by_alpha(absorbing, alpha, vocab_size), **diffusion
+            sampling_eps=(sampling_eps, 0.0), **by_alpha(Absorbing, alpha, vocab_size), **diffusion
         )
 
     def objective(self, batch: Batch) -> Tensor:
@@ -47,8 +46,8 @@ class SEDDUniform(DiffusionAlgorithm):
     facts = FACTS["sedd_uniform"]
 
     def __init__(self, alpha: Alpha, vocab_size: int, sampling_eps: float = 1e-3, **diffusion: Any):
-        processes = by_alpha(uniform, alpha, vocab_size)
-        processes["process"] = Process(partial(uniform, alpha=started(alpha)), vocab_size)
+        processes = by_alpha(Uniform, alpha, vocab_size)
+        processes["process"] = Process(Uniform(started(alpha)), vocab_size)
         super().__init__(sampling_eps=(sampling_eps, 0.0), **processes, **diffusion)
 
     def objective(self, batch: Batch) -> Tensor:

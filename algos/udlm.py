@@ -10,7 +10,7 @@ from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from algos.noise import by_alpha
 from diffusion.bound import interpolating_bound
-from diffusion.schedule import Alpha, uniform
+from diffusion.schedule import Alpha, Uniform
 
 
 class UDLM(DiffusionAlgorithm):
@@ -21,7 +21,7 @@ class UDLM(DiffusionAlgorithm):
 
     def __init__(self, alpha: Alpha, vocab_size: int, sampling_eps: float = 1e-3, **diffusion: Any):
         super().__init__(
-            sampling_eps=(sampling_eps, 0.0), **by_alpha(uniform, alpha, vocab_size), **diffusion
+            sampling_eps=(sampling_eps, 0.0), **by_alpha(Uniform, alpha, vocab_size), **diffusion
         )
 
     def objective(self, batch: Batch) -> Tensor:

@@ -31,7 +31,7 @@ from backbones.dit import DiT
 from diffusion.categorical import draw
 from diffusion.logits_warper import LogitsWarper
 from diffusion.prediction import Prediction
-from diffusion.schedule import log_linear
+from diffusion.schedule import LogLinear
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive
 from samplers.build import Counter
@@ -98,7 +98,7 @@ def algorithm(name: str, length: int = LENGTH, states: int = VOCABULARY, **own: 
     net = DiT(states, length=length, causal=ALGORITHMS[name].facts.causal, **sizes)
     torch.nn.init.normal_(net.head.weight, std=0.05)
     own |= {} if name == "ar" else {"global_batch_size": BATCH}
-    own |= {} if name in ("ar", "gidd") else {"alpha": log_linear}
+    own |= {} if name in ("ar", "gidd") else {"alpha": LogLinear()}
     return ALGORITHMS[name](backbone=net, vocab_size=states, **own).eval()
 
 

@@ -48,7 +48,7 @@ def step_function(case: str, batch_size: int, checkpointing: bool) -> Callable[[
 
     from algos.build import ALGORITHMS
     from backbones.dit import DiT
-    from diffusion.schedule import log_linear
+    from diffusion.schedule import LogLinear
     from training.optim import adamw
 
     torch.manual_seed(0)
@@ -67,7 +67,7 @@ def step_function(case: str, batch_size: int, checkpointing: bool) -> Callable[[
     )
     extra: dict[str, Any] = {} if name == "ar" else {"global_batch_size": batch_size}
     if name not in ("ar", "gidd"):
-        extra["alpha"] = log_linear
+        extra["alpha"] = LogLinear()
     if name in ("duo", "duo_distill"):
         extra["max_steps"] = 10**6  # the curriculum, or the first round
     algorithm = cls(backbone=net, vocab_size=VOCABULARY, **extra, **options)

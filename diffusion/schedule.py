@@ -2,12 +2,22 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-Alpha = Callable[[Tensor], Tensor]
+Share = Callable[[Tensor], Tensor]  # of what is kept, at times t in [0, 1]
+
+
+class Alpha(Protocol):
+    """A share of what is kept that falls with time, and its inverse in closed form."""
+
+    def __call__(self, t: Tensor) -> Tensor: ...
+
+    def time(self, alpha: Tensor) -> Tensor:
+        """The t at which it is `alpha`."""
 
 
 class Mix(NamedTuple):
@@ -28,52 +38,100 @@ def per_position(t: Tensor) -> Tensor:
     return t.unsqueeze(-1) if t.dim() == 1 else t
 
 
-def log_linear(t: Tensor, eps: float = 1e-3) -> Tensor:
+@dataclass(frozen=True)
+class LogLinear:
     """alpha(t) = 1 - (1 - eps) t."""
-    return 1 - (1 - eps) * t
+
+    eps: float = 1e-3
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return 1 - (1 - self.eps) * t
+
+    def time(self, alpha: Tensor) -> Tensor:
+        return (1 - alpha) / (1 - self.eps)
 
 
-def cosine(t: Tensor, eps: float = 1e-3) -> Tensor:
+@dataclass(frozen=True)
+class Cosine:
     """alpha(t) = 1 - cos(pi/2 (1 - (1 - eps) t))."""
-    return 1 - torch.cos(math.pi / 2 * (1 - (1 - eps) * t))
+
+    eps: float = 1e-3
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return 1 - torch.cos(math.pi / 2 * (1 - (1 - self.eps) * t))
+
+    def time(self, alpha: Tensor) -> Tensor:
+        # 1 - cos x = 2 sin^2 (x / 2), without the digits that 1 - alpha would lose
+        return (1 - 4 / math.pi * (alpha / 2).sqrt().asin()) / (1 - self.eps)
 
 
-def geometric(t: Tensor, sigma_min: float = 1e-4, sigma_max: float = 20.0) -> Tensor:
+@dataclass(frozen=True)
+class Geometric:
     """alpha(t) = exp(-sigma_min^(1-t) sigma_max^t), SEDD's schedule."""
-    return torch.exp(-(sigma_min ** (1 - t)) * sigma_max**t)
+
+    sigma_min: float = 1e-4
+    sigma_max: float = 20.0
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return torch.exp(-(self.sigma_min ** (1 - t)) * self.sigma_max**t)
+
+    def time(self, alpha: Tensor) -> Tensor:
+        return (-alpha.log() / self.sigma_min).log() / math.log(self.sigma_max / self.sigma_min)
 
 
-ALPHAS: dict[str, Callable[..., Tensor]] = {
-    "log-linear": log_linear,
-    "cosine": cosine,
-    "geometric": geometric,
+ALPHAS: dict[str, Callable[..., Alpha]] = {
+    "log-linear": LogLinear,
+    "cosine": Cosine,
+    "geometric": Geometric,
 }
 
 
-def closed(alpha: Alpha) -> Alpha:
+class Closed:
     """The same shape with alpha(0) = 1 and alpha(1) = 0 exactly, so that a bound misses no end of
     time."""
-    zero = torch.zeros(1, dtype=torch.float64)
-    start, end = float(alpha(zero)), float(alpha(zero + 1))
-    return lambda t: (alpha(t) - end) / (start - end)
+
+    def __init__(self, alpha: Alpha):
+        self.alpha, zero = alpha, torch.zeros(1, dtype=torch.float64)
+        self.start, self.end = float(alpha(zero)), float(alpha(zero + 1))
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return (self.alpha(t) - self.end) / (self.start - self.end)
+
+    def time(self, alpha: Tensor) -> Tensor:
+        return self.alpha.time(self.end + (self.start - self.end) * alpha)
 
 
-def started(alpha: Alpha) -> Alpha:
+def started(alpha: Alpha) -> Share:
     """The same sigma = -log alpha, counted from t = 0: alpha(0) = 1 exactly, alpha(1) > 0 stays."""
     start = float(alpha(torch.zeros(1, dtype=torch.float64)))
     return lambda t: alpha(t) / start
 
 
-def absorbing(t: Tensor, alpha: Alpha = log_linear) -> Mix:
+@dataclass(frozen=True)
+class Absorbing:
     """keep = alpha(t), the rest is masked; t (B,) or (B, L) in [0, 1]."""
-    keep = alpha(per_position(t))
-    return Mix(keep, 1 - keep, torch.zeros_like(keep))
+
+    alpha: Alpha
+
+    def __call__(self, t: Tensor) -> Mix:
+        keep = self.alpha(per_position(t))
+        return Mix(keep, 1 - keep, torch.zeros_like(keep))
+
+    def time(self, mask: Tensor) -> Tensor:
+        """The times at which the mass of the mask, in [0, 1], is `mask`; the nearer end of time
+        where it never is."""
+        return self.alpha.time(1 - mask).clamp(0, 1)
 
 
-def uniform(t: Tensor, alpha: Alpha = log_linear) -> Mix:
+@dataclass(frozen=True)
+class Uniform:
     """keep = alpha(t), the rest is a uniform token; t (B,) or (B, L) in [0, 1]."""
-    keep = alpha(per_position(t))
-    return Mix(keep, torch.zeros_like(keep), 1 - keep)
+
+    alpha: Share
+
+    def __call__(self, t: Tensor) -> Mix:
+        keep = self.alpha(per_position(t))
+        return Mix(keep, torch.zeros_like(keep), 1 - keep)
 
 
 def hybrid(t: Tensor, p_uniform: float, gamma: float = 1.0) -> Mix:

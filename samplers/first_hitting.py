@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from diffusion.process import Process
+from diffusion.schedule import Absorbing
 from samplers.ancestral import Clamp, Denoiser
-from samplers.grids import inverse
 
 
 @torch.no_grad()
@@ -22,7 +22,7 @@ def first_hitting(
 
     Of n masks at mask mass m the first is gone at mass m U^(1/n), and is any of them: each text has
     a clock of its own, and leaves the batch when it is complete. `grid` plays no part."""
-    if process.has_noise or process.predicts_mask:
+    if not isinstance(process.schedule, Absorbing) or process.predicts_mask:
         raise ValueError(
             "sampling.predictor=first_hitting: only for noise that masks and nothing else, and a "
             "network that never predicts the mask"
@@ -30,7 +30,7 @@ def first_hitting(
     z = z if clamp is None else clamp(z)
     masks = (z == process.mask).sum(-1)
     most, counts = int(masks.max()), masks.tolist()  # looked at once: every call takes one away
-    times = hitting_times(process, masks, most)
+    times = hitting_times(process.schedule, masks, most)
     for number in range(most):
         rows = torch.tensor([row for row, count in enumerate(counts) if count > number])
         rows = rows.to(z.device, non_blocking=True)
@@ -45,13 +45,10 @@ def first_hitting(
     return z
 
 
-def hitting_times(process: Process, masks: Tensor, most: int) -> Tensor:
+def hitting_times(schedule: Absorbing, masks: Tensor, most: int) -> Tensor:
     """(B, most) times at which the `masks` (B,) of each text are gone, one after another; those
-    behind its last one mean nothing. They do not depend on the tokens that are drawn, so that the
-    schedule is inverted once, for all of them together."""
+    behind its last one mean nothing. They do not depend on the tokens that are drawn."""
     left = (masks.unsqueeze(-1) - torch.arange(most, device=masks.device)).clamp_min(1)
     uniform = torch.rand(left.shape, dtype=torch.float64, device=masks.device)
     start = torch.ones(len(masks), dtype=torch.float64, device=masks.device)
-    level = process.schedule(start).mask * (uniform ** (1 / left)).cumprod(-1)
-    flat = inverse(lambda t: -process.schedule(t).mask, -level.flatten())
-    return flat.view(level.shape)
+    return schedule.time(schedule(start).mask * (uniform ** (1 / left)).cumprod(-1))

@@ -60,19 +60,13 @@ def plateau_grid(
 
 
 def plateau_time(process: Process, keep: float) -> float:
-    """The time at which the noise keeps the share `keep`."""
-    share = torch.tensor([keep], dtype=torch.float64)
-    return float(inverse(lambda t: process.schedule(t).keep, share))
-
-
-def inverse(falling: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
-    """The times t (B,) at which `falling` (B, 1), which only falls from t = 0 to 1, is `value`
-    (B,), by bisection; the nearer end of time where it never is."""
-    low, high = torch.zeros_like(value), torch.ones_like(value)
+    """The time at which the noise keeps the share `keep`, by bisection; the nearer end of time
+    where it never does."""
+    low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        above = falling(middle).squeeze(-1) > value
-        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+        above = float(process.schedule(torch.tensor([middle], dtype=torch.float64)).keep) > keep
+        low, high = (middle, high) if above else (low, middle)
     return (low + high) / 2
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from diffusion.prediction import Prediction
 from diffusion.process import Process
+from diffusion.schedule import Absorbing
 from samplers.ancestral import Clamp, Denoiser
-from samplers.grids import inverse
 from samplers.orders import Order
 
 # (prediction, where (b, L), rows (b,) of the batch) -> the tokens (b, L) that are revealed there
@@ -41,10 +41,10 @@ def reveal(
 
     The network is told the time at which the noise masks as large a share of a text: like the
     order's pick, a function of what stands in the text. ValueError where tokens are noise."""
-    if process.has_noise:
+    if not isinstance(process.schedule, Absorbing):
         raise ValueError("sampling.predictor=ordered: only for noise that masks and nothing else")
     share = torch.arange(z.shape[1] + 1, dtype=torch.float64, device=z.device) / z.shape[1]
-    times = inverse(lambda t: -process.schedule(t).mask, -share)  # by the number of masks
+    times = process.schedule.time(share)  # by the number of masks
     z = z if clamp is None else clamp(z)
     while True:
         masked = z == process.mask

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from algos.duo_distill import DUODistill
 from backbones.dit import DiT
 from diffusion import rows as rows_room
-from diffusion.schedule import log_linear
+from diffusion.schedule import LogLinear
 from tests.algos.configured import a_batch, build
 from tests.diffusion.tensor_sizes import LargestTensor
 from tests.integral import reference
@@ -32,7 +32,7 @@ def student(max_steps: int = 10, rounds: int = 5, dropout: float = 0.0, **own: A
     network = DiT(N, 16, L, n_blocks=1, n_heads=2, cond_dim=8, dropout=dropout)
     made = DUODistill(
         backbone=own.pop("backbone", network),
-        alpha=log_linear,
+        alpha=LogLinear(),
         vocab_size=N,
         global_batch_size=8,
         max_steps=max_steps,

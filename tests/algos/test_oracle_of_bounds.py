@@ -3,7 +3,6 @@ entropy of the language."""
 
 import math
 from collections.abc import Iterator
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 from algos.base import Draws
 from algos.denoising import DiffusionAlgorithm, Noised
 from algos.sedd import SEDDUniform
-from diffusion.schedule import log_linear
+from diffusion.schedule import LogLinear
 from tests.algos.configured import DIFFUSION, NOISED, build
 from tests.algos.knowing import left_out, teach, texts, whole
 from tests.diffusion import brute_force
@@ -90,7 +89,7 @@ def test_what_is_left_of_the_text_at_the_end_of_time_is_paid_for(eps: float) -> 
     """Scores stop where alpha(1) = eps > 0: the bound is the entropy of the language and the
     divergence of the noised text's law from the prior's."""
     network = build("sedd_uniform", SIZE, LENGTH).backbone
-    alpha = partial(log_linear, eps=eps)
+    alpha = LogLinear(eps)
     algorithm = SEDDUniform(backbone=network, alpha=alpha, vocab_size=SIZE, global_batch_size=8)
     teach(algorithm, LANGUAGE)
     law = brute_force.corrupted(LANGUAGE, (eps, 0.0, 1 - eps))

@@ -7,18 +7,19 @@ import torch
 from torch import Tensor
 
 from diffusion.process import Process
-from diffusion.schedule import ALPHAS, Alpha, Mix, Schedule, absorbing, closed, hybrid, uniform
+from diffusion.schedule import ALPHAS, Absorbing, Alpha, Closed, Mix, Schedule, Uniform, hybrid
 from tests.diffusion.brute_force import LEVELS
 
-KINDS: dict[str, Callable[..., Mix]] = {"absorbing": absorbing, "uniform": uniform}
-SHAPES: dict[str, Alpha] = dict(ALPHAS) | {f"{n} closed": closed(ALPHAS[n]) for n in ALPHAS}
+KINDS: dict[str, Callable[[Alpha], Schedule]] = {"absorbing": Absorbing, "uniform": Uniform}
+SHAPES: dict[str, Alpha] = {name: made() for name, made in ALPHAS.items()}
+SHAPES |= {f"{name} closed": Closed(alpha) for name, alpha in SHAPES.items()}
 
 
 def _named(name: str) -> Schedule:
     kind, shape = name.split(" ", 1)
     if kind == "hybrid":
         return partial(hybrid, p_uniform=float(shape))
-    return partial(KINDS[kind], alpha=SHAPES[shape])
+    return KINDS[kind](SHAPES[shape])
 
 
 SCHEDULES: dict[str, Schedule] = {name: _named(name) for name in LEVELS}

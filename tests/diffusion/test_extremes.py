@@ -10,7 +10,7 @@ import torch
 from diffusion.bound import interpolating_bound, masked_bound
 from diffusion.posterior_kl import posterior_kl
 from diffusion.process import Process
-from diffusion.schedule import Mix, absorbing, hybrid, uniform
+from diffusion.schedule import Absorbing, Mix, Uniform, hybrid
 from diffusion.score_entropy import masked_score_entropy, uniform_score_entropy
 from tests.diffusion import precise
 from tests.diffusion.cases import SHAPES
@@ -21,8 +21,8 @@ TIMES = [1e-12, 1e-6, 0.5, 1 - 1e-6, 1 - 1e-12]
 CLOSED = SHAPES["log-linear closed"]
 # the schedule, its reference, and the states z of a row with x = 0
 NOISES = {
-    "absorbing": (partial(absorbing, alpha=CLOSED), partial(precise.straight, kind="absorbing")),
-    "uniform": (partial(uniform, alpha=CLOSED), partial(precise.straight, kind="uniform")),
+    "absorbing": (Absorbing(CLOSED), partial(precise.straight, kind="absorbing")),
+    "uniform": (Uniform(CLOSED), partial(precise.straight, kind="uniform")),
     "hybrid": (partial(hybrid, p_uniform=0.25), partial(precise.hybrid, share=0.25)),
 }
 LOSSES = {

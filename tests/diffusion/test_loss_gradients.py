@@ -1,7 +1,5 @@
 """The gradients that losses bring along, against the ones that autograd takes of their values."""
 
-from functools import partial
-
 import pytest
 import torch
 from torch import nn
@@ -10,7 +8,7 @@ from diffusion.bound import interpolating_bound, masked_bound, masked_nats, next
 from diffusion.divergence import PredictionKL
 from diffusion.posterior_kl import posterior_kl
 from diffusion.process import Process
-from diffusion.schedule import Mix, absorbing
+from diffusion.schedule import Absorbing, Mix
 from diffusion.score_entropy import masked_score_entropy, uniform_score_entropy
 from tests.diffusion.cases import SCHEDULES, SHAPES
 from tests.diffusion.own_gradient import with_gradient
@@ -84,7 +82,7 @@ def test_the_gradient_that_a_loss_brings_is_the_one_that_autograd_takes(name, no
 @pytest.mark.parametrize("steps", [2, 5, 1000])
 def test_the_gradient_of_the_divergence_of_posteriors(steps, spread):
     """With the mask among the outputs, from the first step of time to the last."""
-    process = Process(partial(absorbing, alpha=SHAPES["log-linear closed"]), SIZE)
+    process = Process(Absorbing(SHAPES["log-linear closed"]), SIZE)
     t = torch.randint(1, steps + 1, (ROWS,)).double()
     t[:3] = torch.tensor([1.0, 1.0, steps])
     levels = [process.mix(part / steps)[0] for part in (t, t - 1)]

@@ -1,6 +1,5 @@
 """D3PM's divergence of one step against Bayes by enumeration over all N + 1 states."""
 
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from diffusion.bound import masked_bound
 from diffusion.posterior_kl import posterior_kl
 from diffusion.process import Process
-from diffusion.schedule import Mix, absorbing
+from diffusion.schedule import Absorbing, Mix
 from tests.diffusion import brute_force
 from tests.diffusion.cases import SHAPES
 
@@ -24,7 +23,7 @@ LEVELS = {
 
 def steps_of(name, t, steps):
     """The mixtures at t and one step earlier, as columns."""
-    process = Process(partial(absorbing, alpha=SHAPES[name]), SIZE)
+    process = Process(Absorbing(SHAPES[name]), SIZE)
     pair = (process.mix(t)[0], process.mix((t - 1 / steps).clamp_min(0))[0])
     return [Mix(*(part[:, 0] for part in mix)) for mix in pair]
 
@@ -77,7 +76,7 @@ def test_without_mask_mass_a_straight_schedule_costs_what_mdlm_costs_for_any_ste
     z = torch.full_like(x, SIZE)
     for steps in (2, 5, 1000):
         t = torch.randint(1, steps + 1, (40,)).double() / steps
-        process = Process(partial(absorbing, alpha=SHAPES["log-linear closed"]), SIZE)
+        process = Process(Absorbing(SHAPES["log-linear closed"]), SIZE)
         mix, rate = (Mix(*(part[:, 0] for part in one)) for one in process.mix(t))
         actual = steps * posterior_kl(logits, x, z, *steps_of("log-linear closed", t, steps))
         expected = masked_bound(logits[:, :-1], x, z, mix, rate)
@@ -89,7 +88,7 @@ def test_without_mask_mass_it_tends_to_mdlm_as_steps_grow(name):
     torch.manual_seed(3)
     logits, x, t = outputs(40, None), torch.randint(SIZE, (40,)), torch.linspace(0.1, 0.9, 40)
     z, t, errors = torch.full_like(x, SIZE), t.double(), []
-    process = Process(partial(absorbing, alpha=SHAPES[name]), SIZE)
+    process = Process(Absorbing(SHAPES[name]), SIZE)
     mix, rate = (Mix(*(part[:, 0] for part in one)) for one in process.mix(t))
     expected = masked_bound(logits[:, :-1], x, z, mix, rate)
     for steps in (200, 400, 800):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from diffusion.process import Process
-from diffusion.schedule import ALPHAS, absorbing, closed, hybrid
+from diffusion.schedule import ALPHAS, Absorbing, Closed, hybrid
 from tests.diffusion import brute_force
-from tests.diffusion.cases import SCHEDULES, times
+from tests.diffusion.cases import SCHEDULES, SHAPES, times
 
 every_schedule = pytest.mark.parametrize("name", brute_force.LEVELS)
 GRID = torch.linspace(0, 1, 101, dtype=torch.float64)
@@ -48,14 +48,14 @@ def test_mix_equals_its_closed_form(name):
     ],
 )
 def test_alpha_end_points(name, clean, noised):
-    ends = ALPHAS[name](times(0, 1)).flatten()
+    ends = ALPHAS[name]()(times(0, 1)).flatten()
     torch.testing.assert_close(ends, times(clean, noised), rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", ALPHAS)
 @pytest.mark.parametrize("count", [1, 7, 8, 64, 1000])
 def test_closed_shapes_reach_one_and_zero_exactly_for_any_number_of_times(name, count):
-    alpha = closed(ALPHAS[name])
+    alpha = Closed(ALPHAS[name]())
     ends = torch.zeros(count, 1).double(), torch.ones(count, 1).double()
     assert (alpha(ends[0]) == 1).all() and (alpha(ends[1]) == 0).all()
 
@@ -125,9 +125,35 @@ def test_hybrid_of_gamma_two_equals_its_closed_form():
 
 def test_hybrid_without_uniform_noise_is_absorbing_with_a_straight_alpha():
     t = torch.cat([times(1e-4), GRID[1:-1], times(1 - 1e-4)])
-    straight = partial(absorbing, alpha=lambda t: 1 - t)
+    straight = Absorbing(lambda t: 1 - t)
     mixes = zip(
         Process(partial(hybrid, p_uniform=0.0), 7).mix(t), Process(straight, 7).mix(t), strict=True
     )
     for ours, theirs in mixes:
         torch.testing.assert_close(torch.cat(ours, 1), torch.cat(theirs, 1), rtol=0, atol=1e-15)
+
+
+MASSES = times(0.0, 1e-12, 1e-6, 1e-3, 0.1, 0.3, 0.5, 0.9, 0.999, 1 - 1e-9, 1.0)
+
+
+def bisected(schedule, mass: float) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = float(schedule(times(middle)).mask) < mass
+        low, high = (middle, high) if below else (low, middle)
+    return (low + high) / 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_time_of_a_mask_mass_in_closed_form_is_that_of_a_bisection(shape):
+    """Beyond what the noise ever masks, and before, too: the nearer end of time."""
+    schedule = Absorbing(SHAPES[shape])
+    found = schedule.time(MASSES)
+    expected = times(*(bisected(schedule, mass) for mass in MASSES.tolist()))
+    # Where the mass hardly depends on the time, a rounding of the mass moves the time.
+    moved = 4e-16 / Process(schedule, 7).mix(expected)[1].mask[:, 0].clamp_min(1e-9)
+    assert ((found - expected).abs() <= moved + 1e-15).all()
+    torch.testing.assert_close(
+        schedule(found).mask[:, 0], schedule(expected).mask[:, 0], rtol=0, atol=1e-15
+    )

@@ -76,7 +76,7 @@ def test_every_algorithm_has_a_file_and_every_file_an_algorithm() -> None:
 @pytest.mark.parametrize("name", ALPHAS)
 def test_noise_keys_are_keywords(name: str) -> None:
     keys = set(compose(f"noise={name}")["noise"]) - {"name"}
-    assert keys == set(inspect.signature(ALPHAS[name]).parameters) - {"t"}
+    assert keys == set(inspect.signature(ALPHAS[name]).parameters)
 
 
 def test_optimizer_and_network_keys_are_keywords() -> None:

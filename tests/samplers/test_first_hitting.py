@@ -1,7 +1,5 @@
 """First-hitting sampling against the law of continuous time by enumeration."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ from scipy import stats
 
 from diffusion.prediction import Prediction
 from diffusion.process import Process
-from diffusion.schedule import absorbing
+from diffusion.schedule import Absorbing
 from samplers.first_hitting import first_hitting
 from tests.diffusion import brute_force
 from tests.diffusion.cases import SCHEDULES, SHAPES
@@ -115,7 +113,7 @@ def test_clamped_positions_stay_and_are_never_drawn():
 
 
 def test_noise_that_is_not_all_masks_is_refused():
-    asked = Process(partial(absorbing, alpha=SHAPES["log-linear closed"]), SIZE, predicts_mask=True)
+    asked = Process(Absorbing(SHAPES["log-linear closed"]), SIZE, predicts_mask=True)
     for process in (Process(SCHEDULES["hybrid 0.1"], SIZE), asked):
         with pytest.raises(ValueError, match=r"sampling\.predictor=first_hitting: only for noise"):
             first_hitting(Watched(86), process, process.prior((2, LENGTH)))

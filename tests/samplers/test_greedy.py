@@ -7,7 +7,7 @@ import torch
 
 from diffusion.logits_warper import LogitsWarper
 from diffusion.process import Process
-from diffusion.schedule import absorbing
+from diffusion.schedule import Absorbing
 from samplers.ancestral import ancestral
 from samplers.greedy import with_tail
 from samplers.grids import uniform_grid
@@ -47,7 +47,7 @@ def test_it_is_the_argmax_wherever_a_token_may_be_noise(name):
 
 def test_a_mask_among_the_outputs_is_never_the_choice():
     alpha = SHAPES["log-linear closed"]
-    process = Process(partial(absorbing, alpha=alpha), SIZE, predicts_mask=True)
+    process = Process(Absorbing(alpha), SIZE, predicts_mask=True)
     network, z = TableNetwork(SIZE, LENGTH, SIZE + 1, seed=51), every_text()
     assert (network.outputs.argmax(-1) == SIZE).any()
     tokens = greedy_tail(network, process, z, uniform_grid(4, end=1e-5), kept)

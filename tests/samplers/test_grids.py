@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from diffusion.process import Process
-from samplers.grids import GRIDS, cosine_grid, inverse, plateau_grid, uniform_grid
+from samplers.grids import GRIDS, cosine_grid, plateau_grid, plateau_time, uniform_grid
 from tests.diffusion import brute_force
 from tests.diffusion.cases import SCHEDULES, times
 
@@ -51,14 +51,13 @@ def test_a_plateau_is_left_even_with_few_steps(steps):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_inverse_leads_back_to_the_time(name):
+@pytest.mark.parametrize("t", [1e-6, 0.01, 0.3, 0.5, 0.77, 0.999])
+def test_the_time_of_a_plateau_leads_back_to_its_share(name, t):
     process = Process(SCHEDULES[name], 3)
-    wanted = times(1e-6, 0.01, 0.3, 0.5, 0.77, 0.999)
-    keep = process.schedule(wanted).keep
-    found = inverse(lambda t: process.schedule(t).keep, keep[:, 0])
-    torch.testing.assert_close(process.schedule(found).keep, keep, rtol=1e-14, atol=1e-15)
-    ends = inverse(lambda t: process.schedule(t).keep, times(2.0, -1.0))
-    torch.testing.assert_close(ends, times(0.0, 1.0))
+    keep = process.schedule(times(t)).keep
+    found = process.schedule(times(plateau_time(process, float(keep)))).keep
+    torch.testing.assert_close(found, keep, rtol=1e-14, atol=1e-15)
+    assert [plateau_time(process, share) for share in (2.0, -1.0)] == pytest.approx([0, 1])
 
 
 @pytest.mark.parametrize("plateau", [1.0, 1.5, 0.0, 1e-4])

@@ -1,14 +1,12 @@
 """Ancestral steps of predictions that have mass on the mask, as D3PM's."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
 
 from diffusion.logits_warper import LogitsWarper
 from diffusion.process import Process
-from diffusion.schedule import absorbing
+from diffusion.schedule import Absorbing
 from samplers.ancestral import ancestral
 from samplers.grids import uniform_grid
 from tests.diffusion import brute_force
@@ -17,7 +15,7 @@ from tests.samplers.table_network import TableNetwork, counts_of, follows
 
 SIZE, LENGTH = 3, 2
 TEXTS = [(3, 3), (3, 1), (0, 3), (2, 1)]
-PROCESS = Process(partial(absorbing, alpha=SHAPES["log-linear closed"]), SIZE, predicts_mask=True)
+PROCESS = Process(Absorbing(SHAPES["log-linear closed"]), SIZE, predicts_mask=True)
 texts = pytest.mark.parametrize("text", TEXTS)
 
 

@@ -1,15 +1,13 @@
 """The float32 race follows the same steps, where no token is rare; see test_exact_draws for where
 one is."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
 
 from diffusion.logits_warper import LogitsWarper
 from diffusion.process import Process
-from diffusion.schedule import absorbing
+from diffusion.schedule import Absorbing
 from samplers.grids import uniform_grid
 from samplers.race import gumbel32
 from tests.diffusion import brute_force
@@ -48,7 +46,7 @@ def test_one_step_is_bayes_by_enumeration(name, t, s):
 @pytest.mark.parametrize("s", [0.3, 0.0])
 def test_a_mask_among_the_outputs_is_one_of_the_racers(s):
     alpha = SHAPES["log-linear closed"]
-    process = Process(partial(absorbing, alpha=alpha), SIZE, predicts_mask=True)
+    process = Process(Absorbing(alpha), SIZE, predicts_mask=True)
     network, level = TableNetwork(SIZE, LENGTH, SIZE + 1, seed=102), lambda t: (1 - t, t, 0.0)
     law = network.law()
     if s == 0:

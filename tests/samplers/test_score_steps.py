@@ -1,7 +1,6 @@
 """SEDD's steps against its formulas with matrix exponentials, for scores of any size."""
 
 import math
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 from diffusion.process import Process
-from diffusion.schedule import ALPHAS, absorbing, closed, started, uniform
+from diffusion.schedule import ALPHAS, Absorbing, Closed, Uniform, started
 from samplers.grids import uniform_grid
 from samplers.score import analytic, euler
 from tests.diffusion import brute_force
@@ -17,7 +16,7 @@ from tests.diffusion.cases import times
 from tests.samplers.table_network import TableNetwork, counts_of, follows
 
 SIZE, LENGTH = 3, 2
-KINDS = {"absorbing": (absorbing, closed), "uniform": (uniform, started)}
+KINDS = {"absorbing": (Absorbing, Closed), "uniform": (Uniform, started)}
 STEPS = {
     "analytic": (analytic, brute_force.analytic_step),
     "euler": (euler, brute_force.euler_step),
@@ -36,7 +35,7 @@ def seeded():
 
 def process_of(kind, shape):
     noise, ends = KINDS[kind]
-    return Process(partial(noise, alpha=ends(ALPHAS[shape])), SIZE)
+    return Process(noise(ends(ALPHAS[shape]())), SIZE)
 
 
 def keep_of(kind, shape, t):
