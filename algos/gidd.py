@@ -13,7 +13,7 @@ from algos.denoising import DiffusionAlgorithm
 from algos.facts import FACTS
 from diffusion.bound import Interpolating, interpolating_bound, interpolating_weight
 from diffusion.process import Process
-from diffusion.schedule import Mix, hybrid, hybrid_by_token
+from diffusion.schedule import Absorbing, LogLinear, Mix, hybrid, hybrid_by_token
 from schema.check import check_values
 
 
@@ -64,8 +64,9 @@ Processes = tuple[Process, Process]  # for evaluation and sampling, and for trai
 
 
 def as_published(p_uniform: float, vocab_size: int) -> Processes:
-    """The mixture of the paper, closed at both ends of time."""
-    process = Process(partial(hybrid, p_uniform=p_uniform), vocab_size)
+    """The mixture of the paper, closed at both ends of time; without uniform noise it masks."""
+    mixture = partial(hybrid, p_uniform=p_uniform) if p_uniform else Absorbing(LogLinear(eps=0.0))
+    process = Process(mixture, vocab_size)
     return process, process
 
 

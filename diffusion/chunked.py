@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion.compiled import gradient_of
-from diffusion.head import Affine, Head, Losses, Products, padded, product
+from diffusion.head import Affine, Head, Losses, Products, padded, product, tensor_float32
 from diffusion.rows import Column, blocks, cut, each, rows_at_once, slices
 
 RowFunction = Callable[..., Tensor]  # (logits (n, V), *columns (n, ...)) -> (n,), or (n, ...)
@@ -96,18 +96,22 @@ def _true(rows: Tensor, count: int | None) -> Tensor:
 def _rows(
     fn: RowFunction, head: nn.Linear | Affine, hidden: Tensor, columns: list[Column]
 ) -> Tensor:
-    """Values (n,) without gradients, from float32 logits whatever the precision of the network."""
+    """Values (n,) without gradients, from float32 logits whatever the precision of the network:
+    where its own products are of half precision, those of the head are TF32 on CUDA."""
     values: list[Tensor] = []
-    with torch.autocast(hidden.device.type, enabled=False):
+    device = hidden.device.type
+    low = torch.is_autocast_enabled(device)
+    with torch.autocast(device, enabled=False):
         hidden, width = hidden.to(head.weight.dtype), head.out_features
-        parts = slices(len(hidden), rows_at_once(width, hidden.device.type))
+        parts = slices(len(hidden), rows_at_once(width, device))
         buffer = hidden.new_empty(len(hidden[parts[0]]), padded(width))[:, :width]
         for part in parts:
             rows = hidden[part]
-            if isinstance(head, Affine):
-                logits = product(head, rows, buffer[: len(rows)])
-            else:  # what only looks like a layer, as the oracle's
-                logits = head(rows)
+            with tensor_float32(low):
+                if isinstance(head, Affine):
+                    logits = product(head, rows, buffer[: len(rows)])
+                else:  # what only looks like a layer, as the oracle's
+                    logits = head(rows)
             values += blocks(fn, logits, cut(columns, part))
     return torch.cat(values)
 

@@ -1,6 +1,7 @@
 """The last layer of a network, which turns hidden states into outputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -68,6 +69,19 @@ def product(head: Affine, rows: Tensor, outputs: Tensor) -> Tensor:
     for bias, weight, part in zip(*parts, outputs.split(size, -1), strict=True):
         torch.addmm(bias, rows, weight.T, out=part)
     return outputs
+
+
+@contextmanager
+def tensor_float32(wanted: bool) -> Iterator[None]:
+    """Within it, where `wanted`, CUDA multiplies float32 numbers with 10 bits of their fractions
+    (TF32); their sums stay float32."""
+    flags = torch.backends.cuda.matmul
+    before = flags.fp32_precision
+    flags.fp32_precision = "tf32" if wanted else before
+    try:
+        yield
+    finally:
+        flags.fp32_precision = before
 
 
 class Products:

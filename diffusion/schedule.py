@@ -136,10 +136,8 @@ class Uniform:
 
 def hybrid(t: Tensor, p_uniform: float, gamma: float = 1.0) -> Mix:
     """GIDD: ((1 - t), t, c) / (1 + c) with c = B (t (1 - t))^(gamma/2), B = 2^gamma p_u / (1 -
-    p_u); t (B,) or (B, L)."""
+    p_u), p_u > 0; t (B,) or (B, L)."""
     t = per_position(t)
-    if p_uniform == 0:  # c is zero, but its derivative at the ends would be 0 times infinity
-        return Mix(1 - t, t, torch.zeros_like(t))
     c = 2**gamma * p_uniform / (1 - p_uniform) * (t * (1 - t)) ** (gamma / 2)
     return Mix((1 - t) / (1 + c), t / (1 + c), c / (1 + c))
 

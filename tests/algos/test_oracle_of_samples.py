@@ -11,7 +11,8 @@ from tests.samplers.exact_network import codes
 
 SIZE, LENGTH, COUNT = 3, 3, 10_000
 LANGUAGE = brute_force.random_language(SIZE, LENGTH, seed=22)
-SAMPLED = [(name, predictor) for name, predictor in PREDICTORS if name in DIFFUSION]
+OWN = {("gidd", "ordered"): {"p_uniform": 0.0}}  # which masks alone
+SAMPLED = [(name, predictor) for name, predictor in PREDICTORS if name in DIFFUSION] + list(OWN)
 
 
 def distance(tokens: torch.Tensor) -> float:
@@ -23,7 +24,7 @@ def distance(tokens: torch.Tensor) -> float:
 @pytest.mark.parametrize(("name", "predictor"), SAMPLED)
 def test_samples_come_to_follow_the_language_as_steps_grow(name: str, predictor: str) -> None:
     torch.manual_seed(23)
-    algorithm = build(name, SIZE, LENGTH).eval()
+    algorithm = build(name, SIZE, LENGTH, **OWN.get((name, predictor), {})).eval()
     teach(algorithm, LANGUAGE)
     found = []
     for steps in (1, 4, 64):

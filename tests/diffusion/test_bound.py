@@ -1,7 +1,6 @@
 """Bounds against formulas written down in other papers' terms, over full vocabularies."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from diffusion.bound import (
     masked_bound,
 )
 from diffusion.process import Process
-from diffusion.schedule import Mix, hybrid
+from diffusion.schedule import Absorbing, LogLinear, Mix
 from tests.diffusion import brute_force
 from tests.diffusion.cases import SCHEDULES, columns
 
@@ -143,9 +142,9 @@ def test_hybrid_is_gidd(share, size):
 
 
 @sizes
-def test_hybrid_without_uniform_noise_is_the_masked_bound(size):
+def test_the_interpolating_bound_without_uniform_noise_is_the_masked_bound(size):
     logits, x, z, t = rows(size, ["mask", "same"], spread=60.0)
-    value, rate = Process(partial(hybrid, p_uniform=0.0), size).mix(t)
+    value, rate = Process(Absorbing(LogLinear(eps=0.0)), size).mix(t)
     mix, rate = (Mix(*(part[:, 0] for part in parts)) for parts in (value, rate))
     for given, accuracy in ((logits, 1e-11), (logits.float(), 1e-4)):
         actual = interpolating_bound(given, x, z, mix, rate)

@@ -94,3 +94,37 @@ def test_rounded_logits_would_be_seen(wide: Wide) -> None:
         with torch.autocast("cpu", LOW):
             found.append(chunked(next_token_nats, head, hidden, x).detach())
     assert float((found[0] - found[1]).abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize("low", [True, False])
+def test_outputs_without_gradients_are_tf32_behind_a_network_in_half_precision(
+    monkeypatch: pytest.MonkeyPatch, low: bool
+) -> None:
+    """The flag stands during the head's product alone, also where that fails."""
+    flags, head = torch.backends.cuda.matmul, Head(WIDTH, 5)
+    before, seen = flags.fp32_precision, list[str]()
+
+    def addmm(bias: Tensor, one: Tensor, other: Tensor, **options: Any) -> Tensor:
+        assert one.dtype == other.dtype == torch.float32
+        seen.append(flags.fp32_precision)
+        return plain_addmm(bias, one, other, **options)
+
+    def values(logits: Tensor) -> Tensor:
+        assert flags.fp32_precision == before
+        return logits.logsumexp(-1)
+
+    def failing(*_: Any, **__: Any) -> Tensor:
+        raise RuntimeError("out of memory")
+
+    hidden = torch.randn(2, ROWS, WIDTH, dtype=LOW if low else torch.float32)
+    monkeypatch.setattr(torch, "addmm", addmm)
+    with torch.no_grad(), torch.autocast("cpu", LOW, enabled=low):
+        found = chunked(values, head, hidden)
+    expected = torch.logsumexp(hidden.float() @ head.weight.T + head.bias, -1)
+    torch.testing.assert_close(found, expected)
+    assert set(seen) == {"tf32" if low else before}
+    monkeypatch.setattr(torch, "addmm", failing)
+    autocast = torch.autocast("cpu", LOW, enabled=low)
+    with torch.no_grad(), autocast, pytest.raises(RuntimeError, match="out of memory"):
+        chunked(values, head, hidden)
+    assert flags.fp32_precision == before

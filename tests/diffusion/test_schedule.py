@@ -1,5 +1,4 @@
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -121,16 +120,6 @@ def test_hybrid_of_gamma_two_equals_its_closed_form():
     torch.testing.assert_close(
         mix, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-15
     )
-
-
-def test_hybrid_without_uniform_noise_is_absorbing_with_a_straight_alpha():
-    t = torch.cat([times(1e-4), GRID[1:-1], times(1 - 1e-4)])
-    straight = Absorbing(lambda t: 1 - t)
-    mixes = zip(
-        Process(partial(hybrid, p_uniform=0.0), 7).mix(t), Process(straight, 7).mix(t), strict=True
-    )
-    for ours, theirs in mixes:
-        torch.testing.assert_close(torch.cat(ours, 1), torch.cat(theirs, 1), rtol=0, atol=1e-15)
 
 
 MASSES = times(0.0, 1e-12, 1e-6, 1e-3, 0.1, 0.3, 0.5, 0.9, 0.999, 1 - 1e-9, 1.0)
