@@ -23,7 +23,7 @@ from algos.noise import by_alpha
 from algos.settings import ALGOS, Algo
 from diffusion.bound import interpolating_bound, masked_bound
 from diffusion.process import Process
-from diffusion.schedule import Alpha, Mix, absorbing
+from diffusion.schedule import Absorbing, Alpha, Mix
 from modes import estimate
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval
@@ -40,7 +40,7 @@ class Timed(DiffusionAlgorithm):
     facts = Facts(("ancestral", "psi", "first_hitting", "semi_ar"), ("log-linear", "cosine"))
 
     def __init__(self, alpha: Alpha, vocab_size: int, **diffusion: Any):
-        super().__init__(**by_alpha(absorbing, alpha, vocab_size), **diffusion)
+        super().__init__(**by_alpha(Absorbing, alpha, vocab_size), **diffusion)
 
     def objective(self, batch: Batch) -> Tensor:
         return self.per_token(masked_bound, batch, self.training_noise(batch))

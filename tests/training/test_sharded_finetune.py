@@ -81,7 +81,9 @@ def test_each_process_reads_its_own_rows_of_the_weights_alone(source: Path, tmp_
             teacher = content["distillation"]["teacher"][name.removeprefix("backbone.")]
             assert torch.equal(teacher, weight), name
     expected = logged(tmp_path / "one", "train/loss")
-    assert expected and logged(tmp_path / "two", "train/loss") == pytest.approx(expected, rel=2e-5)
+    # the loss of a student that is its teacher yet is nothing but rounding
+    close = pytest.approx(expected, rel=2e-5, abs=1e-7)
+    assert expected and logged(tmp_path / "two", "train/loss") == close
 
     read = [
         [json.loads(line) for line in (tmp_path / f"read-{rank}").read_text().splitlines()]
