@@ -119,6 +119,8 @@ def main(config: DictConfig) -> None:
     except (ValueError, OSError, FloatingPointError) as error:
         if TRACEBACKS or not (isinstance(error, OSError) or is_ours(error)):
             raise  # a fault of the program; the system's own complaints speak for themselves
+        if isinstance(error, BrokenPipeError):  # `command_line` ends the program
+            raise
         if isinstance(error, UnknownKeys) and config.get("mode") == "benchmark":
             refuse(messages.of_rows(error))
         else:
@@ -197,10 +199,14 @@ def command_line() -> None:
             overrides = overrides_of(sys.argv[1:])
             composed = composed_alone(sys.argv[1:], overrides)
             print("\n".join(usage(checked(composed, overrides))))
-            return
-        # Without the first, Hydra prints errors itself, over several lines.
-        os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
-        main()
+        else:
+            # Without the first, Hydra prints errors itself, over several lines.
+            os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
+            main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:  # before a mode has its own answer to signals
         sys.exit(128 + signal.SIGINT)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:

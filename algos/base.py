@@ -30,6 +30,15 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def batch_of(tokens: Tensor, given: int, index: Tensor | None = None) -> Batch:
+    """Texts (B, L) of which all but the first `given` tokens are noised and scored, numbered by
+    `index` (B,), else from zero."""
+    inner = torch.ones_like(tokens, dtype=torch.bool)
+    inner[:, :given] = False
+    index = torch.arange(len(tokens)) if index is None else index
+    return {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
+
+
 def moved(batch: Batch, device: torch.device) -> Batch:
     """The batch on `device`, without waiting, but for its index: times and seeds are functions of
     it that the CPU computes, which would have to wait for the device to have it back."""

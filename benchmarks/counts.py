@@ -4,7 +4,7 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,15 @@ NO_KERNELS |= {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_s
 NO_KERNELS |= {"_local_scalar_dense", "is_pinned"}
 
 
+class Count(NamedTuple):
+    """Of one step: waits, kernels, bytes, and the waits by operation and line."""
+
+    waits: float
+    kernels: float
+    bytes: float
+    lines: dict[str, float]
+
+
 class Counts:
     """What was seen: `waits` by (operation, line), `kernels` and `bytes` by operation."""
 
@@ -37,6 +46,12 @@ class Counts:
     def clear(self) -> None:
         for counter in (self.waits, self.kernels, self.bytes):
             counter.clear()
+
+    def per_step(self, steps: int) -> Count:
+        """What was seen in so many steps, since `clear`, of one of them."""
+        lines = {f"{what} {line}": number / steps for (what, line), number in self.waits.items()}
+        counters = (self.waits, self.kernels, self.bytes)
+        return Count(*(counter.total() / steps for counter in counters), lines)
 
 
 COUNTS = Counts()

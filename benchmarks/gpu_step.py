@@ -26,7 +26,7 @@ from hydra import initialize_config_dir
 from torch import Tensor, nn
 
 import main
-from algos.base import Algorithm, Batch
+from algos.base import Algorithm, Batch, batch_of
 from algos.build import ALGORITHMS
 from backbones.cost import training_flops
 from backbones.rotary import rotary_table
@@ -71,9 +71,7 @@ def made(settings: Plain, size: int, device: torch.device, batch: int, low: bool
     optimizer: Any = algorithm.configure_optimizers()["optimizer"]
     average = [weight.detach().clone() for weight in algorithm.parameters()]
     tokens = torch.randint(size, (batch, settings["model"]["length"]), device=device)
-    inner = torch.ones_like(tokens, dtype=torch.bool)
-    index = torch.arange(batch)
-    texts = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
+    texts = batch_of(tokens, given=0)
     return Bench(algorithm, optimizer, average, texts, low)
 
 

@@ -14,7 +14,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -27,11 +27,12 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.utils.data import DataLoader, IterableDataset
 
 import main
-from algos.base import Algorithm, Batch, moved
+from algos.base import Algorithm, Batch, batch_of, moved
 from algos.build import ALGORITHMS
 from algos.facts import FACTS
 from benchmarks import stand_in
-from benchmarks.stand_in import COUNTS, DEVICE
+from benchmarks.counts import COUNTS, Count
+from benchmarks.stand_in import DEVICE
 from modes import build
 from modes.settings import Plain
 from samplers.build import SAMPLERS, draw
@@ -66,24 +67,6 @@ SAMPLED: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-class Count(NamedTuple):
-    """Of one step: waits, kernels, bytes, and the waits by operation and line."""
-
-    waits: float
-    kernels: float
-    bytes: float
-    lines: dict[str, float]
-
-
-def counted(steps: int) -> Count:
-    """What was seen since the counts were cleared, in so many steps."""
-    lines = {f"{what} {line}": number / steps for (what, line), number in COUNTS.waits.items()}
-    waits, kernels, size = (
-        sum(each.values()) / steps for each in (COUNTS.waits, COUNTS.kernels, COUNTS.bytes)
-    )
-    return Count(waits, kernels, size, lines)
-
-
 class Texts(IterableDataset):
     """Batches of random texts of a training stream, the first token of each given."""
 
@@ -94,10 +77,7 @@ class Texts(IterableDataset):
     def batch(self, start: int = 0) -> Batch:
         generator = torch.Generator().manual_seed(start)
         tokens = torch.randint(VOCABULARY, (self.count, self.length), generator=generator)
-        inner = torch.ones_like(tokens, dtype=torch.bool)
-        inner[:, 0] = False
-        index = torch.arange(start, start + self.count)
-        return {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
+        return batch_of(tokens, 1, torch.arange(start, start + self.count))
 
     def __iter__(self) -> Iterator[Batch]:
         return map(self.batch, itertools.count(0, self.count))
@@ -119,7 +99,7 @@ class Watch(L.Callback):
         if trainer.global_step == WARM:
             COUNTS.clear()
         elif trainer.global_step == WARM + STEPS:
-            self.count = counted(STEPS)
+            self.count = COUNTS.per_step(STEPS)
 
 
 @functools.cache
@@ -167,7 +147,8 @@ def evaluation(settings: Plain, device: torch.device) -> tuple[float, Count]:
         batch = moved(texts.batch(texts.count), device)
         COUNTS.clear()
         nats = algorithm.nll(batch).double().sum()
-        return (counted(1), float(nats))[::-1]
+        count = COUNTS.per_step(1)  # the number is read, and waited for, after that
+    return float(nats), count
 
 
 def sampling(
@@ -185,7 +166,7 @@ def sampling(
         COUNTS.clear()
         tokens = draw(sampler, algorithm, batch["tokens"], fixed).tokens
         # Left to right the network has a form of its own, which no hook sees.
-        count = counted(len(calls) or texts.length - 1)
+        count = COUNTS.per_step(len(calls) or texts.length - 1)
     hook.remove()
     return tokens.tolist(), count
 
@@ -197,7 +178,7 @@ def correction(settings: Plain, device: torch.device) -> tuple[list[list[int]], 
     torch.manual_seed(1)
     COUNTS.clear()
     found, _ = correct(algorithm, batch["tokens"], ~batch["noised"], steps=steps, temperature=1.0)
-    count = counted(steps + 1)
+    count = COUNTS.per_step(steps + 1)
     return found.tokens.tolist(), count
 
 

@@ -28,6 +28,7 @@ from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
 import main
+from algos.base import batch_of
 from backbones.cost import Step
 from modes import build, estimate
 from modes.settings import Plain
@@ -56,7 +57,6 @@ def step_function(settings: Plain, step: Step, batch: int, passes: int) -> Calla
     weights = list(algorithm.parameters())
     average = [weight.detach().clone() for weight in weights] if step.averaged else []
     shape, device = (batch, step.sizes.length), step.device
-    inner = torch.ones(shape, dtype=torch.bool, device=device)
     autocast = low is not None and not step.parts
 
     def run() -> None:
@@ -64,8 +64,7 @@ def step_function(settings: Plain, step: Step, batch: int, passes: int) -> Calla
             if step.parts:
                 network.set_requires_gradient_sync(number == passes - 1)
             tokens = torch.randint(step.sizes.vocab_size, shape, device=device)
-            index = torch.arange(batch) + number * batch
-            inputs = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
+            inputs = batch_of(tokens, 0, torch.arange(batch) + number * batch)
             with torch.autocast(device, torch.bfloat16, enabled=autocast):
                 loss = algorithm.objective(inputs).sum() / tokens.numel()
             loss.backward()

@@ -46,6 +46,7 @@ def step_function(case: str, batch_size: int, checkpointing: bool) -> Callable[[
     import torch
     import torch.nn.functional as F
 
+    from algos.base import batch_of
     from algos.build import ALGORITHMS
     from backbones.dit import DiT
     from diffusion.schedule import LogLinear
@@ -73,13 +74,11 @@ def step_function(case: str, batch_size: int, checkpointing: bool) -> Callable[[
     algorithm = cls(backbone=net, vocab_size=VOCABULARY, **extra, **options)
     optimizer = adamw(algorithm.parameters(), 3e-4, 0.9, 0.999, 1e-8, 0.0)
     tokens = torch.randint(VOCABULARY, (batch_size, LENGTH))
-    inner = torch.ones_like(tokens, dtype=torch.bool)
-    inner[:, 0] = False
-    batch = {"tokens": tokens, "scored": inner, "noised": inner, "index": torch.arange(batch_size)}
+    batch = batch_of(tokens, given=1)
 
     def loss() -> torch.Tensor:
         if case != "plain":
-            return algorithm.objective(batch).sum() / inner.sum()
+            return algorithm.objective(batch).sum() / batch["scored"].sum()
         logits = net.head(net(tokens[:, :-1]))
         return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 

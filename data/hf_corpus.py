@@ -9,6 +9,7 @@ from data.corpus import Corpus
 from data.detokenize import DETOKENIZERS
 from data.files import digest_of, expanded
 from data.formats import holds_text
+from data.hub_access import hub_or_cache
 from data.settings import Hub
 from data.tokenizer_files import first_line
 from schema.check import check_values
@@ -111,21 +112,25 @@ class HubCorpus(Corpus):
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
 
-        expression, folder = self._expression(split), self._folder()
+        expression, folder, unreachable = self._expression(split), self._folder(), None
         try:
             if folder is not None and any((folder / name).is_file() for name in _SAVED):
                 return _load_saved(folder, expression)
             source = self._source(expression.partition("[")[0])
-            return load_dataset(**source, split=expression)
+            if folder is not None:
+                return load_dataset(**source, split=expression)
+            with hub_or_cache() as unreachable:
+                return load_dataset(**source, split=expression)
         except ValueError as error:
             raise ValueError(
                 f"data.{split}_split={expression!r}: {_brief(error)}; of one split, "
                 f"'data.train_split=train[:-1000]' 'data.valid_split=train[-1000:]' make two"
             ) from error
         except (OSError, RuntimeError, DatasetsError) as error:
+            reason = unreachable if isinstance(error, ConnectionError) else None
             raise OSError(
-                f"data.path={self.path!r} cannot be loaded ({_brief(error)}); a local copy is read "
-                "with data.path=FOLDER"
+                f"data.path={self.path!r} cannot be loaded ({reason or _brief(error)}); a local "
+                "copy is read with data.path=FOLDER"
             ) from error
 
     def digest(self, split: str) -> str:

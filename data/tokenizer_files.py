@@ -2,13 +2,11 @@
 
 import importlib.util
 import json
-import urllib.error
-import urllib.parse
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from data.hub_access import unreachable
 from data.tokenizers import BUILT_IN
 
 SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
@@ -25,7 +23,8 @@ def open_tokenizer(name_or_path: str) -> Any:
         return _load(str(folder), name_or_path)
     with suppress(OSError, ValueError):
         return from_library(name_or_path, local_files_only=True)
-    _reach_hub(name_or_path)
+    if (reason := unreachable()) is not None:
+        raise refusal(name_or_path, f"not in the Hub's cache, and {reason}")
     return _load(name_or_path, name_or_path)
 
 
@@ -92,23 +91,6 @@ def _reason(folder: Path, error: BaseException) -> str:
     if isinstance(error, ValueError) or type(error) is Exception:
         return first_line(error)
     return f"its files do not fit together: {type(error).__name__} {first_line(error)}"
-
-
-def _reach_hub(name: str) -> None:
-    """ValueError when the Hub cannot be reached: its own client retries for most of a minute."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        raise refusal(name, "HF_HUB_OFFLINE is set")
-    address = f"{constants.ENDPOINT}/api/models/{urllib.parse.quote(name)}"
-    request = urllib.request.Request(address, method="HEAD")
-    try:
-        urllib.request.urlopen(request, timeout=10).close()
-    except urllib.error.HTTPError as error:
-        # The Hub answered. What it makes of the name, a token included, is its client's matter.
-        error.close()
-    except (OSError, ValueError) as error:
-        raise refusal(name, first_line(error)) from error
 
 
 def refusal(name: str, reason: str) -> ValueError:

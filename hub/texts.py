@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from algos.base import Algorithm, Draws
+from algos.base import Algorithm, Draws, batch_of
 from data.given import encode_given
 from data.tokenizers import Tokenizer
 
@@ -69,10 +69,7 @@ def likelihood(
     for number in range(passes):
         for group in groups:
             tokens = torch.tensor([rows[i] for i in group], device=algorithm.device)
-            noised = torch.ones_like(tokens, dtype=torch.bool)
-            noised[:, :given] = False
-            index = torch.tensor(group)
-            batch = {"tokens": tokens, "scored": noised, "noised": noised, "index": index}
+            batch = batch_of(tokens, given, torch.tensor(group))
             nats = algorithm.nll(batch, Draws(number, passes)).double()
             nats = torch.where(algorithm.scored(batch), nats, 0.0)
             sums[number, group] = nats.sum(1).cpu()

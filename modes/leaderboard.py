@@ -4,8 +4,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from evaluation.records import Record, read_records
 from evaluation.words import printable
 from leaderboard.aggregate import Defaults, Runs
@@ -47,7 +45,7 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
             tables = of_track(tables, records, Runs(defaults), settings["track"])
     except ValueError as error:
         raise ValueError(f"results_dir={','.join(map(str, where))}: {error}") from error
-    console = Console()
+    console = terminal.wide_console()
     ours = [table for table in tables if table.kind not in (BESIDE, ALONE)]
     for table in ours:
         console.print(terminal.render(table, console.width, explain))

@@ -27,8 +27,10 @@ def merged(settings: Plain, stored: Plain, given: set[str]) -> Plain:
 
 def data_settings(settings: Plain, stored: Plain, given: set[str]) -> Plain:
     """The text of the run, or the one that data=... names, with single data keys as given; always
-    the run's tokenizer."""
+    the run's tokenizer, and no BOS where the network was trained without one."""
     data = dict(settings["data"] if "data" in given else stored["data"])
+    if stored["data"]["framing"] == "none":
+        data["framing"] = "none"
     for key in given:
         group, _, name = key.partition(".")
         if group == "data" and name:

@@ -17,12 +17,12 @@ from modes import build, imported
 from modes.checks.keys import keys_of
 from modes.run_settings import merged, tokenizer_name
 from modes.settings import Compose, Plain, Settings, typed
+from storage import file_digest
 from training.checkpoint import (
     BEST,
     DIGESTS,
     LAST,
     checkpoint_file,
-    digest,
     read_checkpoint,
     restored,
     vocab_size_of,
@@ -67,7 +67,7 @@ def open_run(
         return _open_import(name, settings, overrides, key, compose)
     path = Path(name)
     checkpoint, file = read_checkpoint(path, key), checkpoint_file(path)
-    mark = digest(file)
+    mark = file_digest(file)
     stored, given = checkpoint["config"], keys_of(overrides)
     for group in ("algo", "model"):
         has = stored[group]["name"]

@@ -1,6 +1,5 @@
 """Checkpoints: written whole or not at all, read without unpickling code, damage named."""
 
-import hashlib
 import pickle
 import shutil
 import struct
@@ -149,12 +148,6 @@ def _has_state(optimizer: Any) -> bool:
     if not isinstance(optimizer, dict):
         return False
     return all(optimizer.get(part) for part in ("state", "param_groups"))
-
-
-def digest(file: Path) -> str:
-    """sha256 of a checkpoint file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def tokens_seen(checkpoint: dict[str, Any]) -> int:

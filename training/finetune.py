@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from storage import file_digest
 from training.checkpoint import (
     DIGESTS,
     EMBEDDING,
-    digest,
     read_checkpoint,
     tokens_seen,
     weights_of,
@@ -67,7 +67,7 @@ def read_source(file: Path, averaged: bool, checked: slice = slice(None)) -> Sou
         "tokens": tokens_seen(checkpoint),
         "checkpoint": str(file),
         # Of all that a file holds, for the one process that writes checkpoints.
-        "checkpoint_digest": digest(file) if is_first_process() else None,
+        "checkpoint_digest": file_digest(file) if is_first_process() else None,
         "weights": "averaged" if averaged and "ema" in checkpoint else "raw",
         "finetuned_from": checkpoint.get("finetuned_from"),
     }

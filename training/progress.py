@@ -38,6 +38,7 @@ class RunProgress(ProgressBar):
             total=total,
             initial=initial,
             unit=unit,
+            smoothing=0,  # the mean pace: a validation between two steps slows none that follow
             dynamic_ncols=True,
             disable=self._hidden,
         )

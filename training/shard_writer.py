@@ -17,8 +17,8 @@ from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlan, SavePlanner, WriteItem
 from torch.distributed.checkpoint.storage import StorageMeta, StorageWriter, WriteResult
 
-from storage import write_atomic
-from training.shards import INDEX, encoded, remove_unused, sha256
+from storage import file_digest, sync, write_atomic
+from training.shards import INDEX, encoded, remove_unused
 
 
 class ShardWriter(StorageWriter):
@@ -59,8 +59,8 @@ class ShardWriter(StorageWriter):
             tensors[item.index.fqn] = data
             places[item.index.fqn] = _place(item)
         save_file(tensors, self.unfinished / name, {"tensors": json.dumps(places)})
-        _sync(self.unfinished / name)
-        mark = {"name": name, "sha256": sha256(self.unfinished / name)}
+        sync(self.unfinished / name)
+        mark = {"name": name, "sha256": file_digest(self.unfinished / name)}
         written: torch.futures.Future[list[WriteResult]] = torch.futures.Future()
         written.set_result([WriteResult(item.index, 0, mark) for item in plan.items])
         return written
@@ -84,11 +84,6 @@ def _place(item: WriteItem) -> tuple[list[int], int]:
     data = item.tensor_data
     assert data is not None
     return list(data.size), data.chunk.offsets[0] if len(data.size) else 0
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
 
 
 class Saving:

@@ -4,7 +4,6 @@ safetensors files with an index in JSON, and beside it a file that is a copy of 
 The folder is renamed when it is whole, then the file replaces the older one, so that the name
 of a checkpoint always leads to a whole one; folders that no file leads to are removed."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -15,6 +14,8 @@ from typing import Any
 
 from safetensors import safe_open
 from torch import Tensor, cat, empty
+
+from storage import file_digest
 
 INDEX = "index.json"
 FOLDER = re.compile(r"\.?shards-[0-9a-f]{32}")  # with a dot while it is written
@@ -96,13 +97,8 @@ def check_files(folder: Path, files: dict[str, str], part: slice = slice(None)) 
     """ValueError for the first of the named `files`, or of a `part` of them, whose sha256 is
     another."""
     for name, stated in list(files.items())[part]:
-        if sha256(folder / name) != stated:
+        if file_digest(folder / name) != stated:
             raise ValueError(f"the checksum of {folder.name}/{name} is wrong")
-
-
-def sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_shards(

@@ -5,11 +5,13 @@ import difflib
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from data.files import read_documents, search
 from data.formats import whole
+from data.hub_access import hub_or_cache
 from data.tokenizer_files import first_line
 
 VERSION = "0.4.13"
@@ -155,16 +157,18 @@ def _loaded(manager: Any, name: str) -> dict[str, Any]:
     from datasets.exceptions import DatasetsError
     from yaml import YAMLError
 
-    from evaluation.downstream.trust import Refused, rendering
+    from evaluation.downstream.trust import READERS, Refused, rendering
 
     key = f"eval.tasks={name}"
-    with rendering(key):
+    path = (manager.task_index[name].cfg or {}).get("dataset_path")
+    with rendering(key), nullcontext() if path in READERS else hub_or_cache() as unreachable:
         try:
             return manager.load([name])["tasks"]
         except Refused as error:
             raise ValueError(f"{key}: {error}") from error
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-            raise ValueError(f"{key}: it cannot be read ({first_line(error)})") from error
+            reason = unreachable if isinstance(error, ConnectionError) else None
+            raise ValueError(f"{key}: it cannot be read ({reason or first_line(error)})") from error
         except (TypeError, LookupError, AttributeError, SyntaxError, YAMLError) as error:
             # Raised by lm-eval where a file lacks a key, or has one of another type.
             what = f"{type(error).__name__}: {first_line(error)}"

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from algos.base import Algorithm
+from algos.base import Algorithm, batch_of
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl.scorer import Scorer
 
@@ -25,9 +24,7 @@ def ar_scorer(
 
     def nats(ids: Tensor) -> Tensor:
         ids = ids.to(algorithm.device)
-        every = torch.ones_like(ids, dtype=torch.bool)
-        batch = {"tokens": ids, "scored": every, "noised": every, "index": torch.arange(len(ids))}
-        return algorithm.nll(batch)[:, 1:]
+        return algorithm.nll(batch_of(ids, given=0))[:, 1:]
 
     return Scorer(
         network=algorithm,

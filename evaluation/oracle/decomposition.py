@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from algos.base import Algorithm, Batch, Draws
+from algos.base import Algorithm, Draws, batch_of
 from data.markov import MarkovLanguage
 
 TEXTS = 2  # what a stream of random numbers is for
@@ -65,10 +65,7 @@ def nats(algorithm: Algorithm, tokens: Tensor, start: int, number: int) -> Tenso
     """(B,) nats per symbol of texts number `start` on, in pass `number`; on the CPU, as the
     texts."""
     index = torch.arange(start, start + len(tokens))
-    tokens = tokens.to(algorithm.device)
-    inner = torch.ones_like(tokens, dtype=torch.bool)
-    inner[:, 0] = False
-    batch: Batch = {"tokens": tokens, "scored": inner, "noised": inner, "index": index}
+    batch = batch_of(tokens.to(algorithm.device), 1, index)
     return algorithm.nll(batch, Draws(number)).double().sum(1).cpu() / (tokens.shape[1] - 1)
 
 

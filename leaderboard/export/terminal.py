@@ -16,6 +16,12 @@ LINES = 3  # of words below a table
 MORE = "... leaderboard.explain=true"
 
 
+def wide_console() -> Console:
+    """The terminal, or WIDE characters where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
+
+
 def words_below(note: str, width: int) -> list[str]:
     """A note as lines, the last of them cut where there are more than LINES."""
     lines = textwrap.wrap(note, min(width, READABLE))
@@ -69,7 +75,6 @@ def print_table(
             drawn.add_row(*map(Text, row))
         else:
             drawn.add_section()
-    console = Console()
-    console = console if console.is_terminal else Console(width=WIDE)
+    console = wide_console()
     for part in filter(None, (title, drawn, caption)):
         console.print(part, highlight=False, markup=False)

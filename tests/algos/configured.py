@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 from torch import Tensor
 
 import main
-from algos.base import Algorithm, Batch
+from algos.base import Algorithm, Batch, batch_of
 from algos.bd3lm import BD3LM
 from algos.facts import FACTS
 from modes.build import algorithm
@@ -97,11 +97,5 @@ def sampler_of(
 def a_batch(vocab_size: int = 5, length: int = 6, size: int = 8, start: int = 0) -> Batch:
     """Random texts whose first token is given: neither noised nor scored."""
     generator = torch.Generator().manual_seed(1)
-    inner = torch.ones(size, length, dtype=torch.bool)
-    inner[:, 0] = False
-    return {
-        "tokens": torch.randint(vocab_size, (size, length), generator=generator),
-        "scored": inner,
-        "noised": inner,
-        "index": torch.arange(start, start + size),
-    }
+    tokens = torch.randint(vocab_size, (size, length), generator=generator)
+    return batch_of(tokens, 1, torch.arange(start, start + size))

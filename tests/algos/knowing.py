@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from algos.base import Algorithm, Batch
+from algos.base import Algorithm, Batch, batch_of
 from algos.bd3lm import BD3LM
 from diffusion.schedule import per_position
 
@@ -106,13 +106,7 @@ def _teach_blocks(algorithm: BD3LM, language: np.ndarray) -> None:
 
 def whole(tokens: Tensor) -> Batch:
     """A batch of texts (B, L) with every position noised and scored."""
-    every = torch.ones_like(tokens, dtype=torch.bool)
-    return {
-        "tokens": tokens,
-        "scored": every,
-        "noised": every,
-        "index": torch.arange(len(tokens)),
-    }
+    return batch_of(tokens, given=0)
 
 
 def texts(size: int, length: int) -> np.ndarray:

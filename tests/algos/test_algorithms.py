@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from algos.base import Batch, Draws
+from algos.base import Batch, Draws, batch_of
 from algos.build import ALGORITHMS
 from diffusion.logits_warper import LogitsWarper
 from samplers.autoregressive import autoregressive
@@ -168,11 +168,8 @@ def test_ar_samples_its_own_distribution() -> None:
     """Frequencies against exp(-nll) of all texts, so that the cache cannot be wrong unnoticed."""
     algorithm = build("ar", vocab_size=3, length=4).eval()
     texts = torch.tensor([[0, *rest] for rest in itertools.product(range(3), repeat=3)])
-    ones = torch.ones(27, 4, dtype=torch.bool)
     with torch.no_grad():
-        nats = algorithm.nll(
-            {"tokens": texts, "scored": ones, "noised": ones, "index": texts[:, 0]}
-        )
+        nats = algorithm.nll(batch_of(texts, given=0))
     expected = (-nats.sum(1).double()).exp()
     assert float(expected.sum()) == pytest.approx(1, abs=1e-5)
     torch.manual_seed(5)

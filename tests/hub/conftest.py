@@ -1,6 +1,5 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -51,15 +50,3 @@ def expected(checkpoints: Path) -> Callable[[str], dict[str, Tensor]]:
             return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
 
     return read
-
-
-@pytest.fixture
-def batch_of() -> Callable[[Tensor], dict[str, Any]]:
-    """A batch of clean tokens (B, L), all of them scored and noised."""
-
-    def make(tokens: Tensor) -> dict[str, Any]:
-        everywhere = torch.ones_like(tokens, dtype=torch.bool)
-        index = torch.arange(len(tokens))
-        return {"tokens": tokens, "scored": everywhere, "noised": everywhere, "index": index}
-
-    return make

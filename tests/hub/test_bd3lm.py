@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from algos.base import batch_of
 from algos.bd3lm import BD3LM
 from algos.denoising import Noised
 from backbones.attention import Pattern
@@ -38,7 +39,7 @@ def arrays(expected: Any) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def test_bd3lm_outputs_and_losses_are_the_published_ones(
-    model: BD3LM, arrays: dict[str, Tensor], batch_of: Any
+    model: BD3LM, arrays: dict[str, Tensor]
 ) -> None:
     x, z = arrays["x0"], arrays["z"]
     t = arrays["t_block"].double().repeat_interleave(4, 1)
@@ -47,11 +48,11 @@ def test_bd3lm_outputs_and_losses_are_the_published_ones(
     where = z == model.process.mask
     log_p = logits.log_softmax(-1)
     close(log_p[where], arrays["log_p_x0"][..., :-1][where], LOGITS)
-    noised = Noised(model.training_process, t, z, torch.ones_like(t))
-    values = model.per_token(model.loss, batch_of(x), noised)
+    batch, noised = batch_of(x, given=0), Noised(model.training_process, t, z, torch.ones_like(t))
+    values = model.per_token(model.loss, batch, noised)
     # published with 1 / t; the training process has (1 - eps) / (1 - (1 - eps) t) of the same share
     process = Noised(model.process, t, z, torch.ones_like(t))
-    close(model.per_token(model.loss, batch_of(x), process), arrays["nll"], LOSSES, relative=True)
+    close(model.per_token(model.loss, batch, process), arrays["nll"], LOSSES, relative=True)
     assert values.shape == x.shape
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from algos.base import Algorithm
+from algos.base import Algorithm, batch_of
 from algos.d3pm import D3PM
 from algos.denoising import DiffusionAlgorithm, Noised
 from diffusion.bound import interpolating_bound, interpolating_weight, masked_bound
@@ -116,25 +116,25 @@ def test_scores_of_an_imported_model_are_the_published_ones(
     ("name", "averaged"), [*((name, True) for name in FILES), *((name, False) for name in RAW)]
 )
 def test_losses_of_an_imported_model_are_the_published_ones(
-    name: str, averaged: bool, imported: Any, algorithm_of: Any, expected: Any, batch_of: Any
+    name: str, averaged: bool, imported: Any, algorithm_of: Any, expected: Any
 ) -> None:
     model, arrays = imported(name), expected(FILES[name])
     algorithm = algorithm_of(model, averaged)
     kind = model.checkpoint["config"]["algo"]["name"]
-    values = nats(algorithm, kind, batch_of(arrays["x0"]), arrays)
+    values = nats(algorithm, kind, batch_of(arrays["x0"], given=0), arrays)
     close(values, arrays["nll" if averaged else "raw_weights.nll"], LOSSES, relative=True)
 
 
 @pytest.mark.parametrize("averaged", [True, False])
 def test_an_imported_autoregressive_model_has_the_published_numbers(
-    averaged: bool, imported: Any, algorithm_of: Any, expected: Any, batch_of: Any
+    averaged: bool, imported: Any, algorithm_of: Any, expected: Any
 ) -> None:
     arrays, prefix = expected("ckpt_duo_ar"), "" if averaged else "raw_weights."
     algorithm: Algorithm = algorithm_of(imported("ckpt/ar.ckpt"), averaged)
     tokens = torch.cat([arrays["input"], arrays["target"][:, -1:]], dim=1)
     with torch.no_grad():
         logits = algorithm.backbone.head(algorithm.backbone(arrays["input"]))
-        values = algorithm.nll(batch_of(tokens))
+        values = algorithm.nll(batch_of(tokens, given=0))
     close(logits, arrays[f"{prefix}logits"][..., :-1], LOGITS)
     if averaged:
         close(logits.log_softmax(-1), arrays["log_p_next"][..., :-1], LOGITS)

@@ -38,8 +38,7 @@ def run(*folders, explain=False):
     leaderboard.run(settings, [], compose)
 
 
-def test_the_rest_is_shown_and_every_bad_file_named(results, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
+def test_the_rest_is_shown_and_every_bad_file_named(results, capsys):
     run(*results)
     shown, said = capsys.readouterr()
     assert "≤ 13.20 ± 0.20" in shown
@@ -76,8 +75,7 @@ def test_the_files_are_replaced_whole_and_nothing_else_is_left(results, capsys):
     assert not (results[1] / "leaderboard").exists()
 
 
-def test_explain_adds_the_statistics_and_the_columns(results, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
+def test_explain_adds_the_statistics_and_the_columns(results, capsys):
     said = []
     for explain in (False, True):
         run(*results, explain=explain)
@@ -86,6 +84,12 @@ def test_explain_adds_the_statistics_and_the_columns(results, capsys, monkeypatc
     for short, explained in zip(*said, strict=True):
         for words in ("over AR: perplexity divided by that of AR.", "two standard errors of the"):
             assert words in explained and words not in short
+
+
+def test_a_pipe_has_every_column(results, capsys):
+    run(*results, explain=True)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "params" in shown and "A wider terminal" not in shown
 
 
 def test_two_values_of_one_run_are_noted(results, make_fields, algorithm, capsys):

@@ -1,8 +1,10 @@
 """Refusals: one line, the key, the value, what is allowed; nothing heavy imported before."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -165,6 +167,20 @@ def test_its_refusal_is_one_line_on_the_command_line(command: Command) -> None:
     assert done.stdout == ""
     assert done.stderr.strip().splitlines()[-1].startswith("error: data.path=")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["estimate=true"]])
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
+    line = [sys.executable, str(ROOT / "main.py"), *arguments]
+    buffered = environment | {"PYTHONUNBUFFERED": ""}  # the end of the program writes the rest
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": buffered}
+    with subprocess.Popen(line, text=True, **pipes) as program:
+        assert program.stdout is not None and program.stderr is not None
+        program.stdout.close()
+        assert program.stderr.read() == ""
+    assert program.returncode == 128 + signal.SIGPIPE
 
 
 def test_a_benchmark_names_an_unknown_algorithm_before_it_trains(

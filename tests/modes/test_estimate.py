@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import main
+from algos.base import batch_of
 from algos.build import ALGORITHMS
 from backbones.cost import Step, parameters, state_bytes, training_flops
 from data.settings import Data, Markov
@@ -44,14 +45,12 @@ def test_a_training_step_has_the_parameters_and_operations_of_the_estimate(name:
     algorithm = build.algorithm(settings, step.sizes.vocab_size)
     expected = sum(p.numel() for p in algorithm.parameters())
     assert sum(parameters(step.sizes).values()) == expected
-    inner = torch.ones(64, 64, dtype=torch.bool)
-    tokens = torch.randint(257, (64, 64))
-    given = {"tokens": tokens, "scored": inner, "noised": inner, "index": torch.arange(64)}
+    given = batch_of(torch.randint(257, (64, 64)), given=0)
     more = {torch.ops.aten.addmm_: addmm_in_place}
     counter = FlopCounterMode(display=False, custom_mapping=more)
     with sdpa_kernel(SDPBackend.MATH), counter:
-        (algorithm.objective(given).sum() / tokens.numel()).backward()
-    counted = counter.get_total_flops() / tokens.numel()
+        (algorithm.objective(given).sum() / given["tokens"].numel()).backward()
+    counted = counter.get_total_flops() / given["tokens"].numel()
     assert training_flops(step.sizes, step.work) == pytest.approx(counted, rel=0.02)
 
 

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 
-from modes.run_settings import OF_THE_START, merged
+from modes.run_settings import OF_THE_START, data_settings, merged
 from tests.algos.configured import SETTINGS
 
 
@@ -25,3 +25,24 @@ def test_merged_how_a_network_is_computed_is_no_property_of_its_run(given: set[s
     }
     assert found["hidden_size"] == 64 and found["length"] == (16 if given else 32)
     assert stored["model"]["attention"] == "flash"
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "expected"),
+    [
+        ("none", {"data"}, "none"),
+        ("none", {"data", "data.framing"}, "bos"),
+        ("bos-eos", {"data"}, "bos"),
+        ("bos-eos", set(), "bos-eos"),
+    ],
+)
+def test_data_settings_another_text_gets_no_bos_where_the_run_had_none(
+    trained: str, given: set[str], expected: str
+) -> None:
+    """Samples would begin with a token that the network never saw."""
+    asked, stored = deepcopy(SETTINGS["mdlm"]), deepcopy(SETTINGS["mdlm"])
+    asked["data"] |= {"name": "another", "framing": "bos"}
+    stored["data"]["framing"] = trained
+    data = data_settings(asked, stored, given)
+    assert data["framing"] == expected
+    assert data["name"] == ("another" if given else stored["data"]["name"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.checkpoint import digest
+from storage import file_digest
 from training.finetune import Fit, Source, briefly, in_memory, numbered, read_source, take
 from training.saving import Checkpoints
 from training.signals import StopSignals
@@ -112,7 +112,7 @@ def test_a_source_says_where_it_comes_from(
         "steps": 3,
         "tokens": 3 * 2 * 8,
         "checkpoint": str(file),
-        "checkpoint_digest": digest(file),
+        "checkpoint_digest": file_digest(file),
         "weights": kind,
         "finetuned_from": {"algo": "mdlm"},
     }
@@ -128,7 +128,7 @@ def test_one_process_reads_all_of_a_source_for_its_digest(
     for rank in ("0", "1"):
         monkeypatch.setenv("LOCAL_RANK", rank)
         found.append(read_source(file, averaged=True).provenance["checkpoint_digest"])
-    assert found == [digest(file), None]
+    assert found == [file_digest(file), None]
 
 
 def test_a_damaged_source_is_refused_under_its_own_key(tmp_path: Path) -> None:

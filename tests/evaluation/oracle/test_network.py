@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from algos.base import PLAIN, Draws
+from algos.base import PLAIN, Draws, batch_of
 from algos.block_reader import BlockReader
 from data.markov import MarkovLanguage
 from evaluation.oracle.network import LEAST, teach
@@ -77,9 +77,7 @@ def test_oracle_network_the_nats_of_the_perfect_network_are_those_of_the_languag
     x = torch.nn.functional.pad(symbols, (1, 0), value=BOS)
     algorithm = build(name, SIZE, LENGTH).eval()
     teach(algorithm, soft)
-    inner = torch.ones_like(x, dtype=torch.bool)
-    inner[:, 0] = False
-    batch = {"tokens": x, "scored": inner, "noised": inner, "index": torch.arange(len(x))}
+    batch = batch_of(x, given=1)
     gaps, exact = [], soft.nll(x).sum(1)
     for number in range(passes if algorithm.nll_is_bound else 1):
         with torch.no_grad():

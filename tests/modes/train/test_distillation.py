@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from storage import file_digest
 from tests.modes.conftest import Command
 from tests.modes.test_configs import compose
-from training.checkpoint import digest
 
 
 def state(folder: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_distillation_then_evaluation_then_samples(command: Command, tmp_path: P
         assert training["finetuned_from"]["weights"] == "averaged"
         assert training["finetuned_from"]["steps"] == 5
         file = tmp_path / "duo/checkpoints/last.ckpt"
-        assert training["finetuned_from"]["checkpoint_digest"] == digest(file)
+        assert training["finetuned_from"]["checkpoint_digest"] == file_digest(file)
     (ppl,) = (record for record in records if record["metric"] == "ppl")
     assert ppl["kind"] == "upper bound" and 5 < ppl["value"] < 1000
 

@@ -20,10 +20,10 @@ from modes.run_settings import data_settings, tokenizer_name
 from modes.settings import typed
 from modes.train import resume
 from modes.train import run as train
+from storage import file_digest
 from tests.modes.conftest import ROOT, Command
 from tests.modes.test_command_line import without_torch
 from tests.training.contents import resumed_parts
-from training.checkpoint import digest
 from training.ema import EMA
 from training.finetune import read_source
 
@@ -85,12 +85,12 @@ def test_finetune_mdlm_from_ar_and_gidd_from_mdlm(command: Command, tmp_path: Pa
     (file,) = (tmp_path / "results").glob("*.json")
     record = json.loads(file.read_text())
     assert record["protocol"]["weights"] == "raw"  # it has no others
-    assert record["training"]["checkpoint_digest"] == digest(
+    assert record["training"]["checkpoint_digest"] == file_digest(
         tmp_path / "gidd/checkpoints/last.ckpt"
     )
     origin = record["training"]["finetuned_from"]
     assert (origin["algo"], origin["steps"], origin["weights"]) == ("mdlm", 1, "raw")
-    assert origin["checkpoint_digest"] == digest(tmp_path / "mdlm/checkpoints/last.ckpt")
+    assert origin["checkpoint_digest"] == file_digest(tmp_path / "mdlm/checkpoints/last.ckpt")
     nested = origin["finetuned_from"]
     assert (nested["algo"], nested["steps"], nested["tokens"]) == ("ar", 4, 4 * 4 * 16)
     assert nested["finetuned_from"] is None
