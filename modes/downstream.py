@@ -61,9 +61,9 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     evaluation, trusted = options.eval, options.eval.trust_tasks
     names = check_tasks(evaluation.tasks)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of what its own tasks say
-    run = trained_run.open_run(settings, overrides, compose=compose)
     tasks = load_tasks(names, evaluation.tasks_path, evaluation.num_fewshot, trusted)
     check_score(evaluation.downstream_score, tasks)
+    run = trained_run.open_run(settings, overrides, compose=compose)
     check_writable(trained_run.output_directory(run), "eval.output_dir")
     trainer = build.trainer(run.settings, [], fitting=False)
     adapter = open_model(run, trainer)

@@ -90,9 +90,10 @@ def unknown(cls: type, values: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def no_such_key(key: str, known: list[str]) -> str:
-    """One line: the key, the likeliest of the `known` ones, all of them."""
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    """One line: the key, the likeliest of the `known` ones of its node, all of them."""
+    names = {one.rpartition(".")[2]: one for one in known}  # a shared beginning makes none alike
+    close = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
+    hint = f"did you mean {names[close[0]]}? " if close else ""
     return f"{key}: there is no such key; {hint}known: {', '.join(known)}"
 
 

@@ -147,7 +147,9 @@ def _mauve(
     samples: Texts, reference: Texts, scorer: Scorer | None, protocol: Protocol, seed: int
 ) -> dict[str, Any]:
     if scorer is None or samples.passages is None or reference.passages is None:
-        return {"mauve_absent": "no scorer, whose last layer would be its features"}
+        return {
+            "mauve_absent": "no scorer to take features from (eval.gen_ppl_eval_model_name_or_path)"
+        }
     # A text of one token has no features: there is nothing before or behind it.
     sides = [
         [text for text in texts if len(text.ids) > 1]

@@ -11,10 +11,15 @@ COLORS = [
     *("#3b82c4", "#d9730d", "#2e9e5b", "#d64545", "#9467bd"),
     *("#a0704b", "#d1569b", "#1c9aa8", "#8a8a1f", "#7f858c"),
 ]
+# As many as have no common divisor with the number of colours: together they tell 130 series apart.
 SHAPES = [
     *("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"),
     *("triangle-left", "M-0.8,-0.9L0.8,-0.9L-0.8,0.9L0.8,0.9Z"),  # an hourglass
     "M-1,-0.4L0,-1L1,-0.4L1,0.4L0,1L-1,0.4Z",  # a hexagon
+    "M-1,0.5A1,1,0,0,1,1,0.5Z",  # half a disc
+    "M-1,-0.6L-0.6,-1L0,-0.4L0.6,-1L1,-0.6L0.4,0L1,0.6L0.6,1L0,0.4L-0.6,1L-1,0.6L-0.4,0Z",  # an X
+    "M0,-1L0.24,-0.32L0.95,-0.31L0.38,0.12L0.59,0.81L0,0.4"  # a star
+    "L-0.59,0.81L-0.38,0.12L-0.95,-0.31L-0.24,-0.32Z",
 ]
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 2], [12, 3], [1, 3], [9, 2, 2, 2, 2, 2])
 HEIGHT, WIDTH = 340, 640

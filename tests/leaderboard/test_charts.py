@@ -191,6 +191,9 @@ def test_series_look_different_without_their_colours():
     seen = looks([f"algorithm {number}" for number in range(10)])
     assert len({(look.shape, tuple(look.dash)) for look in seen.values()}) == 10
     assert len({look.color for look in seen.values()}) == 10
+    more = looks([f"algorithm {number:03d}" for number in range(40)]).values()
+    assert len({look.shape for look in list(more)[:13]}) == 13  # a page has more than ten of them
+    assert len({(look.shape, look.color) for look in more}) == 40
     for color in COLORS:
         assert contrast(color, "#ffffff") > 3 and contrast(color, "#16181b") > 3
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
-from schema.check import UnknownKeys, build, check_values
+from schema.check import UnknownKeys, build, check_values, no_such_key
 from schema.fields import field, node, walk
 from schema.help import lines
 
@@ -65,6 +65,12 @@ def test_build_names_every_unknown_key() -> None:
         build(Root, VALUES | {"knd": 1, "shape": {"name": "cosine", "wave": 1}})
     assert caught.value.keys == ["shape.wave", "knd"]
     assert "did you mean shape.waves?" in str(caught.value)
+
+
+def test_no_such_key_a_shared_beginning_is_no_likeness() -> None:
+    known = ["algo.name", "algo.loss_type"]
+    assert "did you mean" not in no_such_key("algo.p_uniform", known)
+    assert "did you mean algo.loss_type? " in no_such_key("algo.los_type", known)
 
 
 def test_check_values_serves_constructors() -> None:
