@@ -13,6 +13,7 @@ import functools
 import itertools
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ from algos.facts import FACTS
 from benchmarks import stand_in
 from benchmarks.stand_in import COUNTS, DEVICE
 from modes import build
-from modes.settings import Plain
+from modes.settings import Plain, typed
 from samplers.build import SAMPLERS, draw
 from samplers.config import sampler_config
 from samplers.self_correction import correct
@@ -175,8 +176,8 @@ def sampling(
 ) -> tuple[list[list[int]], Count]:
     """Texts, and the count of one network call for them."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
-    keys = settings["sampling"] | options
-    sampler = sampler_config(keys, settings["algo"], texts.length, 1)
+    asked = typed(settings)
+    sampler = sampler_config(replace(asked.sampling, **options), asked.algo, texts.length, 1)
     batch, calls = moved(texts.batch(), device), []
     hook = algorithm.backbone.register_forward_hook(lambda *_: calls.append(1))
     fixed = ~batch["noised"]

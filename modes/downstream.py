@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
@@ -105,9 +105,9 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
     begin, length = beginning(settings, tokenizer), options.model.length
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
-        sampling = settings["sampling"] | keys
-        check_sampling(settings["algo"], sampling)
-        return sampler_config(sampling, settings["algo"], length, len(begin), tokenizer.eos)
+        sampling = replace(options.sampling, **keys)
+        check_sampling(options.algo, sampling)
+        return sampler_config(sampling, options.algo, length, len(begin), tokenizer.eos)
 
     algorithm = trained_run.restore(run).to(trainer.strategy.root_device)
     log_likelihoods = LogLikelihoods(

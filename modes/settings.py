@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from algos.facts import canonical
 from algos.settings import ALGOS, Algo
 from backbones.settings import Model
 from data.settings import CORPORA, Data, Loader
@@ -14,7 +13,7 @@ from evaluation.settings import Eval
 from hub.settings import Export
 from leaderboard.settings import Leaderboard, Track
 from samplers.settings import Sampling
-from schema.check import accepted, no_such_key, node_class
+from schema.check import accepted, no_such_key, read_stored
 from schema.fields import field, node, settings_of
 from training.settings import (
     LR_SCHEDULERS,
@@ -116,8 +115,8 @@ class Settings:
     tensorboard: bool = field(False, "logs for TensorBoard too, in the run directory")
     algo: Algo = node(ALGOS, "the algorithm", by="name")
     model: Model = node(Model, "the network")
-    noise: Noise = node(NOISES, "the noise schedule", by="name")
-    data: Data = node(CORPORA, "the text and its blocks", by="corpus")
+    noise: Noise = node(NOISES, "the noise schedule", by="name", unnamed=LogLinear)
+    data: Data = node(CORPORA, "the text and its blocks", by="corpus", unnamed=Data)
     protocol: Protocol = node(Protocol, "of likelihood, for mode=ppl_eval")
     loader: Loader = node(Loader, "batches")
     training: Training = node(Training, "how a run trains")
@@ -149,29 +148,10 @@ class Settings:
             )
 
 
-UNNAMED = {"data": Data, "noise": LogLinear}  # of a model whose files do not say its text or noise
-
-
 def typed(settings: Mapping[str, Any]) -> Settings:
-    """Plain settings as dataclasses, to read single keys.
-
-    The settings that stand for a published model say less than those of a run: what they do not say
-    has its default. A key of data that its corpus has no field for is left out. ValueError for a
-    node of no known kind."""
-    return Settings(**{key: _typed(key, value) for key, value in settings.items() if key in NODES})
-
-
-def _typed(key: str, value: Any) -> Any:
-    limits = NODES[key].limits
-    if limits.nodes is None:
-        return value
-    if limits.by is None:
-        cls = node_class(limits, value, key)
-    elif limits.by in value:
-        cls = node_class(limits, value | {limits.by: canonical(value[limits.by])}, key)
-    else:
-        cls = UNNAMED[key]
-    return cls(**{name: value[name] for name in settings_of(cls) if name in value})
+    """Stored settings as dataclasses; those of a published model say less (schema.read_stored)."""
+    found: Settings = read_stored(Settings, settings)
+    return found
 
 
 NODES = settings_of(Settings)

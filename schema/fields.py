@@ -21,7 +21,7 @@ class Limits(NamedTuple):
     a text is: a "value"; a "name", which records, tables and folders take; a "path"; or a "text",
     which may be empty and in which dollar signs are dollar signs. `rule` is the complaint about a
     value that the rest allows, or None. `nodes` are the dataclasses of a node below, by its key
-    `by`."""
+    `by`; stored settings without that key are `unnamed`."""
 
     meaning: str
     at_least: float | None = None
@@ -32,6 +32,7 @@ class Limits(NamedTuple):
     rule: Callable[[Any], str | None] | None = None
     nodes: dict[str, type] | type | None = None
     by: str | None = None
+    unnamed: type | None = None
 
 
 def field(default: Any, meaning: str, **limits: Any) -> Any:
@@ -42,10 +43,15 @@ def field(default: Any, meaning: str, **limits: Any) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def node(nodes: dict[str, type] | type, meaning: str, by: str | None = None) -> Any:
+def node(
+    nodes: dict[str, type] | type,
+    meaning: str,
+    by: str | None = None,
+    unnamed: type | None = None,
+) -> Any:
     """A field that holds another settings dataclass: the one of `nodes` that its key `by` names."""
     first = nodes if isinstance(nodes, type) else next(iter(nodes.values()))
-    metadata = {"limits": Limits(meaning, nodes=nodes, by=by)}
+    metadata = {"limits": Limits(meaning, nodes=nodes, by=by, unnamed=unnamed)}
     return dataclasses.field(default_factory=first, metadata=metadata)
 
 

@@ -1,6 +1,7 @@
 """The texts that are audited: held-out ones, trivial baselines, those of a run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -78,9 +79,9 @@ def samples(
     run: TrainedRun, settings: Plain, corpus: Corpus, device: torch.device, temperature: float
 ) -> Rows:
     """As many texts as there are real ones, by the run's sampler at a temperature, in float32."""
-    sampling, length = settings["sampling"] | {"temperature": temperature}, len(corpus.real[0])
-    sampler = sampler_config(sampling, run.settings["algo"], length, corpus.begins)
     algorithm, options = trained_run.restore(run).to(device), typed(settings)
+    sampling = replace(options.sampling, temperature=temperature)
+    sampler = sampler_config(sampling, run.options.algo, len(corpus.real[0]), corpus.begins)
     size, rows = options.loader.eval_batch_size, []
     torch.manual_seed(options.seed)
     with torch.no_grad():

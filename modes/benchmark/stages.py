@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from modes.settings import Compose, Plain, typed
 from modes.train import resume
 from modes.train import run as train
 from modes.trained_run import TrainedRun
+from samplers.settings import Sampling
 from training.memory import forget_peak
 
 MODES: dict[str, Any] = {"train": train, "ppl_eval": ppl_eval, "sample_eval": sample_eval}
@@ -62,7 +64,7 @@ class Stages:
     def left(self, row: Row) -> list[Stage]:
         """The stages that are not done, in order."""
         reads, draws = evaluation(row, "ppl_eval"), evaluation(row, "sample_eval")
-        samples = [draws | {"sampling": options} for options in distinct_points(row)]
+        samples = [draws | {"sampling": asdict(point)} for point in distinct_points(row)]
         if not train.has_finished(resume.resumed(row.settings), row.settings):
             stages = [Stage("train", row.settings), Stage("ppl_eval", reads)]
             return [*stages, *(Stage("sample_eval", settings) for settings in samples)]
@@ -133,7 +135,7 @@ class Stages:
     def _has_samples(self, settings: Plain, row: Row, records: list[Record]) -> bool:
         run = trained_run.open_run(settings, row.overrides)
         tokenizer = trained_run.open_tokenizer(run)
-        point = make_point(settings, run, tokenizer, settings["sampling"])
+        point = make_point(settings, run, tokenizer, typed(settings).sampling)
         wanted = identity(run, settings, point, tokenizer, self._scoring(settings, tokenizer))
         weights = trained_run.averaged(run)
         return any(
@@ -167,14 +169,14 @@ def untrained(row: Row) -> TrainedRun:
     return TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
 
 
-def distinct_points(row: Row) -> list[dict[str, Any]]:
+def distinct_points(row: Row) -> list[Sampling]:
     """The first of the points with each sampler: AR draws the same texts whatever the steps.
     ValueError for one that makes no sense."""
     run, tokenizer = untrained(row), make_tokenizer(tokenizer_name(row.options.data))
-    sampling, distinct = row.settings["sampling"], dict[str, dict[str, Any]]()
-    for options in points(sampling["sweep"] or None, sampling | {"sweep": None}):
-        sampler = make_point(row.settings, run, tokenizer, options).sampler.protocol()
-        distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), options)
+    sampling, distinct = row.options.sampling, dict[str, Sampling]()
+    for point in points(sampling.sweep or None, replace(sampling, sweep=None)):
+        sampler = make_point(row.settings, run, tokenizer, point).sampler.protocol()
+        distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), point)
     return list(distinct.values())
 
 

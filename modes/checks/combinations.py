@@ -3,6 +3,7 @@ first second of a command; each node checks its own values."""
 
 import re
 from collections.abc import Collection
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from algos.facts import FACTS, canonical, facts_of
@@ -32,10 +33,10 @@ OF_DRAWING = (  # keys of sampling that play no part where texts come from a fil
 def check(settings: Plain, overridden: Collection[str], called: str | None = None) -> None:
     """ValueError naming the key, the value and what is allowed; `overridden` are keys of the
     command line, `called` is the name by which the user called the algorithm."""
-    if called is not None:
-        settings = settings | {"algo": settings["algo"] | {"name": called}}
     options = typed(settings)
-    check_pairs(settings, overridden)
+    if called is not None:
+        options = replace(options, algo=replace(options.algo, name=called))
+    check_pairs(options, overridden)
     check_training(options, overridden)
     check_export(options)
     check_scorer(options.eval.gen_ppl_eval_model_name_or_path)
@@ -53,19 +54,19 @@ def check(settings: Plain, overridden: Collection[str], called: str | None = Non
 def check_sweep(settings: Plain, overridden: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
     check_plotting()
-    sampling = settings["sampling"]
-    for point in points(sampling["sweep"], sampling | {"sweep": None}):
-        check(settings | {"sampling": point}, overridden)
+    sampling = typed(settings).sampling
+    for point in points(sampling.sweep, replace(sampling, sweep=None)):
+        check(settings | {"sampling": asdict(point)}, overridden)
 
 
-def check_pairs(settings: Plain, overridden: Collection[str]) -> None:
+def check_pairs(options: Settings, overridden: Collection[str]) -> None:
     """Combinations that make no sense."""
-    options, algo, sampling = typed(settings), settings["algo"], settings["sampling"]
+    algo, sampling = options.algo, options.sampling
     order, length, mode = options.eval.order, options.model.length, options.mode
     if order is not None:
-        check_eval_order(settings)
+        check_eval_order(order, mode, sampling)
         if "algo" in overridden:
-            check_ordered_run(algo, sampling | {"order": order}, length)
+            check_ordered_run(algo, order, sampling, length)
     # An evaluation takes the algorithm from its run, unless the command line says which it must be.
     elif mode == "train" or "algo" in overridden:
         check_sampling(algo, sampling)
@@ -76,8 +77,8 @@ def check_pairs(settings: Plain, overridden: Collection[str]) -> None:
             f"protocol={options.protocol.name}: mode=ppl_eval measures by it, not mode={mode}"
         )
     check_tasks_early(sampling)
-    check_texts(options.sampling, overridden)
-    noise, called = options.noise.name, options.algo.name
+    check_texts(sampling, overridden)
+    noise, called = options.noise.name, algo.name
     schedules = facts_of(canonical(called)).noise_schedules
     if any(key.split(".")[0] == "noise" for key in overridden) and noise not in schedules:
         allowed = [*schedules] or "no noise key: its own parameters set it"

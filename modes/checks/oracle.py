@@ -1,5 +1,6 @@
 """The checks of mode=oracle before anything is loaded; only the standard library."""
 
+from algos.settings import Algo
 from data.settings import Markov
 from modes.settings import Plain, typed
 from samplers.check import usable
@@ -23,7 +24,7 @@ def check_oracle(settings: Plain) -> None:
         raise ValueError(f"oracle.algos={algos}: the run of eval.checkpoint_path has its own")
 
 
-def check_samplers(algos: list[Plain], wanted: list[str] | None) -> None:
+def check_samplers(algos: list[Algo], wanted: list[str] | None) -> None:
     """ValueError for a sampler of oracle.samplers that none of `algos` can use."""
     usable = {name for algo in algos for name in samplers_of(algo, None)}
     for name in wanted or []:
@@ -33,7 +34,7 @@ def check_samplers(algos: list[Plain], wanted: list[str] | None) -> None:
             )
 
 
-def samplers_of(algo: Plain, wanted: list[str] | None) -> list[str]:
+def samplers_of(algo: Algo, wanted: list[str] | None) -> list[str]:
     """The `wanted` samplers that `algo` can use for texts as long as the network."""
     return [
         name

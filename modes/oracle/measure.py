@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -39,12 +40,12 @@ def perfect(settings: Plain, language: MarkovLanguage, device: torch.device) -> 
     algorithm = build.algorithm(settings, language.states + 1).eval()
     teach(algorithm, language)
     algorithm.to(device)
-    algo, options = settings["algo"], typed(settings)
+    options = typed(settings)
     samplers = []
-    for name in samplers_of(algo, options.oracle.samplers):
+    for name in samplers_of(options.algo, options.oracle.samplers):
         for steps in options.oracle.steps:
-            sampling = settings["sampling"] | {"predictor": name, "steps": steps}
-            sampler = sampler_config(sampling, algo, options.model.length, 1)
+            sampling = replace(options.sampling, predictor=name, steps=steps)
+            sampler = sampler_config(sampling, options.algo, options.model.length, 1)
             # One that sets its own pace does so for any number of steps.
             if sampler.protocol()["steps"] is not None or steps == options.oracle.steps[0]:
                 samplers.append(sampler)

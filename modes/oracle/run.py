@@ -1,6 +1,8 @@
 """mode=oracle: the loss of each sampler with a network that knows the language, and with a trained
 run that of its training; a table, and one record per row."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from data.markov import MarkovLanguage
@@ -77,11 +79,11 @@ def examined(base: Plain, overrides: list[str], compose: Compose) -> list[Plain]
         composed = [base]
     else:
         composed = [compose([*kept, f"algo={name}"]) for name in names]
-    algos = [variant["algo"] for variant in composed]
+    algos = [typed(variant).algo for variant in composed]
     check_samplers(algos, samplers)
     for algo in algos:
         for name in samplers_of(algo, samplers):
-            check_sampling(algo, base["sampling"] | {"predictor": name})
+            check_sampling(algo, replace(options.sampling, predictor=name))
     return composed
 
 

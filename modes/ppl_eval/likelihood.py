@@ -183,7 +183,7 @@ def order_of(run: TrainedRun) -> Order | None:
     rule = run.options.eval.order
     if rule is None:
         return None
-    return make_order(run.settings["sampling"], rule, run.options.model.length)
+    return make_order(run.options.sampling, rule, run.options.model.length)
 
 
 def report(fields: Fields) -> None:

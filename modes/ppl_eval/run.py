@@ -20,8 +20,8 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     check_writable(options.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
     if options.eval.order is not None:
-        ordered = settings["sampling"] | {"order": options.eval.order}
-        check_ordered_run(run.settings["algo"], ordered, run.options.model.length)
+        of_run = run.options
+        check_ordered_run(of_run.algo, options.eval.order, options.sampling, of_run.model.length)
     command = mark_of([settings, run.digest])
     with StopSignals(GOES_ON) as signals:
         if options.eval.corpora is not None:

@@ -1,8 +1,9 @@
 """One point of mode=sample_eval: its requests, its sampler, and its texts."""
 
 import time
+from dataclasses import asdict
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightning as L
 import torch
@@ -57,33 +58,29 @@ class Context(NamedTuple):
 
 
 class Point(NamedTuple):
-    """The keys of `sampling`, the texts that they ask for, and the sampler."""
+    """The node `sampling`, the texts that it asks for, and the sampler."""
 
-    options: dict[str, Any]
+    sampling: Sampling
     requests: Requests
     sampler: SamplerConfig
 
-    @property
-    def sampling(self) -> Sampling:
-        return Sampling(**self.options)
 
-
-def make_point(
-    settings: Plain, run: TrainedRun, tokenizer: Tokenizer, options: dict[str, Any]
-) -> Point:
-    """The requests and the sampler of `options`; ValueError, early, for what makes no sense."""
+def make_point(settings: Plain, run: TrainedRun, tokenizer: Tokenizer, sampling: Sampling) -> Point:
+    """The requests and the sampler of `sampling`; ValueError, early, for what makes no sense."""
     window = run.options.model.length
     begin = beginning(run.settings, tokenizer)
-    sampler = sampler_config(options, run.settings["algo"], window, len(begin), tokenizer.eos)
-    longest = Sampling(**options).length or window if sampler.any_length else window
-    point_settings = settings | {"sampling": options}
-    return Point(options, read_requests(point_settings, run.settings, tokenizer, longest), sampler)
+    sampler = sampler_config(sampling, run.options.algo, window, len(begin), tokenizer.eos)
+    longest = sampling.length or window if sampler.any_length else window
+    size = typed(settings).loader.eval_batch_size
+    requests = read_requests(sampling, size, run.settings, tokenizer, longest)
+    return Point(sampling, requests, sampler)
 
 
 def cache_of(context: Context, point: Point, alone: bool) -> BatchCache:
     """The batches of a point, by all that its texts depend on."""
     run, settings = context.run, context.settings
-    options = {key: value for key, value in point.options.items() if key not in NOT_THE_TEXTS}
+    keys = asdict(point.sampling).items()
+    options = {key: value for key, value in keys if key not in NOT_THE_TEXTS}
     weights = {"checkpoint": run.digest, "averaged": trained_run.averaged(run)}
     key = [options, weights, context.options.seed, [*map(list, point.requests.batches)]]
     folder = trained_run.output_directory(run)
@@ -125,7 +122,7 @@ def make_batch(
 ) -> SampleBatch:
     """A batch of texts, drawn or as given, then self-corrected or cut behind the first end that was
     drawn; `trace` records the first one."""
-    options, requests, sampler = point
+    sampling, requests, sampler = point
     torch.manual_seed(seed_of(seed, number))
     began, batch = time.monotonic(), requests.batches[number]
     fixed = torch.tensor(batch.fixed, device=algorithm.device)
@@ -134,9 +131,9 @@ def make_batch(
     if requests.draws:
         first, end = trace if number == 0 else None, sampler.end
         tokens, evaluations, positions = draw(sampler, algorithm, tokens, fixed, first)
-    if options["self_correction"]:
+    if sampling.self_correction:
         names = {key.removeprefix("self_correction_"): key for key in CORRECTION_DEFAULTS}
-        keywords = {name: options[key] for name, key in names.items()}
+        keywords = {name: getattr(sampling, key) for name, key in names.items()}
         keywords["steps"] = keywords.pop("self_correction")
         assert isinstance(algorithm, DiffusionAlgorithm)  # the check of the settings refuses others
         corrected, more = correct(algorithm, tokens, fixed, **keywords)

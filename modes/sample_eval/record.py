@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from operator import ne
 from statistics import fmean
 from typing import Any
@@ -40,17 +41,17 @@ def evaluate(
     context: Context, point: Point, cache: BatchCache, generated: Generated
 ) -> dict[str, Any]:
     """The fields of the record of a point, whose texts are shown and written."""
-    (options, requests, sampler), (batches, trace, seconds) = point, generated
+    (sampling, requests, sampler), (batches, trace, seconds) = point, generated
     started, tokenizer = time.monotonic() - seconds, context.tokenizer
     texts = requests.in_order([text for batch in batches for text in batch.texts])
     fields = record(context, point, texts, batches, started)
-    report(texts, tokenizer, fields, point.sampling.show)
-    how, name = fields["protocol"], f"texts-{point.sampling.self_correction}"
+    report(texts, tokenizer, fields, sampling.show)
+    how, name = fields["protocol"], f"texts-{sampling.self_correction}"
     if requests.draws:
         name = f"{how['predictor']}-{how['steps']}"
     folder = cache.folder.parent
     with writing(folder.parent, "samples"):
-        file = write_samples(folder, name, options, texts, requests.names, tokenizer)
+        file = write_samples(folder, name, asdict(sampling), texts, requests.names, tokenizer)
     fields["metrics"]["samples"] = str(file)
     print(f"samples: {file}", flush=True)
     if trace is not None:
@@ -99,15 +100,16 @@ def identity(
     """The fields that tell the record of a point from others of the same checkpoint; `scoring` is
     that of `scored_by`. Texts of a file are no samples of the run, so their metric has another
     name."""
-    options, requests, sampler = point
-    defaults = CORRECTION_DEFAULTS.items() if options["self_correction"] else ()
+    sampling, requests, sampler = point
+    usual = CORRECTION_DEFAULTS.items() if sampling.self_correction else ()
+    correction = {key: getattr(sampling, key) for key, _ in usual}
     return {
         "metric": "samples" if requests.draws else "corrected_samples",
         "seed": typed(settings).seed,
         "count": len(requests.order),
         "protocol": requests.protocol
         | (sampler.protocol() if requests.draws else {})
-        | {key: options[key] for key, default in defaults if options[key] != default}
+        | {key: correction[key] for key, default in usual if correction[key] != default}
         | scoring,
         "data": {"name": run.options.data.name, "digest": tokenizer.digest},
     }

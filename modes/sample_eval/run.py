@@ -29,10 +29,10 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     check_writable(options.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
     check_writable(trained_run.output_directory(run), "eval.output_dir")
-    sampling, sweep = settings["sampling"], options.sampling.sweep or None
+    sampling, sweep = options.sampling, options.sampling.sweep or None
     asked = points(sweep, sampling)
     for each in (sampling, *asked):
-        check_sampling(run.settings["algo"], each)
+        check_sampling(run.options.algo, each)
     tokenizer = trained_run.open_tokenizer(run)
     every = [make_point(settings, run, tokenizer, point) for point in asked]
     with StopSignals(GOES_ON) as signals:
@@ -76,7 +76,7 @@ def evaluate_points(context: Context, swept: list[str], every: list[Point]) -> N
         for number, (point, cache, path) in enumerate(
             zip(every, caches, records, strict=True), start=1
         ):
-            values = {key: point.options[key] for key in swept}
+            values = {key: getattr(point.sampling, key) for key in swept}
             if swept and first:
                 print(f"--- point {number} of {len(every)}: {values}")
             texts = generated(context, point, cache) if path is None else None

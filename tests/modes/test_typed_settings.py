@@ -31,12 +31,6 @@ def test_typed_settings_are_the_plain_ones(choice: str) -> None:
     assert asdict(typed(settings)) == settings
 
 
-def test_typed_settings_by_another_name_of_the_algorithm() -> None:
-    settings = compose("algo=udlm")
-    options = typed(settings | {"algo": settings["algo"] | {"name": "duo_base"}})
-    assert type(options.algo) is ALGOS["udlm"] and options.algo.name == "duo_base"
-
-
 def test_typed_settings_of_a_model_that_says_little_have_defaults() -> None:
     options = typed({"algo": {"name": "mdlm"}, "data": {"name": "owt"}, "noise": {}})
     assert options.algo == MDLM() and options.model == Settings().model

@@ -1,6 +1,7 @@
 """A causal network of ours as a Hugging Face model in lm-eval's stock adapter, and the tokenizer
 that both read."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.downstream.generation import Generator
 from evaluation.downstream.lm_eval_adapter import Adapter
 from evaluation.downstream.loglikelihood import LogLikelihoods
+from modes.settings import typed
 from samplers.config import SamplerConfig, sampler_config
 from tests.algos.configured import SETTINGS
 
@@ -97,12 +99,11 @@ def our_adapter(
 ) -> Adapter:
     begin, length = [tokenizer.bos], algorithm.backbone.length
     log_likelihoods = LogLikelihoods(algorithm, length, tokenizer.eos, passes, batch_size, score)
-    settings = SETTINGS[algo]
+    settings = typed(SETTINGS[algo])
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
-        return sampler_config(
-            settings["sampling"] | {"steps": 8} | keys, settings["algo"], length, 1
-        )
+        sampling = replace(settings.sampling, steps=8, **keys)
+        return sampler_config(sampling, settings.algo, length, 1)
 
     generator = Generator(algorithm, tokenizer, begin, draws, batch_size, seed=3)
     return Adapter(log_likelihoods, generator, tokenizer, begin)

@@ -1,7 +1,6 @@
 """The texts that an exported model generates have the law of the suite's own sampler."""
 
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from scipy.stats import chi2_contingency
 import main
 from algos.base import Algorithm
 from algos.build import ALGORITHMS, make_algorithm
+from algos.settings import read_algo
 from data.tokenizers import make_tokenizer
 from hub.export import Exported, config_of
 from hub.modeling_discrete_diffusion import (
@@ -55,8 +55,8 @@ def models(overrides: list[str]) -> tuple[Algorithm, Any]:
 
 
 def drawn_here(algorithm: Algorithm, algo: dict[str, Any], temperature: float) -> torch.Tensor:
-    options = asdict(Sampling(steps=STEPS, temperature=temperature))
-    sampler = sampler_config(options, algo, LENGTH, 1)
+    sampling = Sampling(steps=STEPS, temperature=temperature)
+    sampler = sampler_config(sampling, read_algo(algo), LENGTH, 1)
     tokens = torch.full((COUNT, LENGTH), 3)
     tokens[:, 0] = 2
     fixed = torch.zeros_like(tokens, dtype=torch.bool)

@@ -10,11 +10,12 @@ from hydra import initialize_config_dir
 
 import main
 from algos.facts import FACTS
+from algos.settings import MDLM
 from modes.checks.oracle import check_oracle, check_samplers
 from modes.oracle import run as oracle
 from modes.oracle.report import PERFECT, RUN
 from modes.train import run as train
-from tests.algos.configured import CONFIGS, NAMES, SETTINGS
+from tests.algos.configured import CONFIGS, NAMES
 
 TINY = [
     "data=markov",
@@ -154,6 +155,6 @@ def test_oracle_what_makes_no_sense_is_refused_in_one_line(
 
 @pytest.mark.parametrize("name", ["euler", "semi_ar", "none"])
 def test_oracle_a_sampler_that_no_algorithm_here_has_is_refused(name: str) -> None:
-    check_samplers([SETTINGS["mdlm"]["algo"]], ["ancestral"])
+    check_samplers([MDLM()], ["ancestral"])
     with pytest.raises(ValueError, match=f"oracle.samplers={name}: .* ancestral"):
-        check_samplers([SETTINGS["mdlm"]["algo"]], ["ancestral", name])
+        check_samplers([MDLM()], ["ancestral", name])

@@ -50,7 +50,7 @@ def test_points_are_measured_when_no_process_waits(
         return {"metrics": {}, "value": 1.0, "stderr": 0.1}
 
     def cache_of(context: Any, point: Any, alone: bool) -> Cache:
-        return Cache(seen, point.options["steps"])
+        return Cache(seen, point.sampling.steps)
 
     for function in (generated, evaluate, cache_of):
         monkeypatch.setattr(sample_eval, function.__name__, function)
