@@ -1,4 +1,4 @@
-"""Composes the configuration, refuses what cannot be meant, and hands plain data to a mode.
+"""Composes the configuration, refuses what cannot be meant, and hands the settings to a mode.
 
 python main.py mode=train algo=gidd
 """
@@ -78,7 +78,7 @@ def composition(overrides: Sequence[str]) -> dict[str, Any]:
     return plain(hydra.compose("config", overrides=[addable(text) for text in overrides]))
 
 
-def compose(overrides: list[str]) -> dict[str, Any]:
+def compose(overrides: list[str]) -> Settings:
     """The settings of a command with these overrides; ValueError for what they cannot be."""
     return checked(composition(overrides), overrides)
 
@@ -106,7 +106,7 @@ def main(config: DictConfig) -> None:
         check_track(settings, list(map(key_of, overrides)), compose)
         if choices["experiment"] is None and (line := hint(settings)):
             messages.note(line)
-        name = "estimate" if settings["estimate"] else settings["mode"]
+        name = "estimate" if settings.estimate else settings.mode
         mode = importlib.import_module(MODES[name])
         from training.signals import StopSignals  # no refusal waits for it
 

@@ -34,7 +34,7 @@ from algos.facts import FACTS
 from benchmarks import stand_in
 from benchmarks.stand_in import COUNTS, DEVICE
 from modes import build
-from modes.settings import Plain, typed
+from modes.settings import Settings
 from samplers.build import SAMPLERS, draw
 from samplers.config import sampler_config
 from samplers.self_correction import correct
@@ -88,9 +88,9 @@ def counted(steps: int) -> Count:
 class Texts(IterableDataset):
     """Batches of random texts of a training stream, the first token of each given."""
 
-    def __init__(self, settings: Plain):
-        self.count = settings["loader"]["global_batch_size"]
-        self.length = settings["model"]["length"]
+    def __init__(self, settings: Settings):
+        self.count = settings.loader.global_batch_size
+        self.length = settings.model.length
 
     def batch(self, start: int = 0) -> Batch:
         generator = torch.Generator().manual_seed(start)
@@ -124,12 +124,12 @@ class Watch(L.Callback):
 
 
 @functools.cache
-def composed(*overrides: str) -> Plain:
+def composed(*overrides: str) -> Settings:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose([*SIZES, *overrides])
 
 
-def rough(settings: Plain) -> Algorithm:
+def rough(settings: Settings) -> Algorithm:
     """With weights that make no two predictions alike."""
     algorithm = build.algorithm(settings, VOCABULARY)
     torch.manual_seed(0)
@@ -139,7 +139,7 @@ def rough(settings: Plain) -> Algorithm:
     return algorithm
 
 
-def training(settings: Plain, device: torch.device, low: bool) -> tuple[float, Count]:
+def training(settings: Settings, device: torch.device, low: bool) -> tuple[float, Count]:
     """The last loss, and the count of a step; with `low` in bf16 autocast."""
     algorithm, watch, texts = rough(settings), Watch(), Texts(settings)
     tokens_per_step = texts.count * texts.length
@@ -160,7 +160,7 @@ def training(settings: Plain, device: torch.device, low: bool) -> tuple[float, C
     return float(trainer.callback_metrics["train/loss"]), watch.count
 
 
-def evaluation(settings: Plain, device: torch.device) -> tuple[float, Count]:
+def evaluation(settings: Settings, device: torch.device) -> tuple[float, Count]:
     """The nats of a batch, and its count."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
     with torch.no_grad():
@@ -172,12 +172,12 @@ def evaluation(settings: Plain, device: torch.device) -> tuple[float, Count]:
 
 
 def sampling(
-    settings: Plain, device: torch.device, options: dict[str, Any]
+    settings: Settings, device: torch.device, options: dict[str, Any]
 ) -> tuple[list[list[int]], Count]:
     """Texts, and the count of one network call for them."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
-    asked = typed(settings)
-    sampler = sampler_config(replace(asked.sampling, **options), asked.algo, texts.length, 1)
+    keys = replace(settings.sampling, **options)
+    sampler = sampler_config(keys, settings.algo, texts.length, 1)
     batch, calls = moved(texts.batch(), device), []
     hook = algorithm.backbone.register_forward_hook(lambda *_: calls.append(1))
     fixed = ~batch["noised"]
@@ -191,7 +191,7 @@ def sampling(
     return tokens.tolist(), count
 
 
-def correction(settings: Plain, device: torch.device) -> tuple[list[list[int]], Count]:
+def correction(settings: Settings, device: torch.device) -> tuple[list[list[int]], Count]:
     """Corrected texts, and the count of one step of it."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
     batch, steps = moved(texts.batch(), device), 4

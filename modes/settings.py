@@ -1,7 +1,8 @@
 """The whole configuration, whose nodes are the rooms' settings; only the standard library."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,6 @@ from training.settings import (
 )
 
 Plain = dict[str, Any]  # settings as they are composed, merged and stored
-Compose = Callable[[list[str]], Plain]  # the settings of a command with these overrides
 SEEDS = 2**32 - 1  # the largest that every library takes
 Mode = Literal[
     "train",
@@ -134,6 +134,8 @@ class Settings:
     leaderboard: Leaderboard = node(Leaderboard, "of mode=leaderboard")
     track: Track = node(Track, "the rules that the command is held to: track=NAME, docs/tracks.md")
     wandb: Wandb = node(Wandb, "Weights & Biases, off unless project or name is given")
+    # Keys of data that its corpus has no field for: a command gives them for the text of a run.
+    more_data: Plain = dataclasses.field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -148,10 +150,23 @@ class Settings:
             )
 
 
-def typed(settings: Mapping[str, Any]) -> Settings:
-    """Stored settings as dataclasses; those of a published model say less (schema.read_stored)."""
-    found: Settings = read_stored(Settings, settings)
-    return found
+Compose = Callable[[list[str]], Settings]  # the settings of a command with these overrides
+
+
+def stored(settings: Settings) -> Plain:
+    """Settings as checkpoints, records and loggers have them, and as they are merged."""
+    plain = asdict(settings)
+    plain["data"] |= plain.pop("more_data")
+    return plain
+
+
+def typed(plain: Mapping[str, Any]) -> Settings:
+    """The settings that `stored` made plain. Those that stand for a published model say less: what
+    they do not say has its default. ValueError for a node of no known kind."""
+    settings: Settings = read_stored(Settings, plain)
+    known, data = vars(settings.data), plain.get("data", {})
+    more = {key: value for key, value in data.items() if key not in known}
+    return replace(settings, more_data=more)
 
 
 NODES = settings_of(Settings)
@@ -164,7 +179,7 @@ GROUPS = {  # folders of configs/ whose files begin with the defaults of these n
 def defaults() -> Iterator[tuple[str | None, str, dict[str, Any]]]:
     """The first lines of the files of configs/: the group, the name and the default values of every
     node; the root has no group, and only what no group sets."""
-    root = asdict(Settings())
+    root = stored(Settings())
     yield None, "settings", {key: value for key, value in root.items() if key not in GROUPS}
     for group, nodes in GROUPS.items():
         if isinstance(nodes, dict):

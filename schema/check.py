@@ -62,8 +62,8 @@ def read_node(limits: Limits, value: Any, key: str) -> Any:
     """The node at `key` of stored settings, or a value that is none."""
     if limits.nodes is None:
         return value
-    named = limits.unnamed is None or limits.by in value
-    return read_stored(node_class(limits, value, key) if named else limits.unnamed, value)
+    unnamed = limits.unnamed if limits.by not in value else None
+    return read_stored(unnamed or node_class(limits, value, key), value)
 
 
 def check_values(cls: type, key: str, **values: Any) -> None:

@@ -74,12 +74,19 @@ class Setting(NamedTuple):
 
 @functools.cache
 def settings_of(cls: type) -> dict[str, Setting]:
-    """The fields of a settings dataclass by name."""
+    """The fields of a settings dataclass by name; one that `field` or `node` did not make is no
+    setting."""
     hints = typing.get_type_hints(cls)
     return {
         field.name: Setting(_kind(hints[field.name]), field.metadata["limits"], _default(field))
         for field in dataclasses.fields(cls)
+        if "limits" in field.metadata
     }
+
+
+def keywords(node: Any) -> dict[str, Any]:
+    """The values of a node but for its name, which are the keywords of what the name stands for."""
+    return {key: value for key, value in vars(node).items() if key != "name"}
 
 
 def walk(cls: type, key: str = "") -> Iterator[tuple[str, Setting]]:

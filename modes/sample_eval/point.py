@@ -19,7 +19,7 @@ from modes import trained_run
 from modes.held_out import HeldOut
 from modes.sample_eval.generate import SampleBatch, generate
 from modes.sample_eval.requests import Requests, beginning, read_requests
-from modes.settings import Plain, Settings, typed
+from modes.settings import Settings, stored
 from modes.trained_run import TrainedRun
 from samplers.blocks import cut
 from samplers.build import draw
@@ -44,17 +44,13 @@ class Context(NamedTuple):
     """The objects that all points of a sweep share."""
 
     signals: StopSignals
-    settings: Plain
+    settings: Settings
     run: TrainedRun
     tokenizer: Tokenizer
     algorithm: Algorithm
     trainer: L.Trainer
     scorer: Scorer | None
     reference: HeldOut | None
-
-    @property
-    def options(self) -> Settings:
-        return typed(self.settings)
 
 
 class Point(NamedTuple):
@@ -65,13 +61,15 @@ class Point(NamedTuple):
     sampler: SamplerConfig
 
 
-def make_point(settings: Plain, run: TrainedRun, tokenizer: Tokenizer, sampling: Sampling) -> Point:
+def make_point(
+    settings: Settings, run: TrainedRun, tokenizer: Tokenizer, sampling: Sampling
+) -> Point:
     """The requests and the sampler of `sampling`; ValueError, early, for what makes no sense."""
-    window = run.options.model.length
+    window = run.settings.model.length
     begin = beginning(run.settings, tokenizer)
-    sampler = sampler_config(sampling, run.options.algo, window, len(begin), tokenizer.eos)
+    sampler = sampler_config(sampling, run.settings.algo, window, len(begin), tokenizer.eos)
     longest = sampling.length or window if sampler.any_length else window
-    size = typed(settings).loader.eval_batch_size
+    size = settings.loader.eval_batch_size
     requests = read_requests(sampling, size, run.settings, tokenizer, longest)
     return Point(sampling, requests, sampler)
 
@@ -82,9 +80,9 @@ def cache_of(context: Context, point: Point, alone: bool) -> BatchCache:
     keys = asdict(point.sampling).items()
     options = {key: value for key, value in keys if key not in NOT_THE_TEXTS}
     weights = {"checkpoint": run.digest, "averaged": trained_run.averaged(run)}
-    key = [options, weights, context.options.seed, [*map(list, point.requests.batches)]]
+    key = [options, weights, context.settings.seed, [*map(list, point.requests.batches)]]
     folder = trained_run.output_directory(run)
-    command = mark_of([settings, run.digest])
+    command = mark_of([stored(settings), run.digest])
     return BatchCache(folder / "samples", key, f"eval.output_dir={folder}", command, alone)
 
 
@@ -100,7 +98,7 @@ def generated(context: Context, point: Point, cache: BatchCache) -> Generated:
     """The texts of a point, on every process those of all."""
     began, (_, requests, sampler) = time.monotonic(), point
     trace = Trace(ANIMATED, context.tokenizer.vocab_size) if point.sampling.animate else None
-    make = partial(make_batch, point=point, seed=context.options.seed, trace=trace)
+    make = partial(make_batch, point=point, seed=context.settings.seed, trace=trace)
     lengths = [len(batch.tokens[0]) for batch in requests.batches]
     steps = point.sampling.self_correction
     calls = (sampler.calls(lengths) if requests.draws else 0) + (steps + 1 if steps else 0)

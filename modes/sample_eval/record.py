@@ -20,7 +20,7 @@ from modes.provenance import provenance
 from modes.sample_eval import animation
 from modes.sample_eval.generate import SampleBatch
 from modes.sample_eval.point import CORRECTION_DEFAULTS, Context, Generated, Point
-from modes.settings import Plain, typed
+from modes.settings import Settings
 from modes.trained_run import TrainedRun, writing
 from storage import write_atomic
 
@@ -55,13 +55,13 @@ def evaluate(
     fields["metrics"]["samples"] = str(file)
     print(f"samples: {file}", flush=True)
     if trace is not None:
-        run = context.run.options
+        run = context.run.settings
         title = f"{run.algo.name} on {run.data.name}: {name}"
         facts = {key: str(value) for key, value in sampler.protocol().items()}
         page = file.with_suffix(".html")
         write_atomic(page, animation.page(title, trace.trajectories(), tokenizer, facts))
         print(f"trajectories: {page}")
-    print(f"record: {cache.record(context.options.results, fields)}")
+    print(f"record: {cache.record(context.settings.results, fields)}")
     return fields
 
 
@@ -69,20 +69,20 @@ def record(
     context: Context, point: Point, texts: list[Text], batches: list[SampleBatch], started: float
 ) -> dict[str, Any]:
     """The fields of the record of `texts`, which came in `batches`."""
-    run, tokenizer, options = context.run, context.tokenizer, context.options
+    run, tokenizer, settings = context.run, context.tokenizer, context.settings
     requests, device = point.requests, context.trainer.strategy.root_device
     fixed = requests.in_order([row for batch in requests.batches for row in batch.fixed])
     fixed = [row[: len(text.tokens)] for row, text in zip(fixed, texts, strict=True)]
     calls = sum(batch.evaluations for batch in batches) / len(texts)
     seconds = sum(batch.seconds for batch in batches) / context.trainer.world_size
     fields = provenance(run, context.algorithm, started, device)
-    scoring = scored_by(context.scorer, context.settings)
-    fields |= identity(run, context.settings, point, tokenizer, scoring)
+    scoring = scored_by(context.scorer, settings)
+    fields |= identity(run, settings, point, tokenizer, scoring)
     if context.scorer is not None:
         context.scorer.network.to(device)
-    reference, preset = context.reference, options.eval.quality_protocol
+    reference, preset = context.reference, settings.eval.quality_protocol
     rows = None if reference is None else reference.rows
-    fields |= measure(texts, fixed, rows, context.scorer, tokenizer, preset, options.seed)
+    fields |= measure(texts, fixed, rows, context.scorer, tokenizer, preset, settings.seed)
     fields["metrics"] |= {
         "network_evaluations": calls,
         "positions_read": sum(batch.positions for batch in batches) / len(texts),
@@ -95,7 +95,7 @@ def record(
 
 
 def identity(
-    run: TrainedRun, settings: Plain, point: Point, tokenizer: Tokenizer, scoring: dict[str, Any]
+    run: TrainedRun, settings: Settings, point: Point, tokenizer: Tokenizer, scoring: dict[str, Any]
 ) -> dict[str, Any]:
     """The fields that tell the record of a point from others of the same checkpoint; `scoring` is
     that of `scored_by`. Texts of a file are no samples of the run, so their metric has another
@@ -105,22 +105,22 @@ def identity(
     correction = {key: getattr(sampling, key) for key, _ in usual}
     return {
         "metric": "samples" if requests.draws else "corrected_samples",
-        "seed": typed(settings).seed,
+        "seed": settings.seed,
         "count": len(requests.order),
         "protocol": requests.protocol
         | (sampler.protocol() if requests.draws else {})
         | {key: correction[key] for key, default in usual if correction[key] != default}
         | scoring,
-        "data": {"name": run.options.data.name, "digest": tokenizer.digest},
+        "data": {"name": run.settings.data.name, "digest": tokenizer.digest},
     }
 
 
-def scored_by(scorer: Scorer | None, settings: Plain) -> dict[str, Any]:
+def scored_by(scorer: Scorer | None, settings: Settings) -> dict[str, Any]:
     """The scoring model, without its path here, and the protocol of quality; empty without one."""
     if scorer is None:
         return {}
     provenance = {key: value for key, value in scorer.provenance.items() if key != "scorer"}
-    return {"scorer": provenance, "quality": typed(settings).eval.quality_protocol}
+    return {"scorer": provenance, "quality": settings.eval.quality_protocol}
 
 
 def measure(

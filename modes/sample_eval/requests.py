@@ -13,7 +13,7 @@ from data.order import by_length
 from data.prompts import given_keys
 from data.tokenizers import Tokenizer
 from modes.sample_eval import input_texts
-from modes.settings import Plain, typed
+from modes.settings import Settings
 from samplers.settings import Sampling
 
 
@@ -41,11 +41,11 @@ class Requests(NamedTuple):
 
 
 def read_requests(
-    sampling: Sampling, size: int, run: Plain, tokenizer: Tokenizer, longest: int
+    sampling: Sampling, size: int, run: Settings, tokenizer: Tokenizer, longest: int
 ) -> Requests:
     """The requests of `sampling`, `size` texts at a time, for a run with the settings `run`, in
     texts of at most `longest` tokens; ValueError in one line for what cannot be drawn."""
-    start, causal = beginning(run, tokenizer), facts_of(typed(run).algo.name).causal
+    start, causal = beginning(run, tokenizer), facts_of(run.algo.name).causal
     count = size * sampling.num_sample_batches
     if sampling.texts is not None:
         file = Path(sampling.texts)
@@ -90,12 +90,11 @@ def text_length(sampling: Sampling, longest: int) -> int:
     return length
 
 
-def beginning(settings: Plain, tokenizer: Tokenizer) -> list[int]:
+def beginning(settings: Settings, tokenizer: Tokenizer) -> list[int]:
     """The tokens that every text of the run begins with."""
-    options = typed(settings)
-    if options.data.framing != "none":
+    if settings.data.framing != "none":
         return [tokenizer.bos]
-    if facts_of(options.algo.name).causal:
+    if facts_of(settings.algo.name).causal:
         raise ValueError(
             "data.framing=none: an ar run without BOS has nothing to begin a text with"
         )

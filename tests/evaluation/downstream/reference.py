@@ -25,7 +25,6 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.downstream.generation import Generator
 from evaluation.downstream.lm_eval_adapter import Adapter
 from evaluation.downstream.loglikelihood import LogLikelihoods
-from modes.settings import typed
 from samplers.config import SamplerConfig, sampler_config
 from tests.algos.configured import SETTINGS
 
@@ -99,7 +98,7 @@ def our_adapter(
 ) -> Adapter:
     begin, length = [tokenizer.bos], algorithm.backbone.length
     log_likelihoods = LogLikelihoods(algorithm, length, tokenizer.eos, passes, batch_size, score)
-    settings = typed(SETTINGS[algo])
+    settings = SETTINGS[algo]
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
         sampling = replace(settings.sampling, steps=8, **keys)

@@ -1,14 +1,13 @@
 """The points of a sweep."""
 
 import math
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from modes.checks import combinations
 from modes.checks.sweep import points
-from modes.settings import typed
+from modes.settings import Settings
 from samplers.settings import Sampling
 
 USUAL = Sampling()
@@ -33,9 +32,9 @@ def test_points_are_each_held_to_what_a_command_of_its_own_would_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Sampling] = []
-    monkeypatch.setattr(combinations, "check", lambda one, keys: seen.append(typed(one).sampling))
+    monkeypatch.setattr(combinations, "check", lambda one, keys: seen.append(one.sampling))
     sweep = {"steps": [1, 2], "temperature": [1, 3]}
-    combinations.check_sweep({"sampling": asdict(USUAL) | {"sweep": sweep}}, ())
+    combinations.check_sweep(Settings(sampling=Sampling(sweep=sweep)), ())
     assert seen == points(sweep, USUAL)
 
 
