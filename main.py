@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from modes.checks import messages
@@ -67,7 +67,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
-def typed(overrides: ListConfig) -> list[str]:
+def typed(overrides: list[str]) -> list[str]:
     """The overrides as typed: their interpolations belong to what is composed of them."""
     raw: list[str] = OmegaConf.to_container(overrides, resolve=False)  # type: ignore[assignment]
     return [text.lstrip("+") for text in raw]
