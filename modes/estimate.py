@@ -24,12 +24,8 @@ DEVICES = (1, 2, 4, 8, 16, 32, 64, 128)  # that may share out the weights
 CARDS = (24, 40, 80)  # 10^9 bytes; a card of that name has 7 % more, left to CUDA
 COLUMNS = 26
 KINDS = {"activations kept": "kept", "activation_checkpointing": "computed again"}
-LEAST: dict[str, Any] = {
-    "hidden_size": 2,
-    "n_blocks": 1,
-    "n_heads": 1,
-    "cond_dim": 2,
-}  # of a network
+# Of a network of next to nothing.
+LEAST: dict[str, Any] = {"hidden_size": 2, "n_blocks": 1, "n_heads": 1, "cond_dim": 2}
 LEAST |= {"attention": "sdpa", "compile": False}
 
 

@@ -101,15 +101,15 @@ def identity(
     that of `scored_by`. Texts of a file are no samples of the run, so their metric has another
     name."""
     sampling, requests, sampler = point
-    usual = CORRECTION_DEFAULTS.items() if sampling.self_correction else ()
-    correction = {key: getattr(sampling, key) for key, _ in usual}
+    usual = CORRECTION_DEFAULTS if sampling.self_correction else {}
+    correction = {k: v for k, v in vars(sampling).items() if k in usual and v != usual[k]}
     return {
         "metric": "samples" if requests.draws else "corrected_samples",
         "seed": settings.seed,
         "count": len(requests.order),
         "protocol": requests.protocol
         | (sampler.protocol() if requests.draws else {})
-        | {key: correction[key] for key, default in usual if correction[key] != default}
+        | correction
         | scoring,
         "data": {"name": run.settings.data.name, "digest": tokenizer.digest},
     }
