@@ -1,4 +1,4 @@
-"""Composes the configuration, refuses what cannot be meant, and hands plain data to a mode.
+"""Composes the configuration, refuses what cannot be meant, and hands the settings to a mode.
 
 python main.py mode=train algo=gidd
 """
@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from modes.checks import messages
@@ -67,7 +67,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
-def typed(overrides: ListConfig) -> list[str]:
+def typed(overrides: list[str]) -> list[str]:
     """The overrides as typed: their interpolations belong to what is composed of them."""
     raw: list[str] = OmegaConf.to_container(overrides, resolve=False)  # type: ignore[assignment]
     return [text.lstrip("+") for text in raw]
@@ -78,7 +78,7 @@ def composition(overrides: Sequence[str]) -> dict[str, Any]:
     return plain(hydra.compose("config", overrides=[addable(text) for text in overrides]))
 
 
-def compose(overrides: list[str]) -> dict[str, Any]:
+def compose(overrides: list[str]) -> Settings:
     """The settings of a command with these overrides; ValueError for what they cannot be."""
     return checked(composition(overrides), overrides)
 
@@ -106,7 +106,7 @@ def main(config: DictConfig) -> None:
         check_track(settings, list(map(key_of, overrides)), compose)
         if choices["experiment"] is None and (line := hint(settings)):
             messages.note(line)
-        name = "estimate" if settings["estimate"] else settings["mode"]
+        name = "estimate" if settings.estimate else settings.mode
         mode = importlib.import_module(MODES[name])
         from training.signals import StopSignals  # no refusal waits for it
 

@@ -15,9 +15,13 @@ from algos.duo_distill import DUODistill
 from algos.gidd import GIDD
 from algos.mdlm import MDLM
 from algos.sedd import SEDD, SEDDUniform
+from algos.settings import Algo
 from algos.udlm import UDLM
 from backbones.dit import DiT
+from backbones.settings import Model
 from diffusion.schedule import ALPHAS
+from diffusion.settings import Noise
+from schema.fields import keywords
 
 Construct = Callable[[Callable[[], DiT]], DiT]
 ALGORITHMS: dict[str, type[Algorithm]] = {
@@ -46,8 +50,15 @@ def pick(known: dict[str, Any], key: str, name: str) -> Any:
 
 
 def make_algorithm(
-    settings: dict[str, Any],
+    algo: Algo,
+    model: Model,
+    noise: Noise,
     vocab_size: int,
+    *,
+    seed: int,
+    global_batch_size: int,
+    sampling_eps: float | None,
+    antithetic_sampling: bool,
     optimizer: Optimizer | None = None,
     lr_factor: Callable[[int], float] | None = None,
     average: Average | None = None,
@@ -55,29 +66,25 @@ def make_algorithm(
 ) -> Algorithm:
     """The algorithm with a new network; its weights depend on the seed alone. `construct` is given
     what makes the network, for a strategy that needs it in parts."""
-    algo = dict(settings["algo"])
-    cls: type[Algorithm] = pick(ALGORITHMS, "algo.name", algo.pop("name"))
+    cls: type[Algorithm] = pick(ALGORITHMS, "algo.name", algo.name)
     facts = cls.facts
-    torch.manual_seed(settings["seed"])
-    network = {key: value for key, value in settings["model"].items() if key != "name"}
+    torch.manual_seed(seed)
     outputs = vocab_size + facts.outputs_mask
-    make = partial(DiT, vocab_size, causal=facts.causal, outputs=outputs, **network)
-    base = {
+    make = partial(DiT, vocab_size, causal=facts.causal, outputs=outputs, **keywords(model))
+    base: dict[str, Any] = {
         "backbone": construct(make),
         "vocab_size": vocab_size,
-        "seed": settings["seed"],
+        "seed": seed,
         "optimizer": optimizer,
         "lr_factor": lr_factor,
         "average": average,
     }
     if facts.causal:
-        return cls(**base, **algo)
+        return cls(**base, **keywords(algo))
     if facts.noise_schedules:
-        noise = dict(settings["noise"])
-        base["alpha"] = pick(ALPHAS, "noise.name", noise.pop("name"))(**noise)
-    training = settings["training"]
-    if training["sampling_eps"] is not None:
-        base["sampling_eps"] = training["sampling_eps"]
-    base["antithetic_sampling"] = training["antithetic_sampling"]
-    base["global_batch_size"] = settings["loader"]["global_batch_size"]
-    return cls(**base, **algo)
+        base["alpha"] = pick(ALPHAS, "noise.name", noise.name)(**keywords(noise))
+    if sampling_eps is not None:
+        base["sampling_eps"] = sampling_eps
+    base["antithetic_sampling"] = antithetic_sampling
+    base["global_batch_size"] = global_batch_size
+    return cls(**base, **keywords(algo))

@@ -1,9 +1,11 @@
 """The keys of `algo`, by the name of the algorithm; only the standard library."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from schema.fields import field
+from schema.check import read_node
+from schema.fields import Limits, field
 
 Bound = Literal["bound", "low_var"]
 Weighting = Literal["clip", "dynamic", "dynamic_published", "none"]
@@ -156,3 +158,9 @@ ALGOS: dict[str, type[Algo]] = {
     cls().name: cls
     for cls in (AR, MDLM, D3PM, SEDD, SEDDUniform, UDLM, DUO, DUODistill, GIDD, BD3LM)
 }
+
+
+def read_algo(stored: Mapping[str, Any]) -> Algo:
+    """The settings of the algorithm in the configuration of a checkpoint."""
+    algo: Algo = read_node(Limits("", nodes=ALGOS, by="name"), stored, "algo")
+    return algo

@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from backbones.cost import training_flops
 from backbones.rotary import rotary_table
 from benchmarks.all_logits import published
 from modes import build, devices, estimate
-from modes.settings import Plain, typed
+from modes.settings import Settings
 from training.memory import keep_freed_memory
 from training.settings import Trainer
 
@@ -59,18 +60,19 @@ class Bench(NamedTuple):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low)
 
 
-def composed(*overrides: str) -> Plain:
+def composed(*overrides: str) -> Settings:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose([*RECIPE, *overrides])
 
 
-def made(settings: Plain, size: int, device: torch.device, batch: int, low: bool) -> Bench:
-    if settings["model"]["compile"] is None:
-        settings = settings | {"model": settings["model"] | {"compile": devices.compiles(device)}}
+def made(settings: Settings, size: int, device: torch.device, batch: int, low: bool) -> Bench:
+    if settings.model.compile is None:
+        network = replace(settings.model, compile=devices.compiles(device))
+        settings = replace(settings, model=network)
     algorithm = build.algorithm(settings, size).train().to(device)
     optimizer: Any = algorithm.configure_optimizers()["optimizer"]
     average = [weight.detach().clone() for weight in algorithm.parameters()]
-    tokens = torch.randint(size, (batch, settings["model"]["length"]), device=device)
+    tokens = torch.randint(size, (batch, settings.model.length), device=device)
     texts = batch_of(tokens, given=0)
     return Bench(algorithm, optimizer, average, texts, low)
 
@@ -173,7 +175,7 @@ def idle(bench: Bench) -> float | None:
 def row(name: str, options: argparse.Namespace, device: torch.device, rate: float) -> list[str]:
     """The cells of an algorithm."""
     settings = composed(*options.overrides, f"algo={name}")
-    size = estimate.vocabulary(typed(settings).data)
+    size = estimate.vocabulary(settings.data)
     cost = estimate.step_of(settings)
     bench = made(settings, size, device, options.batch_size, low_on(device))
     tokens = bench.batch["tokens"].numel()

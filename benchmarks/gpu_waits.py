@@ -13,6 +13,7 @@ import functools
 import itertools
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from benchmarks import stand_in
 from benchmarks.counts import COUNTS, Count
 from benchmarks.stand_in import DEVICE
 from modes import build
-from modes.settings import Plain
+from modes.settings import Settings
 from samplers.build import SAMPLERS, draw
 from samplers.config import sampler_config
 from samplers.self_correction import correct
@@ -70,9 +71,9 @@ SAMPLED: dict[str, tuple[str, dict[str, Any]]] = {
 class Texts(IterableDataset):
     """Batches of random texts of a training stream, the first token of each given."""
 
-    def __init__(self, settings: Plain):
-        self.count = settings["loader"]["global_batch_size"]
-        self.length = settings["model"]["length"]
+    def __init__(self, settings: Settings):
+        self.count = settings.loader.global_batch_size
+        self.length = settings.model.length
 
     def batch(self, start: int = 0) -> Batch:
         generator = torch.Generator().manual_seed(start)
@@ -103,12 +104,12 @@ class Watch(L.Callback):
 
 
 @functools.cache
-def composed(*overrides: str) -> Plain:
+def composed(*overrides: str) -> Settings:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose([*SIZES, *overrides])
 
 
-def rough(settings: Plain) -> Algorithm:
+def rough(settings: Settings) -> Algorithm:
     """With weights that make no two predictions alike."""
     algorithm = build.algorithm(settings, VOCABULARY)
     torch.manual_seed(0)
@@ -118,7 +119,7 @@ def rough(settings: Plain) -> Algorithm:
     return algorithm
 
 
-def training(settings: Plain, device: torch.device, low: bool) -> tuple[float, Count]:
+def training(settings: Settings, device: torch.device, low: bool) -> tuple[float, Count]:
     """The last loss, and the count of a step; with `low` in bf16 autocast."""
     algorithm, watch, texts = rough(settings), Watch(), Texts(settings)
     tokens_per_step = texts.count * texts.length
@@ -139,7 +140,7 @@ def training(settings: Plain, device: torch.device, low: bool) -> tuple[float, C
     return float(trainer.callback_metrics["train/loss"]), watch.count
 
 
-def evaluation(settings: Plain, device: torch.device) -> tuple[float, Count]:
+def evaluation(settings: Settings, device: torch.device) -> tuple[float, Count]:
     """The nats of a batch, and its count."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
     with torch.no_grad():
@@ -152,12 +153,12 @@ def evaluation(settings: Plain, device: torch.device) -> tuple[float, Count]:
 
 
 def sampling(
-    settings: Plain, device: torch.device, options: dict[str, Any]
+    settings: Settings, device: torch.device, options: dict[str, Any]
 ) -> tuple[list[list[int]], Count]:
     """Texts, and the count of one network call for them."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
-    keys = settings["sampling"] | options
-    sampler = sampler_config(keys, settings["algo"], texts.length, 1)
+    keys = replace(settings.sampling, **options)
+    sampler = sampler_config(keys, settings.algo, texts.length, 1)
     batch, calls = moved(texts.batch(), device), []
     hook = algorithm.backbone.register_forward_hook(lambda *_: calls.append(1))
     fixed = ~batch["noised"]
@@ -171,7 +172,7 @@ def sampling(
     return tokens.tolist(), count
 
 
-def correction(settings: Plain, device: torch.device) -> tuple[list[list[int]], Count]:
+def correction(settings: Settings, device: torch.device) -> tuple[list[list[int]], Count]:
     """Corrected texts, and the count of one step of it."""
     algorithm, texts = rough(settings).eval().to(device), Texts(settings)
     batch, steps = moved(texts.batch(), device), 4

@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ import main
 from algos.base import batch_of
 from backbones.cost import Step
 from modes import build, estimate
-from modes.settings import Plain
+from modes.settings import Settings
 from training.memory import keep_freed_memory
 from training.sharding import shard
 
@@ -44,7 +45,7 @@ def resident(field: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def step_function(settings: Plain, step: Step, batch: int, passes: int) -> Callable[[], None]:
+def step_function(settings: Settings, step: Step, batch: int, passes: int) -> Callable[[], None]:
     """A step of training with averaged weights beside, as mode=train takes it."""
     algorithm = build.algorithm(settings, step.sizes.vocab_size).train()
     network, low = algorithm.backbone, torch.bfloat16 if step.low == 2 else None
@@ -121,7 +122,7 @@ def join(cuda: bool) -> None:
 def measured(batch: int, repeats: int, passes: int, overrides: list[str]) -> dict[str, Any]:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         recipe = main.compose(overrides)
-    cuda = recipe["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
+    cuda = recipe.trainer.accelerator != "cpu" and torch.cuda.is_available()
     devices = int(os.environ.get("WORLD_SIZE", 1))
     changed = [*overrides, f"loader.global_batch_size={passes * batch * devices}"]
     changed += [f"loader.batch_size={batch}", f"trainer.devices={devices}"]
@@ -134,7 +135,7 @@ def measured(batch: int, repeats: int, passes: int, overrides: list[str]) -> dic
     if step.parts:
         join(cuda)
         least = estimate.LEAST | {"length": step.sizes.length}
-        small = settings | {"model": settings["model"] | least}
+        small = replace(settings, model=replace(settings.model, **least))
         step_function(small, step, batch, passes)()  # code and buffers of the group are none of it
     peak, run = memory(lambda: step_function(settings, step, batch, passes), cuda)
     expected = round(estimate.peak_bytes(step, batch))
@@ -143,7 +144,7 @@ def measured(batch: int, repeats: int, passes: int, overrides: list[str]) -> dic
         return result
     texts = passes * batch * devices
     per_second = texts * step.sizes.length / seconds(run, repeats, cuda)
-    steps, together = recipe["trainer"]["max_steps"], recipe["loader"]["global_batch_size"]
+    steps, together = recipe.trainer.max_steps, recipe.loader.global_batch_size
     hours = steps * together * step.sizes.length / per_second / 3600
     device = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
     rates = {"tokens_per_second": round(per_second, 1), "hours": round(hours)}

@@ -1,12 +1,13 @@
 """From the keys of `data` to the data module."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data.corpora import MarkovCorpus, StdlibCorpus, TextCorpus
 from data.corpus import Corpus
 from data.hf_corpus import HubCorpus
+from data.settings import Data
 from data.shakespeare import ShakespeareCorpus
 from data.tokenizers import Tokenizer, make_tokenizer
 
@@ -23,27 +24,26 @@ CORPORA: dict[str, Callable[..., Corpus]] = {
 
 
 def build_data(
-    name: str,
-    tokenizer_name_or_path: str | None,
-    corpus: str | None = None,
+    data: Data,
+    more: Mapping[str, Any] | None = None,
     tokenizer: Tokenizer | None = None,
-    **arguments: Any,
+    **of_run: Any,
 ) -> "TokenDataModule":
-    """The data module of a configs/data file: its keys, and length, loader and seed of the run.
+    """The data module of `data` and `more` keys beside it, with length, loader and seed of the run.
 
-    `corpus` is a name of CORPORA, by default `name` itself. The arguments that TokenDataModule
-    does not take are the corpus's. `tokenizer` is the one of that name, where it is there already.
-    ValueError in one line for what is not known or missing."""
+    The keys that TokenDataModule does not take are the corpus's. `tokenizer` is the one that `data`
+    names, where it is there already. ValueError in one line for what is not known."""
     # Only here: lightning takes seconds to import.
     from data.module import TokenDataModule
 
     taken = inspect.signature(TokenDataModule).parameters
-    module_arguments = {key: value for key, value in arguments.items() if key in taken}
-    corpus_arguments = {key: value for key, value in arguments.items() if key not in taken}
-    source = _make_corpus(name if corpus is None else corpus, corpus_arguments)
-    named = _tokenizer_name(source, tokenizer_name_or_path)
+    keys = vars(data) | dict(more or {})
+    corpus, named = keys.pop("corpus"), keys.pop("tokenizer_name_or_path")
+    of_module = {key: keys.pop(key) for key in list(keys) if key in taken}
+    source = _make_corpus(corpus, keys)
+    named = _tokenizer_name(source, named)
     tokenizer = tokenizer or make_tokenizer(named)
-    return TokenDataModule(name=name, corpus=source, tokenizer=tokenizer, **module_arguments)
+    return TokenDataModule(corpus=source, tokenizer=tokenizer, **of_module, **of_run)
 
 
 def _make_corpus(corpus: str, arguments: dict[str, Any]) -> Corpus:
@@ -53,9 +53,6 @@ def _make_corpus(corpus: str, arguments: dict[str, Any]) -> Corpus:
     for key in arguments:
         if key not in allowed:
             raise ValueError(f"data.{key}: corpus {corpus!r} has no such key; {sorted(allowed)}")
-    for key in allowed:
-        if key not in arguments:
-            raise ValueError(f"data.{key} is missing: corpus {corpus!r} needs {sorted(allowed)}")
     return CORPORA[corpus](**arguments)
 
 

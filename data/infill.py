@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.given import encode_given
-from data.prompts import GIVEN, Gap, check_tasks_early, label, parts_of, read_lines
+from data.prompts import (
+    GIVEN,
+    Gap,
+    Given,
+    check_tasks_early,
+    given_keys,
+    label,
+    parts_of,
+    read_lines,
+)
 from data.tokenizers import Tokenizer
 
 
@@ -24,7 +33,7 @@ class InfillTask(NamedTuple):
 
 
 def read_tasks(
-    options: dict[str, Any],
+    sampling: Given,
     tokenizer: Tokenizer,
     start: list[int],
     longest: int,
@@ -33,16 +42,14 @@ def read_tasks(
     """The tasks of sampling.prompt, sampling.infill or the file sampling.tasks; `start` stands in
     front of each and counts in sampling.length, which is `longest` where it is null. ValueError in
     one line for what cannot be drawn so."""
-    check_tasks_early(options)
-    keys = [key for key in GIVEN if options[key] is not None]
+    check_tasks_early(sampling)
+    keys = given_keys(sampling)
     if not keys:
         raise ValueError(f"needs one of {', '.join(f'sampling.{key}' for key in GIVEN)}")
-    if keys == ["tasks"]:
-        lines = read_lines(Path(str(options["tasks"])))
-    else:
-        (key,) = keys
-        lines = [(label(key, options[key]), {key: options[key]})]
-    default = options["length"] or longest
+    (key,) = keys
+    value = getattr(sampling, key)
+    lines = read_lines(Path(value)) if key == "tasks" else [(label(key, value), {key: value})]
+    default = sampling.length or longest
     tasks = []
     for where, line in lines:
         length = line.get("length", default)

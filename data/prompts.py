@@ -5,7 +5,7 @@ Only the standard library, so that a mistake is refused within the first second.
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 GIVEN = ("prompt", "infill", "tasks")
 KINDS = ({"prompt"}, {"prompt", "suffix"}, {"infill"}, {"tokens"})
@@ -20,19 +20,39 @@ class Gap(NamedTuple):
     tokens: int | None
 
 
-def check_tasks_early(options: dict[str, Any]) -> None:
+class Given(Protocol):
+    """The keys of `sampling` that say which tokens are given, and how many there are."""
+
+    @property
+    def prompt(self) -> str | None: ...
+    @property
+    def infill(self) -> str | None: ...
+    @property
+    def tasks(self) -> str | None: ...
+    @property
+    def length(self) -> int | None: ...
+
+
+def given_keys(sampling: Given) -> list[str]:
+    """Those of GIVEN that are set."""
+    return [key for key in GIVEN if getattr(sampling, key) is not None]
+
+
+def check_tasks_early(sampling: Given) -> None:
     """Checks the strings of sampling.prompt, sampling.infill or the file sampling.tasks. ValueError
     or FileNotFoundError in one line; none of the three is fine."""
-    keys = [key for key in GIVEN if options[key] is not None]
+    keys = given_keys(sampling)
     if len(keys) > 1:
         named = " and ".join(f"sampling.{key}" for key in keys)
         raise ValueError(f"{named}: give only one of them")
-    if keys == ["tasks"]:
-        read_lines(Path(str(options["tasks"])))
-    for key in set(keys) & {"prompt", "infill"}:
-        check_text(options[key], label(key, options[key]))
-    if keys == ["infill"]:
-        parts_of(options["infill"], label("infill", options["infill"]))
+    if sampling.tasks is not None:
+        read_lines(Path(sampling.tasks))
+    if sampling.prompt is not None:
+        check_text(sampling.prompt, label("prompt", sampling.prompt))
+    if sampling.infill is not None:
+        where = label("infill", sampling.infill)
+        check_text(sampling.infill, where)
+        parts_of(sampling.infill, where)
 
 
 def label(key: str, text: Any) -> str:

@@ -3,7 +3,6 @@ code of the commands."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,9 +13,10 @@ from tqdm import tqdm
 from algos.calls import network_calls
 from algos.denoising import DiffusionAlgorithm
 from algos.facts import facts_of
+from algos.settings import read_algo
 from data.infill import InfillTask, read_tasks
 from data.order import by_length
-from data.prompts import GIVEN
+from data.prompts import given_keys
 from diffusion.times import seed_of
 from hub.card import card
 from hub.export import Exported, export_model
@@ -40,7 +40,8 @@ class TextPipeline:
     def __init__(self, model: Trained, name: str = "") -> None:
         self.algorithm, self.tokenizer, self.checkpoint, self.averaged = model
         self.config: dict[str, Any] = self.checkpoint["config"]
-        self.facts = facts_of(self.config["algo"]["name"])
+        self.algo = read_algo(self.config["algo"])
+        self.facts = facts_of(self.algo.name)
         self.length: int = self.config["model"]["length"]
         self._start = [] if self.config["data"]["framing"] == "none" else [self.tokenizer.bos]
         if self.facts.causal and not self._start:
@@ -75,20 +76,20 @@ class TextPipeline:
         seed: int = 1,
         batch_size: int = 64,
         progress: bool = True,
-        **sampling: Any,
+        **options: Any,
     ) -> Texts:
-        """Texts by any sampler: `sampling` takes the keys of the command line's `sampling`, such as
+        """Texts by any sampler: `options` are the keys of the command line's `sampling`, such as
         prompt, infill, length, temperature, p_nucleus, predictor. mode=sample_eval draws the same
         texts with this seed and loader.eval_batch_size. ValueError as there."""
         check_count("num_samples", num_samples)
         check_count("batch_size", batch_size)
-        options = self._options(steps=num_inference_steps, **sampling)
+        sampling = self._sampling(steps=num_inference_steps, **options)
         opening, end = len(self._start), self.tokenizer.eos
-        sampler = sampler_config(options, self.config["algo"], self.length, opening, end)
-        longest = options["length"] or self.length
+        sampler = sampler_config(sampling, self.algo, self.length, opening, end)
+        longest = sampling.length or self.length
         if longest > self.length and not sampler.any_length:
             raise ValueError(f"sampling.length={longest}: between 2 and model.length={self.length}")
-        task = self._task(options, longest)
+        task = self._task(sampling, longest)
         batches = range(0, num_samples, batch_size)
         sizes = [min(batch_size, num_samples - start) for start in batches]
         rows: list[list[int]] = []
@@ -120,7 +121,7 @@ class TextPipeline:
         if not early_stopping:
             options = {"patience": max(1, num_inference_steps)} | options
         given = options | {"temperature": temperature}
-        self._options(
+        self._sampling(
             self_correction=num_inference_steps,
             **{f"self_correction_{key}": value for key, value in given.items()},
         )
@@ -161,9 +162,8 @@ class TextPipeline:
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the model for the Hugging Face Hub, as mode=export does without its records.
         ValueError where the folder holds something else."""
-        name = self.config["algo"]["name"]
         trained = {
-            "algorithm": name,
+            "algorithm": self.algo.name,
             "corpus": self.config["data"]["name"],
             "averaged_weights": self.averaged,
             "steps": self.checkpoint["global_step"] or None,
@@ -175,25 +175,25 @@ class TextPipeline:
             vocab_size=self.algorithm.vocab_size,
             tokenizer=self.tokenizer,
             trained=trained,
-            card=card(name, self.facts.causal, trained, []),
+            card=card(self.algo.name, self.facts.causal, trained, []),
         )
         export_model(Path(folder), model, "suite", "folder")
 
-    def _options(self, **options: Any) -> dict[str, Any]:
-        """All keys of `sampling`, checked as those of a command."""
+    def _sampling(self, **options: Any) -> Sampling:
+        """The keys of `sampling`, checked as those of a command."""
         if of_commands := sorted(OF_COMMANDS & options.keys()):
             raise ValueError(f"sampling.{of_commands[0]}: of commands alone")
         for _, line in unknown(Sampling, options, "sampling"):
             raise ValueError(line)
         check_values(Sampling, "sampling", **options)
-        every = asdict(Sampling()) | options
-        check_sampling(self.config["algo"], every)
-        return every
+        sampling = Sampling(**options)
+        check_sampling(self.algo, sampling)
+        return sampling
 
-    def _task(self, options: dict[str, Any], longest: int) -> InfillTask:
+    def _task(self, sampling: Sampling, longest: int) -> InfillTask:
         """The tokens of a text, and which of them are given."""
-        if any(options[key] is not None for key in GIVEN):
-            (task,) = read_tasks(options, self.tokenizer, self._start, longest, self.facts.causal)
+        if given_keys(sampling):
+            (task,) = read_tasks(sampling, self.tokenizer, self._start, longest, self.facts.causal)
             return task
         blank = [self.tokenizer.vocab_size] * (longest - len(self._start))
         return InfillTask.after(self._start, blank)

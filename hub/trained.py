@@ -6,13 +6,19 @@ from typing import Any, NamedTuple
 
 from algos.base import Algorithm
 from algos.build import make_algorithm
+from algos.settings import read_algo
+from backbones.settings import Model
 from data.extended import with_states
 from data.tokenizers import Tokenizer, make_tokenizer
+from diffusion.settings import NOISES, LogLinear
 from hub.open import is_published, open_model
 from hub.tokenizer import with_tokenizer
+from schema.check import read_node, read_stored
+from schema.fields import Limits
 from training.checkpoint import DIGESTS, read_checkpoint, restored, vocab_size_of
 
 KEY = "name"
+NOISE = Limits("", nodes=NOISES, by="name", unnamed=LogLinear)
 
 
 class Trained(NamedTuple):
@@ -49,10 +55,25 @@ def open_trained(name: str, tokenizer: str | None = None, averaged: bool = True)
     return _restored(name, checkpoint, states, with_states(made, states), averaged)
 
 
+def algorithm_of(config: dict[str, Any], vocab_size: int) -> Algorithm:
+    """The algorithm with a new network that the configuration of a checkpoint describes."""
+    training = config["training"]
+    return make_algorithm(
+        read_algo(config["algo"]),
+        read_stored(Model, config["model"]),
+        read_node(NOISE, config["noise"], "noise"),
+        vocab_size,
+        seed=config["seed"],
+        global_batch_size=config["loader"]["global_batch_size"],
+        sampling_eps=training["sampling_eps"],
+        antithetic_sampling=training["antithetic_sampling"],
+    )
+
+
 def _restored(
     name: str, checkpoint: dict[str, Any], states: int, tokenizer: Tokenizer, averaged: bool
 ) -> Trained:
-    algorithm = make_algorithm(checkpoint["config"], states)
+    algorithm = algorithm_of(checkpoint["config"], states)
     try:
         weighted = restored(algorithm, checkpoint, averaged)
         return Trained(weighted, tokenizer, checkpoint, averaged)

@@ -1,4 +1,4 @@
-"""From the configuration, as plain data, to objects."""
+"""From the settings to objects."""
 
 import logging
 import os
@@ -26,7 +26,8 @@ from data.order import accumulation
 from data.tokenizers import Tokenizer
 from modes import devices
 from modes.checks.loggers import check_loggers
-from modes.settings import Plain, typed
+from modes.settings import Settings, stored
+from schema.fields import keywords
 from training import settings as keys
 from training.checkpoint import AtomicCheckpointIO
 from training.logs import RunLog
@@ -35,8 +36,6 @@ from training.optim import SCHEDULES, adamw
 from training.sharding import EvenValidation, FullyShardedStrategy
 from training.signals import keep_handlers
 from training.wandb_run import continued
-
-Settings = Plain  # its name in modes/train
 
 # What it says at every start is in the configuration already.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -67,52 +66,75 @@ STRATEGIES: dict[str, Callable[[keys.Strategy, keys.Trainer], Strategy | str]] =
 }
 
 
-def data(settings: Plain, devices: int, tokenizer: Tokenizer | None = None) -> TokenDataModule:
-    """Blocks of the corpus, split over devices and passes."""
-    options = typed(settings)
-    loader = options.loader
+def data(
+    settings: Settings,
+    devices: int,
+    tokenizer: Tokenizer | None = None,
+    stride: int | None = None,
+) -> TokenDataModule:
+    """Blocks of the corpus, split over devices and passes; those of evaluation by `stride`."""
+    loader = settings.loader
     return build_data(
-        **settings["data"],
-        tokenizer=tokenizer,
-        length=options.model.length,
+        settings.data,
+        settings.more_data,
+        tokenizer,
+        stride=stride,
+        length=settings.model.length,
         global_batch_size=loader.global_batch_size,
         batch_size=loader.global_batch_size // (passes(settings, devices) * devices),
         eval_batch_size=loader.eval_batch_size,
-        limit_val_batches=options.trainer.limit_val_batches,
+        limit_val_batches=settings.trainer.limit_val_batches,
         num_workers=loader.num_workers,
-        seed=options.seed,
+        seed=settings.seed,
     )
 
 
 def algorithm(
-    settings: Plain, vocab_size: int, average: Average | None = None, construct: Construct = called
+    settings: Settings,
+    vocab_size: int,
+    average: Average | None = None,
+    construct: Construct = called,
 ) -> Algorithm:
     """The algorithm with a new network, its optimizer and its schedule of learning rates."""
-    schedule = dict(settings["lr_scheduler"])
-    factor = pick(SCHEDULES, "lr_scheduler.name", schedule.pop("name"))
-    return make_algorithm(
+    schedule = settings.lr_scheduler
+    factor = pick(SCHEDULES, "lr_scheduler.name", schedule.name)
+    return new_algorithm(
         settings,
         vocab_size,
-        optimizer=partial(adamw, **settings["optim"]),
-        lr_factor=factor(max_steps=typed(settings).trainer.max_steps, **schedule),
+        optimizer=partial(adamw, **asdict(settings.optim)),
+        lr_factor=factor(max_steps=settings.trainer.max_steps, **keywords(schedule)),
         average=average,
         construct=construct,
     )
 
 
+def new_algorithm(settings: Settings, vocab_size: int, **of_training: Any) -> Algorithm:
+    """The algorithm with a new network, for weights to be loaded unless it has what trains it."""
+    return make_algorithm(
+        settings.algo,
+        settings.model,
+        settings.noise,
+        vocab_size,
+        seed=settings.seed,
+        global_batch_size=settings.loader.global_batch_size,
+        sampling_eps=settings.training.sampling_eps,
+        antithetic_sampling=settings.training.antithetic_sampling,
+        **of_training,
+    )
+
+
 def trainer(
-    settings: Plain, callbacks: list[L.Callback], fitting: bool, share_batches: bool = False
+    settings: Settings, callbacks: list[L.Callback], fitting: bool, share_batches: bool = False
 ) -> L.Trainer:
     """Lightning's Trainer, in training with logs, accumulation and steps over all devices.
 
     `share_batches` lets it deal out the batches of a plain loader; a data module does so itself.
     """
     warnings.filterwarnings("ignore", message=HOOK)
-    options = typed(settings)
-    asked = options.trainer
+    asked = settings.trainer
     asked = replace(asked, accelerator=devices.accelerator(asked.accelerator))
     asked = replace(asked, precision=devices.precision(asked))
-    strategy = pick(STRATEGIES, "strategy.name", options.strategy.name)(options.strategy, asked)
+    strategy = pick(STRATEGIES, "strategy.name", settings.strategy.name)(settings.strategy, asked)
     if isinstance(strategy, FullyShardedStrategy):
         callbacks = [EvenValidation(), *callbacks]
         asked = replace(asked, precision="32-true")
@@ -124,7 +146,7 @@ def trainer(
         "logger": loggers(settings) if fitting else False,
         "callbacks": [*callbacks, *users_callbacks(settings)],
         "plugins": [AtomicCheckpointIO()],
-        "default_root_dir": options.checkpointing.save_dir,
+        "default_root_dir": settings.checkpointing.save_dir,
         "max_epochs": -1,
         "check_val_every_n_epoch": None,
         "num_sanity_val_steps": 0,
@@ -168,27 +190,27 @@ def _fully_sharded(strategy: keys.Strategy, trainer: keys.Trainer) -> Strategy:
     return FullyShardedStrategy(low, strategy.shard_within_node)
 
 
-def root_device(settings: Plain) -> torch.device:
+def root_device(settings: Settings) -> torch.device:
     """Where a mode of one process without a trainer computes: the first of trainer.devices."""
     device: torch.device = trainer(settings, [], fitting=False).strategy.root_device
     return device
 
 
-def passes(settings: Plain, devices: int) -> int:
+def passes(settings: Settings, devices: int) -> int:
     """Forward and backward passes per optimizer step and device."""
-    loader = typed(settings).loader
+    loader = settings.loader
     together, alone = loader.global_batch_size, loader.batch_size
     if alone is None:
         alone = max(1, together // devices)
     return accumulation(together, alone, devices)
 
 
-def users_callbacks(settings: Plain) -> list[L.Callback]:
+def users_callbacks(settings: Settings) -> list[L.Callback]:
     """Lightning's callbacks by name, with their keyword arguments."""
     known = {name: getattr(lightning_callbacks, name) for name in lightning_callbacks.__all__}
     return [
         _callback(name, pick(known, "callbacks", name), arguments or {})
-        for name, arguments in settings["callbacks"].items()
+        for name, arguments in settings.callbacks.items()
     ]
 
 
@@ -205,16 +227,15 @@ def _callback(name: str, make: Callable[..., L.Callback], arguments: dict[str, A
         raise ValueError(f"callbacks.{name}: {' '.join(str(error).split())}") from error
 
 
-def loggers(settings: Plain) -> list[Logger]:
+def loggers(settings: Settings) -> list[Logger]:
     """CSV, each start of a run a version of its own; TensorBoard and Weights & Biases if asked."""
-    options = typed(settings)
-    check_loggers(options)
-    directory, every = Path(options.checkpointing.save_dir), options.trainer.log_every_n_steps
+    check_loggers(settings)
+    directory, every = Path(settings.checkpointing.save_dir), settings.trainer.log_every_n_steps
     made: list[Logger] = [RunLog(directory, name="logs", flush_logs_every_n_steps=every)]
-    if options.tensorboard:
+    if settings.tensorboard:
         made.append(TensorBoardLogger(directory, name="tensorboard"))
-    wandb = {key: value for key, value in settings["wandb"].items() if value is not None}
+    wandb = {key: value for key, value in asdict(settings.wandb).items() if value is not None}
     if "project" in wandb or "name" in wandb:
         same = continued(directory, wandb["offline"])
-        made.append(WandbLogger(save_dir=str(directory), config=settings, **wandb, **same))
+        made.append(WandbLogger(save_dir=str(directory), config=stored(settings), **wandb, **same))
     return made

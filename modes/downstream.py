@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
@@ -22,7 +22,7 @@ from modes import build, trained_run
 from modes.checks.folders import check_writable
 from modes.provenance import provenance
 from modes.sample_eval.requests import beginning
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings
 from modes.trained_run import TrainedRun
 from samplers.check import check_sampling
 from samplers.config import SamplerConfig, sampler_config
@@ -55,10 +55,10 @@ class Result(NamedTuple):
         return self.task.OUTPUT_TYPE == "generate_until"
 
 
-def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
-    started, options = time.monotonic(), typed(settings)
-    check_writable(options.results, "results_dir")
-    evaluation, trusted = options.eval, options.eval.trust_tasks
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
+    started = time.monotonic()
+    check_writable(settings.results, "results_dir")
+    evaluation, trusted = settings.eval, settings.eval.trust_tasks
     names = check_tasks(evaluation.tasks)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of what its own tasks say
     tasks = load_tasks(names, evaluation.tasks_path, evaluation.num_fewshot, trusted)
@@ -77,12 +77,12 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
             answers = write_answers(folder / "downstream", result.name, result.samples, measured)
         fields = provenance(run, algorithm, started, algorithm.device)
         fields |= fields_of(result, algorithm) | {
-            "seed": options.seed,
+            "seed": settings.seed,
             "protocol": protocol(run, result, adapter, trainer),
             "sampler": drawn_how(adapter, result),
         }
         fields["metrics"] |= {"answers": str(answers), "truncated": adapter.truncated()}
-        print(f"answers: {answers}\nrecord: {write_record(options.results, fields)}")
+        print(f"answers: {answers}\nrecord: {write_record(settings.results, fields)}")
 
 
 def check_score(score: str, tasks: dict[str, Any]) -> None:
@@ -99,21 +99,21 @@ def open_model(run: TrainedRun, trainer: L.Trainer) -> "Adapter":
     """The run as lm-eval takes a model, on the trainer's device."""
     from evaluation.downstream.lm_eval_adapter import Adapter  # it imports lm-eval
 
-    settings, options = run.settings, run.options
-    evaluation, size = options.eval, options.loader.eval_batch_size
+    settings = run.settings
+    evaluation, size = settings.eval, settings.loader.eval_batch_size
     tokenizer = trained_run.open_tokenizer(run)
-    begin, length = beginning(settings, tokenizer), options.model.length
+    begin, length = beginning(settings, tokenizer), settings.model.length
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
-        sampling = settings["sampling"] | keys
-        check_sampling(settings["algo"], sampling)
-        return sampler_config(sampling, settings["algo"], length, len(begin), tokenizer.eos)
+        sampling = replace(settings.sampling, **keys)
+        check_sampling(settings.algo, sampling)
+        return sampler_config(sampling, settings.algo, length, len(begin), tokenizer.eos)
 
     algorithm = trained_run.restore(run).to(trainer.strategy.root_device)
     log_likelihoods = LogLikelihoods(
         algorithm, length, tokenizer.eos, evaluation.passes, size, evaluation.downstream_score
     )
-    generator = Generator(algorithm, tokenizer, begin, draws, size, options.seed)
+    generator = Generator(algorithm, tokenizer, begin, draws, size, settings.seed)
     return Adapter(log_likelihoods, generator, tokenizer, begin)
 
 
@@ -179,17 +179,17 @@ def protocol(
     run: TrainedRun, result: Result, adapter: "Adapter", trainer: L.Trainer
 ) -> dict[str, Any]:
     """Everything that changes the number, beyond the run and the questions."""
-    options, task = run.options, result.task
+    settings, task = run.settings, result.task
     common = {
         "harness": f"lm-eval {VERSION}",
         "task": result.name,
         "version": task.VERSION,
         "task_digest": record_schema.digest(content_of(task)),
         "num_fewshot": task.get_config("num_fewshot"),
-        "limit": options.eval.limit,
-        "length": options.model.length,
+        "limit": settings.eval.limit,
+        "length": settings.model.length,
         "tokenizer": adapter.tokenizer.digest,
-        "framing": options.data.framing,
+        "framing": settings.data.framing,
         "weights": "averaged" if trained_run.averaged(run) else "raw",
         "precision": str(trainer.precision),
     }

@@ -1,7 +1,8 @@
 """estimate=true: what training would cost, by arithmetic: parameters, operations, memory, and the
 batch that fits; nothing is loaded, nothing is trained."""
 
-from copy import deepcopy
+from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -12,7 +13,7 @@ from backbones import cost, sharded_cost
 from backbones.cost import Parts, Sizes, Step, Work, training_flops
 from data.settings import Data, Markov
 from modes import build, devices
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings
 from training.settings import Trainer
 
 # Those that the published runs have: known without the tokenizer, which may not be on this machine.
@@ -23,31 +24,32 @@ DEVICES = (1, 2, 4, 8, 16, 32, 64, 128)  # that may share out the weights
 CARDS = (24, 40, 80)  # 10^9 bytes; a card of that name has 7 % more, left to CUDA
 COLUMNS = 26
 KINDS = {"activations kept": "kept", "activation_checkpointing": "computed again"}
-LEAST: Plain = {"hidden_size": 2, "n_blocks": 1, "n_heads": 1, "cond_dim": 2}  # of a network
+# Of a network of next to nothing.
+LEAST: dict[str, Any] = {"hidden_size": 2, "n_blocks": 1, "n_heads": 1, "cond_dim": 2}
 LEAST |= {"attention": "sdpa", "compile": False}
 
 
-def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
     """Prints the estimate; ValueError where the mode is no training or the precision unknown."""
-    mode = typed(settings).mode
+    mode = settings.mode
     if mode != "train":
         raise ValueError(f"estimate=true: it is for mode=train, not mode={mode}")
     print("\n".join(report(settings)))
 
 
-def report(settings: Plain) -> list[str]:
+def report(settings: Settings) -> list[str]:
     """The estimate of a training configuration as lines of text."""
-    step, options = step_of(settings), typed(settings)
+    step = step_of(settings)
     sizes = step.sizes
-    algo, model = options.algo.name, options.model.name
+    algo, model = settings.algo.name, settings.model.name
     lines = [f"{algo}, {model}: {sizes.vocab_size:,} tokens and the mask, texts of {sizes.length}"]
-    lines += [f"blocks in {precision(options.trainer)}", "", "parameters"]
+    lines += [f"blocks in {precision(settings.trainer)}", "", "parameters"]
     lines += table(cost.parameters(sizes), 1e6, "M", "all")
     lines += ["", "operations per token"]
     lines += table(cost.forward_flops(sizes), 1e6, "MFLOP", "forward")
     flops = training_flops(sizes, step.work)
     lines += table({"training": flops}, 1e6, "MFLOP")
-    steps, together = options.trainer.max_steps, options.loader.global_batch_size
+    steps, together = settings.trainer.max_steps, settings.loader.global_batch_size
     tokens = steps * together * sizes.length
     lines += [f"  {steps:,} steps: {tokens / 1e9:,.4g} billion tokens, {tokens * flops:.3g} FLOP"]
     if step.parts:
@@ -128,15 +130,14 @@ def table(parts: Parts | dict[str, int], unit: float, name: str, whole: str = ""
     return [f"  {part:{COLUMNS}} {value:12,.3f} {name}" for part, value in values.items()]
 
 
-def step_of(settings: Plain) -> Step:
+def step_of(settings: Settings) -> Step:
     """The training step of a configuration; ValueError for a precision without an estimate."""
-    options = typed(settings)
-    size, trainer, strategy = vocabulary(options.data), options.trainer, options.strategy
+    size, trainer, strategy = vocabulary(settings.data), settings.trainer, settings.strategy
     named, device = precision(trainer), "cpu" if trainer.accelerator == "cpu" else "cuda"
     if named not in LOW:
         raise ValueError(f"trainer.precision={named!r}: estimate=true knows {', '.join(LOW)}")
     sizes, work = sizes_of(settings, size), work_of(settings, size)
-    step = Step(sizes, work, LOW[named], bool(options.training.ema), device)
+    step = Step(sizes, work, LOW[named], bool(settings.training.ema), device)
     if strategy.name != "fsdp":
         return step
     # As many as a step has devices, `SOME_DEVICES` on each machine where that is left open.
@@ -146,18 +147,18 @@ def step_of(settings: Plain) -> Step:
     return step._replace(parts=parts, accumulates=accumulates)
 
 
-def sizes_of(settings: Plain, vocab_size: int) -> Sizes:
+def sizes_of(settings: Settings, vocab_size: int) -> Sizes:
     """The sizes of the network for a vocabulary."""
-    model, facts = settings["model"], facts_of(typed(settings).algo.name)
+    model, facts = settings.model, facts_of(settings.algo.name)
     return Sizes(
         vocab_size=vocab_size,
         outputs=vocab_size + facts.outputs_mask,
         causal=facts.causal,
-        **{key: model[key] for key in Sizes._fields if key in model},
+        **{key: getattr(model, key) for key in Sizes._fields if hasattr(model, key)},
     )
 
 
-def flops_per_token(settings: Plain, size: int) -> float:
+def flops_per_token(settings: Settings, size: int) -> float:
     """Operations of training per token for a vocabulary, whatever the precision."""
     return training_flops(sizes_of(settings, size), work_of(settings, size))
 
@@ -181,13 +182,12 @@ def vocabulary(data: Data) -> int:
     return make_tokenizer(name).vocab_size
 
 
-def work_of(settings: Plain, size: int) -> Work:
+def work_of(settings: Settings, size: int) -> Work:
     """The work of a training step of the algorithm on a text, as it says itself, built with a
     network of next to nothing. DUO's soft inputs, which are sums of a few embeddings or of
     all, are left out."""
-    small = deepcopy(settings)
-    small["model"] |= LEAST
-    algorithm = build.algorithm(small, size)
+    small = replace(settings.model, **LEAST)
+    algorithm = build.algorithm(replace(settings, model=small), size)
     again, beside = algorithm.clean_share, algorithm.context_share
     teacher = algorithm.facts.has_teacher
     return Work(1 + again + beside, scored(algorithm) + again, teacher, keys=1 + beside)

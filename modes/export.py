@@ -1,5 +1,6 @@
 """mode=export: a run or a published model as a folder for the Hugging Face Hub."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +11,32 @@ from hub.card import Result, card
 from hub.export import Exported, export_model, upload
 from modes import trained_run
 from modes.checks.folders import check_writable
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings
 from modes.trained_run import TrainedRun, averaged
 from training.checkpoint import tokens_seen, weights_of
 
 TITLES = {"ppl": "perplexity", "ordered_ppl": "perplexity in an order", "samples": "entropy, nats"}
 
 
-def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
-    options = typed(settings).export
-    folder = Path(str(options.path))
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
+    folder = Path(str(settings.export.path))
     check_writable(str(folder.parent), "export.path")
     run = trained_run.open_run(settings, overrides, compose=compose)
     tokenizer = trained_run.open_tokenizer(run)
     trained_run.restore(run)  # refuses weights that are not the network's
-    facts, algo = trained(run), run.options.algo.name
+    facts, algo = trained(run), run.settings.algo.name
     model = Exported(
-        # the framing that it was trained with, whichever data=... the command names
-        config=run.settings | {"data": run.checkpoint["config"]["data"]},
+        config=run.stored | {"model": asdict(run.settings.model)},
         weights=weights_of(run.checkpoint, averaged(run)),
         vocab_size=run.vocab_size,
         tokenizer=tokenizer,
         trained=facts,
         card=card(algo, facts_of(algo).causal, facts, results(run)),
     )
-    export_model(folder, model, options.layout)
+    export_model(folder, model, settings.export.layout)
     print(f"model: {folder}")
-    if options.push_to is not None:
-        print(f"uploaded: {upload(folder, options.push_to)}")
+    if settings.export.push_to is not None:
+        print(f"uploaded: {upload(folder, settings.export.push_to)}")
 
 
 def trained(run: TrainedRun) -> dict[str, Any]:
@@ -48,8 +47,8 @@ def trained(run: TrainedRun) -> dict[str, Any]:
         tokens = tokens_seen(run.checkpoint)
         known = {"steps": run.checkpoint["global_step"], "tokens": tokens, "source": None}
     return {
-        "algorithm": run.options.algo.name,
-        "corpus": typed(run.checkpoint["config"]).data.name,
+        "algorithm": run.settings.algo.name,
+        "corpus": run.stored["data"]["name"],
         "averaged_weights": averaged(run),
         **known,
     }
@@ -57,7 +56,7 @@ def trained(run: TrainedRun) -> dict[str, Any]:
 
 def results(run: TrainedRun) -> list[Result]:
     """The records of this checkpoint in results_dir, one line each."""
-    folder = run.options.results
+    folder = run.settings.results
     records = read_records(folder)[0] if folder.is_dir() else []
     return [_result(record) for record in records if record.checkpoint == run.digest]
 

@@ -7,7 +7,7 @@ from data.tokenizers import Tokenizer
 from hub.imported_model import ImportedModel
 from hub.open import is_published, open_model
 from hub.tokenizer import with_tokenizer
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Plain, Settings, stored, typed
 from training import finetune
 from training.checkpoint import checkpoint_file, weights_of
 from training.finetune import KEY, Source, in_memory
@@ -34,46 +34,45 @@ def with_config(
     that is given or else its own. The text of its training, where `compose` knows it, is that of
     the configuration."""
     model, made = with_tokenizer(opened, name, key, tokenizer)
-    stored = model.checkpoint["config"]
-    corpus = typed(stored).data.name
+    config = model.checkpoint["config"]
+    corpus = config["data"]["name"]
     corpus = CORPORA.get(corpus, corpus) or "unknown"
-    data = stored["data"] | {"name": corpus, "tokenizer_name_or_path": made.name}
+    data = config["data"] | {"name": corpus, "tokenizer_name_or_path": made.name}
     if compose is not None and (DATA / f"{corpus}.yaml").is_file():
-        data = compose([*overrides, f"data={corpus}"])["data"] | data
-    return model, stored | {"data": data}, made
+        data = stored(compose([*overrides, f"data={corpus}"]))["data"] | data
+    return model, config | {"data": data}, made
 
 
-def check_given(model: ImportedModel, settings: Plain, given: set[str], key: str) -> None:
+def check_given(model: ImportedModel, settings: Settings, given: set[str], key: str) -> None:
     """ValueError for a network on the command line that is not the model's."""
-    options, of_model = typed(settings), typed(model.checkpoint["config"])
+    of_model = typed(model.checkpoint["config"])
     causal = facts_of(of_model.algo.name).causal
     for name in SIZES if {"model", "model.name"} & given else ():
-        asked, has = getattr(options.model, name), getattr(of_model.model, name)
+        asked, has = getattr(settings.model, name), getattr(of_model.model, name)
         if asked != has and not (causal and name == "cond_dim"):  # which is told no noise level
             raise ValueError(
-                f"model={options.model.name}: its {name}={asked}, that of {key}={model.source} "
+                f"model={settings.model.name}: its {name}={asked}, that of {key}={model.source} "
                 f"is {has}"
             )
-    if options.eval.disable_ema and model.averaged and "ema" not in model.checkpoint:
+    if settings.eval.disable_ema and model.averaged and "ema" not in model.checkpoint:
         raise ValueError(f"eval.disable_ema=true: {key}={model.source} has averaged weights alone")
 
 
-def read_source(name: str, settings: Plain) -> Source:
+def read_source(name: str, settings: Settings) -> Source:
     """A run, checkpoint or published model; ValueError where the tokenizer of this run is not that
     of the published model."""
-    options = typed(settings)
-    averaged = options.training.finetune_ema
+    averaged = settings.training.finetune_ema
     if not is_published(name, KEY):
         file = checkpoint_file(Path(name).expanduser())
         # Processes that share out the weights share out the checks too, as soon as they meet.
-        sharded = options.strategy.name == "fsdp"
+        sharded = settings.strategy.name == "fsdp"
         return finetune.read_source(file, averaged, slice(0) if sharded else slice(None))
-    tokenizer = options.data.tokenizer_name_or_path
+    tokenizer = settings.data.tokenizer_name_or_path
     opened = open_model(name, KEY)
     model, config, made = with_config(opened, name, KEY, tokenizer, [], None)
     apart = "ema" in model.checkpoint
     provenance = {
-        "algo": typed(config).algo.name,
+        "algo": config["algo"]["name"],
         "steps": model.steps,
         "tokens": model.tokens,
         "checkpoint": str(model.file),

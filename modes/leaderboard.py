@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from evaluation.records import Record, read_records
@@ -18,7 +19,7 @@ from leaderboard.tables import build
 from leaderboard.tables.published import ALONE, BESIDE
 from leaderboard.tracks.entries import entries
 from leaderboard.tracks.tables import of_track
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings, stored
 from storage import write_atomic
 
 FOLDER = "leaderboard"  # in the first results_dir, and the name of the files there
@@ -26,13 +27,12 @@ LINES = 3  # of a kind, on the screen
 ALGOS = Path(__file__).resolve().parents[1] / "configs" / "algo"
 
 
-def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
-    options = typed(settings)
-    where, explain = folders(options.results_dir), options.leaderboard.explain
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
+    where, explain = folders(settings.results_dir), settings.leaderboard.explain
     records, problems = read_records(*where)
-    defaults, track = usual(records, compose), options.track.name
+    defaults, track = usual(records, compose), settings.track.name
     if track is not None:
-        reference = compose([f"track={track}"])
+        reference = stored(compose([f"track={track}"]))
         records, refused = entries(records, reference, Runs(defaults))
         problems += refused
     say("set aside", problems)
@@ -42,7 +42,7 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     try:
         tables = build.compare(records, defaults, sequences, published())
         if track is not None:
-            tables = of_track(tables, records, Runs(defaults), settings["track"])
+            tables = of_track(tables, records, Runs(defaults), asdict(settings.track))
     except ValueError as error:
         raise ValueError(f"results_dir={','.join(map(str, where))}: {error}") from error
     console = terminal.wide_console()
@@ -89,7 +89,7 @@ def usual(records: Sequence[Record], compose: Compose) -> Defaults:
     """The settings of the algorithms among `records` in today's configuration, by dotted key."""
     configured = {file.stem for file in ALGOS.glob("*.yaml")}
     algos = sorted({record.algo for record in records} & configured)
-    return {algo: flat(compose([f"algo={algo}"])) for algo in algos}
+    return {algo: flat(stored(compose([f"algo={algo}"]))) for algo in algos}
 
 
 def write(

@@ -1,6 +1,5 @@
 """Named protocols of likelihood: the keys of a file of configs/protocol, put over the settings."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -9,7 +8,7 @@ from algos.facts import facts_of
 from data.module import TokenDataModule
 from data.settings import Hub
 from modes import trained_run
-from modes.settings import Plain, typed
+from modes.settings import PARTS, Protocol, Settings, stored, typed
 from modes.trained_run import TrainedRun
 
 # Of the default protocol; a record names them where they differ.
@@ -18,36 +17,35 @@ PASSES, PRECISION = 4, "32-true"
 FREE = ("eval.passes", "trainer.precision")
 
 
-def applied(settings: Plain, preset: Mapping[str, Any], overridden: set[str]) -> Plain:
+def applied(settings: Settings, preset: Protocol, overridden: set[str]) -> Settings:
     """`settings` with the keys of `preset`, but for those `overridden` on the command line.
 
     ValueError for a length above that of the run, and for impossible settings."""
-    groups = {group: keys for group, keys in preset.items() if isinstance(keys, Mapping)}
-    length, most = groups.get("model", {}).get("length"), typed(settings).model.length
+    length, most = preset.model.get("length"), settings.model.length
     if length is not None and length > most and "model.length" not in overridden:
         raise ValueError(
-            f"protocol={preset['name']}: its model.length={length}, the run was trained with "
+            f"protocol={preset.name}: its model.length={length}, the run was trained with "
             f"{most}, at most that; model.length={most} makes another protocol of it"
         )
-    result = dict(settings)
-    for group, keys in groups.items():
-        new = {key: value for key, value in keys.items() if f"{group}.{key}" not in overridden}
-        result[group] = settings[group] | new
-    data, split = result["data"], preset.get("split")
-    if split is not None and data.get("corpus") == "hub" and "data.valid_split" not in overridden:
-        data = data | {"valid_split": split}  # other corpora have their own held-out text
-    options = typed(result)
-    if facts_of(options.algo.name).causal and options.data.framing == "none":
+    plain = stored(settings)
+    for group in PARTS:
+        keys = getattr(preset, group).items()
+        plain[group] |= {key: value for key, value in keys if f"{group}.{key}" not in overridden}
+    of_hub = isinstance(settings.data, Hub)  # other corpora have their own held-out text
+    if preset.split is not None and of_hub and "data.valid_split" not in overridden:
+        plain["data"]["valid_split"] = preset.split
+    result = typed(plain)
+    if facts_of(result.algo.name).causal and result.data.framing == "none":
         raise ValueError(
             "data.framing=none: algo=ar predicts nothing without a BOS before it; choose "
             "data.framing=bos or bos-eos"
         )
-    return result | {"data": data | {"stride": options.eval.stride}}
+    return result
 
 
 def fields(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[str, Any]:
     """The `protocol` of a record: everything that changes its number but the run itself."""
-    evaluation, changed = run.options.eval, changes(run.settings)
+    evaluation, changed = run.settings.eval, changes(run.settings)
     times, batch, passes = evaluation.times, evaluation.batch_mean, evaluation.passes
     return (
         data.protocol()
@@ -60,15 +58,14 @@ def fields(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> dict[s
     )
 
 
-def changes(settings: Plain) -> list[str]:
+def changes(settings: Settings) -> list[str]:
     """The keys of the named protocol that the command line has other values for."""
-    preset, text = settings["protocol"], typed(settings).data
+    preset, plain = settings.protocol, stored(settings)
     pairs = {
-        f"{group}.{key}": (value, settings[group].get(key))
-        for group, keys in preset.items()
-        if isinstance(keys, Mapping)
-        for key, value in keys.items()
+        f"{group}.{key}": (value, plain[group].get(key))
+        for group in PARTS
+        for key, value in getattr(preset, group).items()
     }
-    if preset["split"] is not None and isinstance(text, Hub):
-        pairs["data.valid_split"] = preset["split"], text.valid_split
+    if preset.split is not None and isinstance(settings.data, Hub):
+        pairs["data.valid_split"] = preset.split, settings.data.valid_split
     return sorted(key for key, (stated, has) in pairs.items() if stated != has and key not in FREE)

@@ -12,7 +12,7 @@ from evaluation import records
 from evaluation.commit import commit_kept
 from hub.imported_model import ImportedModel
 from modes.run_settings import SET_BY_EVALUATION
-from modes.settings import Plain, typed
+from modes.settings import Settings, stored
 from modes.trained_run import TrainedRun, averaged
 from training.checkpoint import DIGESTS, tokens_seen
 from training.memory import peak_memory_bytes
@@ -23,17 +23,17 @@ def provenance(
 ) -> dict[str, Any]:
     """The fields of a record that do not depend on the measured value; `started` is
     time.monotonic(), `device` computed (Lightning takes the network back to the CPU)."""
-    options, stored = run.options, run.checkpoint["config"]
+    settings, asked = run.settings, stored(run.settings)
     return {
-        "algo": options.algo.name,
+        "algo": settings.algo.name,
         "network": {
-            "name": options.model.name,
+            "name": settings.model.name,
             "parameters": sum(weights.numel() for weights in algorithm.parameters()),
             "vocab_size": algorithm.vocab_size,
             "outputs": algorithm.backbone.head.out_features,
         },
         "training": {
-            "corpus": typed(stored).data.name,
+            "corpus": run.stored["data"]["name"],
             "averaged_weights": averaged(run),
             "checkpoint_digest": run.digest,
             "checkpoint": str(run.file),
@@ -41,16 +41,16 @@ def provenance(
         | (
             _of_run(run) | algorithm.training_facts() if run.model is None else _of_model(run.model)
         ),
-        "seed": stored["seed"],
-        "config": stored | {key: run.settings[key] for key in SET_BY_EVALUATION},
-    } | _circumstances(options.results, started, device)
+        "seed": run.stored["seed"],
+        "config": run.stored | {key: asked[key] for key in SET_BY_EVALUATION},
+    } | _circumstances(settings.results, started, device)
 
 
 def _of_run(run: TrainedRun) -> dict[str, Any]:
     return {
         "steps": run.checkpoint["global_step"],
         "tokens": tokens_seen(run.checkpoint),
-        "seed": run.checkpoint["config"]["seed"],
+        "seed": run.stored["seed"],
         "finetuned_from": run.checkpoint.get("finetuned_from"),
         "digests": run.checkpoint.get(DIGESTS),
     }
@@ -73,15 +73,15 @@ def _of_model(model: ImportedModel) -> dict[str, Any]:
 
 
 def untrained(
-    algo: str, network: str, settings: Plain, started: float, device: torch.device
+    algo: str, network: str, settings: Settings, started: float, device: torch.device
 ) -> dict[str, Any]:
     """The same fields of a network that nobody trained."""
     return {
         "algo": algo,
         "network": {"name": network, "parameters": 0},
         "training": {"steps": None, "tokens": None, "checkpoint_digest": None},
-        "config": settings,
-    } | _circumstances(typed(settings).results, started, device)
+        "config": stored(settings),
+    } | _circumstances(settings.results, started, device)
 
 
 def _circumstances(results: Path, started: float, device: torch.device) -> dict[str, Any]:

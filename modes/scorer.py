@@ -1,5 +1,6 @@
 """The scorer that eval.gen_ppl_eval_model_name_or_path names, opened."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from algos.facts import facts_of
@@ -12,16 +13,16 @@ from hub.cache import config_folder
 from hub.exported import is_exported
 from hub.sources import is_hub_name
 from modes import trained_run
-from modes.settings import Plain, typed
+from modes.settings import Settings
 from training.checkpoint import checkpoint_file
 
 
-def open_scorer(settings: Plain, tokenizer: Tokenizer) -> Scorer | None:
+def open_scorer(settings: Settings, tokenizer: Tokenizer) -> Scorer | None:
     """A run of algo=ar (its directory, a checkpoint, or an export: a folder or a Hub name), or a
     folder or a Hub name of a causal Hugging Face model, loaded; None for none. ValueError or
     OSError in one line for what cannot score texts, and where the protocol hands over ids of
     another tokenizer than that of the samples."""
-    options = typed(settings).eval
+    options = settings.eval
     name = options.gen_ppl_eval_model_name_or_path
     if name is None:
         return None
@@ -50,11 +51,11 @@ def _is_export(folder: Path | None) -> bool:
         return False
 
 
-def _of_run(settings: Plain, name: str) -> Scorer:
-    evaluation = settings["eval"] | {"checkpoint_path": name, "disable_ema": False}
-    network = settings["model"] | {"attention": "sdpa"}
-    run = trained_run.open_run(settings | {"eval": evaluation, "model": network}, [], key=KEY)
-    options = run.options
+def _of_run(settings: Settings, name: str) -> Scorer:
+    evaluation = replace(settings.eval, checkpoint_path=name, disable_ema=False)
+    network = replace(settings.model, attention="sdpa")
+    run = trained_run.open_run(replace(settings, eval=evaluation, model=network), [], key=KEY)
+    options = run.settings
     if not facts_of(options.algo.name).causal:
         raise ValueError(
             f"{KEY}={name}: a run of algo=ar is needed, this one has algo={options.algo.name}"

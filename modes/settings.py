@@ -1,11 +1,11 @@
 """The whole configuration, whose nodes are the rooms' settings; only the standard library."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from algos.facts import canonical
 from algos.settings import ALGOS, Algo
 from backbones.settings import Model
 from data.settings import CORPORA, Data, Loader
@@ -14,7 +14,7 @@ from evaluation.settings import Eval
 from hub.settings import Export
 from leaderboard.settings import Leaderboard, Track
 from samplers.settings import Sampling
-from schema.check import accepted, no_such_key, node_class
+from schema.check import accepted, no_such_key, read_stored
 from schema.fields import field, node, settings_of
 from training.settings import (
     LR_SCHEDULERS,
@@ -28,7 +28,6 @@ from training.settings import (
 )
 
 Plain = dict[str, Any]  # settings as they are composed, merged and stored
-Compose = Callable[[list[str]], Plain]  # the settings of a command with these overrides
 SEEDS = 2**32 - 1  # the largest that every library takes
 Mode = Literal[
     "train",
@@ -116,8 +115,8 @@ class Settings:
     tensorboard: bool = field(False, "logs for TensorBoard too, in the run directory")
     algo: Algo = node(ALGOS, "the algorithm", by="name")
     model: Model = node(Model, "the network")
-    noise: Noise = node(NOISES, "the noise schedule", by="name")
-    data: Data = node(CORPORA, "the text and its blocks", by="corpus")
+    noise: Noise = node(NOISES, "the noise schedule", by="name", unnamed=LogLinear)
+    data: Data = node(CORPORA, "the text and its blocks", by="corpus", unnamed=Data)
     protocol: Protocol = node(Protocol, "of likelihood, for mode=ppl_eval")
     loader: Loader = node(Loader, "batches")
     training: Training = node(Training, "how a run trains")
@@ -135,6 +134,8 @@ class Settings:
     leaderboard: Leaderboard = node(Leaderboard, "of mode=leaderboard")
     track: Track = node(Track, "the rules that the command is held to: track=NAME, docs/tracks.md")
     wandb: Wandb = node(Wandb, "Weights & Biases, off unless project or name is given")
+    # Keys of data that its corpus has no field for: a command gives them for the text of a run.
+    more_data: Plain = dataclasses.field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -149,29 +150,23 @@ class Settings:
             )
 
 
-UNNAMED = {"data": Data, "noise": LogLinear}  # of a model whose files do not say its text or noise
+Compose = Callable[[list[str]], Settings]  # the settings of a command with these overrides
 
 
-def typed(settings: Mapping[str, Any]) -> Settings:
-    """Plain settings as dataclasses, to read single keys.
-
-    The settings that stand for a published model say less than those of a run: what they do not say
-    has its default. A key of data that its corpus has no field for is left out. ValueError for a
-    node of no known kind."""
-    return Settings(**{key: _typed(key, value) for key, value in settings.items() if key in NODES})
+def stored(settings: Settings) -> Plain:
+    """Settings as checkpoints, records and loggers have them, and as they are merged."""
+    plain = asdict(settings)
+    plain["data"] |= plain.pop("more_data")
+    return plain
 
 
-def _typed(key: str, value: Any) -> Any:
-    limits = NODES[key].limits
-    if limits.nodes is None:
-        return value
-    if limits.by is None:
-        cls = node_class(limits, value, key)
-    elif limits.by in value:
-        cls = node_class(limits, value | {limits.by: canonical(value[limits.by])}, key)
-    else:
-        cls = UNNAMED[key]
-    return cls(**{name: value[name] for name in settings_of(cls) if name in value})
+def typed(plain: Mapping[str, Any]) -> Settings:
+    """The settings that `stored` made plain. Those that stand for a published model say less: what
+    they do not say has its default. ValueError for a node of no known kind."""
+    settings: Settings = read_stored(Settings, plain)
+    known, data = vars(settings.data), plain.get("data", {})
+    more = {key: value for key, value in data.items() if key not in known}
+    return replace(settings, more_data=more)
 
 
 NODES = settings_of(Settings)
@@ -184,7 +179,7 @@ GROUPS = {  # folders of configs/ whose files begin with the defaults of these n
 def defaults() -> Iterator[tuple[str | None, str, dict[str, Any]]]:
     """The first lines of the files of configs/: the group, the name and the default values of every
     node; the root has no group, and only what no group sets."""
-    root = asdict(Settings())
+    root = stored(Settings())
     yield None, "settings", {key: value for key, value in root.items() if key not in GROUPS}
     for group, nodes in GROUPS.items():
         if isinstance(nodes, dict):

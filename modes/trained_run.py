@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from algos.base import Algorithm
-from algos.build import make_algorithm
 from algos.facts import canonical
 from data.extended import with_states
 from data.module import TokenDataModule
@@ -16,7 +15,7 @@ from hub.open import is_published, open_model
 from modes import build, imported
 from modes.checks.keys import keys_of
 from modes.run_settings import merged, tokenizer_name
-from modes.settings import Compose, Plain, Settings, typed
+from modes.settings import Compose, Plain, Settings
 from storage import file_digest
 from training.checkpoint import (
     BEST,
@@ -41,19 +40,21 @@ class TrainedRun(NamedTuple):
     checkpoint: dict[str, Any]
     file: Path
     digest: str  # of the file as it was read: a run that goes on replaces it
-    settings: Plain
+    settings: Settings
     vocab_size: int  # N, all states of the network but the mask
     own_text: bool = False  # whether it is evaluated on the text that its configuration names
     model: ImportedModel | None = None  # a published one, no run of this suite
     tokenizer: Tokenizer | None = None  # of a published model
 
     @property
-    def options(self) -> Settings:
-        return typed(self.settings)
+    def stored(self) -> Plain:
+        """The configuration of its training."""
+        config: Plain = self.checkpoint["config"]
+        return config
 
 
 def open_run(
-    settings: Plain,
+    settings: Settings,
     overrides: list[str],
     key: str = "eval.checkpoint_path",
     compose: Compose | None = None,
@@ -61,7 +62,7 @@ def open_run(
     """The run or published model at eval.checkpoint_path, whose setting is called `key` in
     messages; `compose` gives the text of a model's training. ValueError for an algo or model on the
     command line that is not the run's."""
-    name = typed(settings).eval.checkpoint_path
+    name = settings.eval.checkpoint_path
     assert name is not None  # the modes that need one have been refused without
     if is_published(name, key):
         return _open_import(name, settings, overrides, key, compose)
@@ -81,16 +82,16 @@ def open_run(
 
 
 def _open_import(
-    name: str, settings: Plain, overrides: list[str], key: str, compose: Compose | None
+    name: str, settings: Settings, overrides: list[str], key: str, compose: Compose | None
 ) -> TrainedRun:
-    given, options = keys_of(overrides), typed(settings)
-    tokenizer = options.data.tokenizer_name_or_path if TOKENIZER in given else None
+    given = keys_of(overrides)
+    tokenizer = settings.data.tokenizer_name_or_path if TOKENIZER in given else None
     opened = open_model(name, key)
     has = f"{key}={name} has algo={' or '.join(sorted(opened.algorithms))}"
     _check_given(settings, overrides, "algo", opened.algorithms, has)
     imported.check_given(opened, settings, given, key)
     model, config, made = imported.with_config(opened, name, key, tokenizer, overrides, compose)
-    checkpoint = model.checkpoint | {"config": config | {"seed": options.seed}}
+    checkpoint = model.checkpoint | {"config": config | {"seed": settings.seed}}
     own = merged(settings, config, given)
     return TrainedRun(
         checkpoint, model.file, model.digest, own, model.vocab_size, model=model, tokenizer=made
@@ -98,13 +99,13 @@ def _open_import(
 
 
 def _check_given(
-    settings: Plain, overrides: list[str], group: str, right: Collection[str], has: str
+    settings: Settings, overrides: list[str], group: str, right: Collection[str], has: str
 ) -> None:
     """ValueError for an algo or model of another name than one of those that are right."""
     names = {canonical(name) for name in right}
     for key in (group, f"{group}.name"):
         given = [text for text in overrides if text.lstrip("+").startswith(f"{key}=")]
-        if given and canonical(settings[group]["name"]) not in names:
+        if given and canonical(getattr(settings, group).name) not in names:
             raise ValueError(f"{given[-1]}: {has}")
 
 
@@ -118,11 +119,11 @@ def run_directory(file: Path) -> Path | None:
 def output_directory(run: TrainedRun) -> Path:
     """The folder of samples and answers: eval.output_dir, the run directory, a folder beside a
     checkpoint that lies alone, of its name, or in results_dir that of a published model."""
-    directory = run.options.eval.output_dir
+    directory = run.settings.eval.output_dir
     if directory is not None:
         return Path(directory)
     if run.model is not None:  # the Hub's cache, or files of another program
-        return run.options.results / folder_of(run.model.source)
+        return run.settings.results / folder_of(run.model.source)
     return run_directory(run.file) or run.file.with_name(f"{run.file.stem}-output")
 
 
@@ -162,7 +163,7 @@ def open_tokenizer(run: TrainedRun) -> Tokenizer:
     name has another content by now."""
     if run.tokenizer is not None:
         return run.tokenizer
-    tokenizer = make_tokenizer(tokenizer_name(run.options.data))
+    tokenizer = make_tokenizer(tokenizer_name(run.settings.data))
     stored = run.checkpoint.get(DIGESTS)
     if stored and stored["tokenizer"] != tokenizer.digest:
         raise ValueError(
@@ -177,16 +178,16 @@ def open_tokenizer(run: TrainedRun) -> Tokenizer:
     return with_states(tokenizer, run.vocab_size)
 
 
-def open_data(run: TrainedRun) -> TokenDataModule:
-    """The text to evaluate on, under the run's tokenizer; ValueError where either has the run's
-    name for it, and another content. Each rank takes its share of the blocks itself."""
-    if run.model is not None and "corpus" not in run.settings["data"]:
+def open_data(run: TrainedRun, stride: int | None = None) -> TokenDataModule:
+    """The text to evaluate on, by `stride`, under the run's tokenizer; ValueError where either has
+    the run's name for it, and another content. Each rank takes its share of the blocks itself."""
+    if run.model is not None and not run.settings.data.corpus:
         raise ValueError(
             f"eval.checkpoint_path={run.model.source}: nothing says on which text; data=NAME does"
         )
     tokenizer = open_tokenizer(run)
     try:
-        data = build.data(run.settings, devices=1, tokenizer=tokenizer)
+        data = build.data(run.settings, devices=1, tokenizer=tokenizer, stride=stride)
         text = data.corpus.digest("valid") if run.own_text else None
     except FileNotFoundError as error:
         if not run.own_text:
@@ -208,12 +209,12 @@ def averaged(run: TrainedRun) -> bool:
     """Whether averaged weights are evaluated: where the run has them, unless eval.disable_ema."""
     if run.model is not None and "ema" not in run.checkpoint:
         return run.model.averaged
-    return "ema" in run.checkpoint and not run.options.eval.disable_ema
+    return "ema" in run.checkpoint and not run.settings.eval.disable_ema
 
 
 def restore(run: TrainedRun) -> Algorithm:
     """The algorithm with the checkpoint's weights: averaged ones unless eval.disable_ema."""
-    algorithm = make_algorithm(run.settings, run.vocab_size)
+    algorithm = build.new_algorithm(run.settings, run.vocab_size)
     try:
         return restored(algorithm, run.checkpoint, averaged(run))
     except ValueError as error:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from algos.facts import canonical, facts_of
+from algos.settings import Algo
 from diffusion.guidance import Guidance
 from diffusion.logits_warper import LogitsWarper
 from samplers.check import OF_PSI, inner_of
@@ -14,6 +15,7 @@ from samplers.facts import FACTS, SamplerFacts
 from samplers.kappa import Profile, profile
 from samplers.orders import Order, make_order
 from samplers.semi_ar import check_stride
+from samplers.settings import Sampling
 
 
 @dataclass(frozen=True)
@@ -110,36 +112,36 @@ DEFAULTS = {
 
 
 def sampler_config(
-    options: dict[str, Any],
-    algo: dict[str, Any],
+    sampling: Sampling,
+    algo: Algo,
     window: int,
     opening: int,
     end: int | None = None,
 ) -> SamplerConfig:
-    """The sampler that `options`, the keys of `sampling`, name, or the default one of the algorithm
-    with the keys `algo`; `end` is the token at which texts end where that is asked for. ValueError
-    for what makes no sense, before anything is loaded."""
-    own, block = facts_of(canonical(algo["name"])), algo.get("block_size")
-    predictor = options["predictor"] or own.samplers[0]
-    facts, stride = FACTS[predictor], options["stride"] or window // 2
+    """The sampler that `sampling` names, or the default one of the algorithm; `end` is the token at
+    which texts end where that is asked for. ValueError for what makes no sense, before anything is
+    loaded."""
+    own, block = facts_of(canonical(algo.name)), getattr(algo, "block_size", None)
+    predictor = sampling.predictor or own.samplers[0]
+    facts, stride = FACTS[predictor], sampling.stride or window // 2
     if facts.longer_than_network:
         check_stride(stride, window, opening)
-    of_kappa = {key.removeprefix("kappa_"): options[key] for key in ("kappa", *OF_PSI)}
-    inner = inner_of(own, options, predictor)
+    of_kappa = {key.removeprefix("kappa_"): getattr(sampling, key) for key in ("kappa", *OF_PSI)}
+    inner = inner_of(own, sampling, predictor)
     return SamplerConfig(
         predictor=predictor,
         inner=inner,
         window=window,
         opening=opening,
-        steps=options["steps"],
-        temperature=options["temperature"],
+        steps=sampling.steps,
+        temperature=sampling.temperature,
         stride=stride,
         profile=profile(**of_kappa) if facts.has_profile else None,
-        order=make_order(options, options["order"], block or window)
+        order=make_order(sampling, sampling.order, block or window)
         if FACTS[inner].has_order
         else None,
         block=block,
-        cached=options["cache"] is not False,
-        end=end if options["until_eos"] else None,
-        **{key: options[key] for key in DEFAULTS},
+        cached=sampling.cache is not False,
+        end=end if sampling.until_eos else None,
+        **{key: getattr(sampling, key) for key in DEFAULTS},
     )

@@ -1,6 +1,6 @@
 """Orders of unmasking: which masks are revealed next, by what the network says of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,11 +108,10 @@ class Order:
         return prediction.apply(row, where=masked)
 
 
-def make_order(options: Mapping[str, Any], rule: str | None, window: int) -> Order:
-    """The order by `rule`, null for that of the highest confidence, at the pace of `options`, the
-    keys of `sampling`; ValueError for a step of more positions than a text of `window` tokens
-    has."""
-    per_step, bound = options["per_step"], options["entropy_bound"]
+def make_order(sampling: Sampling, rule: str | None, window: int) -> Order:
+    """The order by `rule`, null for that of the highest confidence, at the pace of `sampling`;
+    ValueError for a step of more positions than a text of `window` tokens has."""
+    per_step, bound = sampling.per_step, sampling.entropy_bound
     if per_step is not None and per_step > window:
         raise ValueError(
             f"sampling.per_step={per_step}: at most {window}, the tokens that the network reads"

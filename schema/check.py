@@ -49,6 +49,23 @@ def _build(cls: type, values: Mapping[str, Any], key: str) -> Any:
     return instance
 
 
+def read_stored(cls: type, values: Mapping[str, Any]) -> Any:
+    """The instance of `cls` that stored settings describe. Those of a published model say less than
+    those of a run: what they do not say has its default. A key that there is no field for is left
+    out. ValueError for a node of no known kind."""
+    settings = settings_of(cls)
+    known = {name: value for name, value in values.items() if name in settings}
+    return cls(**{name: read_node(settings[name].limits, known[name], name) for name in known})
+
+
+def read_node(limits: Limits, value: Any, key: str) -> Any:
+    """The node at `key` of stored settings, or a value that is none."""
+    if limits.nodes is None:
+        return value
+    unnamed = limits.unnamed if limits.by not in value else None
+    return read_stored(unnamed or node_class(limits, value, key), value)
+
+
 def check_values(cls: type, key: str, **values: Any) -> None:
     """ValueError for a value that the field of its name in `cls`, the node at `key`, refuses."""
     for name, value in values.items():

@@ -21,7 +21,7 @@ class Limits(NamedTuple):
     a text is: a "value"; a "name", which records, tables and folders take; a "path"; or a "text",
     which may be empty and in which dollar signs are dollar signs. `rule` is the complaint about a
     value that the rest allows, or None. `nodes` are the dataclasses of a node below, by its key
-    `by`."""
+    `by`; stored settings without that key are `unnamed`."""
 
     meaning: str
     at_least: float | None = None
@@ -32,6 +32,7 @@ class Limits(NamedTuple):
     rule: Callable[[Any], str | None] | None = None
     nodes: dict[str, type] | type | None = None
     by: str | None = None
+    unnamed: type | None = None
 
 
 def field(default: Any, meaning: str, **limits: Any) -> Any:
@@ -42,10 +43,15 @@ def field(default: Any, meaning: str, **limits: Any) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def node(nodes: dict[str, type] | type, meaning: str, by: str | None = None) -> Any:
+def node(
+    nodes: dict[str, type] | type,
+    meaning: str,
+    by: str | None = None,
+    unnamed: type | None = None,
+) -> Any:
     """A field that holds another settings dataclass: the one of `nodes` that its key `by` names."""
     first = nodes if isinstance(nodes, type) else next(iter(nodes.values()))
-    metadata = {"limits": Limits(meaning, nodes=nodes, by=by)}
+    metadata = {"limits": Limits(meaning, nodes=nodes, by=by, unnamed=unnamed)}
     return dataclasses.field(default_factory=first, metadata=metadata)
 
 
@@ -68,12 +74,19 @@ class Setting(NamedTuple):
 
 @functools.cache
 def settings_of(cls: type) -> dict[str, Setting]:
-    """The fields of a settings dataclass by name."""
+    """The fields of a settings dataclass by name; one that `field` or `node` did not make is no
+    setting."""
     hints = typing.get_type_hints(cls)
     return {
         field.name: Setting(_kind(hints[field.name]), field.metadata["limits"], _default(field))
         for field in dataclasses.fields(cls)
+        if "limits" in field.metadata
     }
+
+
+def keywords(node: Any) -> dict[str, Any]:
+    """The values of a node but for its name, which are the keywords of what the name stands for."""
+    return {key: value for key, value in vars(node).items() if key != "name"}
 
 
 def walk(cls: type, key: str = "") -> Iterator[tuple[str, Setting]]:

@@ -33,6 +33,7 @@ from leaderboard.tables import build  # noqa: E402
 from leaderboard.tracks.entries import entries  # noqa: E402
 from leaderboard.tracks.tables import curves_of, entries_of, of_track  # noqa: E402
 from modes.leaderboard import usual  # noqa: E402
+from modes.settings import stored  # noqa: E402
 from storage import write_atomic  # noqa: E402
 
 SHIPPED = ROOT / "docs" / "results"
@@ -71,7 +72,7 @@ def results_of(track: str, folder: Path) -> Results | None:
     if not folder.is_dir():
         return None
     records, problems = read_records(folder)
-    defaults, reference = usual(records, main.compose), main.compose([f"track={track}"])
+    defaults, reference = usual(records, main.compose), stored(main.compose([f"track={track}"]))
     runs = Runs(defaults)
     good, refused = entries(records, reference, runs)
     for line in [*problems, *refused]:
@@ -127,7 +128,7 @@ def text_of(results: Results) -> str:
 
 def picture_of(results: Results) -> tuple[str, str] | None:
     """The name and the SVG of the picture that belongs to a track."""
-    track = main.compose([f"track={results.track}"])["track"]
+    track = stored(main.compose([f"track={results.track}"]))["track"]
     if track["epochs"] is not None:
         return "epochs.svg", pictures.epochs(results.entries, curves_of(results.records), track)
     samples = [table for table in results.tables if table.kind == "samples"]

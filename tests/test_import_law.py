@@ -50,7 +50,7 @@ ROOMS = {
         "storage",
         "training",
     },
-    "samplers": {"algos.facts", "diffusion", "schema"},
+    "samplers": {"algos.facts", "algos.settings", "diffusion", "schema"},
     "schema": set(),
     "storage": set(),
     "training": {"schema", "storage"},

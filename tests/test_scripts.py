@@ -14,7 +14,9 @@ from hydra import initialize_config_dir
 
 import main
 from modes.checks.combinations import check
+from modes.settings import Settings
 from modes.trained_run import open_run
+from tests.changed import changed
 from tests.modes import in_process
 from tests.processes import started, wait_until
 
@@ -73,13 +75,13 @@ def given(site: dict[str, str], command: list[str], cwd: Path) -> list[str]:
     return overrides
 
 
-def accepted(overrides: list[str]) -> dict:
+def accepted(overrides: list[str]) -> Settings:
     """The settings, checked as main.py checks them; of a run whose teacher is not there, all but
     that."""
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         settings = main.compose(overrides)
-        check(settings | {"mode": "benchmark"}, main.keys_of(overrides))
-        if not settings["training"]["finetune_path"]:
+        check(changed(settings, mode="benchmark"), main.keys_of(overrides))
+        if not settings.training.finetune_path:
             check(settings, main.keys_of(overrides))
     return settings
 
@@ -103,11 +105,11 @@ def test_a_submitted_script_is_a_command_that_main_accepts(
     command = ["sbatch", str(SCRIPTS / name), "trainer.max_steps=10", "seed=3"]
     overrides = given(site | JOB, command, tmp_path)
     settings = accepted(overrides)
-    assert settings["data"]["cache_dir"] == "/scratch/tokens"
-    assert (settings["trainer"]["num_nodes"], settings["trainer"]["devices"]) == (2, 4)
-    assert settings["strategy"]["name"] == "ddp"
-    assert settings["trainer"]["max_steps"] == 10
-    run = settings["eval"]["checkpoint_path"] or settings["checkpointing"]["save_dir"]
+    assert settings.data.cache_dir == "/scratch/tokens"
+    assert (settings.trainer.num_nodes, settings.trainer.devices) == (2, 4)
+    assert settings.strategy.name == "ddp"
+    assert settings.trainer.max_steps == 10
+    run = settings.eval.checkpoint_path or settings.checkpointing.save_dir
     assert run.endswith("/seed3"), "of the run that is trained under the same seed"
     started = Path(site["CALLS"]).read_text()
     assert "srun --nodes=2 --ntasks=8 --ntasks-per-node=4 " in started
@@ -125,8 +127,8 @@ def test_an_evaluation_takes_a_published_model(
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         run = open_run(settings, overrides, compose=main.compose)
     assert run.model is not None and run.tokenizer is not None
-    assert run.settings["algo"]["name"] in run.model.algorithms
-    assert run.settings["model"]["length"] == 16, "its own sizes"
+    assert run.settings.algo.name in run.model.algorithms
+    assert run.settings.model.length == 16, "its own sizes"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -155,8 +157,8 @@ def test_every_evaluation_is_of_a_run_that_a_script_trains() -> None:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         for recipe in recipes:
             settings = main.compose([f"experiment={recipe}"])
-            made.add(settings["checkpointing"]["save_dir"])
-            read.add(settings["training"]["finetune_path"] or settings["checkpointing"]["save_dir"])
+            made.add(settings.checkpointing.save_dir)
+            read.add(settings.training.finetune_path or settings.checkpointing.save_dir)
     assert len(read) > 20
     assert {path.replace("${seed}", "1") for path in read} <= made
 
@@ -164,19 +166,19 @@ def test_every_evaluation_is_of_a_run_that_a_script_trains() -> None:
 def test_without_slurm_it_is_one_process(site: dict[str, str], tmp_path: Path) -> None:
     command = ["bash", str(SCRIPTS / "train_owt_duo.sh"), "trainer.devices=2", "model=tiny"]
     settings = accepted(given(site, command[:2], tmp_path))
-    assert settings["trainer"]["devices"] == 1
-    assert settings["strategy"]["name"] == "auto"
+    assert settings.trainer.devices == 1
+    assert settings.strategy.name == "auto"
     settings = accepted(given(site, command, tmp_path))
-    assert settings["trainer"]["devices"] == 2, "the last one wins"
-    assert settings["model"]["name"] == "tiny"
+    assert settings.trainer.devices == 2, "the last one wins"
+    assert settings.model.name == "tiny"
 
 
 def test_one_gpu_needs_no_strategy(site: dict[str, str], tmp_path: Path) -> None:
     job = JOB | {"SLURM_NNODES": "1", "SLURM_GPUS_ON_NODE": "1"}
     command = ["sbatch", str(SCRIPTS / "train_owt_gidd.sh"), "experiment=gidd_base_pu0.2"]
     settings = accepted(given(site | job, command, tmp_path))
-    assert settings["strategy"]["name"] == "auto"
-    assert (settings["model"]["name"], settings["algo"]["p_uniform"]) == ("base", 0.2)
+    assert settings.strategy.name == "auto"
+    assert (settings.model.name, settings.algo.p_uniform) == ("base", 0.2)
 
 
 def test_what_is_missing_is_named(site: dict[str, str], tmp_path: Path) -> None:

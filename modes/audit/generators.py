@@ -1,6 +1,7 @@
 """The texts that are audited: held-out ones, trivial baselines, those of a run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from evaluation.sample_quality import naive_baselines
 from modes import trained_run
 from modes.held_out import held_out, spaced_texts
 from modes.sample_eval import requests
-from modes.settings import Plain, typed
+from modes.settings import Settings
 from modes.trained_run import TrainedRun
 from samplers.build import draw
 from samplers.config import sampler_config
@@ -34,12 +35,11 @@ class Corpus(NamedTuple):
     begins: int
 
 
-def split(settings: Plain, run_settings: Plain, data: TokenDataModule) -> Corpus:
+def split(settings: Settings, run_settings: Settings, data: TokenDataModule) -> Corpus:
     """Twice as many held-out texts as sample_eval would draw, or all there are, in random halves;
     ValueError with fewer than 16 a half."""
-    options = typed(settings)
-    wanted = options.loader.eval_batch_size * options.sampling.num_sample_batches
-    rows, length = held_out(data).rows, typed(run_settings).model.length
+    wanted = settings.loader.eval_batch_size * settings.sampling.num_sample_batches
+    rows, length = held_out(data).rows, run_settings.model.length
     count = min(wanted, len(rows) // 2)
     if count < LEAST:
         raise ValueError(
@@ -47,7 +47,7 @@ def split(settings: Plain, run_settings: Plain, data: TokenDataModule) -> Corpus
             f"the held-out text of data={data.name}, at least {LEAST} are needed; choose a smaller "
             f"model.length, more text, or a larger loader.eval_batch_size"
         )
-    order = np.random.default_rng(options.seed).permutation(len(rows))[: 2 * count]
+    order = np.random.default_rng(settings.seed).permutation(len(rows))[: 2 * count]
     reference, real = ([rows[i] for i in half] for half in (order[:count], order[count:]))
     training = spaced_texts(data, "train", max(count, TRAINING_TOKENS // data.length))
     begins = len(requests.beginning(run_settings, data.tokenizer))
@@ -75,14 +75,14 @@ def generators(corpus: Corpus, seed: int) -> dict[str, Callable[[], Rows]]:
 
 
 def samples(
-    run: TrainedRun, settings: Plain, corpus: Corpus, device: torch.device, temperature: float
+    run: TrainedRun, settings: Settings, corpus: Corpus, device: torch.device, temperature: float
 ) -> Rows:
     """As many texts as there are real ones, by the run's sampler at a temperature, in float32."""
-    sampling, length = settings["sampling"] | {"temperature": temperature}, len(corpus.real[0])
-    sampler = sampler_config(sampling, run.settings["algo"], length, corpus.begins)
-    algorithm, options = trained_run.restore(run).to(device), typed(settings)
-    size, rows = options.loader.eval_batch_size, []
-    torch.manual_seed(options.seed)
+    algorithm = trained_run.restore(run).to(device)
+    sampling = replace(settings.sampling, temperature=temperature)
+    sampler = sampler_config(sampling, run.settings.algo, len(corpus.real[0]), corpus.begins)
+    size, rows = settings.loader.eval_batch_size, []
+    torch.manual_seed(settings.seed)
     with torch.no_grad():
         for start in range(0, len(corpus.real), size):
             tokens = torch.tensor(corpus.real[start : start + size], device=algorithm.device)

@@ -25,7 +25,7 @@ from modes.audit.generators import COOL, REAL, generators, samples, split
 from modes.checks.folders import check_writable
 from modes.run_settings import tokenizer_name
 from modes.scorer import open_scorer
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings, stored
 from training.signals import StopSignals
 
 Metrics = dict[str, Any]
@@ -49,15 +49,15 @@ LEGEND = (
 )
 
 
-def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
-    started, run, run_settings, options = time.monotonic(), None, settings, typed(settings)
-    check_writable(options.results, "results_dir")
-    if options.eval.checkpoint_path:
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
+    started, run, run_settings = time.monotonic(), None, settings
+    check_writable(settings.results, "results_dir")
+    if settings.eval.checkpoint_path:
         run = trained_run.open_run(settings, overrides, compose=compose)
         run_settings, tokenizer = run.settings, trained_run.open_tokenizer(run)
     else:
-        tokenizer = make_tokenizer(tokenizer_name(options.data))
-    preset, seed = options.eval.quality_protocol, options.seed
+        tokenizer = make_tokenizer(tokenizer_name(settings.data))
+    preset, seed = settings.eval.quality_protocol, settings.seed
     scorer = open_scorer(settings, tokenizer)
     data = build.data(run_settings, devices=1) if run is None else trained_run.open_data(run)
     corpus = split(settings, run_settings, data)
@@ -68,7 +68,7 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     if run is not None:
         of_run = partial(samples, run, settings, corpus, where)
         texts |= {"run, temperature 1": partial(of_run, 1.0)}
-        if not facts_of(run.options.algo.name).predicts_ratios:  # which have no temperature
+        if not facts_of(run.settings.algo.name).predicts_ratios:  # which have no temperature
             texts |= {f"run, temperature {COOL}": partial(of_run, COOL)}
     fixed = [[position < corpus.begins for position in range(len(row))] for row in corpus.real]
     if scorer is not None:
@@ -93,11 +93,11 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
             "metrics": metrics | {"not_penalised": passed},
         }
 
-    command = mark_of([settings, run and run.digest])
-    record_all(list(texts), record, options.results, command)
+    command = mark_of([stored(settings), run and run.digest])
+    record_all(list(texts), record, settings.results, command)
     print(
         f"{len(corpus.real)} texts of {len(corpus.real[0])} tokens each, protocol {preset}; "
-        f"records: {options.results_dir}"
+        f"records: {settings.results_dir}"
     )
 
 

@@ -6,13 +6,13 @@ from contextlib import closing
 from modes.benchmark.runs import rows
 from modes.benchmark.slurm import hand_over
 from modes.checks.folders import check_writable
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings
 
 
-def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
     """Trains, evaluates and samples what is not done yet; with benchmark.row one row alone, with
     benchmark.jobs by other machines."""
-    every, benchmark = rows(settings, overrides, compose), typed(settings).benchmark
+    every, benchmark = rows(settings, overrides, compose), settings.benchmark
     if benchmark.jobs is not None:
         hand_over(benchmark.jobs, every, overrides)
         return
@@ -22,7 +22,7 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
     from modes.benchmark.stages import WAITING, Stages
     from training.signals import StopSignals
 
-    check_writable(typed(settings).results, "results_dir")
+    check_writable(settings.results, "results_dir")
     stages = Stages(compose)
     if benchmark.row is not None:
         end_with_parent()

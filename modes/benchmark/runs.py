@@ -2,17 +2,17 @@
 the first one begins. Nothing heavy is imported here."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from algos.facts import canonical, facts_of
 from leaderboard.tracks.rules import UNITS, Budget, budget_of
 from modes.checks.combinations import check
 from modes.checks.keys import key_of, keys_of
-from modes.settings import Benchmark, Compose, Plain, Settings, typed
+from modes.settings import Benchmark, Compose, Settings
 
 MARK = "benchmark stage: "  # begins the line in which a row announces its stage
 OF_ROW = ("mode", "algo", "seed", "benchmark")  # the keys that a row sets itself
-SCORER = "gen_ppl_eval_model_name_or_path"  # of the keys of eval
 MOST_POINTS = 10  # of a learning curve, unless the user says how often to validate
 CURVE_BATCHES = 2  # of each of them
 LENGTHS = ("trainer.max_steps", "experiment")  # the keys that set the length, but for a budget
@@ -25,16 +25,12 @@ class Row(NamedTuple):
     number: int
     name: str
     overrides: list[str]
-    settings: Plain
+    settings: Settings
     scorer: "Row | None" = None  # the row whose network scores the samples of this one
 
     @property
-    def options(self) -> Settings:
-        return typed(self.settings)
-
-    @property
     def folder(self) -> str:
-        return self.options.checkpointing.save_dir
+        return self.settings.checkpointing.save_dir
 
     @property
     def waits(self) -> bool:
@@ -42,9 +38,9 @@ class Row(NamedTuple):
         return self.scorer is not None and self.scorer.number != self.number
 
 
-def checked_benchmark(settings: Plain) -> Benchmark:
+def checked_benchmark(settings: Settings) -> Benchmark:
     """ValueError naming the key, the value and what is allowed."""
-    asked = typed(settings).benchmark
+    asked = settings.benchmark
     listed: dict[str, list[Any]] = {"algos": asked.algos, "seeds": asked.seeds or []}
     for key, value in listed.items():
         if len(set(value)) < len(value):
@@ -68,10 +64,10 @@ def budget(text: str | None) -> Budget | None:
     return parsed
 
 
-def rows(settings: Plain, overrides: Sequence[str], compose: Compose) -> list[Row]:
+def rows(settings: Settings, overrides: Sequence[str], compose: Compose) -> list[Row]:
     """Every row, or the one that benchmark.row names, checked as a command of its own would be."""
     benchmark = checked_benchmark(settings)
-    seeds = benchmark.seeds or [typed(settings).seed]
+    seeds = benchmark.seeds or [settings.seed]
     pairs = [(algo, seed) for algo in benchmark.algos for seed in seeds]
     if benchmark.row is not None and benchmark.row >= len(pairs):
         raise ValueError(f"benchmark.row={benchmark.row}: from 0 to {len(pairs) - 1}")
@@ -99,11 +95,11 @@ def rows(settings: Plain, overrides: Sequence[str], compose: Compose) -> list[Ro
 
 
 def _scorer_number(
-    benchmark: Benchmark, settings: Plain, pairs: Sequence[tuple[str, int]]
+    benchmark: Benchmark, settings: Settings, pairs: Sequence[tuple[str, int]]
 ) -> int | None:
     """The number of the row whose network scores the samples of all: the first one of algo=ar,
     unless the user names a scoring model, or wants none."""
-    if not benchmark.scorer or typed(settings).eval.gen_ppl_eval_model_name_or_path is not None:
+    if not benchmark.scorer or settings.eval.gen_ppl_eval_model_name_or_path is not None:
         return None
     return next(
         (number for number, (algo, _) in enumerate(pairs) if facts_of(canonical(algo)).causal), None
@@ -111,8 +107,8 @@ def _scorer_number(
 
 
 def _scored(row: Row, scorer: Row) -> Row:
-    evaluation = row.settings["eval"] | {SCORER: scorer.folder}
-    return row._replace(settings=row.settings | {"eval": evaluation}, scorer=scorer)
+    evaluation = replace(row.settings.eval, gen_ppl_eval_model_name_or_path=scorer.folder)
+    return row._replace(settings=replace(row.settings, eval=evaluation), scorer=scorer)
 
 
 def _row(
@@ -120,14 +116,13 @@ def _row(
 ) -> Row:
     overrides = [*shared, f"algo={algo}", f"seed={seed}"]
     settings, changed = compose(overrides), keys_of(overrides)
-    options = typed(settings)
     added = _within_budget(limit, settings, changed)
-    steps = added.get("trainer.max_steps", options.trainer.max_steps)
-    if options.track.name is None:
+    steps = added.get("trainer.max_steps", settings.trainer.max_steps)
+    if settings.track.name is None:
         added |= {} if changed & set(VALIDATIONS) else _validations(steps)
     elif "trainer.max_steps" in added and "trainer.val_check_interval" not in changed:
         # Of a budget of seconds nobody knows the steps, and the file says how often.
-        added["trainer.val_check_interval"] = max(1, steps // options.track.points)
+        added["trainer.val_check_interval"] = max(1, steps // settings.track.points)
     if added:
         overrides += [f"{key}={value}" for key, value in added.items()]
         settings = compose(overrides)
@@ -135,22 +130,21 @@ def _row(
     return Row(number, f"{algo}, seed {seed}", overrides, settings)
 
 
-def _within_budget(limit: Budget | None, settings: Plain, changed: set[str]) -> dict[str, Any]:
+def _within_budget(limit: Budget | None, settings: Settings, changed: set[str]) -> dict[str, Any]:
     """The keys that hold a run to the budget."""
     if limit is None:
         return {}
-    options = typed(settings)
     where = f"benchmark.budget={limit.amount:g} {limit.unit}"
     if limit.unit == "seconds":
         return {"training.max_seconds": limit.amount}
     if "trainer.max_steps" in changed:
         raise ValueError(f"{where}: and trainer.max_steps; give one of them")
-    tokens = options.loader.global_batch_size * options.model.length
+    tokens = settings.loader.global_batch_size * settings.model.length
     per_step = {"steps": 1.0, "tokens": tokens, "FLOPs": 0.0}[limit.unit]
     if limit.unit == "FLOPs":
         from modes.estimate import flops_per_token, vocabulary  # it loads torch
 
-        per_step = tokens * flops_per_token(settings, vocabulary(options.data))
+        per_step = tokens * flops_per_token(settings, vocabulary(settings.data))
     steps = int(limit.amount // per_step)
     if steps < 1:
         of = f"{per_step:.3g} FLOPs" if limit.unit == "FLOPs" else f"{tokens:,} tokens"

@@ -26,10 +26,10 @@ def command(overrides: Sequence[str]) -> list[str]:
 def hand_over(how: str, rows: Sequence[Row], overrides: Sequence[str]) -> None:
     """Prints the rows' commands, or submits them; ValueError where they are not taken."""
     JOBS[how](rows, overrides)
-    options = rows[0].options
+    settings = rows[0].settings
     last = [sys.executable, str(ROOT / "main.py"), "mode=leaderboard"]
-    last += [f"results_dir={options.results_dir}"]
-    last += [] if options.track.name is None else [f"track={options.track.name}"]
+    last += [f"results_dir={settings.results_dir}"]
+    last += [] if settings.track.name is None else [f"track={settings.track.name}"]
     print(f"# the tables of what is there, at any time:\n{shlex.join(last)}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +21,11 @@ from modes.sample_eval import run as sample_eval
 from modes.sample_eval.point import make_point
 from modes.sample_eval.record import identity, scored_by
 from modes.scorer import open_scorer
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Mode, Settings, stored
 from modes.train import resume
 from modes.train import run as train
 from modes.trained_run import TrainedRun
+from samplers.settings import Sampling
 from training.memory import forget_peak
 
 MODES: dict[str, Any] = {"train": train, "ppl_eval": ppl_eval, "sample_eval": sample_eval}
@@ -34,7 +36,7 @@ class Stage(NamedTuple):
     """A training or evaluation of a row that is not done yet: its mode and its settings."""
 
     kind: str
-    settings: Plain
+    settings: Settings
 
 
 class Stages:
@@ -47,26 +49,26 @@ class Stages:
 
     def check(self, row: Row) -> None:
         """Refuses, before anything is trained, what would end a later stage of the row."""
-        start, most = resume.resumed(row.settings), row.options.trainer.max_steps
-        if row.options.training.max_seconds is None and start.step > most:
+        start, most = resume.resumed(row.settings), row.settings.trainer.max_steps
+        if row.settings.training.max_seconds is None and start.step > most:
             raise ValueError(
                 f"checkpointing.save_dir={row.folder}: the run there has {start.step} steps, more "
                 f"than the {most} of this benchmark; choose another checkpointing.save_dir"
             )
         overridden = keys_of(row.overrides)
-        protocol.applied(row.settings, row.settings["protocol"], overridden)
-        if row.options.eval.corpora is not None:
+        protocol.applied(row.settings, row.settings.protocol, overridden)
+        if row.settings.eval.corpora is not None:
             self._texts(untrained(row), evaluation(row, "ppl_eval"), row)
         distinct_points(row)
 
     def left(self, row: Row) -> list[Stage]:
         """The stages that are not done, in order."""
         reads, draws = evaluation(row, "ppl_eval"), evaluation(row, "sample_eval")
-        samples = [draws | {"sampling": options} for options in distinct_points(row)]
+        samples = [replace(draws, sampling=point) for point in distinct_points(row)]
         if not train.has_finished(resume.resumed(row.settings), row.settings):
             stages = [Stage("train", row.settings), Stage("ppl_eval", reads)]
             return [*stages, *(Stage("sample_eval", settings) for settings in samples)]
-        run, folder = trained_run.open_run(reads, row.overrides), row.options.results
+        run, folder = trained_run.open_run(reads, row.overrides), row.settings.results
         records = read_records(folder)[0] if folder.is_dir() else []
         of_run = [record for record in records if record.checkpoint == run.digest]
         missing = self._missing_likelihoods(run, reads, row, of_run)
@@ -95,7 +97,7 @@ class Stages:
         settings = row.scorer.settings
         return train.has_finished(resume.resumed(settings), settings)
 
-    def _texts(self, run: TrainedRun, settings: Plain, row: Row) -> list[tuple[str, Plain]]:
+    def _texts(self, run: TrainedRun, settings: Settings, row: Row) -> list[tuple[str, Settings]]:
         """The entries of eval.corpora with the settings to evaluate each."""
         overrides = evaluated_by(row)
         return [
@@ -104,10 +106,10 @@ class Stages:
         ]
 
     def _missing_likelihoods(
-        self, run: TrainedRun, settings: Plain, row: Row, records: list[Record]
-    ) -> Plain | None:
+        self, run: TrainedRun, settings: Settings, row: Row, records: list[Record]
+    ) -> Settings | None:
         """The settings of the evaluation that the records of the run lack, None for none."""
-        if row.options.eval.corpora is None:
+        if row.settings.eval.corpora is None:
             asked = ppl_eval.under_protocol(run, settings, row.overrides)
             return None if self._has_likelihood(asked, records) else settings
         texts = self._texts(run, settings, row)
@@ -116,24 +118,26 @@ class Stages:
             for entry, of_text in texts
             if not self._has_likelihood(run._replace(settings=of_text), records)
         ]
-        return settings | {"eval": settings["eval"] | {"corpora": missing}} if missing else None
+        evaluation = replace(settings.eval, corpora=missing)
+        return replace(settings, eval=evaluation) if missing else None
 
     def _has_likelihood(self, run: TrainedRun, records: list[Record]) -> bool:
-        settings = run.settings
-        key = json.dumps([settings["data"], run.options.model.length], sort_keys=True)
+        settings, stride = run.settings, run.settings.eval.stride
+        text = [stored(settings)["data"], stride, settings.model.length]
+        key = json.dumps(text, sort_keys=True)
         try:
             if key not in self._opened:
-                self._opened[key] = build.data(settings, devices=1)
+                self._opened[key] = build.data(settings, devices=1, stride=stride)
             trainer = build.trainer(settings, [], fitting=False)
             wanted = likelihood.identity(run, self._opened[key], trainer)
         except (OSError, ValueError):
             return False  # a text that cannot be had is named by the evaluation itself
         return any(agrees(record, wanted) for record in records)
 
-    def _has_samples(self, settings: Plain, row: Row, records: list[Record]) -> bool:
+    def _has_samples(self, settings: Settings, row: Row, records: list[Record]) -> bool:
         run = trained_run.open_run(settings, row.overrides)
         tokenizer = trained_run.open_tokenizer(run)
-        point = make_point(settings, run, tokenizer, settings["sampling"])
+        point = make_point(settings, run, tokenizer, settings.sampling)
         wanted = identity(run, settings, point, tokenizer, self._scoring(settings, tokenizer))
         weights = trained_run.averaged(run)
         return any(
@@ -141,40 +145,41 @@ class Stages:
             for record in records
         )
 
-    def _scoring(self, settings: Plain, tokenizer: Tokenizer) -> dict[str, Any]:
+    def _scoring(self, settings: Settings, tokenizer: Tokenizer) -> dict[str, Any]:
         """The scoring of samples; a scorer is loaded once for rows of the same tokenizer."""
-        key = str(typed(settings).eval.gen_ppl_eval_model_name_or_path), tokenizer.digest
+        key = str(settings.eval.gen_ppl_eval_model_name_or_path), tokenizer.digest
         if key not in self._scorings:
             self._scorings[key] = scored_by(open_scorer(settings, tokenizer), settings)
         return self._scorings[key]
 
 
-def evaluation(row: Row, mode: str) -> Plain:
+def evaluation(row: Row, mode: Mode) -> Settings:
     """The settings of an evaluation of the row's run."""
-    options = row.settings["eval"] | {"checkpoint_path": row.folder}
-    return row.settings | {"mode": mode, "eval": options}
+    of_run = replace(row.settings.eval, checkpoint_path=row.folder)
+    return replace(row.settings, mode=mode, eval=of_run)
 
 
 def evaluated_by(row: Row) -> list[str]:
     """The overrides of the likelihood: eval.corpora leaves out those of the training text."""
-    if row.options.eval.corpora is None:
+    if row.settings.eval.corpora is None:
         return row.overrides
     return [text for text in row.overrides if key_of(text) not in zero_shot.ONE_TEXT]
 
 
 def untrained(row: Row) -> TrainedRun:
     """The run of the row as far as its settings say."""
-    return TrainedRun({"config": row.settings}, Path(row.folder), "", row.settings, vocab_size=0)
+    config = {"config": stored(row.settings)}
+    return TrainedRun(config, Path(row.folder), "", row.settings, vocab_size=0)
 
 
-def distinct_points(row: Row) -> list[dict[str, Any]]:
+def distinct_points(row: Row) -> list[Sampling]:
     """The first of the points with each sampler: AR draws the same texts whatever the steps.
     ValueError for one that makes no sense."""
-    run, tokenizer = untrained(row), make_tokenizer(tokenizer_name(row.options.data))
-    sampling, distinct = row.settings["sampling"], dict[str, dict[str, Any]]()
-    for options in points(sampling["sweep"] or None, sampling | {"sweep": None}):
-        sampler = make_point(row.settings, run, tokenizer, options).sampler.protocol()
-        distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), options)
+    run, tokenizer = untrained(row), make_tokenizer(tokenizer_name(row.settings.data))
+    sampling, distinct = row.settings.sampling, dict[str, Sampling]()
+    for point in points(sampling.sweep or None, replace(sampling, sweep=None)):
+        sampler = make_point(row.settings, run, tokenizer, point).sampler.protocol()
+        distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), point)
     return list(distinct.values())
 
 

@@ -3,6 +3,7 @@ first second of a command; each node checks its own values."""
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from algos.facts import FACTS, canonical, facts_of
@@ -14,7 +15,7 @@ from modes.checks.loggers import check_loggers
 from modes.checks.machine import check_machine, check_sharding
 from modes.checks.oracle import check_oracle
 from modes.checks.sweep import check_plotting, points
-from modes.settings import Plain, Settings, typed
+from modes.settings import Settings
 from samplers.check import check_eval_order, check_ordered_run, check_sampling
 from samplers.settings import Sampling
 
@@ -29,75 +30,74 @@ OF_DRAWING = (  # keys of sampling that play no part where texts come from a fil
 )
 
 
-def check(settings: Plain, overridden: Collection[str], called: str | None = None) -> None:
+def check(settings: Settings, overridden: Collection[str], called: str | None = None) -> None:
     """ValueError naming the key, the value and what is allowed; `overridden` are keys of the
     command line, `called` is the name by which the user called the algorithm."""
     if called is not None:
-        settings = settings | {"algo": settings["algo"] | {"name": called}}
-    options = typed(settings)
+        settings = replace(settings, algo=replace(settings.algo, name=called))
     check_pairs(settings, overridden)
-    check_training(options, overridden)
-    check_export(options)
-    check_scorer(options.eval.gen_ppl_eval_model_name_or_path)
-    check_sharding(options)
-    check_machine(options)
-    if options.mode == "train" and not options.estimate:
+    check_training(settings, overridden)
+    check_export(settings)
+    check_scorer(settings.eval.gen_ppl_eval_model_name_or_path)
+    check_sharding(settings)
+    check_machine(settings)
+    if settings.mode == "train" and not settings.estimate:
         starts_from(settings)
-        check_loggers(options)
-    if options.mode == "oracle" and not options.eval.checkpoint_path:
+        check_loggers(settings)
+    if settings.mode == "oracle" and not settings.eval.checkpoint_path:
         check_oracle(settings)  # with a run it is the run's data that count
-    if options.sampling.sweep:
+    if settings.sampling.sweep:
         check_sweep(settings, overridden)
 
 
-def check_sweep(settings: Plain, overridden: Collection[str]) -> None:
+def check_sweep(settings: Settings, overridden: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
     check_plotting()
-    sampling = settings["sampling"]
-    for point in points(sampling["sweep"], sampling | {"sweep": None}):
-        check(settings | {"sampling": point}, overridden)
+    sampling = settings.sampling
+    for point in points(sampling.sweep, replace(sampling, sweep=None)):
+        check(replace(settings, sampling=point), overridden)
 
 
-def check_pairs(settings: Plain, overridden: Collection[str]) -> None:
+def check_pairs(settings: Settings, overridden: Collection[str]) -> None:
     """Combinations that make no sense."""
-    options, algo, sampling = typed(settings), settings["algo"], settings["sampling"]
-    order, length, mode = options.eval.order, options.model.length, options.mode
+    algo, sampling = settings.algo, settings.sampling
+    order, length, mode = settings.eval.order, settings.model.length, settings.mode
     if order is not None:
-        check_eval_order(settings)
+        check_eval_order(order, mode, sampling)
         if "algo" in overridden:
-            check_ordered_run(algo, sampling | {"order": order}, length)
+            check_ordered_run(algo, order, sampling, length)
     # An evaluation takes the algorithm from its run, unless the command line says which it must be.
     elif mode == "train" or "algo" in overridden:
         check_sampling(algo, sampling)
-    if mode in ("train", "oracle", "benchmark") and isinstance(options.algo, BD3LM):
-        check_block_size(options.algo.block_size, length)
+    if mode in ("train", "oracle", "benchmark") and isinstance(settings.algo, BD3LM):
+        check_block_size(settings.algo.block_size, length)
     if "protocol" in overridden and mode not in ("ppl_eval", "benchmark"):
         raise ValueError(
-            f"protocol={options.protocol.name}: mode=ppl_eval measures by it, not mode={mode}"
+            f"protocol={settings.protocol.name}: mode=ppl_eval measures by it, not mode={mode}"
         )
     check_tasks_early(sampling)
-    check_texts(options.sampling, overridden)
-    noise, called = options.noise.name, options.algo.name
+    check_texts(sampling, overridden)
+    noise, called = settings.noise.name, algo.name
     schedules = facts_of(canonical(called)).noise_schedules
     if any(key.split(".")[0] == "noise" for key in overridden) and noise not in schedules:
         allowed = [*schedules] or "no noise key: its own parameters set it"
         raise ValueError(f"noise={noise}: algo={called} takes {allowed}")
-    if mode in OF_A_RUN and not options.eval.checkpoint_path:
+    if mode in OF_A_RUN and not settings.eval.checkpoint_path:
         raise ValueError(f"eval.checkpoint_path: mode={mode} needs a run directory or a checkpoint")
 
 
-def check_export(options: Settings) -> None:
+def check_export(settings: Settings) -> None:
     """The folder of an export is named, and holds nothing that would be lost."""
-    if options.mode != "export":
+    if settings.mode != "export":
         return
-    if options.export.path is None:
+    if settings.export.path is None:
         raise ValueError("export.path: mode=export needs the folder to write")
-    check_replaceable(Path(options.export.path), "export.path")
+    check_replaceable(Path(settings.export.path), "export.path")
 
 
-def check_training(options: Settings, overridden: Collection[str]) -> None:
+def check_training(settings: Settings, overridden: Collection[str]) -> None:
     """Refuses what the algorithm cannot use in training, and the lack of what it needs."""
-    algo, training = options.algo, options.training
+    algo, training = settings.algo, settings.training
     if (
         isinstance(algo, DUO)
         and algo.curriculum_steps is not None
@@ -115,8 +115,8 @@ def check_training(options: Settings, overridden: Collection[str]) -> None:
         raise ValueError(f"{given}: algo={algo.name} draws its times {times}")
     if isinstance(algo, DUODistill) and algo.teacher == "averaged" and not training.ema:
         raise ValueError("algo.teacher=averaged: needs training.ema above 0")
-    rows = {"train": [algo.name], "benchmark": options.benchmark.algos}
-    for name in rows.get(options.mode, []):
+    rows = {"train": [algo.name], "benchmark": settings.benchmark.algos}
+    for name in rows.get(settings.mode, []):
         facts = FACTS.get(canonical(name))  # an unknown one is refused where it is composed
         if facts is not None and facts.has_teacher and not training.finetune_path:
             raise ValueError(
@@ -152,13 +152,12 @@ def check_texts(sampling: Sampling, overridden: Collection[str]) -> None:
         raise FileNotFoundError(f"{named}: there is no such file")
 
 
-def starts_from(settings: Plain) -> str | None:
+def starts_from(settings: Settings) -> str | None:
     """The run, checkpoint or published model that this run begins with; None for a run from
     nothing, and for one that goes on from its own last checkpoint.
 
     ValueError for the run itself, FileNotFoundError where there is none."""
-    options = typed(settings)
-    start, save_dir = options.training.finetune_path, options.checkpointing.save_dir
+    start, save_dir = settings.training.finetune_path, settings.checkpointing.save_dir
     if not start:
         return None
     path, folder = Path(start).expanduser(), Path(save_dir) / "checkpoints"

@@ -4,9 +4,8 @@ import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from modes.settings import Settings
+from modes.settings import Settings, stored
 from schema.help import lines
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -42,11 +41,11 @@ def addable(override: str) -> str:
     return f"++{plain}" if ours and "=" in plain and not is_group(key) else plain
 
 
-def usage(settings: dict[str, Any]) -> Iterator[str]:
+def usage(settings: Settings) -> Iterator[str]:
     """How to call the program, the groups with their files, the keys of `settings`."""
     yield HEAD
     for group in GROUPS:
         files = f"{group}: {', '.join(options(group))}"
         yield textwrap.fill(files, 100, subsequent_indent="    ", break_on_hyphens=False)
     yield "\nKeys, with the values of this command:"
-    yield from lines(Settings, settings)
+    yield from lines(Settings, stored(settings))

@@ -1,7 +1,7 @@
 """The keys of a command, and all settings held to their fields; only the standard library."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 
 from modes.settings import ANY_CORPUS, NODES, Plain, Settings
 from schema.check import accepted, build, node_class
@@ -25,8 +25,8 @@ def check_nodes(composed: Plain) -> None:
             raise ValueError(f"{key}={composed[key]!r}: must be a node with keys below it")
 
 
-def checked(composed: Plain, overrides: Sequence[str] = ()) -> Plain:
-    """The settings as dicts of every node's fields, from what `overrides` compose to.
+def checked(composed: Plain, overrides: Sequence[str] = ()) -> Settings:
+    """The settings that `overrides` compose to.
 
     ValueError naming the key, the value and what is allowed; a line for each unknown key."""
     data, of_run, keys = composed.get("data"), {}, keys_of(overrides)
@@ -35,8 +35,6 @@ def checked(composed: Plain, overrides: Sequence[str] = ()) -> Plain:
         declared = settings_of(node_class(NODES["data"].limits, data, "data"))
         of_run = {key: data[key] for key in data if key in ANY_CORPUS and key not in declared}
         composed = composed | {"data": {key: data[key] for key in data if key not in of_run}}
-    settings = asdict(build(Settings, composed))
-    settings["data"] |= {
-        key: accepted(f"data.{key}", value, ANY_CORPUS[key]) for key, value in of_run.items()
-    }
-    return settings
+    settings: Settings = build(Settings, composed)
+    more = {key: accepted(f"data.{key}", value, ANY_CORPUS[key]) for key, value in of_run.items()}
+    return replace(settings, more_data=more)

@@ -10,13 +10,13 @@ from modes.settings import Settings
 OFFLINE = ("disabled", "dryrun", "offline")
 
 
-def check_loggers(options: Settings) -> None:
+def check_loggers(settings: Settings) -> None:
     """ValueError for a logger that a training asks for and that cannot begin."""
-    if options.tensorboard and importlib.util.find_spec("tensorboard") is None:
+    if settings.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ValueError(
             "tensorboard=true: the package tensorboard is not installed (pip install tensorboard)"
         )
-    wandb = options.wandb
+    wandb = settings.wandb
     if wandb.project is None and wandb.name is None:
         return
     key = f"wandb.name={wandb.name}" if wandb.project is None else f"wandb.project={wandb.project}"

@@ -11,10 +11,10 @@ IN_FLOAT32 = ("audit", "oracle")
 PRECISIONS = (None, 32, "32", "32-true", "bf16-mixed")  # of strategy=fsdp
 
 
-def check_machine(options: Settings) -> None:
+def check_machine(settings: Settings) -> None:
     """ValueError for several processes of a mode that is one: each would do all of the work and
     write its own records; and for an attention that does not compute in a mode's float32."""
-    mode, attention = options.mode, options.model.attention
+    mode, attention = settings.mode, settings.model.attention
     for name, launcher in LAUNCHED.items():
         started = os.environ.get(name, "")
         if started.isdigit() and int(started) > 1 and mode not in SHARED:
@@ -29,10 +29,10 @@ def check_machine(options: Settings) -> None:
         )
 
 
-def check_sharding(options: Settings) -> None:
+def check_sharding(settings: Settings) -> None:
     """ValueError for a mode that does not train, for a precision without a counterpart, and for
     copies between nodes where there is one node."""
-    strategy, trainer = options.strategy, options.trainer
+    strategy, trainer = settings.strategy, settings.trainer
     sharded, within = strategy.name == "fsdp", strategy.shard_within_node
     if within and not sharded:
         raise ValueError(
@@ -40,9 +40,9 @@ def check_sharding(options: Settings) -> None:
         )
     if not sharded:
         return
-    if options.mode != "train":
+    if settings.mode != "train":
         raise ValueError(
-            f"strategy=fsdp: mode=train alone shares out weights; mode={options.mode} reads "
+            f"strategy=fsdp: mode=train alone shares out weights; mode={settings.mode} reads "
             f"such a run as any other, with strategy=auto or ddp"
         )
     if trainer.precision not in PRECISIONS:

@@ -1,15 +1,15 @@
 """The checks of mode=oracle before anything is loaded; only the standard library."""
 
+from algos.settings import Algo
 from data.settings import Markov
-from modes.settings import Plain, typed
+from modes.settings import Settings
 from samplers.check import usable
 from samplers.facts import FACTS as SAMPLERS
 
 
-def check_oracle(settings: Plain) -> None:
+def check_oracle(settings: Settings) -> None:
     """ValueError naming the key, the value and what is allowed."""
-    options = typed(settings)
-    data, algos = options.data, options.oracle.algos
+    data, algos = settings.data, settings.oracle.algos
     if not isinstance(data, Markov):
         raise ValueError(
             f"data={data.name}: mode=oracle needs a language whose law is known, data=markov"
@@ -19,11 +19,11 @@ def check_oracle(settings: Plain) -> None:
             f"data.framing={data.framing}, data.insert_eos={data.insert_eos}: mode=oracle "
             f"knows texts of BOS and symbols, data.framing=bos and data.insert_eos=false"
         )
-    if options.eval.checkpoint_path and algos:
+    if settings.eval.checkpoint_path and algos:
         raise ValueError(f"oracle.algos={algos}: the run of eval.checkpoint_path has its own")
 
 
-def check_samplers(algos: list[Plain], wanted: list[str] | None) -> None:
+def check_samplers(algos: list[Algo], wanted: list[str] | None) -> None:
     """ValueError for a sampler of oracle.samplers that none of `algos` can use."""
     usable = {name for algo in algos for name in samplers_of(algo, None)}
     for name in wanted or []:
@@ -33,7 +33,7 @@ def check_samplers(algos: list[Plain], wanted: list[str] | None) -> None:
             )
 
 
-def samplers_of(algo: Plain, wanted: list[str] | None) -> list[str]:
+def samplers_of(algo: Algo, wanted: list[str] | None) -> list[str]:
     """The `wanted` samplers that `algo` can use for texts as long as the network."""
     return [
         name

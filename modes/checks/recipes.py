@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from algos.settings import GIDD
-from modes.settings import Plain, Settings, typed
+from modes.settings import Settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "experiment"
 CORPORA = {"lm1b": "lm1b", "lm1b-wrap": "lm1b-wrap", "openwebtext-split": "owt", "text8": "text8"}
 
 
-def recipe_of(options: Settings) -> str | None:
+def recipe_of(settings: Settings) -> str | None:
     """The recipe of the same network, text and algorithm, where there is one."""
-    algo, model, data = options.algo, options.model.name, options.data.name
+    algo, model, data = settings.algo, settings.model.name, settings.data.name
     if data not in CORPORA:
         return None
     name = f"{CORPORA[data]}_{algo.name}" if model == "small" else ""
@@ -22,14 +22,13 @@ def recipe_of(options: Settings) -> str | None:
     return name if (FOLDER / f"{name}.yaml").is_file() else None
 
 
-def hint(settings: Plain) -> str | None:
+def hint(settings: Settings) -> str | None:
     """One line for a training with the small defaults where a recipe was probably meant."""
-    options = typed(settings)
-    name = recipe_of(options)
-    if options.mode != "train" or name is None:
+    name = recipe_of(settings)
+    if settings.mode != "train" or name is None:
         return None
     return (
         f"experiment={name} is the published recipe; without it this is a batch of "
-        f"{options.loader.global_batch_size}, optim.lr={options.optim.lr:g}, "
-        f"{options.trainer.max_steps:,} steps"
+        f"{settings.loader.global_batch_size}, optim.lr={settings.optim.lr:g}, "
+        f"{settings.trainer.max_steps:,} steps"
     )

@@ -3,6 +3,7 @@ directory; only the standard library."""
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -20,18 +21,21 @@ SWEPT = (  # what may differ between the points of a sweep
 )
 
 
-def points(sweep: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
-    """`options` once for every combination of the values in sampling.sweep, the last key varying
+def points(sweep: Any, sampling: Sampling) -> list[Sampling]:
+    """`sampling` once for every combination of the values in sampling.sweep, the last key varying
     fastest; once without a sweep. ValueError names the key of the sweep and what is allowed."""
     if sweep is None:
-        return [options]
+        return [sampling]
     if not isinstance(sweep, dict) or not sweep:
         raise ValueError(
             f"sampling.sweep={sweep!r}: must be lists by key, such as {{temperature: [0.8, 1.0]}}"
         )
     for key, values in sweep.items():
         _check_swept(key, values)
-    return [options | dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
+    return [
+        replace(sampling, **dict(zip(sweep, values, strict=True)))
+        for values in product(*sweep.values())
+    ]
 
 
 def _check_swept(key: str, values: Any) -> None:

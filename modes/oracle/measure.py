@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from evaluation.oracle.network import teach
 from modes import build, provenance
 from modes.checks.oracle import samplers_of
 from modes.oracle.report import PERFECT, RUN, Fields
-from modes.settings import Plain, Settings, typed
+from modes.settings import Settings
 from modes.trained_run import TrainedRun
 from samplers.build import Samples, draw
 from samplers.config import SamplerConfig, sampler_config
@@ -28,25 +29,24 @@ from samplers.config import SamplerConfig, sampler_config
 class Subject(NamedTuple):
     """An algorithm with a perfect network or that of `run`, and its samplers."""
 
-    settings: Plain
+    settings: Settings
     algorithm: Algorithm
     samplers: list[SamplerConfig]
     run: TrainedRun | None = None
 
 
-def perfect(settings: Plain, language: MarkovLanguage, device: torch.device) -> Subject:
+def perfect(settings: Settings, language: MarkovLanguage, device: torch.device) -> Subject:
     """An algorithm whose network has nothing left to learn."""
     algorithm = build.algorithm(settings, language.states + 1).eval()
     teach(algorithm, language)
     algorithm.to(device)
-    algo, options = settings["algo"], typed(settings)
     samplers = []
-    for name in samplers_of(algo, options.oracle.samplers):
-        for steps in options.oracle.steps:
-            sampling = settings["sampling"] | {"predictor": name, "steps": steps}
-            sampler = sampler_config(sampling, algo, options.model.length, 1)
+    for name in samplers_of(settings.algo, settings.oracle.samplers):
+        for steps in settings.oracle.steps:
+            sampling = replace(settings.sampling, predictor=name, steps=steps)
+            sampler = sampler_config(sampling, settings.algo, settings.model.length, 1)
             # One that sets its own pace does so for any number of steps.
-            if sampler.protocol()["steps"] is not None or steps == options.oracle.steps[0]:
+            if sampler.protocol()["steps"] is not None or steps == settings.oracle.steps[0]:
                 samplers.append(sampler)
     return Subject(settings, algorithm, samplers)
 
@@ -55,19 +55,19 @@ def measured(
     subjects: list[Subject],
     language: MarkovLanguage,
     true: losses.Floor,
-    options: Settings,
+    settings: Settings,
     command: str,
 ) -> Iterator[tuple[Fields, BatchCache]]:
     """The fields of a record for every sampler of every subject, behind one bar with an estimate;
     what the same command recorded before it was stopped as it is."""
-    length, size = true.length + 1, options.loader.eval_batch_size
+    length, size = true.length + 1, settings.loader.eval_batch_size
     sizes = [min(size, true.texts - start) for start in range(0, true.texts, size)]
     tasks = [(subject, sampler) for subject in subjects for sampler in subject.samplers]
     total = sum(sampler.calls([length]) for _, sampler in tasks) * len(sizes)
-    folder = options.results
+    folder = settings.results
     with tqdm(desc="network calls", total=total, unit="call") as bar:
         for subject, sampler in tasks:
-            algo = typed(subject.settings).algo.name
+            algo = subject.settings.algo.name
             bar.set_description(f"{algo} {sampler.predictor}")
             expected = bar.n + sampler.calls([length]) * len(sizes)
             network = PERFECT if subject.run is None else RUN
@@ -77,7 +77,7 @@ def measured(
                 path = cache.recorded()
                 if path is None:
                     began = time.monotonic()
-                    texts = texts_of(subject, sampler, sizes, length, options.seed, bar)
+                    texts = texts_of(subject, sampler, sizes, length, settings.seed, bar)
                     fields = losses_of(subject, sampler, texts, language, true)
                     fields["metrics"]["seconds"] = time.monotonic() - began
                     fields = described(subject, began) | fields
@@ -116,7 +116,7 @@ def losses_of(
 ) -> Fields:
     """The fields of a record about texts (S, M) that were drawn just now."""
     texts, calls = samples.tokens.numpy(), samples.network_evaluations / true.texts
-    distances, options = losses.losses(texts, language, true), typed(subject.settings)
+    distances, settings = losses.losses(texts, language, true), subject.settings
     protocol = sampler.protocol() | {"length": true.length + 1}
     keys = ("states", "order", "concentration", "language_seed")
     digest = sha256(language.transition.tobytes()).hexdigest()
@@ -126,10 +126,10 @@ def losses_of(
         "stderr": distances[losses.NATS].stderr,
         "count": true.texts,
         "kind": "estimate",
-        "protocol": protocol | {key: getattr(options.data, key) for key in keys},
-        "data": {"name": options.data.name, "digest": digest},
+        "protocol": protocol | {key: getattr(settings.data, key) for key in keys},
+        "data": {"name": settings.data.name, "digest": digest},
         "sampler": protocol | {"network_evaluations": calls},
-        "seed": options.seed,
+        "seed": settings.seed,
         "metrics": {
             "losses": {name: loss._asdict() for name, loss in distances.items()},
             "foreign": losses.foreign(texts, language),
@@ -143,5 +143,5 @@ def described(subject: Subject, began: float) -> Fields:
     device = subject.algorithm.device
     if subject.run is not None:
         return provenance.provenance(subject.run, subject.algorithm, began, device)
-    algo = typed(subject.settings).algo.name
+    algo = subject.settings.algo.name
     return provenance.untrained(algo, PERFECT, subject.settings, began, device)

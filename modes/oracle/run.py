@@ -1,6 +1,8 @@
 """mode=oracle: the loss of each sampler with a network that knows the language, and with a trained
 run that of its training; a table, and one record per row."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from data.markov import MarkovLanguage
@@ -12,22 +14,21 @@ from modes.checks.folders import check_writable
 from modes.checks.oracle import check_oracle, check_samplers, samplers_of
 from modes.oracle import report
 from modes.oracle.measure import measured, perfect
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings, stored
 from samplers.check import check_sampling
 from training.signals import StopSignals
 
 FLOOR = 1  # the stream of random numbers for true texts
 
 
-def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
-    options = typed(settings)
-    folder = options.results
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
+    folder = settings.results
     check_writable(folder, "results_dir")
     run = None
-    if options.eval.checkpoint_path:
+    if settings.eval.checkpoint_path:
         run = trained_run.open_run(settings, overrides, compose=compose)
     composed = examined(run.settings if run else settings, overrides, compose)
-    common = typed(composed[0])
+    common = composed[0]
     language, device = language_of(common.data), build.root_device(settings)
     subjects = [perfect(variant, language, device) for variant in composed]
     if run is not None:
@@ -36,24 +37,24 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
             subjects[0].algorithm,
             trained,
             language,
-            count=options.oracle.samples,
-            length=run.options.model.length,
-            passes=options.eval.passes,
-            batch_size=options.loader.eval_batch_size,
-            seed=options.seed,
+            count=settings.oracle.samples,
+            length=run.settings.model.length,
+            passes=settings.eval.passes,
+            batch_size=settings.loader.eval_batch_size,
+            seed=settings.seed,
         )
         for line in report.likelihood_lines(parts):
             print(line)
         subjects.append(subjects[0]._replace(algorithm=trained, run=run))
-    rng = np.random.default_rng([options.seed, FLOOR])
-    true = losses.floor(language, options.oracle.samples, common.model.length - 1, rng)
+    rng = np.random.default_rng([settings.seed, FLOOR])
+    true = losses.floor(language, settings.oracle.samples, common.model.length - 1, rng)
     rows: list[report.Fields] = []
-    command = mark_of([settings, run and run.digest])
+    command = mark_of([stored(settings), run and run.digest])
     total = sum(len(subject.samplers) for subject in subjects)
     caches: list[BatchCache] = []
     with StopSignals() as signals:
         try:
-            for fields, cache in measured(subjects, language, true, options, command):
+            for fields, cache in measured(subjects, language, true, settings, command):
                 rows.append(fields)
                 caches.append(cache)
                 if cache.recorded() is None:
@@ -67,21 +68,20 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
         cache.clear()
 
 
-def examined(base: Plain, overrides: list[str], compose: Compose) -> list[Plain]:
+def examined(base: Settings, overrides: list[str], compose: Compose) -> list[Settings]:
     """The settings of every algorithm; ValueError for what cannot be, before anything is built."""
     check_oracle(base)
     kept = [text for text in overrides if text.partition("=")[0] not in ("mode", "algo")]
-    options = typed(base)
-    names, samplers = options.oracle.algos or [options.algo.name], options.oracle.samplers
-    if names == [options.algo.name]:
+    names, samplers = base.oracle.algos or [base.algo.name], base.oracle.samplers
+    if names == [base.algo.name]:
         composed = [base]
     else:
         composed = [compose([*kept, f"algo={name}"]) for name in names]
-    algos = [variant["algo"] for variant in composed]
+    algos = [variant.algo for variant in composed]
     check_samplers(algos, samplers)
     for algo in algos:
         for name in samplers_of(algo, samplers):
-            check_sampling(algo, base["sampling"] | {"predictor": name})
+            check_sampling(algo, replace(base.sampling, predictor=name))
     return composed
 
 

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from evaluation.ordered import OrderedNats
 from evaluation.passes import PassEvaluator
 from evaluation.rounding import figures, with_error
 from modes import build, estimate, protocol, provenance, trained_run
+from modes.settings import typed
 from modes.trained_run import TrainedRun
 from samplers.orders import Order, make_order
 from training.checkpoint import tokens_seen
@@ -49,7 +51,7 @@ class Evaluator:
         self.trainer = build.trainer(run.settings, [self.progress], fitting=False)
         self.algorithm = trained_run.restore(run)
         self.signals, self.command = signals, command
-        self.single = run.options.eval.corpora is None
+        self.single = run.settings.eval.corpora is None
         self.order = order_of(run)
 
     def __call__(
@@ -59,7 +61,7 @@ class Evaluator:
         the record; None on every process but the first.
 
         A record of the same command, written before it was stopped, is shown again and stays."""
-        folder, first = run.options.results, self.trainer.is_global_zero
+        folder, first = run.settings.results, self.trainer.is_global_zero
         key, setting = self._key(run, data), f"results_dir={folder}"
         cache = BatchCache(folder, key, setting, self.command, self.single)
         with cache.held() if first else nullcontext():
@@ -79,7 +81,7 @@ class Evaluator:
                 return Evaluation(evaluated, cache.record(folder, evaluated), cache)
             except Stopped:
                 evaluator.save()
-                count = run.options.eval.passes if self._kind() == BOUND else 1
+                count = run.settings.eval.passes if self._kind() == BOUND else 1
                 self.signals.kept = (
                     f"{evaluator.ready} of {count} passes and the batches after them are kept; the "
                     f"same command goes on"
@@ -91,13 +93,13 @@ class Evaluator:
         if self.order is None:
             return None
         assert isinstance(self.algorithm, DiffusionAlgorithm)
-        warper = LogitsWarper(run.options.sampling.temperature)
+        warper = LogitsWarper(run.settings.sampling.temperature)
         return OrderedNats(self.algorithm, self.order, warper)
 
     def _announce(self, run: TrainedRun, data: TokenDataModule) -> None:
         """Prints the cost of the order, and has the bar count network calls."""
         assert self.order is not None
-        how, length = data.protocol(), run.options.model.length
+        how, length = data.protocol(), run.settings.model.length
         texts, most = how["blocks"], self.order.steps(length - (how["framing"] == "bos"))
         self.progress.calls = most
         if self.trainer.is_global_zero:
@@ -117,32 +119,32 @@ class Evaluator:
     def _key(self, run: TrainedRun, data: TokenDataModule) -> Any:
         """Everything that the nats of a batch depend on, to the last bit."""
         device = self.trainer.strategy.root_device.type
-        how = [run.options.loader.eval_batch_size, self.trainer.world_size, device]
-        settings = [run.options.eval.passes, run.settings["model"]]
+        how = [run.settings.loader.eval_batch_size, self.trainer.world_size, device]
+        settings = [run.settings.eval.passes, asdict(run.settings.model)]
         return [run.digest, identity(run, data, self.trainer), how, settings]
 
     def _evaluate(
         self, run: TrainedRun, data: TokenDataModule, evaluator: PassEvaluator
     ) -> Fields | None:
         """The fields of the record, on the process that writes it."""
-        started, options, trainer = time.monotonic(), run.options, self.trainer
-        self.progress.description = f"{options.algo.name} on {data.name}"
+        started, settings, trainer = time.monotonic(), run.settings, self.trainer
+        self.progress.description = f"{settings.algo.name} on {data.name}"
         if self.order is not None:
             self._announce(run, data)
         with network_calls(self.algorithm, self.progress.called):
             passes = evaluate_passes(
-                evaluator, trainer, data, self.signals, options.eval.passes, options.eval.times
+                evaluator, trainer, data, self.signals, settings.eval.passes, settings.eval.times
             )
         if passes is None:
             return None
-        kind, folder = self._kind(), options.results
-        numbers = perplexity_fields(passes, kind, options.eval.batch_mean, data)
+        kind, folder = self._kind(), settings.results
+        numbers = perplexity_fields(passes, kind, settings.eval.batch_mean, data)
         if self.order is not None:
             numbers["metrics"]["network_evaluations"] = evaluator.evaluations
         directory, step = trained_run.run_directory(run.file), run.checkpoint["global_step"]
         curve = record_files.write_curve(directory, step, folder)
         numbers["metrics"] |= {
-            "noise_seed": options.seed,  # the record's own is that of the training
+            "noise_seed": settings.seed,  # the record's own is that of the training
             "train_seconds": trained_seconds(run.checkpoint),
             "train_flops": trained_flops(run),
             "train_peak_memory_bytes": run.checkpoint.get(PEAK),
@@ -160,7 +162,7 @@ def trained_flops(run: TrainedRun) -> float | None:
     if run.model is not None:
         return None
     # The number of states is the run's: its tokenizer may lie elsewhere by now.
-    each = estimate.flops_per_token(run.checkpoint["config"], run.vocab_size)
+    each = estimate.flops_per_token(typed(run.stored), run.vocab_size)
     return tokens_seen(run.checkpoint) * each
 
 
@@ -168,7 +170,7 @@ def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fiel
     """The fields that tell the record of an evaluation from others of the same checkpoint."""
     how, order = protocol.fields(run, data, trainer), order_of(run)
     if order is not None:
-        how[ORDER] = order.protocol() | {"temperature": run.options.sampling.temperature}
+        how[ORDER] = order.protocol() | {"temperature": run.settings.sampling.temperature}
     digests = {"digest": how["corpus_digest"], "tokens_sha256": data.store("valid").sha256}
     return {
         "metric": "ppl" if order is None else "ordered_ppl",
@@ -180,10 +182,10 @@ def identity(run: TrainedRun, data: TokenDataModule, trainer: L.Trainer) -> Fiel
 
 def order_of(run: TrainedRun) -> Order | None:
     """The order that the likelihood is exact for, if one is named."""
-    rule = run.options.eval.order
+    rule = run.settings.eval.order
     if rule is None:
         return None
-    return make_order(run.settings["sampling"], rule, run.options.model.length)
+    return make_order(run.settings.sampling, rule, run.settings.model.length)
 
 
 def report(fields: Fields) -> None:

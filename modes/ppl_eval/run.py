@@ -7,7 +7,7 @@ from modes.checks.folders import check_writable
 from modes.checks.keys import keys_of
 from modes.ppl_eval import zero_shot
 from modes.ppl_eval.likelihood import Evaluator, report
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings, stored
 from modes.trained_run import TrainedRun
 from samplers.check import check_ordered_run
 from training.signals import StopSignals
@@ -15,20 +15,19 @@ from training.signals import StopSignals
 GOES_ON = "what was evaluated is kept; the same command goes on"
 
 
-def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
-    options = typed(settings)
-    check_writable(options.results, "results_dir")
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
+    check_writable(settings.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
-    if options.eval.order is not None:
-        ordered = settings["sampling"] | {"order": options.eval.order}
-        check_ordered_run(run.settings["algo"], ordered, run.options.model.length)
-    command = mark_of([settings, run.digest])
+    if settings.eval.order is not None:
+        algo, length = run.settings.algo, run.settings.model.length
+        check_ordered_run(algo, settings.eval.order, settings.sampling, length)
+    command = mark_of([stored(settings), run.digest])
     with StopSignals(GOES_ON) as signals:
-        if options.eval.corpora is not None:
+        if settings.eval.corpora is not None:
             zero_shot.run(run, settings, overrides, compose, signals, command)
             return
         run = under_protocol(run, settings, overrides)
-        data = trained_run.open_data(run)
+        data = trained_run.open_data(run, run.settings.eval.stride)
         evaluate = Evaluator(run, signals, command)
         evaluation = evaluate(run, data, report)
         if evaluation is not None:
@@ -36,7 +35,7 @@ def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
             evaluation.cache.clear()
 
 
-def under_protocol(run: TrainedRun, settings: Plain, overrides: list[str]) -> TrainedRun:
+def under_protocol(run: TrainedRun, settings: Settings, overrides: list[str]) -> TrainedRun:
     """The run under the protocol that the settings name."""
-    own = protocol.applied(run.settings, settings["protocol"], keys_of(overrides))
+    own = protocol.applied(run.settings, settings.protocol, keys_of(overrides))
     return run._replace(settings=own)

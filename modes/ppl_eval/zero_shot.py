@@ -1,14 +1,16 @@
 """Zero-shot perplexity: several texts in one command, a record for each, one table."""
 
+from dataclasses import replace
 from functools import partial
 
+from data.settings import Text
 from leaderboard.export.terminal import print_table
 from modes import protocol, trained_run
 from modes.checks.keys import keys_of
 from modes.ppl_eval import likelihood
 from modes.ppl_eval.likelihood import Evaluation, Evaluator, Fields
 from modes.run_settings import merged
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings
 from modes.trained_run import TrainedRun
 from schema.check import check_name
 from training.signals import StopSignals
@@ -19,7 +21,7 @@ HEADERS = ("corpus", "tokens", "perplexity", "bits per byte")
 
 def run(
     run: TrainedRun,
-    settings: Plain,
+    settings: Settings,
     overrides: list[str],
     compose: Compose,
     signals: StopSignals,
@@ -39,7 +41,7 @@ def run(
     missing: list[str] = []
     for name, its in runs:
         try:
-            data = trained_run.open_data(its)
+            data = trained_run.open_data(its, its.settings.eval.stride)
             data.blocks("valid")
         except (OSError, ValueError) as error:
             missing.append(name)
@@ -59,10 +61,10 @@ def run(
         evaluation.cache.clear()
 
 
-def entries(settings: Plain, overrides: list[str]) -> list[str]:
+def entries(settings: Settings, overrides: list[str]) -> list[str]:
     """The entries of eval.corpora; ValueError for a name that is none or there twice, and where the
     command line names a text as well."""
-    listed = typed(settings).eval.corpora or []
+    listed = settings.eval.corpora or []
     names = list(map(name_of, listed))
     for name in names:
         check_name("eval.corpora", name)
@@ -79,15 +81,17 @@ def name_of(entry: str) -> str:
     return entry.partition(":")[0]
 
 
-def settings_of(entry: str, run: TrainedRun, overrides: list[str], compose: Compose) -> Plain:
+def settings_of(entry: str, run: TrainedRun, overrides: list[str], compose: Compose) -> Settings:
     """The settings to evaluate the run on one text: a file of configs/data, or NAME:PATH."""
     name, _, path = entry.partition(":")
     settings = compose([*overrides, f"data={'text' if path else name}"])
     if path:
-        settings["data"] |= {"name": name, "path": path, "valid_path": path}
+        assert isinstance(settings.data, Text)
+        text = replace(settings.data, name=name, path=path, valid_path=path)
+        settings = replace(settings, data=text)
     overridden = keys_of(overrides)
-    own = merged(settings, run.checkpoint["config"], overridden | {"data"})
-    return protocol.applied(own, settings["protocol"], overridden)
+    own = merged(settings, run.stored, overridden | {"data"})
+    return protocol.applied(own, settings.protocol, overridden)
 
 
 def show(name: str, fields: Fields) -> None:

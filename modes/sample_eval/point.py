@@ -1,8 +1,9 @@
 """One point of mode=sample_eval: its requests, its sampler, and its texts."""
 
 import time
+from dataclasses import asdict
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightning as L
 import torch
@@ -18,7 +19,7 @@ from modes import trained_run
 from modes.held_out import HeldOut
 from modes.sample_eval.generate import SampleBatch, generate
 from modes.sample_eval.requests import Requests, beginning, read_requests
-from modes.settings import Plain, Settings, typed
+from modes.settings import Settings, stored
 from modes.trained_run import TrainedRun
 from samplers.blocks import cut
 from samplers.build import draw
@@ -43,7 +44,7 @@ class Context(NamedTuple):
     """The objects that all points of a sweep share."""
 
     signals: StopSignals
-    settings: Plain
+    settings: Settings
     run: TrainedRun
     tokenizer: Tokenizer
     algorithm: Algorithm
@@ -51,43 +52,37 @@ class Context(NamedTuple):
     scorer: Scorer | None
     reference: HeldOut | None
 
-    @property
-    def options(self) -> Settings:
-        return typed(self.settings)
-
 
 class Point(NamedTuple):
-    """The keys of `sampling`, the texts that they ask for, and the sampler."""
+    """The node `sampling`, the texts that it asks for, and the sampler."""
 
-    options: dict[str, Any]
+    sampling: Sampling
     requests: Requests
     sampler: SamplerConfig
 
-    @property
-    def sampling(self) -> Sampling:
-        return Sampling(**self.options)
-
 
 def make_point(
-    settings: Plain, run: TrainedRun, tokenizer: Tokenizer, options: dict[str, Any]
+    settings: Settings, run: TrainedRun, tokenizer: Tokenizer, sampling: Sampling
 ) -> Point:
-    """The requests and the sampler of `options`; ValueError, early, for what makes no sense."""
-    window = run.options.model.length
+    """The requests and the sampler of `sampling`; ValueError, early, for what makes no sense."""
+    window = run.settings.model.length
     begin = beginning(run.settings, tokenizer)
-    sampler = sampler_config(options, run.settings["algo"], window, len(begin), tokenizer.eos)
-    longest = Sampling(**options).length or window if sampler.any_length else window
-    point_settings = settings | {"sampling": options}
-    return Point(options, read_requests(point_settings, run.settings, tokenizer, longest), sampler)
+    sampler = sampler_config(sampling, run.settings.algo, window, len(begin), tokenizer.eos)
+    longest = sampling.length or window if sampler.any_length else window
+    size = settings.loader.eval_batch_size
+    requests = read_requests(sampling, size, run.settings, tokenizer, longest)
+    return Point(sampling, requests, sampler)
 
 
 def cache_of(context: Context, point: Point, alone: bool) -> BatchCache:
     """The batches of a point, by all that its texts depend on."""
     run, settings = context.run, context.settings
-    options = {key: value for key, value in point.options.items() if key not in NOT_THE_TEXTS}
+    keys = asdict(point.sampling).items()
+    options = {key: value for key, value in keys if key not in NOT_THE_TEXTS}
     weights = {"checkpoint": run.digest, "averaged": trained_run.averaged(run)}
-    key = [options, weights, context.options.seed, [*map(list, point.requests.batches)]]
+    key = [options, weights, context.settings.seed, [*map(list, point.requests.batches)]]
     folder = trained_run.output_directory(run)
-    command = mark_of([settings, run.digest])
+    command = mark_of([stored(settings), run.digest])
     return BatchCache(folder / "samples", key, f"eval.output_dir={folder}", command, alone)
 
 
@@ -103,7 +98,7 @@ def generated(context: Context, point: Point, cache: BatchCache) -> Generated:
     """The texts of a point, on every process those of all."""
     began, (_, requests, sampler) = time.monotonic(), point
     trace = Trace(ANIMATED, context.tokenizer.vocab_size) if point.sampling.animate else None
-    make = partial(make_batch, point=point, seed=context.options.seed, trace=trace)
+    make = partial(make_batch, point=point, seed=context.settings.seed, trace=trace)
     lengths = [len(batch.tokens[0]) for batch in requests.batches]
     steps = point.sampling.self_correction
     calls = (sampler.calls(lengths) if requests.draws else 0) + (steps + 1 if steps else 0)
@@ -125,7 +120,7 @@ def make_batch(
 ) -> SampleBatch:
     """A batch of texts, drawn or as given, then self-corrected or cut behind the first end that was
     drawn; `trace` records the first one."""
-    options, requests, sampler = point
+    sampling, requests, sampler = point
     torch.manual_seed(seed_of(seed, number))
     began, batch = time.monotonic(), requests.batches[number]
     fixed = torch.tensor(batch.fixed, device=algorithm.device)
@@ -134,9 +129,9 @@ def make_batch(
     if requests.draws:
         first, end = trace if number == 0 else None, sampler.end
         tokens, evaluations, positions = draw(sampler, algorithm, tokens, fixed, first)
-    if options["self_correction"]:
+    if sampling.self_correction:
         names = {key.removeprefix("self_correction_"): key for key in CORRECTION_DEFAULTS}
-        keywords = {name: options[key] for name, key in names.items()}
+        keywords = {name: getattr(sampling, key) for name, key in names.items()}
         keywords["steps"] = keywords.pop("self_correction")
         assert isinstance(algorithm, DiffusionAlgorithm)  # the check of the settings refuses others
         corrected, more = correct(algorithm, tokens, fixed, **keywords)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from operator import ne
 from statistics import fmean
 from typing import Any
@@ -19,7 +20,7 @@ from modes.provenance import provenance
 from modes.sample_eval import animation
 from modes.sample_eval.generate import SampleBatch
 from modes.sample_eval.point import CORRECTION_DEFAULTS, Context, Generated, Point
-from modes.settings import Plain, typed
+from modes.settings import Settings
 from modes.trained_run import TrainedRun, writing
 from storage import write_atomic
 
@@ -40,27 +41,27 @@ def evaluate(
     context: Context, point: Point, cache: BatchCache, generated: Generated
 ) -> dict[str, Any]:
     """The fields of the record of a point, whose texts are shown and written."""
-    (options, requests, sampler), (batches, trace, seconds) = point, generated
+    (sampling, requests, sampler), (batches, trace, seconds) = point, generated
     started, tokenizer = time.monotonic() - seconds, context.tokenizer
     texts = requests.in_order([text for batch in batches for text in batch.texts])
     fields = record(context, point, texts, batches, started)
-    report(texts, tokenizer, fields, point.sampling.show)
-    how, name = fields["protocol"], f"texts-{point.sampling.self_correction}"
+    report(texts, tokenizer, fields, sampling.show)
+    how, name = fields["protocol"], f"texts-{sampling.self_correction}"
     if requests.draws:
         name = f"{how['predictor']}-{how['steps']}"
     folder = cache.folder.parent
     with writing(folder.parent, "samples"):
-        file = write_samples(folder, name, options, texts, requests.names, tokenizer)
+        file = write_samples(folder, name, asdict(sampling), texts, requests.names, tokenizer)
     fields["metrics"]["samples"] = str(file)
     print(f"samples: {file}", flush=True)
     if trace is not None:
-        run = context.run.options
+        run = context.run.settings
         title = f"{run.algo.name} on {run.data.name}: {name}"
         facts = {key: str(value) for key, value in sampler.protocol().items()}
         page = file.with_suffix(".html")
         write_atomic(page, animation.page(title, trace.trajectories(), tokenizer, facts))
         print(f"trajectories: {page}")
-    print(f"record: {cache.record(context.options.results, fields)}")
+    print(f"record: {cache.record(context.settings.results, fields)}")
     return fields
 
 
@@ -68,20 +69,20 @@ def record(
     context: Context, point: Point, texts: list[Text], batches: list[SampleBatch], started: float
 ) -> dict[str, Any]:
     """The fields of the record of `texts`, which came in `batches`."""
-    run, tokenizer, options = context.run, context.tokenizer, context.options
+    run, tokenizer, settings = context.run, context.tokenizer, context.settings
     requests, device = point.requests, context.trainer.strategy.root_device
     fixed = requests.in_order([row for batch in requests.batches for row in batch.fixed])
     fixed = [row[: len(text.tokens)] for row, text in zip(fixed, texts, strict=True)]
     calls = sum(batch.evaluations for batch in batches) / len(texts)
     seconds = sum(batch.seconds for batch in batches) / context.trainer.world_size
     fields = provenance(run, context.algorithm, started, device)
-    scoring = scored_by(context.scorer, context.settings)
-    fields |= identity(run, context.settings, point, tokenizer, scoring)
+    scoring = scored_by(context.scorer, settings)
+    fields |= identity(run, settings, point, tokenizer, scoring)
     if context.scorer is not None:
         context.scorer.network.to(device)
-    reference, preset = context.reference, options.eval.quality_protocol
+    reference, preset = context.reference, settings.eval.quality_protocol
     rows = None if reference is None else reference.rows
-    fields |= measure(texts, fixed, rows, context.scorer, tokenizer, preset, options.seed)
+    fields |= measure(texts, fixed, rows, context.scorer, tokenizer, preset, settings.seed)
     fields["metrics"] |= {
         "network_evaluations": calls,
         "positions_read": sum(batch.positions for batch in batches) / len(texts),
@@ -94,31 +95,32 @@ def record(
 
 
 def identity(
-    run: TrainedRun, settings: Plain, point: Point, tokenizer: Tokenizer, scoring: dict[str, Any]
+    run: TrainedRun, settings: Settings, point: Point, tokenizer: Tokenizer, scoring: dict[str, Any]
 ) -> dict[str, Any]:
     """The fields that tell the record of a point from others of the same checkpoint; `scoring` is
     that of `scored_by`. Texts of a file are no samples of the run, so their metric has another
     name."""
-    options, requests, sampler = point
-    defaults = CORRECTION_DEFAULTS.items() if options["self_correction"] else ()
+    sampling, requests, sampler = point
+    usual = CORRECTION_DEFAULTS if sampling.self_correction else {}
+    correction = {k: v for k, v in vars(sampling).items() if k in usual and v != usual[k]}
     return {
         "metric": "samples" if requests.draws else "corrected_samples",
-        "seed": typed(settings).seed,
+        "seed": settings.seed,
         "count": len(requests.order),
         "protocol": requests.protocol
         | (sampler.protocol() if requests.draws else {})
-        | {key: options[key] for key, default in defaults if options[key] != default}
+        | correction
         | scoring,
-        "data": {"name": run.options.data.name, "digest": tokenizer.digest},
+        "data": {"name": run.settings.data.name, "digest": tokenizer.digest},
     }
 
 
-def scored_by(scorer: Scorer | None, settings: Plain) -> dict[str, Any]:
+def scored_by(scorer: Scorer | None, settings: Settings) -> dict[str, Any]:
     """The scoring model, without its path here, and the protocol of quality; empty without one."""
     if scorer is None:
         return {}
     provenance = {key: value for key, value in scorer.provenance.items() if key != "scorer"}
-    return {"scorer": provenance, "quality": typed(settings).eval.quality_protocol}
+    return {"scorer": provenance, "quality": settings.eval.quality_protocol}
 
 
 def measure(

@@ -10,10 +10,10 @@ from algos.facts import facts_of
 from data import infill
 from data.infill import InfillTask
 from data.order import by_length
-from data.prompts import GIVEN
+from data.prompts import given_keys
 from data.tokenizers import Tokenizer
 from modes.sample_eval import input_texts
-from modes.settings import Plain, typed
+from modes.settings import Settings
 from samplers.settings import Sampling
 
 
@@ -40,32 +40,33 @@ class Requests(NamedTuple):
         return [value for _, value in pairs]
 
 
-def read_requests(settings: Plain, run: Plain, tokenizer: Tokenizer, longest: int) -> Requests:
-    """The requests of `settings` for a run with the settings `run`, in texts of at most `longest`
-    tokens; ValueError in one line for what cannot be drawn."""
-    options, start = typed(settings).sampling, beginning(run, tokenizer)
-    size = typed(settings).loader.eval_batch_size
-    count, causal = size * options.num_sample_batches, facts_of(typed(run).algo.name).causal
-    if options.texts is not None:
-        file = Path(options.texts)
+def read_requests(
+    sampling: Sampling, size: int, run: Settings, tokenizer: Tokenizer, longest: int
+) -> Requests:
+    """The requests of `sampling`, `size` texts at a time, for a run with the settings `run`, in
+    texts of at most `longest` tokens; ValueError in one line for what cannot be drawn."""
+    start, causal = beginning(run, tokenizer), facts_of(run.algo.name).causal
+    count = size * sampling.num_sample_batches
+    if sampling.texts is not None:
+        file = Path(sampling.texts)
         rows = input_texts.read_texts(file, tokenizer, start, longest)
         tasks = [InfillTask.after(start, row[len(start) :]) for row in rows]
         protocol: dict[str, Any] = {"texts": hashlib.sha256(file.read_bytes()).hexdigest()}
-    elif all(getattr(options, key) is None for key in GIVEN):
-        length = text_length(options, longest)
+    elif not given_keys(sampling):
+        length = text_length(sampling, longest)
         blank = [tokenizer.vocab_size] * (length - len(start))
         tasks = [InfillTask.after(start, blank)] * count
         protocol = {"length": length}
     else:
-        text_length(options, longest)
-        tasks = infill.read_tasks(settings["sampling"], tokenizer, start, longest, causal)
+        text_length(sampling, longest)
+        tasks = infill.read_tasks(sampling, tokenizer, start, longest, causal)
         content = json.dumps([[task.tokens, task.fixed] for task in tasks])
         protocol = {"tasks": hashlib.sha256(content.encode()).hexdigest()}
         # A prompt is continued many times, a file's tasks are done num_sample_batches times each.
-        repeats = count if options.tasks is None else options.num_sample_batches
+        repeats = count if sampling.tasks is None else sampling.num_sample_batches
         tasks = [task for task in tasks for _ in range(repeats)]
     names = [task.name for task in tasks]
-    return Requests(*in_batches(tasks, size), options.texts is None, names, protocol)
+    return Requests(*in_batches(tasks, size), sampling.texts is None, names, protocol)
 
 
 def in_batches(tasks: Sequence[InfillTask], size: int) -> tuple[list[Batch], list[int]]:
@@ -77,9 +78,9 @@ def in_batches(tasks: Sequence[InfillTask], size: int) -> tuple[list[Batch], lis
     return batches, [i for group in groups for i in group]
 
 
-def text_length(options: Sampling, longest: int) -> int:
+def text_length(sampling: Sampling, longest: int) -> int:
     """The tokens of a sample, at most `longest`."""
-    length, tokens = options.length or longest, options.self_correction_tokens
+    length, tokens = sampling.length or longest, sampling.self_correction_tokens
     if not 2 <= length <= longest:
         raise ValueError(f"sampling.length={length}: between 2 and model.length={longest}")
     if tokens > length:
@@ -89,12 +90,11 @@ def text_length(options: Sampling, longest: int) -> int:
     return length
 
 
-def beginning(settings: Plain, tokenizer: Tokenizer) -> list[int]:
+def beginning(settings: Settings, tokenizer: Tokenizer) -> list[int]:
     """The tokens that every text of the run begins with."""
-    options = typed(settings)
-    if options.data.framing != "none":
+    if settings.data.framing != "none":
         return [tokenizer.bos]
-    if facts_of(options.algo.name).causal:
+    if facts_of(settings.algo.name).causal:
         raise ValueError(
             "data.framing=none: an ar run without BOS has nothing to begin a text with"
         )

@@ -17,29 +17,28 @@ from modes.sample_eval import sweep_plot
 from modes.sample_eval.point import Context, Generated, Point, cache_of, generated, make_point
 from modes.sample_eval.record import evaluate
 from modes.scorer import open_scorer
-from modes.settings import Compose, Plain, typed
+from modes.settings import Compose, Settings
 from samplers.check import check_sampling
 from training.signals import StopSignals
 
 GOES_ON = "what was drawn is kept; the same command goes on"
 
 
-def run(settings: Plain, overrides: list[str], compose: Compose) -> None:
-    options = typed(settings)
-    check_writable(options.results, "results_dir")
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
+    check_writable(settings.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
     check_writable(trained_run.output_directory(run), "eval.output_dir")
-    sampling, sweep = settings["sampling"], options.sampling.sweep or None
+    sampling, sweep = settings.sampling, settings.sampling.sweep or None
     asked = points(sweep, sampling)
     for each in (sampling, *asked):
-        check_sampling(run.settings["algo"], each)
+        check_sampling(run.settings.algo, each)
     tokenizer = trained_run.open_tokenizer(run)
     every = [make_point(settings, run, tokenizer, point) for point in asked]
     with StopSignals(GOES_ON) as signals:
         scorer = open_scorer(settings, tokenizer)
         algorithm = trained_run.restore(run)
         trainer = build.trainer(run.settings, [], fitting=False, share_batches=True)
-        wanted = options.eval.reference
+        wanted = settings.eval.reference
         if wanted is None:  # the text of a published model need not be on this machine
             wanted = run.model is None
         reference = held_out(trained_run.open_data(run)) if wanted else None
@@ -76,7 +75,7 @@ def evaluate_points(context: Context, swept: list[str], every: list[Point]) -> N
         for number, (point, cache, path) in enumerate(
             zip(every, caches, records, strict=True), start=1
         ):
-            values = {key: point.options[key] for key in swept}
+            values = {key: getattr(point.sampling, key) for key in swept}
             if swept and first:
                 print(f"--- point {number} of {len(every)}: {values}")
             texts = generated(context, point, cache) if path is None else None
@@ -108,5 +107,5 @@ def show_sweep(context: Context, rows: list[sweep_plot.Row]) -> None:
     entropy = None if reference is None else unigram_entropy(reference.rows)
     print(sweep_plot.table(rows, entropy))
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    stem = context.options.results / f"frontier-{context.run.options.algo.name}-{stamp}"
+    stem = context.settings.results / f"frontier-{context.run.settings.algo.name}-{stamp}"
     print("frontier: " + ", ".join(map(str, sweep_plot.picture(rows, stem, entropy))))

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
 from leaderboard.run_key import NOT_THE_RECIPE, flat
-from modes import build
-from modes.settings import typed
+from modes.settings import Settings, stored
 from modes.trained_run import differing_data
 from training.checkpoint import DIGESTS, LAST, read_checkpoint, vocab_size_of
 from training.clock import trained_seconds
@@ -36,25 +35,24 @@ class Start(NamedTuple):
     vocab_size: int = 0
 
 
-def resumed(settings: build.Settings) -> Start:
+def resumed(settings: Settings) -> Start:
     """The state of the run in checkpointing.save_dir; ValueError where going on, or beginning anew,
     would be over a different run."""
-    options = typed(settings)
-    directory = Path(options.checkpointing.save_dir)
+    directory = Path(settings.checkpointing.save_dir)
     last = directory / "checkpoints" / LAST
     if not last.exists():
         refuse_foreign(directory / CONFIG)
         return Start(None, 0, 0.0, False, {})
-    if not options.checkpointing.resume_from_ckpt:
+    if not settings.checkpointing.resume_from_ckpt:
         raise ValueError(
             f"checkpointing.resume_from_ckpt=false: {last} would be lost; "
             f"choose another checkpointing.save_dir or move it away"
         )
     # Of its tensors the shapes alone: the strategy reads what it needs. Processes that share out
     # the weights share out the checks of the files too.
-    part = slice(0) if options.strategy.name == "fsdp" else slice(None)
+    part = slice(0) if settings.strategy.name == "fsdp" else slice(None)
     checkpoint = read_checkpoint(last, "checkpointing.save_dir", True, take_shape, part)
-    refuse_other(flat(checkpoint["config"]), flat(settings))
+    refuse_other(flat(checkpoint["config"]), flat(stored(settings)))
     return Start(
         last,
         checkpoint["global_step"],
@@ -97,14 +95,14 @@ def refuse_foreign(file: Path) -> None:
         )
 
 
-def check_data(start: Start, data: TokenDataModule, settings: build.Settings) -> None:
+def check_data(start: Start, data: TokenDataModule, settings: Settings) -> None:
     """ValueError where a run would go on with another text or tokenizer than it began with."""
     if start.checkpoint is None:
         return
     difference = differing_data(start.digests, data)
     if difference is not None:
         raise ValueError(
-            f"checkpointing.save_dir={typed(settings).checkpointing.save_dir}: the run there has "
+            f"checkpointing.save_dir={settings.checkpointing.save_dir}: the run there has "
             f"another {difference}, by its content; choose another checkpointing.save_dir or the "
             f"same data{OWN_NAME}"
         )

@@ -1,10 +1,9 @@
 """mode=train: from nothing, from another run's weights, or from the last checkpoint of the same
 run, to trainer.max_steps or for training.max_seconds."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 
@@ -16,7 +15,7 @@ from modes import build, devices
 from modes.checks.combinations import starts_from
 from modes.imported import read_source
 from modes.run_settings import tokenizer_name
-from modes.settings import typed
+from modes.settings import Compose, Settings, stored, typed
 from modes.train.resume import Start, check_data, resumed
 from modes.trained_run import data_digests
 from storage import holding
@@ -34,8 +33,8 @@ LOCK = ".lock"
 KEPT = "nothing is lost since the last checkpoint; the same command goes on from there"
 
 
-def run(settings: build.Settings, overrides: list[str], compose: Callable[..., Any]) -> None:
-    directory = Path(typed(settings).checkpointing.save_dir)
+def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
+    directory = Path(settings.checkpointing.save_dir)
     # One command at a time may write there: its first process holds the folder.
     lock = holding(directory / LOCK, f"checkpointing.save_dir={directory}")
     with StopSignals(KEPT) as signals, lock if is_first_process() else nullcontext():
@@ -46,18 +45,17 @@ def run(settings: build.Settings, overrides: list[str], compose: Callable[..., A
         train(settings, start, signals)
 
 
-def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
+def train(settings: Settings, start: Start, signals: StopSignals) -> None:
     """From where the run stands to its end, or to a signal."""
-    options, begins = typed(settings), starts_from(settings)
-    decay = options.training.ema
-    clock, ema = Clock(options.training.max_seconds), EMA(decay) if decay else None
+    begins, decay = starts_from(settings), settings.training.ema
+    clock, ema = Clock(settings.training.max_seconds), EMA(decay) if decay else None
     source = None if begins is None else read_source(begins, settings)
     finished = has_reached(start, settings)
-    directory = options.checkpointing.save_dir
+    directory = settings.checkpointing.save_dir
     checkpoints = Checkpoints(
         Path(directory),
-        options.checkpointing.every_n_steps,
-        settings,
+        settings.checkpointing.every_n_steps,
+        stored(settings),
         signals,
         data_digests=lambda: data_digests(data),
         finetuned_from=source.provenance if source else None,
@@ -73,14 +71,14 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
     check_data(start, data, settings)
     average = (lambda: ema.average) if ema else None
     states = source.vocab_size if source else start.vocab_size
-    network = settings["model"]
-    devices.check_kernels(options.model, trainer.strategy.root_device)
-    if options.model.compile is None:
-        network = network | {"compile": devices.compiles(trainer.strategy.root_device)}
+    devices.check_kernels(settings.model, trainer.strategy.root_device)
+    network = settings.model
+    if network.compile is None:
+        network = replace(network, compile=devices.compiles(trainer.strategy.root_device))
     states = states or data.tokenizer.vocab_size
     sharded = trainer.strategy if isinstance(trainer.strategy, FullyShardedStrategy) else None
     construct = sharded.construct if sharded else called
-    algorithm = build.algorithm(settings | {"model": network}, states, average, construct)
+    algorithm = build.algorithm(replace(settings, model=network), states, average, construct)
     report = begin(algorithm, source, settings, data.tokenizer, sharded) if source else []
     if trainer.is_global_zero:
         for line in report:
@@ -91,61 +89,58 @@ def train(settings: build.Settings, start: Start, signals: StopSignals) -> None:
         print(f"{name_of(settings)}: {trainer.global_step} steps, {taken:.0f} s; {directory}")
 
 
-def name_of(settings: build.Settings) -> str:
-    options = typed(settings)
-    return f"{options.algo.name} on {options.data.name}"
+def name_of(settings: Settings) -> str:
+    return f"{settings.algo.name} on {settings.data.name}"
 
 
-def training_callbacks(settings: build.Settings, clock: Clock) -> list[L.Callback]:
+def training_callbacks(settings: Settings, clock: Clock) -> list[L.Callback]:
     """Clock, validation, progress bar, learning curve, memory."""
-    options = typed(settings)
-    tokens = options.loader.global_batch_size * options.model.length
-    curve = Path(options.checkpointing.save_dir) / CURVE
+    tokens = settings.loader.global_batch_size * settings.model.length
+    curve = Path(settings.checkpointing.save_dir) / CURVE
     progress = RunProgress(name_of(settings), tokens, clock)
     return [clock, Validation(), progress, Curve(curve, tokens, clock.seconds), PeakMemory()]
 
 
-def has_finished(start: Start, settings: build.Settings) -> bool:
+def has_finished(start: Start, settings: Settings) -> bool:
     """Whether nothing is left to do."""
     return has_reached(start, settings) and not start.owes_validation
 
 
-def has_reached(start: Start, settings: build.Settings) -> bool:
+def has_reached(start: Start, settings: Settings) -> bool:
     """Whether a run has all the steps, or all the seconds, that the settings ask for."""
-    limit = typed(settings).training.max_seconds
+    limit = settings.training.max_seconds
     if limit is None:
-        return start.step >= typed(settings).trainer.max_steps
+        return start.step >= settings.trainer.max_steps
     return start.seconds >= limit
 
 
-def budget(settings: build.Settings) -> str:
+def budget(settings: Settings) -> str:
     """The setting that ends a run, for a message."""
-    limit = typed(settings).training.max_seconds
+    limit = settings.training.max_seconds
     if limit is None:
-        return f"trainer.max_steps={typed(settings).trainer.max_steps} steps"
+        return f"trainer.max_steps={settings.trainer.max_steps} steps"
     return f"training.max_seconds={limit:g} seconds"
 
 
 def begin(
     algorithm: Algorithm,
     source: finetune.Source,
-    settings: build.Settings,
+    settings: Settings,
     tokenizer: Tokenizer,
     sharded: FullyShardedStrategy | None = None,
 ) -> list[str]:
     """Lines about the weights of `source` that `algorithm` takes over, or a `sharded` strategy for
     it; ValueError where they would mean something else here."""
-    options = typed(settings)
-    key = f"training.finetune_path={options.training.finetune_path}"
+    key = f"training.finetune_path={settings.training.finetune_path}"
     before = typed(source.config)
-    there, here = tokenizer_name(before.data), tokenizer_name(options.data)
+    there, here = tokenizer_name(before.data), tokenizer_name(settings.data)
     if (source.tokenizer_digest or digest_of(there, key)) != tokenizer.digest:
         differs = f"not {here}" if there != here else "of another content"
         raise ValueError(
             f"{key}: the run there has data.tokenizer_name_or_path={there}, {differs}: "
             f"its tokens mean something else"
         )
-    heads, asked = before.model.n_heads, options.model.n_heads
+    heads, asked = before.model.n_heads, settings.model.n_heads
     if heads != asked:
         raise ValueError(
             f"{key}: the run there has model.n_heads={heads}, not {asked}: "

@@ -1,7 +1,6 @@
 """Algorithms as their files in configs/algo describe them, small: a new file is a new one here."""
 
 from collections.abc import Callable
-from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,25 @@ from algos.base import Algorithm, Batch, batch_of
 from algos.bd3lm import BD3LM
 from algos.facts import FACTS
 from modes.build import algorithm
+from modes.settings import Settings
 from samplers.blocks import block_by_block
 from samplers.build import SAMPLERS, Counter
 from samplers.grids import uniform_grid
 from samplers.kappa import profile
 from samplers.orders import Order
+from tests.changed import changed
 
 CONFIGS = Path(main.__file__).parent / "configs"
 TINY = {"hidden_size": 16, "n_blocks": 1, "n_heads": 2, "cond_dim": 8, "dropout": 0.0}
 
 
-def _composed(group: str) -> dict[str, dict[str, Any]]:
+def _composed(group: str) -> dict[str, Settings]:
     """The settings with each file of a group by the name they give it: aliases count once."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Settings] = {}
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         for file in sorted((CONFIGS / group).glob("*.yaml")):
             settings = main.compose([f"{group}={file.stem}"])
-            found.setdefault(settings[group]["name"], settings)
+            found.setdefault(getattr(settings, group).name, settings)
     return found
 
 
@@ -54,14 +55,13 @@ def build(
     name: str, vocab_size: int = 5, length: int = 6, schedule: str | None = None, **own: Any
 ) -> Algorithm:
     """A network of random weights, so that no two positions predict the same."""
-    settings, noises = deepcopy(SETTINGS[name]), FACTS[name].noise_schedules
+    settings, noises = SETTINGS[name], FACTS[name].noise_schedules
+    if hasattr(settings.algo, "block_size"):
+        own = {"block_size": length if length % 2 else length // 2} | own
+    tiny = TINY | {"length": length}
+    settings = changed(settings, algo=own, model=tiny, loader={"global_batch_size": 8})
     if noises:
-        settings["noise"] = dict(NOISES[schedule or noises[0]]["noise"])
-    if "block_size" in settings["algo"]:
-        settings["algo"]["block_size"] = length if length % 2 else length // 2
-    settings["algo"] |= own
-    settings["model"] |= TINY | {"length": length}
-    settings["loader"]["global_batch_size"] = 8
+        settings = changed(settings, noise=NOISES[schedule or noises[0]].noise)
     made = algorithm(settings, vocab_size)
     with torch.no_grad():
         for parameter in made.backbone.parameters():

@@ -70,8 +70,8 @@ def published_bound(p: np.ndarray, x: int, alpha: float) -> float:
 @pytest.mark.parametrize("form", ["efficient", "full"])
 def test_its_mean_is_the_bound_between_the_two_levels(form: str) -> None:
     logits = torch.randn(N, N, generator=torch.Generator().manual_seed(4))
-    own = {"curriculum": form, "tau": 1e-8, "sampling_eps": 0.0}
-    algorithm, batch = build("duo", N, 3, **own), a_batch(N, 3, 40_000)
+    algorithm, batch = build("duo", N, 3, curriculum=form, tau=1e-8), a_batch(N, 3, 40_000)
+    algorithm.sampling_eps = (0.0, 0.0)
     algorithm.backbone, algorithm.global_batch_size = Table(logits), 40_000
     torch.manual_seed(5)
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """Every file of configs/model is the keyword arguments of a network."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "configs" / "model"
 
 def read(name: str) -> dict:
     with initialize_config_dir(str(FOLDER.parent), version_base="1.3"):
-        return main.compose([f"model={name}"])["model"]
+        return asdict(main.compose([f"model={name}"]).model)
 
 
 def test_the_promised_sizes_exist() -> None:

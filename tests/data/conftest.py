@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hydra import initialize_config_dir
 import main
 from data.build_module import build_data
 from data.module import TokenDataModule
+from data.settings import Data
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
@@ -22,6 +24,8 @@ RUN = {
     "num_workers": 0,
     "seed": 3,
 }
+
+OF_RUN = {*RUN, "stride", "limit_val_batches", "tokenizer"}
 
 Make = Callable[..., TokenDataModule]
 
@@ -44,17 +48,20 @@ def make(tmp_path: Path) -> Make:
     """A data module of a configs/data file, with changes, caching below the test's folder."""
 
     def from_yaml(name: str, **changes: Any) -> TokenDataModule:
-        keys = composed(name) | RUN | {"cache_dir": str(tmp_path / "cache")}
-        return build_data(**(keys | changes))
+        data, fields = composed(name), vars(composed(name))
+        of_run = RUN | {key: changes.pop(key) for key in list(changes) if key in OF_RUN}
+        known = {key: changes.pop(key) for key in list(changes) if key in fields}
+        own = {"cache_dir": str(tmp_path / "cache")} | known
+        return build_data(replace(data, **own), changes, **of_run)
 
     return from_yaml
 
 
 @functools.cache
-def composed(name: str) -> dict[str, Any]:
-    """The keys of a configs/data file with their defaults."""
+def composed(name: str) -> Data:
+    """The node of a configs/data file."""
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        return main.compose([f"data={name}"])["data"]
+        return main.compose([f"data={name}"]).data
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ ZERO_SHOT = ["wikitext2", "wikitext103", "ptb", "lambada", "ag_news", "scientifi
 @pytest.mark.parametrize("name", [file.stem for file in FILES])
 def test_a_file_builds(make: Callable[..., TokenDataModule], shared: Path, name: str) -> None:
     changes: dict[str, Any] = {}
-    tokenizer = composed(name)["tokenizer_name_or_path"]
+    tokenizer = composed(name).tokenizer_name_or_path
     if tokenizer in ("gpt2", "bert-base-uncased"):
         changes["tokenizer_name_or_path"] = str(shared / "tokenizers" / tokenizer)
     if name == "text":

@@ -1,6 +1,5 @@
 """Bad keys, values and sizes end in one line that names them."""
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from data.build_module import build_data
 from data.module import TokenDataModule
 
 Make = Callable[..., TokenDataModule]
@@ -37,13 +35,6 @@ def test_bad_keys_are_refused_before_anything_is_read(
     with pytest.raises(ValueError, match=line) as caught:
         make("text", path="absent.txt", **changes)
     assert "\n" not in str(caught.value)
-
-
-def test_a_corpus_needs_all_its_keys() -> None:
-    run = dict.fromkeys(inspect.signature(TokenDataModule).parameters, 1)
-    del run["tokenizer"]
-    with pytest.raises(ValueError, match=r"data\.path is missing: corpus 'text' needs"):
-        build_data(**{**run, "name": "text", "corpus": None, "tokenizer_name_or_path": "bytes"})
 
 
 def test_a_markov_language_has_its_own_tokenizer(make: Make) -> None:

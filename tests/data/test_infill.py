@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,8 +18,10 @@ BOS, MASK = 256, 257  # of the tokenizer `bytes`
 Read = Callable[..., list[InfillTask]]
 
 
-def options(**given: Any) -> dict[str, Any]:
-    return {"prompt": None, "infill": None, "tasks": None, "length": None} | given
+def options(**given: Any) -> Any:
+    return SimpleNamespace(
+        **{"prompt": None, "infill": None, "tasks": None, "length": None} | given
+    )
 
 
 @pytest.fixture
@@ -202,7 +205,7 @@ def test_read_tasks_refuses_characters_without_a_token(tokenizer: Tokenizer) -> 
 )
 def test_infill_texts_decode_as_they_were_typed(name: str, infill: str, read: str) -> None:
     tokenizer = kinds.tokenizer(kinds.FAITHFUL[name]())
-    (task,) = read_tasks(options() | {"infill": infill}, tokenizer, [tokenizer.bos], 64, False)
+    (task,) = read_tasks(options(infill=infill), tokenizer, [tokenizer.bos], 64, False)
     letter = tokenizer.encode_within("f").tolist()
     assert len(letter) == 1
     ids = [letter[0] if token == tokenizer.vocab_size else token for token in task.tokens]
@@ -213,6 +216,6 @@ def test_prompt_and_suffix_decode_as_they_were_typed(tmp_path: Path) -> None:
     tokenizer = kinds.tokenizer(kinds.metaspace("always"))
     file = tmp_path / "tasks.jsonl"
     file.write_text('{"prompt": "ab", "suffix": "cd", "length": 9}\n')
-    (task,) = read_tasks(options() | {"tasks": str(file)}, tokenizer, [tokenizer.bos], 64, False)
+    (task,) = read_tasks(options(tasks=str(file)), tokenizer, [tokenizer.bos], 64, False)
     shown = [token for token in task.tokens if token != tokenizer.vocab_size]
     assert tokenizer.decode(shown) == "abcd"

@@ -25,6 +25,7 @@ from evaluation.oracle.decomposition import nats
 from evaluation.oracle.network import teach
 from evaluation.ordered import OrderedNats
 from modes import build
+from modes.settings import Settings
 from samplers.orders import Order
 
 CPU = torch.device("cpu")
@@ -52,7 +53,7 @@ def cases() -> Iterator[tuple[str, Run]]:
     yield "order: mdlm", ordered(of["mdlm"])
 
 
-def of_count(measure: Callable[..., Any], settings: build.Settings, *more: Any) -> Run:
+def of_count(measure: Callable[..., Any], settings: Settings, *more: Any) -> Run:
     def run(device: torch.device) -> tuple[Any, float]:
         result, count = measure(settings, device, *more)
         return result, count.waits
@@ -60,7 +61,7 @@ def of_count(measure: Callable[..., Any], settings: build.Settings, *more: Any) 
     return run
 
 
-def trained(settings: build.Settings) -> Run:
+def trained(settings: Settings) -> Run:
     """The objective and its gradient in float32; the waits of Lightning's steps in bf16."""
 
     def run(device: torch.device) -> tuple[Any, float]:
@@ -75,7 +76,7 @@ def trained(settings: build.Settings) -> Run:
     return run
 
 
-def downstream(settings: build.Settings) -> Run:
+def downstream(settings: Settings) -> Run:
     def run(device: torch.device) -> tuple[Any, float]:
         algorithm = rough(settings).eval().to(device)
         asked = LogLikelihoods(algorithm, 8, eos=0, passes=2, batch_size=4)
@@ -85,7 +86,7 @@ def downstream(settings: build.Settings) -> Run:
     return run
 
 
-def oracle(settings: build.Settings, states: int) -> Run:
+def oracle(settings: Settings, states: int) -> Run:
     def run(device: torch.device) -> tuple[Any, float]:
         language = MarkovLanguage(states, 1, 0, 0.5)
         algorithm = build.algorithm(settings, states + 1).eval()
@@ -98,7 +99,7 @@ def oracle(settings: build.Settings, states: int) -> Run:
     return run
 
 
-def scorer(settings: build.Settings) -> Run:
+def scorer(settings: Settings) -> Run:
     def run(device: torch.device) -> tuple[Any, float]:
         tokenizer = make_tokenizer("bytes")
         made = ar_scorer(rough(settings).eval(), tokenizer, 8, tokenizer.bos, {})
@@ -109,7 +110,7 @@ def scorer(settings: build.Settings) -> Run:
     return run
 
 
-def ordered(settings: build.Settings) -> Run:
+def ordered(settings: Settings) -> Run:
     def run(device: torch.device) -> tuple[Any, float]:
         exact = OrderedNats(rough(settings).eval().to(device), Order("confidence", 3))
         found, calls = exact(moved(Texts(settings).batch(), device))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from algos.base import Algorithm
-from algos.build import make_algorithm
+from hub import trained
 from hub.imported_model import ImportedModel
 from hub.open import open_model
 from training.checkpoint import load_weights
@@ -34,7 +34,7 @@ def algorithm_of() -> Callable[..., Algorithm]:
 
     def make(model: ImportedModel, averaged: bool = True) -> Algorithm:
         config = model.checkpoint["config"]
-        algorithm = make_algorithm(config, model.vocab_size)
+        algorithm = trained.algorithm_of(config, model.vocab_size)
         load_weights(algorithm, model.checkpoint, averaged)
         return algorithm.eval()
 

@@ -12,6 +12,7 @@ import pytest
 from evaluation.records import read_records, write_record
 from leaderboard.html import page as page_room
 from modes import leaderboard
+from modes.settings import Settings
 from tests.leaderboard import example_results, hostile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,10 +49,6 @@ def goods(tmp_path, make_fields):
     return {file: json.loads(file.read_text()) for file in sorted(tmp_path.glob("*.json"))}
 
 
-def compose(overrides):
-    return {"algo": {"name": overrides[0].removeprefix("algo=")}}
-
-
 def case(goods, number):
     """A record of another run that is like a good one but for a field or two."""
     rng = Random(number)
@@ -64,6 +61,7 @@ def test_any_field_as_anything(tmp_path, goods, capsys, monkeypatch):
     # Drawings are made of what was accepted, in a process of their own, below.
     monkeypatch.setattr(page_room, "_figures", lambda datasets: [])
     monkeypatch.setattr(page_room, "library", lambda: "")
+    monkeypatch.setattr(leaderboard, "stored", lambda name: {"algo": {"name": name}})
     file, accepted = tmp_path / "hostile.json", 0
     for number in range(CASES):
         hostile.write(file, case(goods, number))
@@ -72,9 +70,8 @@ def test_any_field_as_anything(tmp_path, goods, capsys, monkeypatch):
         assert len(named) == len(problems) <= 1 and all(len(line) < 500 for line in named)
         assert len(records) == len(goods) + 1 - len(named)
         accepted += not named
-        settings = {"results_dir": str(tmp_path), "leaderboard": {"explain": False}}
-        settings["track"] = {"name": None}
-        leaderboard.run(settings, [], compose)
+        settings = Settings(results_dir=str(tmp_path))
+        leaderboard.run(settings, [], lambda overrides: overrides[0].removeprefix("algo="))
         said = capsys.readouterr().err
         assert not named or f"set aside: {named[0]}" in said
         table = (tmp_path / "leaderboard" / "leaderboard.csv").read_text("utf-8")

@@ -7,14 +7,22 @@ from pathlib import Path
 import pytest
 
 from evaluation.records import write_record
+from leaderboard.settings import Leaderboard
 from modes import leaderboard
+from modes.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def compose(overrides):
-    """Today's configuration, of which only the algorithm's own keys matter here."""
-    return {"algo": {"name": overrides[0].removeprefix("algo="), "new": 1}}
+    """Today's configuration."""
+    return overrides[0].removeprefix("algo=")
+
+
+@pytest.fixture(autouse=True)
+def own_keys(monkeypatch):
+    """Only the algorithm's own keys matter here."""
+    monkeypatch.setattr(leaderboard, "stored", lambda name: {"algo": {"name": name, "new": 1}})
 
 
 @pytest.fixture
@@ -33,8 +41,8 @@ def results(tmp_path, make_fields, algorithm):
 
 
 def run(*folders, explain=False):
-    settings = {"results_dir": ",".join(map(str, folders)), "leaderboard": {"explain": explain}}
-    settings["track"] = {"name": None}
+    where = ",".join(map(str, folders))
+    settings = Settings(results_dir=where, leaderboard=Leaderboard(explain=explain))
     leaderboard.run(settings, [], compose)
 
 

@@ -21,7 +21,7 @@ from modes.checks.arguments import (
     verbatim,
 )
 from modes.checks.keys import checked
-from modes.settings import Settings
+from modes.settings import Settings, stored
 from schema.fields import walk
 from tests.modes.conftest import lookup
 
@@ -51,7 +51,7 @@ def test_quotes_null_and_interpolations_keep_their_meaning() -> None:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         typed = verbatim(["checkpointing.save_dir=sw (1)/lr${optim.lr},${data.name}"])
         settings = main.compose([*typed, "optim.lr=0.5"])
-    assert settings["checkpointing"]["save_dir"] == "sw (1)/lr0.5,stdlib"
+    assert settings.checkpointing.save_dir == "sw (1)/lr0.5,stdlib"
 
 
 @pytest.mark.parametrize("key", sorted(WORDS | LISTS))
@@ -118,7 +118,7 @@ def test_home_is_found_in_every_path(
         if setting.limits.written == "path" and name in node:
             node[name] = ["~/a", "mine:~/b"] if key in LISTS else "~/a b"
     settings["data"]["cache_dir"] = "~/.cache/discrete-diffusion"
-    made = checked(settings)
+    made = stored(checked(settings))
     for key in {key for key, setting in walk(Settings) if setting.limits.written == "path"}:
         listed = ["/home/her/a", "mine:/home/her/b"]
         if key != "data.cache_dir":
@@ -130,7 +130,7 @@ def test_home_is_found_in_every_path(
 @pytest.mark.parametrize("value", ["gpt2", "./x", "a//b", "x~", "~nobody-of-this-name/x", None])
 def test_other_values_stay_to_the_letter(value: Any, settings: dict[str, Any]) -> None:
     settings["data"]["path"] = value
-    assert checked(settings)["data"]["path"] == value
+    assert stored(checked(settings))["data"]["path"] == value
 
 
 def test_a_user_without_a_home_keeps_the_sign(
@@ -138,7 +138,7 @@ def test_a_user_without_a_home_keeps_the_sign(
 ) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     settings["data"]["path"] = "~/x"
-    assert checked(settings)["data"]["path"] == "~/x"
+    assert stored(checked(settings))["data"]["path"] == "~/x"
 
 
 def test_a_run_with_odd_paths(

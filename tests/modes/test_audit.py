@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from backbones.settings import Model
 from modes.audit import generators
 from modes.audit.generators import REAL
 from modes.audit.run import not_penalised, table
 from modes.held_out import HeldOut
+from modes.settings import Settings
 from tests.modes.conftest import Command
 
 
@@ -52,11 +54,6 @@ def test_audit_too_little_held_out_text_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(generators, "held_out", lambda data: HeldOut([[1, 2]] * 31, "digest"))
-    settings = {
-        "loader": {"eval_batch_size": 64},
-        "sampling": {"num_sample_batches": 1},
-        "eval": {},
-        "model": {"length": 2},
-    }
+    settings = Settings(model=Model(length=2))
     with pytest.raises(ValueError, match=r"mode=audit: 15 texts of model\.length=2 in each half"):
         generators.split(settings, settings, SimpleNamespace(name="some"))

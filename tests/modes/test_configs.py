@@ -33,7 +33,7 @@ from modes.checks.combinations import check
 from modes.settings import GROUPS, Settings, defaults
 from samplers.grids import GRIDS
 from samplers.kappa import PRESETS, RULES
-from schema.fields import walk
+from schema.fields import keywords, walk
 from training.optim import SCHEDULES, adamw
 
 CONFIGS = Path(main.__file__).parent / "configs"
@@ -41,7 +41,7 @@ ALIASES = {"duo_base": "udlm", "distillation": "duo_distill"}
 FILES = sorted(file.relative_to(CONFIGS) for file in CONFIGS.glob("*/*.yaml"))
 
 
-def compose(*overrides: str) -> dict:
+def compose(*overrides: str) -> Settings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         settings = main.compose(list(overrides))
         check(settings, main.keys_of(list(overrides)))
@@ -55,13 +55,13 @@ def test_every_option_composes(file: Path) -> None:
     mode = ["mode=train"] if file.parent.name == "strategy" else evaluation
     settings = compose(*mode, f"{file.parent}={file.stem}")
     if file.parent.name not in ("experiment", "optim", "trainer"):
-        assert settings[file.parent.name]["name"] == ALIASES.get(file.stem, file.stem)
+        assert getattr(settings, file.parent.name).name == ALIASES.get(file.stem, file.stem)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithm_keys_are_constructor_keywords(name: str) -> None:
     settings = compose("mode=ppl_eval", "eval.checkpoint_path=x", f"algo={name}")
-    keys = set(settings["algo"]) - {"name"}
+    keys = set(keywords(settings.algo))
     known = set(inspect.signature(ALGORITHMS[name]).parameters)
     assert keys <= known | set(inspect.signature(DiffusionAlgorithm).parameters)
 
@@ -75,14 +75,16 @@ def test_every_algorithm_has_a_file_and_every_file_an_algorithm() -> None:
 
 @pytest.mark.parametrize("name", ALPHAS)
 def test_noise_keys_are_keywords(name: str) -> None:
-    keys = set(compose(f"noise={name}")["noise"]) - {"name"}
+    keys = set(keywords(compose(f"noise={name}").noise))
     assert keys == set(inspect.signature(ALPHAS[name]).parameters)
 
 
 def test_optimizer_and_network_keys_are_keywords() -> None:
     settings = compose()
-    assert set(settings["optim"]) == set(inspect.signature(adamw).parameters) - {"parameters"}
-    assert set(settings["model"]) - {"name"} <= set(inspect.signature(DiT).parameters)
+    assert set(keywords(settings.optim)) == set(inspect.signature(adamw).parameters) - {
+        "parameters"
+    }
+    assert set(keywords(settings.model)) <= set(inspect.signature(DiT).parameters)
 
 
 def test_choices_are_those_of_the_rooms() -> None:
@@ -137,11 +139,11 @@ def test_defaults_are_said_once() -> None:
 
 def test_the_run_directory_names_data_algorithm_network_and_seed() -> None:
     settings = compose("algo=gidd", "model=small", "seed=7", "data=lm1b")
-    assert settings["checkpointing"]["save_dir"] == "outputs/lm1b/gidd-small/seed7"
+    assert settings.checkpointing.save_dir == "outputs/lm1b/gidd-small/seed7"
 
 
 def test_an_experiment_can_be_overridden() -> None:
     settings = compose("experiment=shakespeare_char", "trainer.max_steps=5")
-    assert settings["trainer"]["max_steps"] == 5
-    assert settings["model"]["length"] == 64
-    assert settings["lr_scheduler"]["name"] == "cosine_warmup"
+    assert settings.trainer.max_steps == 5
+    assert settings.model.length == 64
+    assert settings.lr_scheduler.name == "cosine_warmup"

@@ -16,6 +16,7 @@ import main
 from evaluation.downstream.tasks import check_tasks, load_tasks
 from evaluation.records import read_records
 from modes import downstream
+from tests.changed import changed
 from tests.modes.conftest import ROOT, TINY
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed")
@@ -100,8 +101,8 @@ def evaluate(runs: Path, tmp_path: Path) -> Evaluate:
         with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
             settings = main.compose(given)
             unsaid = {"tasks_path": None, "limit": None, "num_fewshot": None}
-            settings["eval"] |= unsaid | {"downstream_score": "continuation"} | options
-            downstream.run(settings, given, main.compose)
+            asked = unsaid | {"downstream_score": "continuation"} | options
+            downstream.run(changed(settings, eval=asked), given, main.compose)
         return {one.fields["data"]["name"]: one.fields for one in read_records(results)[0]}
 
     return run

@@ -19,6 +19,7 @@ from backbones.cost import Step, parameters, state_bytes, training_flops
 from data.settings import Data, Markov
 from data.tokenizers import make_tokenizer
 from modes import build, estimate
+from modes.settings import Settings
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"
 SMALL = ["model.hidden_size=64", "model.cond_dim=16", "model.n_blocks=2", "model.n_heads=2"]
@@ -28,7 +29,7 @@ TRIAL = ["model.hidden_size=256", "model.n_blocks=4", "model.n_heads=8", "model.
 TRIAL += ["data.tokenizer_name_or_path=symbols:8000"]
 
 
-def composed(*overrides: str) -> dict:
+def composed(*overrides: str) -> Settings:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose(list(overrides))
 

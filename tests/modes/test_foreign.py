@@ -13,6 +13,7 @@ from modes.checks.foreign import LEFT_OUT, REFUSED, TAKEN, translate
 from modes.checks.groups import GROUPS
 from modes.settings import Settings
 from schema.fields import walk
+from tests.changed import changed
 from tests.modes.conftest import lookup
 
 PAGE = (main.ROOT / "docs" / "coming-from.md").read_text()
@@ -21,7 +22,7 @@ DUO = PAIRS[0][0].split()
 OURS = {key for key, _ in walk(Settings)} | set(GROUPS) | {"callbacks.NAME.KEY"}
 
 
-def composed(overrides: list[str]) -> dict:
+def composed(overrides: list[str]) -> Settings:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose(overrides)
 
@@ -39,8 +40,8 @@ def test_ours_composes_and_theirs_is_taken_or_told(
     monkeypatch.setenv("WANDB_API_KEY", "x")
     given = ours.split()
     settings = composed(given)
-    teacher = {"mode": "benchmark"} if settings["mode"] == "train" else {}  # which is not there
-    check(settings | teacher, main.keys_of(given))
+    mode = "benchmark" if settings.mode == "train" else settings.mode  # no teacher is there
+    check(changed(settings, mode=mode), main.keys_of(given))
     said = translate(theirs.split())
     assert len(said.notes) + len(said.refused) >= len(theirs.split()) - len(said.arguments)
     for line in said.refused:
@@ -52,8 +53,9 @@ def test_the_same_training_comes_of_both() -> None:
     """Every key of the published curriculum, by their names."""
     said = translate(DUO)
     assert not said.refused
-    theirs = composed(said.arguments)["algo"]
-    assert theirs == composed(["experiment=owt_duo"])["algo"] | {"max_steps": 1000}
+    theirs = composed(said.arguments).algo
+    ours = composed(["experiment=owt_duo"])
+    assert theirs == changed(ours, algo={"max_steps": 1000}).algo
     assert {line.partition("=")[0] for line in said.notes} == {
         text.partition("=")[0] for text in DUO if text.startswith("algo.curriculum.")
     }
@@ -63,8 +65,8 @@ def test_older_names_of_the_curriculum_are_the_same() -> None:
     older = [re.sub(r"curriculum\.(start|end|mode)", r"curriculum_\1", text) for text in DUO]
     older = [re.sub(r"curriculum\.(gumbel|gamma)", r"\1", text) for text in older]
     older = [text for text in older if "curriculum_mode" not in text]
-    theirs = composed([*translate(older).arguments, "algo.curriculum=full"])["algo"]
-    assert theirs == composed(translate(DUO).arguments)["algo"]
+    theirs = composed([*translate(older).arguments, "algo.curriculum=full"]).algo
+    assert theirs == composed(translate(DUO).arguments).algo
 
 
 MEANINGS = {  # taken, left out (None) or refused (with a part of what is said)

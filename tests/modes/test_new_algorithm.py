@@ -27,6 +27,7 @@ from diffusion.schedule import Absorbing, Alpha, Mix
 from modes import estimate
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval
+from modes.settings import Settings
 from modes.train import run as train
 from schema.fields import field
 from tests.algos import configured, test_algorithms
@@ -104,7 +105,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
 
 
-def composed(folder: Path, *overrides: str) -> dict[str, Any]:
+def composed(folder: Path, *overrides: str) -> Settings:
     with initialize_config_dir(str(folder), version_base="1.3"):
         return main.compose(list(overrides))
 

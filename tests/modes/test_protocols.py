@@ -1,6 +1,5 @@
 """Named protocols: what each says, what wins over what, and the digest that tells numbers apart."""
 
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from modes import build, protocol
 from modes.checks.combinations import check
 from modes.checks.keys import keys_of
 from modes.run_settings import merged
+from modes.settings import Settings, stored
 from modes.trained_run import TrainedRun
 
 CONFIGS = Path(main.__file__).parent / "configs"
@@ -74,15 +74,11 @@ NO_MATTER = [
 
 
 @cache
-def composed(*overrides: str) -> dict[str, Any]:
+def compose(*overrides: str) -> Settings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         settings = main.compose(list(overrides))
     check(settings, main.keys_of(list(overrides)))
     return settings
-
-
-def compose(*overrides: str) -> dict[str, Any]:
-    return deepcopy(composed(*overrides))
 
 
 def evaluation(tmp_path: Path, *more: str, algo: str = "mdlm", length: int = LENGTH) -> TrainedRun:
@@ -91,39 +87,37 @@ def evaluation(tmp_path: Path, *more: str, algo: str = "mdlm", length: int = LEN
     if not file.exists():
         file.write_text(" ".join("a word of letters"[: 3 + i % 14] for i in range(120)))
     places = [f"data.path={file}", "data.valid_split=tail", f"data.cache_dir={tmp_path}/cache"]
-    stored = compose("data=text", f"algo={algo}", f"model.length={length}", *places)
+    of_run = stored(compose("data=text", f"algo={algo}", f"model.length={length}", *places))
     overrides = [*EVALUATION, "trainer.accelerator=cpu"]
     # Single keys of the run's own text are to be composed with it.
     overrides += ["data=text", *places, *more]
     settings, given = compose(*overrides), keys_of(overrides)
-    own = protocol.applied(merged(settings, stored, given), settings["protocol"], given)
-    return TrainedRun({"config": stored, "ema": {}}, file, "", own, vocab_size=9)
+    own = protocol.applied(merged(settings, of_run, given), settings.protocol, given)
+    return TrainedRun({"config": of_run, "ema": {}}, file, "", own, vocab_size=9)
 
 
 def said(run: TrainedRun) -> dict[str, Any]:
-    precision = run.settings["trainer"]["precision"] or "32-true"
-    data = build.data(run.settings, devices=1)
+    precision = run.settings.trainer.precision or "32-true"
+    data = build.data(run.settings, devices=1, stride=run.settings.eval.stride)
     return protocol.fields(run, data, SimpleNamespace(precision=precision))  # type: ignore[arg-type]
 
 
 def test_protocol_every_file_is_named() -> None:
     assert set(PRESETS) == set(PUBLISHED) | {"default"}
-    assert all(
-        compose(*EVALUATION, f"protocol={name}")["protocol"]["name"] == name for name in PRESETS
-    )
+    assert all(compose(*EVALUATION, f"protocol={name}").protocol.name == name for name in PRESETS)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_protocol_a_preset_says_what_was_published(tmp_path: Path, name: str) -> None:
     packing, framing, insert_eos, length, times, batch = PUBLISHED[name]
     own = evaluation(tmp_path, f"protocol={name}", length=2048).settings
-    data, chosen = own["data"], own["eval"]
-    assert (data["packing"], data["framing"], data["insert_eos"]) == (packing, framing, insert_eos)
-    assert own["model"]["length"] == (length or 2048)
-    assert (chosen["times"], chosen["batch_mean"], chosen["stride"]) == (times, batch, None)
-    assert chosen["passes"] == (1000 if name.startswith("sedd") else 1)
-    assert own["trainer"]["precision"] == "bf16-mixed"
-    assert data["valid_split"] == "tail"  # that of a file is its own
+    data, chosen = own.data, own.eval
+    assert (data.packing, data.framing, data.insert_eos) == (packing, framing, insert_eos)
+    assert own.model.length == (length or 2048)
+    assert (chosen.times, chosen.batch_mean, chosen.stride) == (times, batch, None)
+    assert chosen.passes == (1000 if name.startswith("sedd") else 1)
+    assert own.trainer.precision == "bf16-mixed"
+    assert data.valid_split == "tail"  # that of a file is its own
 
 
 @pytest.mark.parametrize(
@@ -139,24 +133,24 @@ def test_protocol_a_preset_says_what_was_published(tmp_path: Path, name: str) ->
 def test_protocol_the_split_of_a_published_corpus(
     tmp_path: Path, name: str, data: str, split: str
 ) -> None:
-    stored = compose("data=text", "model.length=2048", "data.path=x")
+    of_run = stored(compose("data=text", "model.length=2048", "data.path=x"))
     overrides = [*EVALUATION, f"protocol={name}", f"data={data}"]
     settings, given = compose(*overrides), keys_of(overrides)
-    own = protocol.applied(merged(settings, stored, given), settings["protocol"], given)
-    assert own["data"]["valid_split"] == split
-    assert own["data"]["tokenizer_name_or_path"] == "bytes"  # the run's
+    own = protocol.applied(merged(settings, of_run, given), settings.protocol, given)
+    assert own.data.valid_split == split
+    assert own.data.tokenizer_name_or_path == "bytes"  # the run's
     overrides.append("data.valid_split=validation")
     settings, given = compose(*overrides), keys_of(overrides)
-    own = protocol.applied(merged(settings, stored, given), settings["protocol"], given)
-    assert own["data"]["valid_split"] == "validation"
+    own = protocol.applied(merged(settings, of_run, given), settings.protocol, given)
+    assert own.data.valid_split == "validation"
 
 
 def test_protocol_single_keys_win_over_a_preset(tmp_path: Path) -> None:
     given = ["data.packing=wrap", "eval.passes=7", "eval.times=null", "trainer.precision=32-true"]
     own = evaluation(tmp_path, "protocol=duo-lm1b", "model.length=16", *given).settings
-    assert (own["data"]["packing"], own["data"]["framing"]) == ("wrap", "bos-eos")
-    assert (own["eval"]["passes"], own["eval"]["times"]) == (7, None)
-    assert (own["trainer"]["precision"], own["model"]["length"]) == ("32-true", 16)
+    assert (own.data.packing, own.data.framing) == ("wrap", "bos-eos")
+    assert (own.eval.passes, own.eval.times) == (7, None)
+    assert (own.trainer.precision, own.model.length) == ("32-true", 16)
 
 
 def test_protocol_a_record_says_what_of_its_named_protocol_was_changed(tmp_path: Path) -> None:
@@ -170,12 +164,12 @@ def test_protocol_a_record_says_what_of_its_named_protocol_was_changed(tmp_path:
 
 
 def test_protocol_another_split_is_a_change(tmp_path: Path) -> None:
-    stored = compose("data=text", "model.length=2048", "data.path=x")
+    of_run = stored(compose("data=text", "model.length=2048", "data.path=x"))
     for more, changed in (([], []), (["data.valid_split=train"], ["data.valid_split"])):
         overrides = [*EVALUATION, "protocol=duo-lm1b", "data=lm1b", *more]
         settings, given = compose(*overrides), keys_of(overrides)
-        own = merged(settings, stored, given)
-        own = protocol.applied(own, settings["protocol"], given)
+        own = merged(settings, of_run, given)
+        own = protocol.applied(own, settings.protocol, given)
         assert protocol.changes(own) == changed
 
 
@@ -187,7 +181,7 @@ def test_protocol_the_default_names_no_default(tmp_path: Path) -> None:
         *("length", "insert_eos", "drop_last", "crop", "blocks", "weights", "times"),
     }
     assert fields["times"] == "(0, 1)"
-    assert compose()["eval"]["passes"] == protocol.PASSES
+    assert compose().eval.passes == protocol.PASSES
 
 
 def test_protocol_what_changes_a_number_changes_the_digest(tmp_path: Path) -> None:
@@ -230,4 +224,4 @@ def test_protocol_what_cannot_be_is_refused(
 def test_protocol_a_protocol_is_of_evaluation() -> None:
     with pytest.raises(ValueError, match=r"protocol=zero-shot: mode=ppl_eval measures by it, not"):
         compose("mode=train", "protocol=zero-shot")
-    assert compose("mode=benchmark", "protocol=zero-shot")["protocol"]["name"] == "zero-shot"
+    assert compose("mode=benchmark", "protocol=zero-shot").protocol.name == "zero-shot"

@@ -9,7 +9,9 @@ from backbones.dit import DiT
 from modes.build import algorithm
 from modes.checks.combinations import check
 from modes.checks.recipes import hint, recipe_of
-from modes.settings import typed
+from modes.settings import Settings, stored
+from schema.fields import keywords
+from tests.changed import changed
 from tests.modes.conftest import lookup
 
 ALGOS = ("ar", "d3pm", "duo", "mdlm", "sedd", "udlm")
@@ -153,7 +155,7 @@ def table() -> dict[str, dict[str, object]]:
 TABLE = table()
 
 
-def composed(*overrides: str) -> dict:
+def composed(*overrides: str) -> Settings:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose(list(overrides))
 
@@ -165,16 +167,17 @@ def test_every_recipe_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", TABLE)
 def test_a_recipe_has_the_published_numbers(name: str) -> None:
     settings = composed(f"experiment={name}")
-    assert {key: lookup(settings, key) for key in TABLE[name]} == TABLE[name]
+    plain = stored(settings)
+    assert {key: lookup(plain, key) for key in TABLE[name]} == TABLE[name]
     given = {"experiment"}
-    check(settings | {"mode": "benchmark"}, given)  # its teacher need not be there
-    together, alone = (settings["loader"][key] for key in ("global_batch_size", "batch_size"))
+    check(changed(settings, mode="benchmark"), given)  # its teacher need not be there
+    together, alone = settings.loader.global_batch_size, settings.loader.batch_size
     assert together % (16 * alone) == 0, "up to 16 GPUs"
 
 
 def test_no_two_recipes_train_in_one_directory() -> None:
     names = [name for name in TABLE if not name.startswith(("lm1b", "text8"))]
-    places = {composed(f"experiment={name}")["checkpointing"]["save_dir"] for name in names}
+    places = {composed(f"experiment={name}").checkpointing.save_dir for name in names}
     assert len(places) == len(names)
 
 
@@ -187,18 +190,18 @@ def test_a_teacher_that_is_not_there_is_named() -> None:
 def test_a_recipe_yields_to_the_command_line() -> None:
     given = ["experiment=gidd_base_pu0.2", "model=tiny", "data=wikitext2", "optim.lr=1e-4"]
     settings = composed(*given, "trainer.max_steps=10")
-    assert settings["model"]["n_blocks"] == 8
-    assert settings["data"]["name"] == "wikitext2"
-    assert (settings["optim"]["lr"], settings["trainer"]["max_steps"]) == (1e-4, 10)
+    assert settings.model.n_blocks == 8
+    assert settings.data.name == "wikitext2"
+    assert (settings.optim.lr, settings.trainer.max_steps) == (1e-4, 10)
 
 
 @pytest.mark.parametrize("name", [name for name in TABLE if name.endswith("_duo")])
 def test_a_shorter_run_keeps_the_step_of_the_published_switch(name: str) -> None:
     """DUO's first stage is 500,000 steps of curriculum, not half of what is asked for."""
     settings = composed(f"experiment={name}", "loader.batch_size=32", "trainer.max_steps=500000")
-    settings["model"] |= {"hidden_size": 8, "cond_dim": 8, "n_blocks": 1, "n_heads": 1}
-    made = algorithm(settings, vocab_size=5)
-    assert made.switch_step == settings["trainer"]["max_steps"] == 500_000
+    small = {"hidden_size": 8, "cond_dim": 8, "n_blocks": 1, "n_heads": 1}
+    made = algorithm(changed(settings, model=small), vocab_size=5)
+    assert made.switch_step == settings.trainer.max_steps == 500_000
 
 
 def test_a_share_beside_the_step_of_a_recipe_is_refused() -> None:
@@ -211,7 +214,7 @@ def test_a_share_beside_the_step_of_a_recipe_is_refused() -> None:
 
 def test_tiny_has_the_published_number_of_parameters() -> None:
     """28.4M without embeddings: 8 blocks, not the 6 of the paper's table."""
-    network = {k: v for k, v in composed("model=tiny")["model"].items() if k != "name"}
+    network = keywords(composed("model=tiny").model)
     blocks = DiT(vocab_size=8, causal=False, outputs=8, **network).blocks
     assert sum(p.numel() for p in blocks.parameters()) == pytest.approx(28.4e6, abs=0.05e6)
 
@@ -221,12 +224,12 @@ def test_a_training_without_its_recipe_is_told_of_it() -> None:
         if name.endswith(("_plus", "_262B", "_finetune")):
             continue  # the same network, text and algorithm as another
         settings = composed(f"experiment={name}")
-        same = [f"model={settings['model']['name']}", f"data={settings['data']['name']}"]
-        same.append(f"algo={settings['algo']['name']}")
-        if settings["algo"]["name"] == "gidd":
-            same.append(f"algo.p_uniform={settings['algo']['p_uniform']}")
+        same = [f"model={settings.model.name}", f"data={settings.data.name}"]
+        same.append(f"algo={settings.algo.name}")
+        if settings.algo.name == "gidd":
+            same.append(f"algo.p_uniform={settings.algo.p_uniform}")
         without = composed(*same)
-        assert recipe_of(typed(without)) == name
+        assert recipe_of(without) == name
         assert f"experiment={name} is the published recipe" in (hint(without) or "")
     assert hint(composed()) is None
     assert hint(composed("model=small", "data=wikitext2")) is None

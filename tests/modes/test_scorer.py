@@ -9,14 +9,15 @@ import torch
 
 from modes import trained_run
 from modes.scorer import KEY
+from modes.settings import typed
+from tests.changed import changed
 from tests.modes.conftest import Command
 from training.checkpoint import read_checkpoint
 
 
 def reread(run: Path, samples: list[dict]) -> float:
     """exp of the mean nats of all tokens behind BOS, by the scorer's network and log_softmax."""
-    settings = read_checkpoint(run)["config"]
-    settings["eval"]["checkpoint_path"] = str(run)
+    settings = changed(typed(read_checkpoint(run)["config"]), eval={"checkpoint_path": str(run)})
     scorer = trained_run.restore(trained_run.open_run(settings, []))
     tokens = torch.tensor([sample["tokens"] for sample in samples])
     with torch.no_grad():

@@ -10,6 +10,7 @@ from hydra import initialize_config_dir
 
 import main
 from modes import estimate
+from modes.settings import Settings
 from tests.modes.forked import _server
 
 # Networks of which the activations, the blocks, or the vocabulary outweigh the rest.
@@ -21,7 +22,7 @@ WORDS = ["model.hidden_size=256", "model.n_blocks=2", "model.n_heads=8", "model.
 WORDS += ["data.tokenizer_name_or_path=symbols:50000", "algo=ar"]
 
 
-def composed(*overrides: str) -> dict:
+def composed(*overrides: str) -> Settings:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose(["strategy=fsdp", *overrides])
 

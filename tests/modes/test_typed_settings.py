@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra import initialize_config_dir
@@ -11,7 +10,7 @@ import main
 from algos.settings import ALGOS, MDLM
 from data.settings import CORPORA, Data
 from diffusion.settings import NOISES
-from modes.settings import Settings, typed
+from modes.settings import Settings, stored, typed
 from training.settings import LR_SCHEDULERS
 
 CONFIGS = Path(main.__file__).parent / "configs"
@@ -20,21 +19,15 @@ CHOICES += [f"noise={name}" for name in NOISES]
 CHOICES += [f"data={name}" for name in ("stdlib", "shakespeare", "text", "lm1b", "markov")]
 
 
-def compose(*overrides: str) -> dict[str, Any]:
+def compose(*overrides: str) -> Settings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return main.compose(list(overrides))
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_typed_settings_are_the_plain_ones(choice: str) -> None:
+def test_typed_settings_are_stored_and_read(choice: str) -> None:
     settings = compose(choice)
-    assert asdict(typed(settings)) == settings
-
-
-def test_typed_settings_by_another_name_of_the_algorithm() -> None:
-    settings = compose("algo=udlm")
-    options = typed(settings | {"algo": settings["algo"] | {"name": "duo_base"}})
-    assert type(options.algo) is ALGOS["udlm"] and options.algo.name == "duo_base"
+    assert typed(stored(settings)) == settings
 
 
 def test_typed_settings_of_a_model_that_says_little_have_defaults() -> None:
@@ -43,9 +36,11 @@ def test_typed_settings_of_a_model_that_says_little_have_defaults() -> None:
     assert type(options.data) is Data and options.data.name == "owt"
 
 
-def test_typed_settings_leave_out_what_the_corpus_has_no_field_for() -> None:
-    data = asdict(CORPORA["stdlib"]()) | {"stride": 4, "path": "a"}
-    assert typed({"data": data}).data == CORPORA["stdlib"]()
+def test_typed_settings_have_what_the_corpus_has_no_field_for_beside_it() -> None:
+    data = asdict(CORPORA["stdlib"]()) | {"path": "a"}
+    settings = typed({"data": data})
+    assert settings.data == CORPORA["stdlib"]() and settings.more_data == {"path": "a"}
+    assert list(stored(settings)["data"].items()) == list(data.items())
 
 
 @pytest.mark.parametrize(("node", "by"), [("algo", "name"), ("data", "corpus"), ("noise", "name")])

@@ -8,9 +8,10 @@ from hydra import initialize_config_dir
 import main
 from modes.checks.combinations import check
 from modes.checks.keys import checked
+from modes.settings import Settings, stored
 
 
-def settings(*overrides: str) -> dict:
+def settings(*overrides: str) -> Settings:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose(list(overrides))
 
@@ -64,9 +65,9 @@ def installed(name: str) -> object | None:
 
 @pytest.mark.parametrize("devices", ["auto", -1, 2, "2", "0,1", [0, 1]])
 def test_devices_as_lightning_takes_them(devices: object) -> None:
-    made = settings()
-    made["trainer"]["devices"] = devices
-    assert checked(made)["trainer"]["devices"] == devices
+    plain = stored(settings())
+    plain["trainer"]["devices"] = devices
+    assert checked(plain).trainer.devices == devices
 
 
 @pytest.mark.parametrize("way", ["key", "netrc", "offline", "mode"])

@@ -13,6 +13,7 @@ from diffusion.prediction import Prediction
 from diffusion.process import Process
 from samplers.ordered import ordered, reveal
 from samplers.orders import BLIND, LOOKS, Order, make_order
+from samplers.settings import Sampling
 from tests.diffusion import brute_force
 from tests.diffusion.cases import SCHEDULES
 from tests.samplers.exact_network import codes
@@ -207,4 +208,4 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"sampling\.per_step=0"):
         Order("margin", 0)
     with pytest.raises(ValueError, match=r"sampling\.per_step=5: at most 4"):
-        make_order({"per_step": 5, "entropy_bound": None}, "margin", 4)
+        make_order(Sampling(per_step=5), "margin", 4)

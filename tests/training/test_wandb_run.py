@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from modes import build
+from modes.settings import Settings
+from training.settings import Checkpointing, Wandb
 from training.wandb_run import FILE, continued, run_id
 
 
@@ -36,12 +38,8 @@ def test_a_file_that_holds_no_id_is_named(tmp_path: Path, content: bytes) -> Non
 
 def logged(directory: Path, **wandb: Any) -> dict[str, Any]:
     """The arguments with which W&B is started."""
-    none = dict.fromkeys(("project", "name", "group", "entity", "tags"))
-    settings = {
-        "checkpointing": {"save_dir": str(directory)},
-        "trainer": {"log_every_n_steps": 1},
-        "wandb": none | {"offline": False} | wandb,
-    }
+    place = Checkpointing(save_dir=str(directory))
+    settings = Settings(checkpointing=place, wandb=Wandb(**wandb))
     *_, logger = build.loggers(settings)
     return getattr(logger, "_wandb_init", {})
 

@@ -1,6 +1,7 @@
 """A causal network of ours as a Hugging Face model in lm-eval's stock adapter, and the tokenizer
 that both read."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,8 @@ def our_adapter(
     settings = SETTINGS[algo]
 
     def draws(keys: dict[str, Any]) -> SamplerConfig:
-        return sampler_config(
-            settings["sampling"] | {"steps": 8} | keys, settings["algo"], length, 1
-        )
+        sampling = replace(settings.sampling, steps=8, **keys)
+        return sampler_config(sampling, settings.algo, length, 1)
 
     generator = Generator(algorithm, tokenizer, begin, draws, batch_size, seed=3)
     return Adapter(log_likelihoods, generator, tokenizer, begin)

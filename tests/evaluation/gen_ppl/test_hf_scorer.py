@@ -6,13 +6,15 @@ import pytest
 import torch
 
 from data.tokenizers import make_tokenizer
+from evaluation.settings import Eval
 from modes.scorer import KEY, open_scorer
+from modes.settings import Settings
 from tests.evaluation.gen_ppl.tiny_scorer import save_bidirectional, save_scorer, save_tokenizer
 
 
 def opened(path: Path | str, protocol: str = "default"):
     named = {"gen_ppl_eval_model_name_or_path": str(path), "quality_protocol": protocol}
-    return open_scorer({"eval": named}, make_tokenizer("bytes"))
+    return open_scorer(Settings(eval=Eval(**named)), make_tokenizer("bytes"))
 
 
 def test_hf_scorer_a_hugging_face_folder_scores_as_the_model_itself(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data.tokenizers import make_tokenizer
+from evaluation.settings import Eval
 from modes.scorer import KEY, open_scorer
+from modes.settings import Settings
 from tests.evaluation.gen_ppl.tiny_scorer import save_scorer
 
 Damage = Callable[[Path], object]
@@ -29,7 +31,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(folder: Path) -> Any:
     named = {"gen_ppl_eval_model_name_or_path": str(folder), "quality_protocol": "default"}
-    return open_scorer({"eval": named}, make_tokenizer("bytes"))
+    return open_scorer(Settings(eval=Eval(**named)), make_tokenizer("bytes"))
 
 
 def config(**changes: Any) -> Damage:

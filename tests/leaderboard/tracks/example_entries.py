@@ -11,6 +11,7 @@ from hydra import initialize_config_dir
 
 import main
 from evaluation.records import write_record
+from modes.settings import stored
 from tests.conftest import merged
 
 CLEAN = "0123456789abcdef0123456789abcdef01234567"
@@ -27,7 +28,7 @@ def composed(*overrides: str) -> dict[str, Any]:
 @functools.cache
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return main.compose(list(overrides))
+        return stored(main.compose(list(overrides)))
 
 
 def curve(folder: Path, steps: int, every: int, nats: Any, per_step: int = PER_STEP) -> str:

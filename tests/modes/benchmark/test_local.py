@@ -13,8 +13,10 @@ from modes.benchmark import local
 from modes.benchmark.local import run_all
 from modes.benchmark.progress import Overview
 from modes.benchmark.runs import Row
+from modes.settings import Settings
 from tests.modes.conftest import ROOT
 from tests.processes import started, wait_until
+from training.settings import Checkpointing
 from training.signals import StopSignals
 
 SAYS = """
@@ -30,8 +32,8 @@ DIES = "import os, sys; print('benchmark stage: train', file=sys.stderr); os.abo
 
 
 def row(number: int, folder: Path) -> Row:
-    settings = {"checkpointing": {"save_dir": str(folder / str(number))}}
-    return Row(number, f"algo{number}, seed 1", [], settings)
+    place = Checkpointing(save_dir=str(folder / str(number)))
+    return Row(number, f"algo{number}, seed 1", [], Settings(checkpointing=place))
 
 
 class Seen(Overview):
@@ -89,9 +91,12 @@ from pathlib import Path
 from modes.benchmark import local
 from modes.benchmark.progress import Overview
 from modes.benchmark.runs import Row
+from modes.settings import Settings
+from training.settings import Checkpointing
 from training.signals import StopSignals
 local.command = lambda given: [sys.executable, "-c", {WAITS!r}]
-row = Row(0, "ar, seed 1", [], {{"checkpointing": {{"save_dir": "run"}}}})
+place = Checkpointing(save_dir="run")
+row = Row(0, "ar, seed 1", [], Settings(checkpointing=place))
 with StopSignals() as signals:
     local.run_all([(row, ["train"])], [], Overview(1, terminal=False), signals)
 """

@@ -6,7 +6,7 @@ import pytest
 from hydra import initialize_config_dir
 
 import main
-from modes.benchmark.runs import SCORER, Budget, Row, budget, rows
+from modes.benchmark.runs import Budget, Row, budget, rows
 from modes.estimate import flops_per_token, vocabulary
 from tests.modes.conftest import ROOT
 
@@ -24,11 +24,11 @@ def test_rows_are_every_algorithm_with_every_seed() -> None:
     assert [row.name for row in found] == ["ar, seed 3", "ar, seed 1"] + [
         f"duo_base, seed {seed}" for seed in (3, 1)
     ]
-    assert [row.settings["seed"] for row in found] == [3, 1, 3, 1]
+    assert [row.settings.seed for row in found] == [3, 1, 3, 1]
     assert found[2].folder == "runs/udlm-3"
-    assert {row.settings["mode"] for row in found} == {"train"}
+    assert {row.settings.mode for row in found} == {"train"}
     # Nothing of the benchmark stays in a row, or records of two benchmarks would differ by it.
-    assert {str(row.settings["benchmark"]["seeds"]) for row in found} == {"None"}
+    assert {str(row.settings.benchmark.seeds) for row in found} == {"None"}
 
 
 def test_rows_with_one_number_are_that_row() -> None:
@@ -45,18 +45,18 @@ def test_rows_are_scored_by_the_first_one_of_ar() -> None:
     found = made(*both)
     assert {row.scorer and row.scorer.name for row in found} == {"ar, seed 1"}
     assert [row.waits for row in found] == [True, True, False, True]
-    assert {row.settings["eval"][SCORER] for row in found} == {found[2].folder}
+    assert {row.settings.eval.gen_ppl_eval_model_name_or_path for row in found} == {found[2].folder}
     (alone,) = made("benchmark.algos=[mdlm]")
     (unscored,) = made("benchmark.algos=[ar]", "benchmark.scorer=false")
-    (another,) = made("benchmark.algos=[ar]", f"eval.{SCORER}=gpt2")
+    (another,) = made("benchmark.algos=[ar]", "eval.gen_ppl_eval_model_name_or_path=gpt2")
     assert [row.scorer for row in (alone, unscored, another)] == [None] * 3
-    assert another.settings["eval"][SCORER] == "gpt2"
+    assert another.settings.eval.gen_ppl_eval_model_name_or_path == "gpt2"
 
 
 def test_rows_keep_keys_of_algorithms_and_recipes() -> None:
     (row,) = made("benchmark.algos=[mdlm]", "algo.loss_type=low_var", "experiment=markov")
-    assert row.settings["algo"]["loss_type"] == "low_var"
-    assert row.settings["trainer"]["val_check_interval"] == 500  # as the recipe has it
+    assert row.settings.algo.loss_type == "low_var"
+    assert row.settings.trainer.val_check_interval == 500  # as the recipe has it
 
 
 @pytest.mark.parametrize(
@@ -69,44 +69,44 @@ def test_rows_keep_keys_of_algorithms_and_recipes() -> None:
 )
 def test_budget_sets_the_steps_of_every_row(said: str, steps: int) -> None:
     found = made(f"benchmark.budget={said}", "benchmark.algos=[ar,duo]")
-    assert [row.settings["trainer"]["max_steps"] for row in found] == [steps, steps]
-    assert found[1].settings["algo"]["max_steps"] == steps  # the length of DUO's curriculum
-    assert found[0].settings["training"]["max_seconds"] is None
+    assert [row.settings.trainer.max_steps for row in found] == [steps, steps]
+    assert found[1].settings.algo.max_steps == steps  # the length of DUO's curriculum
+    assert found[0].settings.training.max_seconds is None
 
 
 def test_budget_of_operations_gives_cheaper_algorithms_more_steps() -> None:
     found = made("benchmark.budget=2e13 FLOPs", "benchmark.algos=[ar,udlm,bd3lm]")
-    steps = {row.settings["algo"]["name"]: row.settings["trainer"]["max_steps"] for row in found}
+    steps = {row.settings.algo.name: row.settings.trainer.max_steps for row in found}
     assert steps["ar"] > steps["udlm"] > steps["bd3lm"]
     for row in found:
-        step = 32 * 128 * flops_per_token(row.settings, vocabulary(row.options.data))
-        assert 2e13 - step < row.settings["trainer"]["max_steps"] * step <= 2e13
+        step = 32 * 128 * flops_per_token(row.settings, vocabulary(row.settings.data))
+        assert 2e13 - step < row.settings.trainer.max_steps * step <= 2e13
 
 
 def test_budget_by_default_gives_way_to_a_given_length() -> None:
     (row,) = made("benchmark.algos=[ar]")
-    assert row.settings["trainer"]["max_steps"] == 800_000 // (32 * 128)
+    assert row.settings.trainer.max_steps == 800_000 // (32 * 128)
     (row,) = made("benchmark.algos=[ar]", "trainer.max_steps=7")
-    assert row.settings["trainer"]["max_steps"] == 7
+    assert row.settings.trainer.max_steps == 7
     (row,) = made("benchmark.algos=[ar]", "experiment=markov")
-    assert row.settings["trainer"]["max_steps"] == 1500
+    assert row.settings.trainer.max_steps == 1500
     (row,) = made("benchmark.algos=[ar]", "benchmark.budget=null")
-    assert row.settings["trainer"]["max_steps"] == 1000
+    assert row.settings.trainer.max_steps == 1000
 
 
 def test_budget_in_seconds_leaves_the_steps_of_schedules() -> None:
     found = made("benchmark.budget=90 seconds", "trainer.max_steps=700", "benchmark.algos=[duo]")
-    assert found[0].settings["training"]["max_seconds"] == 90
-    assert found[0].settings["algo"]["max_steps"] == 700
+    assert found[0].settings.training.max_seconds == 90
+    assert found[0].settings.algo.max_steps == 700
 
 
 @pytest.mark.parametrize(("steps", "every"), [(1000, 100), (488, 61), (307, 30), (3, 1)])
 def test_rows_are_validated_several_times_and_at_their_end(steps: int, every: int) -> None:
     (row,) = made(f"trainer.max_steps={steps}", "benchmark.algos=[ar]")
-    assert row.settings["trainer"]["val_check_interval"] == every
+    assert row.settings.trainer.val_check_interval == every
     (row,) = made("trainer.val_check_interval=7", "benchmark.algos=[ar]")
-    assert row.settings["trainer"]["val_check_interval"] == 7
-    assert row.settings["trainer"]["limit_val_batches"] == 20
+    assert row.settings.trainer.val_check_interval == 7
+    assert row.settings.trainer.limit_val_batches == 20
 
 
 def test_budget_of_every_unit() -> None:
@@ -156,4 +156,4 @@ def test_rows_refuse_in_one_line_before_the_first(overrides: str) -> None:
 
 def test_rows_take_a_protocol(tmp_path: Path) -> None:
     (row,) = made("protocol=zero-shot", "benchmark.algos=[mdlm]")
-    assert row.settings["protocol"]["name"] == "zero-shot"
+    assert row.settings.protocol.name == "zero-shot"

@@ -11,7 +11,6 @@ from hydra import initialize_config_dir
 
 import main
 from modes.benchmark import run as benchmark
-from modes.benchmark.runs import SCORER
 from modes.benchmark.slurm import LATE, SCRIPT
 from tests.modes.conftest import ROOT
 
@@ -48,7 +47,12 @@ def test_jobs_printed_are_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [["benchmark.scorer=false"], ["benchmark.algos=[mdlm]"], [f"eval.{SCORER}=gpt2"]]
+    "more",
+    [
+        ["benchmark.scorer=false"],
+        ["benchmark.algos=[mdlm]"],
+        ["eval.gen_ppl_eval_model_name_or_path=gpt2"],
+    ],
 )
 def test_jobs_that_wait_for_no_other_are_one_array(
     capsys: pytest.CaptureFixture[str], more: list[str]

@@ -7,33 +7,35 @@ import pytest
 
 from modes.checks import combinations
 from modes.checks.sweep import points
+from modes.settings import Settings
+from samplers.settings import Sampling
 
-OPTIONS = {"temperature": 1.0, "steps": 128, "top_k": None, "show": 3}
+USUAL = Sampling()
 
 
 def test_points_are_the_product() -> None:
-    made = points({"temperature": [0.8, 1], "top_k": [None, 40]}, OPTIONS)
-    assert [(one["temperature"], one["top_k"]) for one in made] == [
+    made = points({"temperature": [0.8, 1], "top_k": [None, 40]}, USUAL)
+    assert [(one.temperature, one.top_k) for one in made] == [
         (0.8, None),
         (0.8, 40),
         (1, None),
         (1, 40),
     ]
-    assert all(one["steps"] == 128 and one["show"] == 3 for one in made)
+    assert all(one.steps == 128 and one.show == 3 for one in made)
 
 
 def test_points_without_a_sweep_are_one() -> None:
-    assert points(None, OPTIONS) == [OPTIONS]
+    assert points(None, USUAL) == [USUAL]
 
 
 def test_points_are_each_held_to_what_a_command_of_its_own_would_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[dict] = []
-    monkeypatch.setattr(combinations, "check", lambda one, keys: seen.append(one["sampling"]))
+    seen: list[Sampling] = []
+    monkeypatch.setattr(combinations, "check", lambda one, keys: seen.append(one.sampling))
     sweep = {"steps": [1, 2], "temperature": [1, 3]}
-    combinations.check_sweep({"sampling": OPTIONS | {"sweep": sweep}}, ())
-    assert seen == points(sweep, OPTIONS | {"sweep": None})
+    combinations.check_sweep(Settings(sampling=Sampling(sweep=sweep)), ())
+    assert seen == points(sweep, USUAL)
 
 
 @pytest.mark.parametrize(
@@ -53,5 +55,5 @@ def test_points_are_each_held_to_what_a_command_of_its_own_would_be(
 )
 def test_points_of_a_bad_sweep_are_refused_by_name(sweep: Any, said: str) -> None:
     with pytest.raises(ValueError) as refusal:
-        points(sweep, OPTIONS)
+        points(sweep, USUAL)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -15,13 +14,15 @@ import main
 from leaderboard.tracks.rules import budget_of
 from modes.benchmark.runs import Row, rows
 from modes.checks.track import check_track
+from modes.settings import Settings
+from tests.changed import changed
 
 TRACKS = sorted(file.stem for file in (main.ROOT / "configs" / "track").glob("*.yaml"))
 HEAVY = ("torch", "lightning", "numpy", "scipy", "pandas", "altair")
 
 
 @functools.cache
-def alone(track: str) -> dict[str, Any]:
+def alone(track: str) -> Settings:
     """The settings of a track, composed once."""
     return main.compose([track])
 
@@ -115,27 +116,27 @@ def test_every_track_names_itself_and_keeps_its_own_rules(name: str) -> None:
 @pytest.mark.parametrize("name", TRACKS)
 def test_every_track_makes_rows_that_are_checked(name: str) -> None:
     every = made(f"track={name}", "benchmark.seeds=[1]")
-    assert len(every) == len(every[0].settings["benchmark"]["algos"])
+    assert len(every) == len(every[0].settings.benchmark.algos)
     (row,) = made(f"track={name}", "benchmark.algos=[mdlm]", "benchmark.row=1")
-    assert row.name == "mdlm, seed 2" and row.settings["seed"] == 2
-    model = row.settings["model"]["name"]
+    assert row.name == "mdlm, seed 2" and row.settings.seed == 2
+    model = row.settings.model.name
     assert row.folder == f"outputs/{name}/mdlm-{model}/seed2"
 
 
 def test_rows_keep_to_the_budget_and_validate_often_enough() -> None:
     first = ["benchmark.algos=[mdlm]", "benchmark.row=0"]
     settings = made(SHAKESPEARE, *first)[0].settings
-    assert settings["trainer"]["max_steps"] == 1_000_000 // (16 * 128) == 488
-    assert settings["trainer"]["val_check_interval"] == 30
+    assert settings.trainer.max_steps == 1_000_000 // (16 * 128) == 488
+    assert settings.trainer.val_check_interval == 30
     larger = made(SHAKESPEARE, *first, "loader.global_batch_size=32")[0].settings
-    assert larger["trainer"]["max_steps"] == 244
-    assert 244 // larger["trainer"]["val_check_interval"] >= 16
+    assert larger.trainer.max_steps == 244
+    assert 244 // larger.trainer.val_check_interval >= 16
     epochs = made(EPOCHS, *first)[0].settings
-    assert epochs["trainer"]["max_steps"] == 64 * 25
-    assert epochs["trainer"]["val_check_interval"] == 25
+    assert epochs.trainer.max_steps == 64 * 25
+    assert epochs.trainer.val_check_interval == 25
     timed = made("track=text8-1h", *first)[0].settings
-    assert timed["training"]["max_seconds"] == 3600
-    assert timed["trainer"]["val_check_interval"] == 200  # as the file has it
+    assert timed.training.max_seconds == 3600
+    assert timed.trainer.val_check_interval == 200  # as the file has it
 
 
 def test_a_refusal_loads_nothing_heavy(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_a_refusal_loads_nothing_heavy(tmp_path: Path) -> None:
 def test_a_track_without_a_budget_is_told_so() -> None:
     """A file of one's own, found by --config-dir."""
     settings = alone("track=shakespeare-1M")
-    own = settings | {"mode": "benchmark", "benchmark": settings["benchmark"] | {"budget": None}}
+    own = changed(settings, mode="benchmark", benchmark={"budget": None})
     with pytest.raises(
         ValueError, match=r"track=shakespeare-1M: benchmark.budget=None in its file"
     ):

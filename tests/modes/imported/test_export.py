@@ -17,12 +17,12 @@ from hydra import initialize_config_dir
 from safetensors.torch import load_file
 
 import main
-from algos.build import ALGORITHMS, make_algorithm
+from algos.build import ALGORITHMS
 from data.tokenizers import make_tokenizer
 from hub import TextPipeline
 from hub.imported_model import ImportedModel
 from hub.open import open_model
-from hub.trained import open_trained
+from hub.trained import algorithm_of, open_trained
 from modes.scorer import open_scorer
 from tests.modes.conftest import ROOT, Command
 
@@ -192,7 +192,7 @@ def assert_equal(first: ImportedModel, second: ImportedModel) -> None:
     assert algos[0] == algos[1]
     nets = [dict(model.checkpoint["config"]["model"]) for model in (first, second)]
     assert all(net.pop("name") for net in nets) and nets[0] == nets[1]
-    make_algorithm(second.checkpoint["config"], second.vocab_size)
+    algorithm_of(second.checkpoint["config"], second.vocab_size)
 
 
 @pytest.mark.parametrize("file", ["hf/mdlm", "hf/duo", "hf/gidd"])

@@ -1,7 +1,6 @@
 """The texts that an exported model generates have the law of the suite's own sampler."""
 
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -11,7 +10,8 @@ from scipy.stats import chi2_contingency
 
 import main
 from algos.base import Algorithm
-from algos.build import ALGORITHMS, make_algorithm
+from algos.build import ALGORITHMS
+from algos.settings import read_algo
 from data.tokenizers import make_tokenizer
 from hub.export import Exported, config_of
 from hub.modeling_discrete_diffusion import (
@@ -19,6 +19,8 @@ from hub.modeling_discrete_diffusion import (
     DiffusionLM,
     DiscreteDiffusionConfig,
 )
+from hub.trained import algorithm_of
+from modes.settings import stored
 from samplers.build import draw
 from samplers.config import sampler_config
 from samplers.settings import Sampling
@@ -40,9 +42,9 @@ def models(overrides: list[str]) -> tuple[Algorithm, Any]:
     sizes = ["model.hidden_size=16", "model.n_blocks=1", "model.n_heads=2", "model.cond_dim=8"]
     line = ["data=markov", "data.states=2", f"model.length={LENGTH}", *sizes, *overrides]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(line)
+        settings = stored(main.compose(line))
     tokenizer = make_tokenizer("symbols:2")
-    algorithm = make_algorithm(settings, tokenizer.vocab_size).eval()
+    algorithm = algorithm_of(settings, tokenizer.vocab_size).eval()
     torch.manual_seed(5)
     with torch.no_grad():
         for parameter in algorithm.parameters():
@@ -55,8 +57,8 @@ def models(overrides: list[str]) -> tuple[Algorithm, Any]:
 
 
 def drawn_here(algorithm: Algorithm, algo: dict[str, Any], temperature: float) -> torch.Tensor:
-    options = asdict(Sampling(steps=STEPS, temperature=temperature))
-    sampler = sampler_config(options, algo, LENGTH, 1)
+    sampling = Sampling(steps=STEPS, temperature=temperature)
+    sampler = sampler_config(sampling, read_algo(algo), LENGTH, 1)
     tokens = torch.full((COUNT, LENGTH), 3)
     tokens[:, 0] = 2
     fixed = torch.zeros_like(tokens, dtype=torch.bool)

@@ -42,7 +42,7 @@ def test_model_of_an_evaluation_has_the_mean_of_the_published_losses(
     everywhere = torch.ones_like(arrays["x0"], dtype=torch.bool)
     batch = {"tokens": arrays["x0"], "scored": everywhere, "noised": everywhere}
     batch["index"] = torch.arange(len(everywhere))
-    kind: Any = run.settings["algo"]["name"]
+    kind: Any = run.settings.algo.name
     mean = float(nats(algorithm, kind, batch, arrays).mean())
     assert mean == pytest.approx(float(arrays["nll"].mean()), rel=1e-4)
 

@@ -25,7 +25,7 @@ MDLM = (
 
 @pytest.fixture
 def no_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**settings: Any) -> None:
+    def refuse(*settings: Any, **of_run: Any) -> None:
         raise AssertionError(f"reads {settings}")
 
     monkeypatch.setattr("modes.build.build_data", refuse)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ from hydra import initialize_config_dir
 
 import main
 from algos.facts import FACTS
+from algos.settings import MDLM
+from data.settings import Markov, Stdlib
+from evaluation.settings import Eval
 from modes.checks.oracle import check_oracle, check_samplers
 from modes.oracle import run as oracle
 from modes.oracle.report import PERFECT, RUN
+from modes.settings import Oracle, Settings
 from modes.train import run as train
-from tests.algos.configured import CONFIGS, NAMES, SETTINGS
+from tests.algos.configured import CONFIGS, NAMES
 
 TINY = [
     "data=markov",
@@ -30,7 +35,7 @@ TINY = [
     "trainer.max_steps=5",
     "loader.global_batch_size=4",
 ]
-OPTIONS = {"algos": None, "samplers": None, "steps": [2, 16], "samples": 100}
+OPTIONS = Oracle(steps=[2, 16], samples=100)
 
 
 @pytest.fixture
@@ -40,8 +45,8 @@ def examine(tmp_path: Path) -> Iterator[Callable[..., list[dict[str, Any]]]]:
     def run(*more: str, **options: Any) -> list[dict[str, Any]]:
         given = [*TINY, f"results_dir={tmp_path}/results", *more]
 
-        def compose(overrides: list[str]) -> dict[str, Any]:
-            return main.compose(overrides) | {"oracle": OPTIONS | options}
+        def compose(overrides: list[str]) -> Settings:
+            return replace(main.compose(overrides), oracle=replace(OPTIONS, **options))
 
         oracle.run(compose(given), given, compose)
         files = sorted((tmp_path / "results").glob("*.json"))
@@ -126,34 +131,28 @@ def numbers_of(shown: str, what: str) -> str:
     return line.split(what)[1].split()[0]
 
 
-def settings(**changed: Any) -> dict[str, Any]:
-    data = {"name": "markov", "corpus": "markov", "framing": "bos", "insert_eos": False}
-    own = {"data": data, "oracle": OPTIONS, "eval": {"checkpoint_path": None}}
-    for key, value in changed.items():
-        group, _, name = key.partition("_")
-        own[group] = own[group] | {name: value}
-    return own
-
-
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"data_corpus": "stdlib", "data_name": "stdlib"}, "data=stdlib: .* data=markov"),
-        ({"data_framing": "none"}, "data.framing=none"),
-        ({"data_insert_eos": True}, "data.insert_eos=True"),
-        ({"oracle_algos": ["ar"], "eval_checkpoint_path": "x"}, "the run of eval.checkpoint_path"),
+        ({"data": Stdlib()}, "data=stdlib: .* data=markov"),
+        ({"data": Markov(framing="none")}, "data.framing=none"),
+        ({"data": Markov(insert_eos=True)}, "data.insert_eos=True"),
+        (
+            {"oracle": Oracle(algos=["ar"]), "eval": Eval(checkpoint_path="x")},
+            "the run of eval.checkpoint_path",
+        ),
     ],
 )
 def test_oracle_what_makes_no_sense_is_refused_in_one_line(
     changed: dict[str, Any], message: str
 ) -> None:
-    check_oracle(settings())
+    check_oracle(Settings(data=Markov()))
     with pytest.raises(ValueError, match=message):
-        check_oracle(settings(**changed))
+        check_oracle(Settings(**({"data": Markov()} | changed)))
 
 
 @pytest.mark.parametrize("name", ["euler", "semi_ar", "none"])
 def test_oracle_a_sampler_that_no_algorithm_here_has_is_refused(name: str) -> None:
-    check_samplers([SETTINGS["mdlm"]["algo"]], ["ancestral"])
+    check_samplers([MDLM()], ["ancestral"])
     with pytest.raises(ValueError, match=f"oracle.samplers={name}: .* ancestral"):
-        check_samplers([SETTINGS["mdlm"]["algo"]], ["ancestral", name])
+        check_samplers([MDLM()], ["ancestral", name])

@@ -33,7 +33,7 @@ def run(*overrides: str) -> None:
         settings = main.compose(list(overrides))
         check(settings, main.keys_of(list(overrides)))
         modes = {"train": train, "ppl_eval": ppl_eval}
-        modes[settings["mode"]].run(settings, list(overrides), main.compose)
+        modes[settings.mode].run(settings, list(overrides), main.compose)
 
 
 @pytest.fixture(scope="module")

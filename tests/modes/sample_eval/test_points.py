@@ -39,7 +39,8 @@ def test_points_are_measured_when_no_process_waits(
     processes: int, first: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    points: Any = [SimpleNamespace(options={"steps": number}) for number in range(2)]
+    asked = [SimpleNamespace(steps=number) for number in range(2)]
+    points: Any = [SimpleNamespace(sampling=sampling) for sampling in asked]
 
     def generated(context: Any, point: Any, cache: Cache) -> str:
         seen.append(f"draw {cache.number}")
@@ -50,7 +51,7 @@ def test_points_are_measured_when_no_process_waits(
         return {"metrics": {}, "value": 1.0, "stderr": 0.1}
 
     def cache_of(context: Any, point: Any, alone: bool) -> Cache:
-        return Cache(seen, point.options["steps"])
+        return Cache(seen, point.sampling.steps)
 
     for function in (generated, evaluate, cache_of):
         monkeypatch.setattr(sample_eval, function.__name__, function)

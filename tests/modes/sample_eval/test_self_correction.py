@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +134,7 @@ def test_self_correction_depends_on_the_algorithm_of_the_run(
     """The command line does not say which it is."""
     checkpoint = torch.load(trained / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        checkpoint["config"]["algo"] = main.compose([f"algo={algo}"])["algo"]
+        checkpoint["config"]["algo"] = asdict(main.compose([f"algo={algo}"]).algo)
     if algo == "gidd":
         checkpoint["config"]["algo"]["p_uniform"] = 0
     file = tmp_path / "other.ckpt"
@@ -145,7 +146,7 @@ def test_self_correction_depends_on_the_algorithm_of_the_run(
 def test_defaults_in_code_and_config_agree() -> None:
     assert set(TEXTS) == set(READERS)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        sampling = main.compose([])["sampling"]
+        sampling = asdict(main.compose([]).sampling)
     known = DEFAULTS | CORRECTION_DEFAULTS
     assert {key: sampling[key] for key in known} == known
 

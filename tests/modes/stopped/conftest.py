@@ -35,7 +35,7 @@ def start(*overrides: str) -> None:
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         settings = main.compose(list(overrides))
         main.check(settings, main.keys_of(list(overrides)))
-        MODES[settings["mode"]].run(settings, list(overrides), main.compose)
+        MODES[settings.mode].run(settings, list(overrides), main.compose)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ MODES: dict[str, Any] = {"train": train, "ppl_eval": ppl_eval, "sample_eval": sa
 def run(*given: str) -> None:
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         settings = main.compose(list(given))
-        MODES[settings["mode"]].run(settings, list(given), main.compose)
+        MODES[settings.mode].run(settings, list(given), main.compose)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_data_keys_of_the_text_of_a_run_apply_to_its_evaluation() -> None:
     given = ["mode=ppl_eval", "eval.checkpoint_path=run"]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         settings = main.compose([*given, "data.path='~/d.txt'"])
-        assert settings["data"]["path"] == os.path.expanduser("~/d.txt")  # noqa: PTH111
+        assert settings.more_data == {"path": os.path.expanduser("~/d.txt")}  # noqa: PTH111
         with pytest.raises(ValueError, match=r"^data.text_key='': must not be empty"):
             main.compose([*given, "data.text_key=''"])
         for wrong in ([*given, "data.pat=x"], [*given, "data=stdlib", "data.path=x"]):

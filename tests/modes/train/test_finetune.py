@@ -17,10 +17,11 @@ from modes import build, trained_run
 from modes.checks.combinations import check
 from modes.provenance import provenance
 from modes.run_settings import data_settings, tokenizer_name
-from modes.settings import typed
+from modes.settings import Settings, stored
 from modes.train import resume
 from modes.train import run as train
 from storage import file_digest
+from tests.changed import changed
 from tests.modes.conftest import ROOT, Command
 from tests.modes.test_command_line import without_torch
 from tests.training.contents import resumed_parts
@@ -30,7 +31,7 @@ from training.finetune import read_source
 GPT2 = ROOT.parent / "shared" / "tokenizers" / "gpt2"
 
 
-def compose(*overrides: str) -> dict[str, Any]:
+def compose(*overrides: str) -> Settings:
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         return main.compose(list(overrides))
 
@@ -39,13 +40,13 @@ def state(folder: Path) -> dict[str, Any]:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-def write_run(folder: Path, *overrides: str, vocab_size: int = 257, **more: Any) -> dict[str, Any]:
+def write_run(folder: Path, *overrides: str, vocab_size: int = 257, **more: Any) -> Settings:
     """A run directory as training leaves it, with a new network's weights: its settings."""
     settings = compose(*overrides)
     algorithm = build.algorithm(settings, vocab_size)
     (folder / "checkpoints").mkdir(parents=True)
-    content = {"state_dict": algorithm.state_dict(), "config": settings, "global_step": 3}
-    tokenizer = make_tokenizer(tokenizer_name(typed(settings).data))
+    content = {"state_dict": algorithm.state_dict(), "config": stored(settings), "global_step": 3}
+    tokenizer = make_tokenizer(tokenizer_name(settings.data))
     digests = {"data_digests": {"corpus": {}, "tokenizer": tokenizer.digest}}
     content |= resumed_parts() | digests | {"finetuned_from": None} | more
     torch.save(content, folder / "checkpoints" / "last.ckpt")
@@ -155,7 +156,7 @@ def test_finetune_compares_tokenizers_by_content(tmp_path: Path) -> None:
     assert "took 20 of 20" in train.begin(algorithm, source, settings, tokenizer)[0]
     (tmp_path / "there").unlink()
     assert "took 20 of 20" in train.begin(algorithm, source, settings, tokenizer)[0]
-    edited = source._replace(tokenizer_digest="d", config=settings)
+    edited = source._replace(tokenizer_digest="d", config=stored(settings))
     with pytest.raises(ValueError, match=rf"^{finetuned}: .*/here, of another content: its tokens"):
         train.begin(algorithm, edited, settings, tokenizer)
     unsaid = source._replace(tokenizer_digest=None)
@@ -205,12 +206,12 @@ def test_finetune_refuses_before_anything_heavy_is_imported(
 
 
 def test_distillation_needs_a_teacher() -> None:
-    settings = compose()
-    settings["algo"]["name"] = "duo_distill"
+    settings = compose("algo=duo_distill")
     with pytest.raises(ValueError, match=r"^training.finetune_path: algo=duo_distill needs"):
         check(settings, [])
-    check(settings | {"mode": "leaderboard"}, [])
-    students = settings | {"mode": "benchmark", "benchmark": {"algos": ["ar", "distillation"]}}
+    check(changed(settings, mode="leaderboard"), [])
+    algos = {"algos": ["ar", "distillation"]}
+    students = changed(settings, mode="benchmark", benchmark=algos)
     with pytest.raises(ValueError, match=r"^training.finetune_path: algo=distillation needs"):
         check(students, [])
 
@@ -219,7 +220,7 @@ def test_finetune_keeps_its_source_in_the_checkpoint(arguments: list[str], tmp_p
     settings = write_run(tmp_path / "run", *arguments, "training.finetune_path=a")
     assert resume.resumed(settings)[1] == 3
     for key, value in {"finetune_path": "b", "finetune_ema": False}.items():
-        other = settings | {"training": settings["training"] | {key: value}}
+        other = changed(settings, training={key: value})
         with pytest.raises(ValueError, match=rf"the run there has training.{key}="):
             resume.resumed(other)
 
@@ -246,6 +247,6 @@ def test_record_has_facts_of_the_training_from_the_algorithm(
 
 
 def test_tokenizer_of_symbols_needs_no_files() -> None:
-    stored, asked = compose("data=markov", "data.states=8"), compose()
-    data = data_settings(asked, stored, {"data"})
-    assert data == asked["data"] | {"tokenizer_name_or_path": "symbols:8"}
+    run, asked = stored(compose("data=markov", "data.states=8")), stored(compose())["data"]
+    data = data_settings(asked, run, {"data"})
+    assert data == asked | {"tokenizer_name_or_path": "symbols:8"}

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from modes.settings import stored
 from modes.train.resume import flat, refuse_other
 from tests.modes.test_configs import compose
 
 
 def settings(*overrides: str) -> dict[str, Any]:
-    return flat(compose(*overrides))
+    return flat(stored(compose(*overrides)))
 
 
 def test_refuse_other_takes_more_steps() -> None:

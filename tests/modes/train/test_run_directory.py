@@ -11,13 +11,14 @@ from hydra import initialize_config_dir
 
 import main
 from modes.checks.keys import checked
+from modes.settings import Settings, stored
 from modes.train import resume
 from modes.train import run as train
 from storage import Held, holding
 from tests.modes.conftest import ROOT
 
 
-def compose(given: list[str]) -> dict[str, Any]:
+def compose(given: list[str]) -> Settings:
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         return main.compose(given)
 
@@ -58,13 +59,13 @@ def test_run_directory_of_another_program_is_left_alone(
 def test_run_directory_without_a_checkpoint_is_new(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     settings = compose(arguments)
-    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+    (tmp_path / "run" / "config.json").write_text(json.dumps(stored(settings)))
     assert resume.resumed(settings).checkpoint is None
 
 
 @pytest.mark.parametrize("name", ["", None, "../../up", "..", "a\nb", 7, "x" * 101])
 def test_data_name_is_a_word(name: Any, arguments: list[str]) -> None:
-    settings = compose(arguments)
-    settings["data"]["name"] = name
+    plain = stored(compose(arguments))
+    plain["data"]["name"] = name
     with pytest.raises(ValueError, match=r"^data.name="):
-        checked(settings)
+        checked(plain)
