@@ -1,6 +1,7 @@
 """The diffusion transformer of MDLM, DUO and GIDD, and its causal form for AR."""
 
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,13 @@ from backbones.rotary import Rotary, rotary_table
 from backbones.settings import Model, check_heads
 from diffusion.head import Head
 from schema.check import check_values
+
+# Of torch.compile: up to so many reads a value is computed again where it is needed again, as an
+# array of it costs a GPU more.
+INDUCTOR: dict[str, Any] = {
+    "realize_reads_threshold": 6,
+    "realize_acc_reads_threshold": 12,
+}
 
 
 class DiT(nn.Module):
@@ -119,7 +127,7 @@ class DiT(nn.Module):
     def compile_blocks(self) -> None:
         """In place: state-dict keys do not change. A copy of the network is not compiled."""
         for block in self.blocks:
-            block.compile()
+            block.compile(options=INDUCTOR)
 
     def decoder(self, length: int) -> Decoder:
         """Reads texts of at most `length` tokens left to right, each token once."""

@@ -24,7 +24,7 @@ from torch._inductor import config
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from backbones.dit import DiT
+from backbones.dit import INDUCTOR, DiT
 from backbones.rotary import rotary_table
 from benchmarks.inductor_code import codes, pretend
 from diffusion import compiled
@@ -54,7 +54,8 @@ def block_bytes(causal: bool) -> list[float]:
             made: Tensor = block(x, rotary, condition)
             return made
 
-    return [code.own_bytes / x.numel() for code in codes(function, x, condition)]
+    with config.patch(INDUCTOR):
+        return [code.own_bytes / x.numel() for code in codes(function, x, condition)]
 
 
 def columns_of(kind: str) -> list[Any]:

@@ -2,7 +2,7 @@
 ever built."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class Prepared(WithGradient, Protocol):
 class Fused(WithGradient, Protocol):
     """One whose gradient has kernels that take logits as the product makes them."""
 
-    by_kernels: Callable[..., tuple[Tensor, Tensor]]  # as `with_gradient`
+    by_kernels: Callable[..., tuple[Tensor, Tensor]]  # as `with_gradient`, for one pass
 
 
 def chunked(
@@ -156,18 +156,19 @@ def _gradients(
     hidden, weight, bias = inputs
     if isinstance(fn, Prepared):
         columns = list(fn.prepare(len(weight), *columns))
-    fused, size = losses == "kernels" and isinstance(fn, Fused), len(weight)
+    fused = fn.by_kernels if losses == "kernels" and isinstance(fn, Fused) else None
+    size = len(weight)
     d_hidden, d_bias = torch.empty_like(hidden), torch.zeros_like(bias)
     d_weight = torch.empty_like(weight)
     values = []
     parts = slices(len(hidden), rows_at_once(size, hidden.device.type))
     # One buffer for all chunks: a new one each time would be memory that the system has to clear.
-    products = Products(weight, bias, dtype, len(hidden[parts[0]]), fused)
+    products = Products(weight, bias, dtype, len(hidden[parts[0]]), fused is not None)
     for part in parts:
         low_hidden, own = hidden[part].to(dtype), cut(columns, part)
         logits = products(low_hidden)[:, :size]
-        if fused:
-            value, scale = cast(Fused, fn).by_kernels(logits, *own)
+        if fused is not None:
+            value, scale = fused(logits, *own)
             d_logits = logits
         elif losses == "compiled" and isinstance(fn, WithGradient):
             d_logits = products.buffer[: len(low_hidden), :size]

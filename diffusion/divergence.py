@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from diffusion.head import Affine, Head, Products
+
 
 @dataclass(frozen=True)
 class PredictionKL:
@@ -30,12 +32,10 @@ class PredictionKL:
         """The same of the teacher's logits, and these."""
         return LogitsKL(self.forward), self._teacher_logits(hidden)
 
-    def by_kernels(self, logits: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """As `with_gradient`, of logits that may be bf16: see `diffusion.divergence_kernels`."""
-        from diffusion.divergence_kernels import divergence_  # Triton is not everywhere
-
-        value = divergence_(logits, self._teacher_logits(hidden), self.forward)
-        return value, torch.ones_like(value)
+    @property
+    def by_kernels(self) -> "ByKernels":
+        """As `with_gradient`, of logits that may be bf16; for one pass over the rows."""
+        return ByKernels(self.teacher, self.forward)
 
     def _teacher_logits(self, hidden: Tensor) -> Tensor:
         with torch.no_grad():
@@ -44,6 +44,30 @@ class PredictionKL:
 
     def _teacher_log_p(self, hidden: Tensor) -> Tensor:
         return self._teacher_logits(hidden).log_softmax(-1)
+
+
+class ByKernels:
+    """`PredictionKL` by a kernel (see `diffusion.divergence_kernels`) that reads the teacher's
+    logits in the type of the student's; the teacher's weights in that are kept."""
+
+    def __init__(self, teacher: nn.Linear, forward: bool) -> None:
+        self.teacher, self.forward = teacher, forward
+        self.products: Products | None = None
+
+    @torch.no_grad()
+    def __call__(self, logits: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        from diffusion.divergence_kernels import divergence_  # Triton is not everywhere
+
+        def outputs(layer: nn.Linear | Affine, hidden: Tensor) -> Tensor:
+            if self.products is None or not self.products.low:  # the layer's own may be gone
+                rows = (logits.dtype, len(hidden))
+                self.products = Products(layer.weight, layer.bias, *rows, kernels=True)
+            return self.products(hidden.to(logits.dtype))[:, : logits.shape[1]]
+
+        layer = self.teacher
+        others = layer(hidden, outputs) if isinstance(layer, Head) else outputs(layer, hidden)
+        value = divergence_(logits, others, self.forward)
+        return value, torch.ones_like(value)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Ways to run the same network: recomputation, compilation, half precision."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -41,11 +42,14 @@ def test_recomputation_changes_nothing(build: Build, tokens: Tensor, dropout: fl
 @quiet_compiler
 # torch's tracer asks any tensor for its gradient and hides the warning only where it is shown.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("levels", ["none", "of texts", "of positions"])
 def test_compiled_blocks_equal_eager_and_share_one_graph(
-    build: Build, tokens: Tensor, causal: bool
+    build: Build, tokens: Tensor, levels: str
 ) -> None:
-    level = None if causal else torch.tensor([0.1, 0.5, 0.9])
+    causal, level = levels == "none", None
+    if not causal:
+        shape = tokens.shape if levels == "of positions" else tokens.shape[:1]
+        level = torch.linspace(0.1, 0.9, math.prod(shape)).view(shape)
     expected = value_and_gradients(build(causal=causal), tokens, level)
     compiled = build(causal=causal, compile=True)
     torch.compiler.reset()
