@@ -48,7 +48,7 @@ def evaluate(
     report(texts, tokenizer, fields, sampling.show)
     how, name = fields["protocol"], f"texts-{sampling.self_correction}"
     if requests.draws:
-        name = f"{how['predictor']}-{how['steps']}"
+        name = "-".join(str(how[key]) for key in ("predictor", "steps") if how[key] is not None)
     folder = cache.folder.parent
     with writing(folder.parent, "samples"):
         file = write_samples(folder, name, asdict(sampling), texts, requests.names, tokenizer)

@@ -61,6 +61,9 @@ def test_samplers_are_on_the_record(
     for row in rows(made):
         assert len(row) == LENGTH and row[0] == BOS and max(row) <= BOS
     assert 0 < made["metrics"]["network_evaluations"] <= 21
+    named = [made["protocol"][key] for key in ("predictor", "steps")]
+    name = "-".join(str(key) for key in named if key is not None)  # of some samplers without steps
+    assert f"Z-{name}-" in Path(made["metrics"]["samples"]).name
 
 
 def test_network_evaluations_are_counted_for_each_text(sample: Sample) -> None:
