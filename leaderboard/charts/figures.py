@@ -19,14 +19,13 @@ from leaderboard.charts.marks import (
     Fields,
     Look,
     Looks,
-    bars,
+    Plot,
     base,
     drawn,
     legend,
     log_base,
-    marks,
-    path,
     position,
+    reach,
     tips,
 )
 
@@ -73,13 +72,10 @@ def learning_curves(rows: Sequence[Point], looks: Looks) -> Figure:
     for choice, (x, grouped) in axes.items():
         fields = [*RUN, (x.field, x.title), (y.field, y.title)]
         for group, members in _grouped(rows, grouped):
-            seen = _seen(members, looks)
             points = base("curves", grouped, group).transform_flatten(list(CURVE))
-            layers = [
-                path(points, x, y, "href", seen),
-                _unseen(points, x, y, fields),
-                marks(points.transform_filter("datum.marked"), x, y, fields, seen),
-            ]
+            plot = Plot(points, x, y, _seen(members, looks))
+            layers = [plot.path("href"), plot.unseen(fields)]
+            layers.append(plot.where("datum.marked").marks(fields))
             views.append(_view("curves", choice, grouped, group, drawn(layers), fields))
     note = "A bound for diffusion, the loss itself for AR. One line a run."
     return Figure("curves", "Learning curves", note, tuple(views))
@@ -93,11 +89,10 @@ def frontier(rows: Sequence[Point], looks: Looks) -> Figure:
     views = []
     for group, members in _grouped(rows, "group"):
         y = Axis("gen_ppl", title, log_base(members, "gen_ppl"))
-        points, seen = base("frontier", "group", group), _seen(members, looks)
-        both = [bars(points, x, y, along, seen, len(members)) for along in ("x", "y")]
-        through = path(points, x, y, "line", seen, order="evaluations")
-        chart = drawn([through, *both, marks(points, x, y, fields, seen)])
-        views.append(_view("frontier", "", "group", group, chart, fields))
+        plot = Plot(base("frontier", "group", group), x, y, _seen(members, looks))
+        both = [plot.bars(along, len(members)) for along in ("x", "y")]
+        layers = [plot.path("line", order="evaluations"), *both, plot.marks(fields)]
+        views.append(_view("frontier", "", "group", group, drawn(layers), fields))
     note = (
         f"Lower is likelier text to the scoring model, further right more varied text; {BARS}, "
         "lines in the order of network evaluations. A low "
@@ -119,11 +114,9 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
             y = Axis("value", members[0]["measure"], log_base(members, "value"))
             fields = [*RUN, ("sampler", "sampler"), *COST, ("value_text", y.title)]
             points = base("quality", grouped, group).transform_filter(alt.datum[x.field] > 0)
-            seen = _seen(members, looks)
-            upright = bars(points, x, y, "y", seen, len(members))
-            layers = [path(points, x, y, "line", seen), upright]
-            chart = drawn([*layers, marks(points, x, y, fields, seen)])
-            views.append(_view("quality", choice, grouped, group, chart, fields))
+            plot = Plot(points, x, y, _seen(members, looks))
+            layers = [plot.path("line"), plot.bars("y", len(members)), plot.marks(fields)]
+            views.append(_view("quality", choice, grouped, group, drawn(layers), fields))
     note = f"A line joins the samples of one network by one sampler; {BARS}."
     return Figure("quality", "Quality against the cost of sampling", note, tuple(views))
 
@@ -156,9 +149,7 @@ def _ladder(dataset: str, choice: str, group: str, members: Sequence[Point], tit
     chart = base(dataset, "group", group).encode(y=alt.Y("label:N", title=None, sort=down))
     seen = {who: look for who, look in WHOSE.items() if any(r["who"] == who for r in members)}
     color = legend(alt.Color, seen, "color", "who")
-    rules = chart.mark_rule(strokeOpacity=0.6, aria=False).encode(
-        x=position(alt.X, x, "value_low"), x2="value_high:Q", color=color
-    )
+    rules = chart.mark_rule(strokeOpacity=0.6, aria=False).encode(color=color, **reach("x", x))
     dots = chart.mark_point(filled=True, size=90, fillOpacity=0.9).encode(
         x=position(alt.X, x),
         href="href:N",
@@ -169,13 +160,6 @@ def _ladder(dataset: str, choice: str, group: str, members: Sequence[Point], tit
     height = LINE * len({row["label"] for row in members})
     layers = alt.layer(rules, dots, width=WIDTH, height=height)
     return _view(dataset, choice, "group", group, layers, fields)
-
-
-def _unseen(points: alt.Chart, x: Axis, y: Axis, fields: Fields) -> alt.Chart:
-    """Invisible points between the ends of curves, for the pointer."""
-    return points.mark_circle(size=60, fillOpacity=0, aria=False).encode(
-        x=position(alt.X, x), y=position(alt.Y, y), href="href:N", tooltip=tips(fields)
-    )
 
 
 def _grouped(rows: Sequence[Point], field: str) -> list[tuple[str, list[Point]]]:
