@@ -53,11 +53,12 @@ class View:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its choices; `dataset` names its data."""
+    """A chart with its choices; `dataset` names its data, which are `rows`."""
 
     dataset: str
     title: str
     note: str
+    rows: Sequence[Point]
     views: tuple[View, ...]
 
 
@@ -78,7 +79,7 @@ def learning_curves(rows: Sequence[Point], looks: Looks) -> Figure:
             layers.append(plot.where("datum.marked").marks(fields))
             views.append(_view("curves", choice, grouped, group, drawn(layers), fields))
     note = "A bound for diffusion, the loss itself for AR. One line a run."
-    return Figure("curves", "Learning curves", note, tuple(views))
+    return Figure("curves", "Learning curves", note, rows, tuple(views))
 
 
 def frontier(rows: Sequence[Point], looks: Looks) -> Figure:
@@ -98,7 +99,7 @@ def frontier(rows: Sequence[Point], looks: Looks) -> Figure:
         "lines in the order of network evaluations. A low "
         "generative perplexity at a low entropy is repetition, not quality."
     )
-    return Figure("frontier", "Generative perplexity against entropy", note, tuple(views))
+    return Figure("frontier", "Generative perplexity against entropy", note, rows, tuple(views))
 
 
 def quality(rows: Sequence[Point], looks: Looks) -> Figure:
@@ -118,7 +119,7 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
             layers = [plot.path("line"), plot.bars("y", len(members)), plot.marks(fields)]
             views.append(_view("quality", choice, grouped, group, drawn(layers), fields))
     note = f"A line joins the samples of one network by one sampler; {BARS}."
-    return Figure("quality", "Quality against the cost of sampling", note, tuple(views))
+    return Figure("quality", "Quality against the cost of sampling", note, rows, tuple(views))
 
 
 def perplexities(rows: Sequence[Point]) -> Figure:
@@ -129,7 +130,7 @@ def perplexities(rows: Sequence[Point]) -> Figure:
         f"≤ marks an upper bound; {BARS}. Published numbers stand beside ours, not in one ranking "
         "with them: their data, budget and protocol are those of their papers."
     )
-    return Figure("perplexity", "Perplexity beside published", note, tuple(views))
+    return Figure("perplexity", "Perplexity beside published", note, rows, tuple(views))
 
 
 def target(rows: Sequence[Point]) -> Figure:
@@ -139,7 +140,7 @@ def target(rows: Sequence[Point]) -> Figure:
         for group, members in _grouped(rows, "group")
     ]
     note = f"Where every run reaches it; {BARS}, of validation or of seeds, whichever is larger."
-    return Figure("target", "Time to target", note, tuple(views))
+    return Figure("target", "Time to target", note, rows, tuple(views))
 
 
 def _ladder(dataset: str, choice: str, group: str, members: Sequence[Point], title: str) -> View:

@@ -1,11 +1,11 @@
 """The first texts of each record's samples file, where it is still there."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evaluation import samples_file
 from evaluation.files import read_named, why
 from evaluation.records import Record
 from evaluation.words import one_line
@@ -42,7 +42,7 @@ def samples(links: Links) -> tuple[dict[str, list[Sampled]], list[str]]:
         file = Path(name) if os.path.lexists(name) else record.path.parent / name
         try:
             texts = _texts(file)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             problems.append(one_line(f"{record.path}: no samples to read: {why(error, name)}"))
             continue
         group = groups.setdefault(f"{record.algo} on {record.data['name']}", [])
@@ -57,10 +57,9 @@ def _order(record: Record) -> tuple[str, str, str, int, int]:
 
 def _texts(file: Path) -> list[str]:
     """All texts of a samples file; OSError or ValueError where it is none."""
-    content: Any = json.loads(read_named(file, LARGEST).decode())
-    rows = content.get("samples") if isinstance(content, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("it has no list `samples`")
+    rows = samples_file.read(read_named(file, LARGEST)).rows
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("not a file of samples (one of them is no object)")
     return [str(row.get("text", "")) for row in rows]
 
 

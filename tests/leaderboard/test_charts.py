@@ -202,7 +202,7 @@ def test_every_view_becomes_three_files_that_lead_to_records(tmp_path):
     points = data.sampled(records_of(tmp_path), NAMING)
     figure = figures.frontier(points, looks(point["series"] for point in points))
     files = {point["href"]: f"../../{point['href']}" for point in points}
-    made = write_charts(tmp_path / "charts", [figure], {"frontier": points}, files)
+    made = write_charts(tmp_path / "charts", [figure], files)
     assert [path.suffix[1:] for path in made] == list(KINDS)
     png, svg, pdf = (path.read_bytes() for path in made)
     assert png.startswith(b"\x89PNG") and pdf.startswith(b"%PDF")
