@@ -26,9 +26,9 @@ from leaderboard.charts.figures import (
 from leaderboard.charts.files import FOLDER, KINDS, VEGA_LITE, config, write_charts
 from leaderboard.charts.ladders import beside_published, times
 from leaderboard.charts.marks import looks
-from leaderboard.html.links import Links, address
 from leaderboard.html.samples import LETTERS, samples
 from leaderboard.html.tables import record_grid, result_grid
+from leaderboard.links import Links, address
 from leaderboard.published.results import Published
 from leaderboard.table import Table, shown
 from leaderboard.tables.published import ALONE, BESIDE
@@ -147,14 +147,12 @@ def _figures(
     links: Links, tables: Sequence[Table], papers: Sequence[Published]
 ) -> tuple[list[Figure], list[str]]:
     """The figures, and the reasons why some curves cannot be shown."""
-    naming = data.Naming(links.series, links.href)
-    curves, problems = data.curves(links.records, naming)
-    sampled = data.sampled(links.records, naming)
-    measured = data.quality(links.records, naming)
+    curves, problems = data.curves(links)
+    sampled, measured = data.sampled(links), data.quality(links)
     seen = looks(row["series"] for row in (*curves, *sampled, *measured))
     return [
-        perplexities(beside_published(tables, papers, links.href)),
-        target(times(tables, links.href)),
+        perplexities(beside_published(tables, papers, links)),
+        target(times(tables, links)),
         learning_curves(curves, seen),
         frontier(sampled, seen),
         quality(measured, seen),

@@ -10,7 +10,7 @@ from evaluation.files import read_named, why
 from evaluation.records import Record
 from evaluation.words import one_line
 from leaderboard import labels
-from leaderboard.html.links import Link, Links, address
+from leaderboard.links import Link, Links, address
 
 LARGEST = 2**28  # bytes
 TEXTS = 3  # of each file

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from evaluation.records import Record
 from evaluation.rounding import figures, fixed, places_of
+from leaderboard.charts.data import ERRORS
 from leaderboard.format import seeds
-from leaderboard.html.links import Link, Links
+from leaderboard.links import Link, Links
 from leaderboard.published.results import titles
 from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, number, shown
 
@@ -98,7 +99,7 @@ def _bars(table: Table) -> Mapping[int, Bar]:
     """A bar for each row's first number, where errors are known and no number is negative."""
     values = [row.values.get(table.columns[0].key) for row in table.rows]
     measures = {row: value for row, value in enumerate(values) if isinstance(value, Measure)}
-    reach = {row: 2 * (value.stderr or 0.0) for row, value in measures.items()}
+    reach = {row: ERRORS * (value.stderr or 0.0) for row, value in measures.items()}
     top = max((value.mean + reach[row] for row, value in measures.items()), default=0.0)
     has_errors = any(value.stderr is not None for value in measures.values())
     if not has_errors or top <= 0 or any(value.mean < 0 for value in measures.values()):
