@@ -1,7 +1,7 @@
 """The data of the charts: records as rows of plain data, each with the group of rows that it may be
 compared with and the address of its record."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def quality(links: Links) -> list[Point]:
     """One row for every measure of samples, beside their cost."""
     groups, points = Groups(), []
     for record in links.records:
-        for measure, value, error, (words, key) in _measures(record):
+        for measure, value, error, words, key in _measures(record):
             point = _about(record, links) | _cost(record) | {"measure": measure, "value": value}
             point["group"] = groups.name(f"{measure}: {words}", [measure, key])
             machine = labels.machine(record.hardware)
@@ -130,24 +130,25 @@ def _bar(name: str, value: float, stderr: float | None) -> Point:
     return ends(name, value, stderr) | {f"{name}_text": with_error(value, stderr)}
 
 
-def _measures(record: Record) -> list[tuple[str, float, float | None, tuple[str, Any]]]:
-    """Name, value, standard error and group of the measures of a record of samples."""
+def _measures(record: Record) -> Iterator[tuple[str, float, float | None, str, Any]]:
+    """Name, value, standard error and group, in words and as a key, of the measures of a record."""
     metrics = record.metrics
     if record.metric == "oracle":
-        about = record.data["name"], [record.data["digest"], record.count]
-        return [("nats beyond the truth", record.value, record.stderr, about)]
-    if record.metric != "samples":
-        return []
-    measures = []
-    if metrics.get("gen_ppl") is not None:
+        key = [record.data["digest"], record.count]
+        yield "nats beyond the truth", record.value, record.stderr, record.data["name"], key
+    if record.metric == "samples" and metrics.get("gen_ppl") is not None:
         error = metrics.get("gen_ppl_stderr")
-        measures.append(("generative perplexity", metrics["gen_ppl"], error, _scored(record)))
-    if metrics.get("divergence") is not None:
+        yield "generative perplexity", metrics["gen_ppl"], error, *_scored(record)
+    if record.metric == "samples" and metrics.get("divergence") is not None:
         words, key = _drawn_for(record)
-        group = f"{words}, {record.count:,} texts", [key, record.count]
-        error = metrics.get("divergence_stderr")
-        measures.append(("divergence from held-out text", metrics["divergence"], error, group))
-    return measures
+        group, error = f"{words}, {record.count:,} texts", metrics.get("divergence_stderr")
+        yield (
+            "divergence from held-out text",
+            metrics["divergence"],
+            error,
+            group,
+            [key, record.count],
+        )
 
 
 def _scored(record: Record) -> tuple[str, Any]:

@@ -28,7 +28,7 @@ def beside_published(
         clash = titles.count(table.title) > 1
         words = table.title + (f", protocol {first.protocol_digest}" if clash else "")
         group = {"group": groups.name(words, [table.title, table.caption])}
-        points += [_ours(row, links) | group for row in _own(table)]
+        points += [_perplexity(row, links) | group for row in _own(table)]
         same = (row for row in papers if _usual(row) and same_text(row, first))
         points += [_theirs(row, first.data["name"]) | group for row in same]
     return points
@@ -60,14 +60,18 @@ def _theirs(row: Published, corpus: str) -> Point:
     }
 
 
-def _ours(row: Row, links: Links) -> Point:
-    first, value = row.records[0], row.values[KIND]
+def _perplexity(row: Row, links: Links) -> Point:
+    value = row.values[KIND]
     assert isinstance(value, Measure)
+    about = f"{_runs(value)}, {row.records[0].network['name']}"
+    return _ours(row, value, links) | {"about": about, "value_text": measure(value)}
+
+
+def _ours(row: Row, value: Measure, links: Links) -> Point:
+    first = row.records[0]
     return {
         "label": row.name,
         "who": "ours",
-        "about": f"{_runs(value)}, {first.network['name']}",
-        "value_text": measure(value),
         **_bar(value),
         "algo": first.algo,
         "corpus": first.data["name"],
@@ -79,18 +83,9 @@ def times(tables: Sequence[Table], links: Links) -> list[Point]:
     """A point for every row and cost that is known."""
     targets = [table for table in tables if table.kind == TARGET]
     return [
-        {
-            "label": row.name,
-            "who": "ours",
-            "about": _runs(value),
-            "cost": cost,
-            **_bar(value),
-            "value_text": measured_amount(value),
-            "algo": row.records[0].algo,
-            "corpus": row.records[0].data["name"],
-            "group": f"{table.title}: {cost}",
-            "href": links.href(row.records[0]),
-        }
+        _ours(row, value, links)
+        | {"about": _runs(value), "value_text": measured_amount(value), "cost": cost}
+        | {"group": f"{table.title}: {cost}"}
         for table in targets
         for row in table.rows
         for key, cost in COSTS.items()

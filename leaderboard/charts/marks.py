@@ -1,6 +1,5 @@
 """Parts of the charts: axes, bars, marks, legends, and how a series looks."""
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -70,9 +69,8 @@ def log_base(rows: Iterable[Mapping[str, Any]], field: str) -> int | None:
 
 def position(channel: Any, axis: Axis, field: str | None = None) -> Any:
     """x or y of `axis`, by another of its fields where one is named."""
-    roomy = functools.partial(alt.Scale, padding=14, nice=False)
-    scale = roomy(type="log", base=axis.base) if axis.base else roomy(zero=False)
-    ticks = alt.Axis(tickCount=8)
+    kind: dict[str, Any] = {"type": "log", "base": axis.base} if axis.base else {"zero": False}
+    scale, ticks = alt.Scale(padding=14, nice=False, **kind), alt.Axis(tickCount=8)
     return channel(f"{field or axis.field}:Q", title=axis.title, scale=scale, axis=ticks)
 
 
