@@ -7,7 +7,6 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from leaderboard.charts.data import Point
 from leaderboard.charts.figures import Figure
 from storage import write_atomic
 
@@ -49,14 +48,11 @@ def write_charts(folder: Path, figures: Sequence[Figure], files: Mapping[str, st
     return written
 
 
-def _linked(rows: Sequence[Point], files: Mapping[str, str]) -> list[Point]:
-    """The rows with the addresses of files; the converter takes none that is relative."""
-    relative = {page: f"{HERE}{file}" for page, file in files.items()}
-    return [row | {"href": relative.get(row["href"], row["href"])} for row in rows]
-
-
 def _written(folder: Path, figure: Figure, files: Mapping[str, str]) -> list[Path]:
-    rows, paths = _linked(figure.rows, files), list[Path]()
+    # The converter takes no address that is relative.
+    relative = {page: f"{HERE}{file}" for page, file in files.items()}
+    rows = [row | {"href": relative.get(row["href"], row["href"])} for row in figure.rows]
+    paths: list[Path] = []
     for view in figure.views:
         shown = [row for row in rows if row[view.grouped] == view.group]
         title = {"text": figure.title, "subtitle": view.group}

@@ -45,8 +45,14 @@ def samples(links: Links) -> tuple[dict[str, list[Sampled]], list[str]]:
         except (OSError, ValueError) as error:
             problems.append(one_line(f"{record.path}: no samples to read: {why(error, name)}"))
             continue
+        to = [links.link("record", record)]
+        trajectories = file.with_suffix(".html")
+        if trajectories.is_file():
+            to.append(Link("how they came about", address(trajectories, links.folder)))
+        about = f"{labels.sampler_and_steps(record)}, seed {record.seed}"
+        first = [(text[:LETTERS], len(text)) for text in texts[:TEXTS]]
         group = groups.setdefault(f"{record.algo} on {record.data['name']}", [])
-        group.append(_sampled(record, file, texts, links))
+        group.append(Sampled(links.number(record), record, about, first, len(texts), to))
     return groups, problems
 
 
@@ -61,13 +67,3 @@ def _texts(file: Path) -> list[str]:
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("not a file of samples (one of them is no object)")
     return [str(row.get("text", "")) for row in rows]
-
-
-def _sampled(record: Record, file: Path, texts: Sequence[str], links: Links) -> Sampled:
-    to = [links.link("record", record)]
-    trajectories = file.with_suffix(".html")
-    if trajectories.is_file():
-        to.append(Link("how they came about", address(trajectories, links.folder)))
-    about = f"{labels.sampler_and_steps(record)}, seed {record.seed}"
-    first = [(text[:LETTERS], len(text)) for text in texts[:TEXTS]]
-    return Sampled(links.number(record), record, about, first, len(texts), to)
