@@ -9,7 +9,7 @@ from evaluation.records import Record
 Settings = Mapping[str, Any]
 
 # Keys for where and how fast a run is made, which change its result by rounding alone.
-WHERE = {
+EXECUTION = {
     *(f"data.{key}" for key in ("cache_dir", "num_proc", "verify")),
     *("loader.batch_size", "loader.num_workers"),
     *(f"model.{key}" for key in ("activation_checkpointing", "attention", "compile")),
@@ -18,7 +18,7 @@ WHERE = {
     *(f"trainer.{key}" for key in ("log_every_n_steps", "val_check_interval")),
 }
 # With groups and keys for how it was measured: what does not change the training.
-NOT_THE_RECIPE = WHERE | {
+NOT_THE_RECIPE = EXECUTION | {
     *("benchmark", "checkpointing", "estimate", "eval", "hydra", "leaderboard", "mode", "oracle"),
     *("protocol", "results_dir", "sampling", "seed", "strategy", "tensorboard", "track", "wandb"),
     *("data.max_eval_blocks", "data.stride", "data.valid_split"),

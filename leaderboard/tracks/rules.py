@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from leaderboard.run_key import WHERE, flat
+from leaderboard.run_key import EXECUTION, flat
 from schema.check import shown
 
 Settings = Mapping[str, Any]
@@ -18,7 +18,7 @@ SETTLED = (
     *("algo", "benchmark", "callbacks", "data", "eval", "loader", "lr_scheduler", "model", "noise"),
     *("optim", "protocol", "trainer", "training"),
 )
-BESIDE = WHERE | {
+BESIDE = EXECUTION | {
     *(f"benchmark.{key}" for key in ("algos", "jobs", "row", "scorer")),
     *(f"eval.{key}" for key in ("checkpoint_path", "output_dir", "quality_protocol", "reference")),
     *(f"eval.{key}" for key in ("tasks", "tasks_path", "trust_tasks", "num_fewshot", "limit")),
