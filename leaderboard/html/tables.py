@@ -73,10 +73,10 @@ class Grid:
 
 def result_grid(table: Table, links: Links, sampled: Sequence[Record]) -> Grid:
     """A table of results; `sampled` are the records whose texts the page has."""
-    cells, same, kept = table.cells(), [], []
+    words, same, kept = table.cells(), [], []
     for index, column in enumerate(table.columns):
-        texts = {line[index + 1] for line in cells}
-        if index and len(cells) >= SAME and len(texts) == 1:
+        texts = {line[index + 1] for line in words}
+        if index and len(words) >= SAME and len(texts) == 1:
             same.append(f"{column.name} {texts.pop()}")
         else:
             kept.append(column)
