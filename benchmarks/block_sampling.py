@@ -37,12 +37,12 @@ from training.memory import keep_freed_memory
 VOCABULARY, LONGEST, WINDOW, STRIDE = 8192, 2048, 512, 256
 BLOCKS = (4, 16, 64)
 PER_TOKEN = 0.5  # steps
-Net = dict[str, int]  # width, layers and heads
+Net = list[str]  # settings of width, layers and heads
 Drawn = Callable[[int], Counter]  # of a text of so many tokens
 
 
 def by_blocks(net: Net, texts: int, block: int) -> Drawn:
-    model = algorithm("bd3lm", LONGEST, VOCABULARY, block_size=block, **net)
+    model = algorithm("bd3lm", LONGEST, VOCABULARY, f"algo.block_size={block}", *net)
 
     def draw(length: int) -> Counter:
         counter, grid = Counter(), uniform_grid(round(block * PER_TOKEN))
@@ -56,7 +56,7 @@ def by_blocks(net: Net, texts: int, block: int) -> Drawn:
 
 
 def by_windows(net: Net, texts: int) -> Drawn:
-    model = algorithm("mdlm", WINDOW, VOCABULARY, **net)
+    model = algorithm("mdlm", WINDOW, VOCABULARY, *net)
 
     def draw(length: int) -> Counter:
         counter = Counter()
@@ -73,7 +73,7 @@ def by_windows(net: Net, texts: int) -> Drawn:
 
 
 def left_to_right(net: Net, texts: int) -> Drawn:
-    model = algorithm("ar", LONGEST, VOCABULARY, **net)
+    model = algorithm("ar", LONGEST, VOCABULARY, *net)
 
     def draw(length: int) -> Counter:
         counter = Counter()
@@ -116,7 +116,7 @@ def report_texts(net: Net, texts: int, lengths: list[int]) -> None:
 @torch.inference_mode()
 def report_prefixes(net: Net, block: int, prefixes: list[int], repeats: int) -> None:
     """A look at a block behind a prefix: the median of `repeats`."""
-    model = algorithm("bd3lm", LONGEST, VOCABULARY, block_size=block, **net)
+    model = algorithm("bd3lm", LONGEST, VOCABULARY, f"algo.block_size={block}", *net)
     z, t = torch.full((1, block), VOCABULARY), torch.full((1,), 0.5, dtype=torch.float64)
     print(f"\n{f'a look at {block} tokens':20} {'before it':>10} {'cached, ms':>11} {'without':>9}")
     for prefix in prefixes:
@@ -145,7 +145,8 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread")
-    net = {"hidden_size": arguments.width, "n_blocks": arguments.layers, "n_heads": 4}
+    net = [f"model.hidden_size={arguments.width}", f"model.n_blocks={arguments.layers}"]
+    net.append("model.n_heads=4")
     report_texts(net, arguments.texts, arguments.lengths)
     report_prefixes(net, 16, [0, 512, 1024, LONGEST - 16], arguments.repeats)
 

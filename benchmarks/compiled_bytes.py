@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from backbones.dit import INDUCTOR, DiT
 from backbones.rotary import rotary_table
+from benchmarks.counts import is_view
 from benchmarks.inductor_code import codes, pretend
 from diffusion import compiled
 from diffusion.bound import Known, interpolating_bound, masked_bound, next_token_nats
@@ -95,9 +96,7 @@ class Eager(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        returns = func._schema.returns
-        is_view = returns and all(one.alias_info and not one.alias_info.is_write for one in returns)
-        if not is_view and "empty" not in func._schema.name:
+        if not is_view(func) and "empty" not in func._schema.name:
             read = [one for one in pytree.tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
             both = [*read, *(one for one in pytree.tree_leaves(made) if isinstance(one, Tensor))]
             sizes = (one.numel() * one.element_size() for one in both if one.numel() >= self.least)

@@ -94,12 +94,16 @@ def count_waits(
             COUNTS.wait("copy to the device" if to_device else "copy to the CPU")
 
 
+def is_view(func: Any) -> bool:
+    """Whether an operation makes views of its arguments alone."""
+    returns = func._schema.returns
+    return bool(returns) and all(one.alias_info and not one.alias_info.is_write for one in returns)
+
+
 def count_kernel(func: Any, name: str, ours: list[Tensor], result: Any) -> None:
     """One launch, and the bytes that it reads and writes; views are none."""
     made = [one for one in pytree.tree_leaves(result) if is_ours(one)]
-    returns = func._schema.returns
-    is_view = returns and all(one.alias_info and not one.alias_info.is_write for one in returns)
-    if is_view or name in NO_KERNELS or not made:
+    if is_view(func) or name in NO_KERNELS or not made:
         return
     COUNTS.kernels[name] += 1
     COUNTS.bytes[name] += sum(one.numel() * one.element_size() for one in [*ours, *made])

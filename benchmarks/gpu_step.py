@@ -18,121 +18,68 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from hydra import initialize_config_dir
-from torch import Tensor, nn
+from torch import Tensor
 
-import main
-from algos.base import Algorithm, Batch, batch_of
+from algos.base import Batch, batch_of
 from algos.build import ALGORITHMS
 from backbones.cost import training_flops
 from backbones.rotary import rotary_table
 from benchmarks.all_logits import published
+from benchmarks.measure import Training, composed, timed
 from modes import build, devices, estimate
 from modes.settings import Settings
 from training.memory import keep_freed_memory
 from training.settings import Trainer
 
-RECIPE = ["model=small", "data.tokenizer_name_or_path=gpt2"]
+RECIPE = ("model=small", "data.tokenizer_name_or_path=gpt2")
 SIDES = {"cuda": 8192, "cpu": 1024}  # of the product whose rate is measured
 PARTS = ("head", "attention", "mlp", "optimizer")
 Work = Callable[[], object]
 
 
-class Bench(NamedTuple):
-    """An algorithm with what trains it, and a batch on the device."""
-
-    algorithm: Algorithm
-    optimizer: torch.optim.Optimizer
-    average: list[Tensor]
-    batch: Batch
-    low: bool  # whether in bf16 autocast
-
-    @property
-    def device(self) -> torch.device:
-        return self.batch["tokens"].device
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low)
-
-
-def composed(*overrides: str) -> Settings:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return main.compose([*RECIPE, *overrides])
-
-
-def made(settings: Settings, size: int, device: torch.device, batch: int, low: bool) -> Bench:
+def made(settings: Settings, size: int, device: str, low: bool) -> Training:
     if settings.model.compile is None:
-        network = replace(settings.model, compile=devices.compiles(device))
+        network = replace(settings.model, compile=devices.compiles(torch.device(device)))
         settings = replace(settings, model=network)
     algorithm = build.algorithm(settings, size).train().to(device)
-    optimizer: Any = algorithm.configure_optimizers()["optimizer"]
-    average = [weight.detach().clone() for weight in algorithm.parameters()]
-    tokens = torch.randint(size, (batch, settings.model.length), device=device)
-    texts = batch_of(tokens, given=0)
-    return Bench(algorithm, optimizer, average, texts, low)
+    return Training.of(algorithm, is_averaged=True, low=low)
 
 
-def gradients(bench: Bench) -> None:
-    with bench.autocast():
-        loss = bench.algorithm.objective(bench.batch).sum() / bench.batch["tokens"].numel()
-    loss.backward()
+def step(training: Training, batch: Batch) -> None:
+    training.gradients(batch)
+    training.update()
+    training.optimizer.zero_grad()
 
 
-def update(bench: Bench) -> None:
-    weights = list(bench.algorithm.parameters())
-    nn.utils.clip_grad_norm_(weights, 1.0)
-    bench.optimizer.step()
-    torch._foreach_lerp_(bench.average, [weight.detach() for weight in weights], 1e-4)
-
-
-def step(bench: Bench) -> None:
-    gradients(bench)
-    update(bench)
-    bench.optimizer.zero_grad()
-
-
-def seconds(work: Work, device: torch.device, repeats: int) -> float:
+def seconds(work: Work, device: str, repeats: int) -> float:
     """The median, after one that makes what stays."""
     work()
-    times = []
-    for _ in range(repeats):
-        _wait(device)
-        began = time.perf_counter()
-        work()
-        _wait(device)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    return statistics.median(timed(work, device) for _ in range(repeats))
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def product_rate(device: torch.device, low: bool, repeats: int) -> float:
+def product_rate(device: str, low: bool, repeats: int) -> float:
     """Operations per second of one product of large square matrices."""
-    side = SIDES[device.type]
+    side = SIDES[device]
     dtype = torch.bfloat16 if low else torch.float32
     one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     return 2 * side**3 / seconds(lambda: one @ other, device, repeats)
 
 
-def part_seconds(bench: Bench, repeats: int) -> dict[str, float]:
+def part_seconds(training: Training, batch: Batch, repeats: int) -> dict[str, float]:
     """The seconds of each part alone, over all blocks."""
-    network = bench.algorithm.backbone
-    rows, length = bench.batch["tokens"].shape
+    network, device = training.algorithm.backbone, batch["tokens"].device
+    rows, length = batch["tokens"].shape
     width = network.head.in_features
-    x = torch.randn(rows, length, width, device=bench.device, requires_grad=True)
-    cos, sin = rotary_table(network.length, network.head_width, bench.device)
+    x = torch.randn(rows, length, width, device=device, requires_grad=True)
+    cos, sin = rotary_table(network.length, network.head_width, device)
     block = network.blocks[0]
 
     def both(part: Callable[[], Tensor]) -> None:
-        with bench.autocast():
+        with torch.autocast(device.type, torch.bfloat16, enabled=training.low):
             made = part()
         made.backward(torch.ones_like(made))
 
@@ -141,79 +88,84 @@ def part_seconds(bench: Bench, repeats: int) -> dict[str, float]:
         # As many texts as the network is asked for, and as many positions.
         network.forward = lambda z, *_, **__: x[:1, : z.shape[1]].expand(len(z), -1, -1)
         try:
-            gradients(bench)
+            training.gradients(batch)
         finally:
             network.forward = given
 
-    gradients(bench)  # the optimizer has some to work on
+    training.gradients(batch)  # the optimizer has some to work on
     works: dict[str, Work] = {
         "attention": lambda: both(lambda: block.attention(x, (cos[:length], sin[:length]))),
         "mlp": lambda: both(lambda: block.mlp(x)),
-        "optimizer": lambda: update(bench),
+        "optimizer": training.update,
         "head": head,
     }
-    found = {name: seconds(work, bench.device, repeats) for name, work in works.items()}
-    times = len(network.blocks) * (1 + bench.algorithm.clean_share)
+    found = {name: seconds(work, device.type, repeats) for name, work in works.items()}
+    times = len(network.blocks) * (1 + training.algorithm.clean_share)
     return found | {name: times * found[name] for name in ("attention", "mlp")}
 
 
-def idle(bench: Bench) -> float | None:
+def idle(work: Work, device: str) -> float | None:
     """The share of a step in which no kernel runs; None on a CPU."""
-    if bench.device.type != "cuda":
+    if device != "cuda":
         return None
     from torch.profiler import ProfilerActivity, profile
 
-    _wait(bench.device)
+    torch.cuda.synchronize()
     began = time.perf_counter()
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
-        step(bench)
-        _wait(bench.device)
+        work()
+        torch.cuda.synchronize()
     busy = sum(event.self_device_time_total for event in seen.key_averages()) / 1e6
     return max(0.0, 1 - busy / (time.perf_counter() - began))
 
 
-def row(name: str, options: argparse.Namespace, device: torch.device, rate: float) -> list[str]:
+def row(name: str, options: argparse.Namespace, device: str, rate: float) -> list[str]:
     """The cells of an algorithm."""
-    settings = composed(*options.overrides, f"algo={name}")
+    settings = composed(*RECIPE, *options.overrides, f"algo={name}")
     size = estimate.vocabulary(settings.data)
     cost = estimate.step_of(settings)
-    bench = made(settings, size, device, options.batch_size, low_on(device))
-    tokens = bench.batch["tokens"].numel()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    whole = seconds(lambda: step(bench), device, options.repeats)
-    peak = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None
+    training = made(settings, size, device, low_on(device))
+    tokens = torch.randint(size, (options.batch_size, settings.model.length), device=device)
+    batch, count = batch_of(tokens, given=0), tokens.numel()
+
+    def work() -> None:
+        step(training, batch)
+
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    whole = seconds(work, device, options.repeats)
+    peak = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
     with published():
-        plain = seconds(lambda: step(bench), device, options.repeats)
-    parts = part_seconds(bench, options.repeats)
+        plain = seconds(work, device, options.repeats)
+    parts = part_seconds(training, batch, options.repeats)
     shares = [parts[part] / whole for part in PARTS]
-    used = tokens * training_flops(cost.sizes, cost.work) / whole / rate
-    numbers = [*shares, 1 - sum(shares), idle(bench)]
+    used = count * training_flops(cost.sizes, cost.work) / whole / rate
+    numbers = [*shares, 1 - sum(shares), idle(work, device)]
     return [
         name,
-        f"{tokens / whole:,.0f}",
-        f"{tokens / plain:,.0f}",
+        f"{count / whole:,.0f}",
+        f"{count / plain:,.0f}",
         f"{used:.1%}",
         "-" if peak is None else f"{peak:.1f}",
         *("-" if number is None else f"{number:.0%}" for number in numbers),
     ]
 
 
-def low_on(device: torch.device) -> bool:
+def low_on(device: str) -> bool:
     """bf16 where training has it by default."""
-    kind = "cpu" if device.type == "cpu" else "auto"
+    kind = "cpu" if device == "cpu" else "auto"
     return devices.precision(Trainer(accelerator=kind)) == "bf16-mixed"
 
 
 def show(options: argparse.Namespace) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
-    if device.type == "cpu":
+    device = "cuda" if torch.cuda.is_available() and not options.cpu else "cpu"
+    if device == "cpu":
         keep_freed_memory()
     low = low_on(device)
     rate = product_rate(device, low, options.repeats)
-    named = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    named = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     print(f"{named}, torch {torch.__version__}, {'bf16' if low else 'float32'}; ", end="")
-    print(f"a product of {SIDES[device.type]}^3: {rate / 1e12:.3g} TFLOP/s; {options.overrides}")
+    print(f"a product of {SIDES[device]}^3: {rate / 1e12:.3g} TFLOP/s; {options.overrides}")
     headers = ["algorithm", "tokens/s", "with all logits", "MFU", "peak, GB", *PARTS, "rest"]
     print(f"\n| {' | '.join([*headers, 'idle'])} |\n|---{'|---:' * len(headers)}|")
     for name in options.only:

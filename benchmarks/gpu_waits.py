@@ -21,17 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import lightning as L
 import torch
-from hydra import initialize_config_dir
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.utils.data import DataLoader, IterableDataset
 
-import main
 from algos.base import Algorithm, Batch, batch_of, moved
 from algos.build import ALGORITHMS
 from algos.facts import FACTS
-from benchmarks import stand_in
+from benchmarks import measure, stand_in
 from benchmarks.counts import COUNTS, Count
 from benchmarks.stand_in import DEVICE
 from modes import build
@@ -105,8 +103,7 @@ class Watch(L.Callback):
 
 @functools.cache
 def composed(*overrides: str) -> Settings:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return main.compose([*SIZES, *overrides])
+    return measure.composed(*SIZES, *overrides)
 
 
 def rough(settings: Settings) -> Algorithm:

@@ -24,25 +24,18 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from hydra import initialize_config_dir
 from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-import main
 from algos.base import batch_of
 from backbones.cost import Step
+from benchmarks.measure import Training, composed, resident, timed
 from modes import build, estimate
 from modes.settings import Settings
 from training.memory import keep_freed_memory
 from training.sharding import shard
 
 M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
-
-
-def resident(field: str) -> int:
-    """VmRSS (now) or VmHWM (the peak) in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def step_function(settings: Settings, step: Step, batch: int, passes: int) -> Callable[[], None]:
@@ -54,26 +47,17 @@ def step_function(settings: Settings, step: Step, batch: int, passes: int) -> Ca
         algorithm.place = lambda own: shard(own, mesh, torch.device(step.device), low)
         algorithm.place(network)
     algorithm.to(step.device)
-    optimizer: Any = algorithm.configure_optimizers()["optimizer"]
-    weights = list(algorithm.parameters())
-    average = [weight.detach().clone() for weight in weights] if step.averaged else []
+    training = Training.of(algorithm, step.averaged, low=low is not None and not step.parts)
     shape, device = (batch, step.sizes.length), step.device
-    autocast = low is not None and not step.parts
 
     def run() -> None:
         for number in range(passes):
             if step.parts:
                 network.set_requires_gradient_sync(number == passes - 1)
             tokens = torch.randint(step.sizes.vocab_size, shape, device=device)
-            inputs = batch_of(tokens, 0, torch.arange(batch) + number * batch)
-            with torch.autocast(device, torch.bfloat16, enabled=autocast):
-                loss = algorithm.objective(inputs).sum() / tokens.numel()
-            loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        if average:
-            torch._foreach_lerp_(average, [weight.detach() for weight in weights], 1e-4)
+            training.gradients(batch_of(tokens, 0, torch.arange(batch) + number * batch))
+        training.update()
+        training.optimizer.zero_grad()
 
     return run
 
@@ -93,23 +77,19 @@ def memory(prepare: Callable[[], Callable[[], None]], cuda: bool) -> tuple[int, 
 
 def seconds(step: Callable[[], None], repeats: int, cuda: bool) -> float:
     """Of the fastest of some steps: whatever else the machine does only adds to one."""
-    if not cuda:
-        keep_freed_memory()  # as mode=train does
-        step()
-        step()  # what the first one freed is taken up again
-    return min(timed(step, cuda) for _ in range(repeats))
-
-
-def timed(step: Callable[[], None], cuda: bool) -> float:
-    if not cuda:
-        began = time.process_time()
-        step()
-        return (time.process_time() - began) / torch.get_num_threads()
-    torch.cuda.synchronize()  # nothing of an earlier step is left to do
-    began = time.perf_counter()
+    if cuda:
+        return min(timed(step, "cuda") for _ in range(repeats))
+    keep_freed_memory()  # as mode=train does
     step()
-    torch.cuda.synchronize()
-    return time.perf_counter() - began
+    step()  # what the first one freed is taken up again
+    return min(computed(step) for _ in range(repeats))
+
+
+def computed(step: Callable[[], None]) -> float:
+    """Seconds that this process computes, per thread."""
+    began = time.process_time()
+    step()
+    return (time.process_time() - began) / torch.get_num_threads()
 
 
 def join(cuda: bool) -> None:
@@ -120,15 +100,13 @@ def join(cuda: bool) -> None:
 
 
 def measured(batch: int, repeats: int, passes: int, overrides: list[str]) -> dict[str, Any]:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        recipe = main.compose(overrides)
+    recipe = composed(*overrides)
     cuda = recipe.trainer.accelerator != "cpu" and torch.cuda.is_available()
     devices = int(os.environ.get("WORLD_SIZE", 1))
     changed = [*overrides, f"loader.global_batch_size={passes * batch * devices}"]
     changed += [f"loader.batch_size={batch}", f"trainer.devices={devices}"]
     changed += [] if cuda else ["trainer.accelerator=cpu"]
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(changed)
+    settings = composed(*changed)
     step = estimate.step_of(settings)
     if devices > 1 and not step.parts:
         raise SystemExit(f"{devices} processes: only strategy=fsdp measures several")

@@ -10,7 +10,6 @@ would be 103 MB. "hit" is a step in which nothing is drawn. Then: left-to-right 
 without the cache of keys and values, and the network evaluations of whole texts, counted."""
 
 import argparse
-import ctypes
 import statistics
 import sys
 import time
@@ -25,13 +24,13 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from algos.build import ALGORITHMS
 from algos.denoising import DiffusionAlgorithm
 from backbones.dit import DiT
+from benchmarks.measure import composed, peak_megabytes, timed
 from diffusion.categorical import draw
 from diffusion.logits_warper import LogitsWarper
 from diffusion.prediction import Prediction
-from diffusion.schedule import LogLinear
+from modes import build
 from samplers.ancestral import ancestral
 from samplers.autoregressive import autoregressive
 from samplers.build import Counter
@@ -43,7 +42,7 @@ from samplers.score import analytic, euler
 from training.memory import keep_freed_memory
 
 VOCABULARY, BATCH, LENGTH, STEP = 50257, 4, 128, 1 / 128
-SIZES = {"hidden_size": 256, "n_blocks": 8, "n_heads": 8}
+SIZES = ("model.hidden_size=256", "model.n_blocks=8", "model.n_heads=8")
 NUCLEUS = LogitsWarper(top_p=0.9)
 remdm = partial(psi, profile=profile("psi-rescale"))
 
@@ -90,16 +89,13 @@ class Clock:
         return result
 
 
-def algorithm(name: str, length: int = LENGTH, states: int = VOCABULARY, **own: Any) -> Any:
-    """With random weights, a head of its own scale among them, as after training; `own` are sizes
-    of the network and keywords of the algorithm."""
-    torch.manual_seed(0)
-    sizes = {key: own.pop(key, size) for key, size in SIZES.items()}
-    net = DiT(states, length=length, causal=ALGORITHMS[name].facts.causal, **sizes)
-    torch.nn.init.normal_(net.head.weight, std=0.05)
-    own |= {} if name == "ar" else {"global_batch_size": BATCH}
-    own |= {} if name in ("ar", "gidd") else {"alpha": LogLinear()}
-    return ALGORITHMS[name](backbone=net, vocab_size=states, **own).eval()
+def algorithm(name: str, length: int = LENGTH, states: int = VOCABULARY, *more: str) -> Any:
+    """With random weights, a head of its own scale among them, as after training; `more` are
+    settings of the network and of the algorithm."""
+    settings = composed(f"algo={name}", f"model.length={length}", "seed=0", *SIZES, *more)
+    made = build.new_algorithm(settings, states).eval()
+    torch.nn.init.normal_(made.backbone.head.weight, std=0.05)
+    return made
 
 
 def step_function(case: Case, model: DiffusionAlgorithm, clock: Clock) -> Callable[[], None]:
@@ -117,26 +113,6 @@ def step_function(case: Case, model: DiffusionAlgorithm, clock: Clock) -> Callab
 @torch.no_grad()
 def plain(net: DiT, tokens: Tensor) -> Tensor:
     return net.head(net(tokens))
-
-
-def timed(step: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    step()
-    return time.perf_counter() - began
-
-
-def resident_megabytes(field: str) -> float:
-    """VmRSS (now) or VmHWM (the peak since it was last reset)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
-
-
-def peak_megabytes(step: Callable[[], Any]) -> float:
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    rest = resident_megabytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    step()
-    return resident_megabytes("VmHWM") - rest
 
 
 def report_steps(wanted: list[str], repeats: int) -> None:

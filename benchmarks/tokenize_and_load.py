@@ -5,7 +5,6 @@ python benchmarks/tokenize_and_load.py --tokenizer FOLDER --text FILE_OR_FOLDER 
 import argparse
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tokenizers import Tokenizer as Backend
 from transformers import AutoTokenizer
 
+from benchmarks.measure import timed
 from data.build import build_or_open
 from data.corpora import TextCorpus
 from data.formats import whole
@@ -26,12 +26,7 @@ from data.tokenizers import Tokenizer, make_tokenizer
 
 def fastest(runs: int, work: Callable[[], object]) -> float:
     """Seconds of the quickest of several runs: the machine may have other work."""
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return min(timed(work) for _ in range(runs))
 
 
 def load_times(store: TokenStore, tokenizer: Tokenizer, args: argparse.Namespace) -> float:

@@ -11,75 +11,58 @@ other cases do.
 """
 
 import argparse
-import ctypes
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+import torch.nn.functional as F
+
+from algos.base import batch_of
+from benchmarks.measure import composed, peak_megabytes, timed
+from modes import build
+from training.memory import keep_freed_memory
+
 Case = tuple[str, int, bool]  # name, batch size, whether activations are recomputed
-ROOT = Path(__file__).resolve().parents[1]
-VOCABULARY, LENGTH = 50257, 128
-# name of the algorithm, its options
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "plain": ("ar", {}),
-    "ar": ("ar", {}),
-    "mdlm": ("mdlm", {}),
-    "sedd": ("sedd", {}),
-    "sedd_uniform": ("sedd_uniform", {}),
-    "d3pm": ("d3pm", {}),
-    "gidd, p_u 0": ("gidd", {"p_uniform": 0.0}),
-    "gidd": ("gidd", {}),
-    "udlm": ("udlm", {}),
-    "duo": ("duo", {}),
-    "duo, full": ("duo", {"curriculum": "full"}),
-    "duo_distill": ("duo_distill", {}),
+VOCABULARY = 50257
+SIZES = ["model.hidden_size=256", "model.n_blocks=8", "model.n_heads=8", "model.length=128"]
+SIZES += ["model.dropout=0", "seed=0"]
+CASES = {
+    "plain": ["algo=ar"],
+    "ar": ["algo=ar"],
+    "mdlm": ["algo=mdlm"],
+    "sedd": ["algo=sedd"],
+    "sedd_uniform": ["algo=sedd_uniform"],
+    "d3pm": ["algo=d3pm"],
+    "gidd, p_u 0": ["algo=gidd", "algo.p_uniform=0.0"],
+    "gidd": ["algo=gidd"],
+    "udlm": ["algo=udlm"],
+    "duo": ["algo=duo"],
+    "duo, full": ["algo=duo", "algo.curriculum=full"],
+    "duo_distill": ["algo=duo_distill"],
 }
 KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
 def step_function(case: str, batch_size: int, checkpointing: bool) -> Callable[[], None]:
-    import torch
-    import torch.nn.functional as F
-
-    from algos.base import batch_of
-    from algos.build import ALGORITHMS
-    from backbones.dit import DiT
-    from diffusion.schedule import LogLinear
-    from training.optim import adamw
-
-    torch.manual_seed(0)
-    name, options = CASES[case]
-    cls = ALGORITHMS[name]
-    outputs = VOCABULARY + cls.facts.outputs_mask
-    net = DiT(
-        VOCABULARY,
-        256,
-        LENGTH,
-        n_blocks=8,
-        n_heads=8,
-        causal=cls.facts.causal,
-        outputs=outputs,
-        activation_checkpointing=checkpointing,
-    )
-    extra: dict[str, Any] = {} if name == "ar" else {"global_batch_size": batch_size}
-    if name not in ("ar", "gidd"):
-        extra["alpha"] = LogLinear()
-    if name in ("duo", "duo_distill"):
-        extra["max_steps"] = 10**6  # the curriculum, or the first round
-    algorithm = cls(backbone=net, vocab_size=VOCABULARY, **extra, **options)
-    optimizer = adamw(algorithm.parameters(), 3e-4, 0.9, 0.999, 1e-8, 0.0)
-    tokens = torch.randint(VOCABULARY, (batch_size, LENGTH))
+    sizes = [*SIZES, f"loader.global_batch_size={batch_size}"]
+    sizes.append(f"model.activation_checkpointing={checkpointing}")
+    settings = composed(*CASES[case], *sizes)
+    algorithm = build.algorithm(settings, VOCABULARY).train()
+    optimizer: Any = algorithm.configure_optimizers()["optimizer"]
+    network, tokens = algorithm.backbone, torch.randint(VOCABULARY, (batch_size, 128))
     batch = batch_of(tokens, given=1)
 
     def loss() -> torch.Tensor:
         if case != "plain":
             return algorithm.objective(batch).sum() / batch["scored"].sum()
-        logits = net.head(net(tokens[:, :-1]))
+        logits = network.head(network(tokens[:, :-1]))
         return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
     def step() -> None:
@@ -90,28 +73,12 @@ def step_function(case: str, batch_size: int, checkpointing: bool) -> Callable[[
     return step
 
 
-def resident_megabytes(field: str) -> float:
-    """VmRSS (now) or VmHWM (the peak since it was last reset)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
-
-
 def child(case: str, batch_size: int, repeats: int, checkpointing: bool) -> None:
-    from training.memory import keep_freed_memory
-
     if case != "plain":
         keep_freed_memory()  # as mode=train does on a CPU
-    step = step_function(case, batch_size, checkpointing)
+    step, times = step_function(case, batch_size, checkpointing), list[float]()
     step()  # makes the optimizer's state: at rest from now on there are weights and moments
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    rest = resident_megabytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - began)
-    peak = resident_megabytes("VmHWM") - rest
+    peak = peak_megabytes(lambda: times.extend(timed(step) for _ in range(repeats)))
     print(json.dumps({"seconds": min(times), "megabytes": peak}))
 
 
@@ -120,8 +87,7 @@ def measure(case: str, batch_size: int, checkpointing: bool, repeats: int) -> di
     line = [sys.executable, __file__, "--case", case.removesuffix("+keep")]
     line += ["--batch-size", str(batch_size), "--repeats", str(repeats)]
     line += ["--checkpointing"] * checkpointing
-    environment = os.environ | keep | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(line, env=os.environ | keep, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 

@@ -92,6 +92,12 @@ class Runs:
         return newest[::-1]
 
 
+def by_mean(entries: Iterable[Entry], sign: int = 1) -> list[Entry]:
+    """Entries, the smallest mean of their values first, or the largest where `sign` is -1; behind
+    them those in conflict."""
+    return sorted(entries, key=lambda e: (e.conflict, sign * pool_values(e.records).mean))
+
+
 def by_time(records: Iterable[Record]) -> list[Record]:
     """Records, oldest first."""
     return sorted(records, key=attrgetter("time"))

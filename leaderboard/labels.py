@@ -94,6 +94,12 @@ def language(record: Record) -> str:
     return f"The language: {', '.join(parts)}."
 
 
+def scoring(record: Record) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The model that scored samples and the protocol of it, both empty where there is none."""
+    metrics = record.metrics
+    return metrics.get("gen_ppl_scorer") or {}, metrics.get("quality_protocol") or {}
+
+
 def machine(hardware: Mapping[str, Any]) -> str:
     """The GPUs, or else the processor and its threads."""
     if hardware.get("gpu"):

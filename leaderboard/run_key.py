@@ -8,16 +8,21 @@ from evaluation.records import Record
 
 Settings = Mapping[str, Any]
 
-# Groups and keys for where and how a run was made or measured, which do not change the training.
-NOT_THE_RECIPE = {
+# Keys for where and how fast a run is made, which change its result by rounding alone.
+EXECUTION = {
+    *(f"data.{key}" for key in ("cache_dir", "num_proc", "verify")),
+    *("loader.batch_size", "loader.num_workers"),
+    *(f"model.{key}" for key in ("activation_checkpointing", "attention", "compile")),
+    "model.loss_kernels",
+    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes")),
+    *(f"trainer.{key}" for key in ("log_every_n_steps", "val_check_interval")),
+}
+# With groups and keys for how it was measured: what does not change the training.
+NOT_THE_RECIPE = EXECUTION | {
     *("benchmark", "checkpointing", "estimate", "eval", "hydra", "leaderboard", "mode", "oracle"),
     *("protocol", "results_dir", "sampling", "seed", "strategy", "tensorboard", "track", "wandb"),
-    *(f"data.{key}" for key in ("cache_dir", "max_eval_blocks", "num_proc", "stride")),
-    *("data.valid_split", "data.verify"),
-    *("loader.batch_size", "loader.eval_batch_size", "loader.num_workers"),
-    *("model.activation_checkpointing", "model.loss_kernels", "model.attention", "model.compile"),
-    *("trainer.accelerator", "trainer.devices", "trainer.limit_val_batches", "trainer.num_nodes"),
-    *("trainer.log_every_n_steps", "trainer.val_check_interval"),
+    *("data.max_eval_blocks", "data.stride", "data.valid_split"),
+    *("loader.eval_batch_size", "trainer.limit_val_batches"),
     "training.finetune_path",  # training.finetuned_from has its contents
 }
 

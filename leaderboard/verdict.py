@@ -1,11 +1,13 @@
 """The differences between the rows of a table in words, and the ranks that follow from them."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from evaluation.record_files import Sequences
+from leaderboard.aggregate import Entry
 from leaderboard.significance import Pair, Side, significant_pairs
+from leaderboard.table import BASELINE
 
 LISTED, MOST = 2, 6  # pairs in a sentence, in the statistics behind it
 RULE = "Real: more than two standard errors of the difference"
@@ -56,6 +58,17 @@ def verdict(names: Sequence[str], sides: Sequence[Side], baseline: Collection[in
     detail += [f"{RULE}{HOLM.format(n=len(real)) if len(real) > 1 else ''}.", _errors(sides)]
     sentence = f"{_differences(labels, doubted, len(real))} ({_design(sides)})."
     return Verdict(sentence, " ".join(detail), ranks, best)
+
+
+def of_entries(entries: Sequence[Entry], side: Callable[[Entry], Side]) -> Verdict:
+    """The verdict on entries in order, those in conflict last: they are neither compared nor
+    ranked, and beside them no row is the best."""
+    agreed = [entry for entry in entries if not entry.conflict]
+    baseline = [row for row, entry in enumerate(agreed) if entry.records[0].algo == BASELINE]
+    made = verdict([entry.name for entry in agreed], [side(entry) for entry in agreed], baseline)
+    conflicts = len(entries) - len(agreed)
+    ranks = [*made.ranks, *[None] * conflicts]
+    return made._replace(ranks=ranks, best=None if conflicts else made.best)
 
 
 def numbered(names: Sequence[str]) -> list[str]:

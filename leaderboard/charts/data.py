@@ -1,9 +1,9 @@
 """The data of the charts: records as rows of plain data, each with the group of rows that it may be
 compared with and the address of its record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from evaluation import record_schema
 from evaluation.record_files import read_attached_curve
@@ -11,19 +11,13 @@ from evaluation.records import Record
 from evaluation.rounding import with_error
 from evaluation.words import one_line
 from leaderboard import labels
+from leaderboard.links import Links
 
 Point = dict[str, Any]
 ERRORS = 2  # standard errors that a bar shows, and that a point of a frontier must lead by
 MOST_POINTS = 10_000  # of all curves together
 LEAST_POINTS = 20  # of each
 MARKS = 6  # on each
-
-
-class Naming(NamedTuple):
-    """The name of a record in a chart and the address that a click on it opens."""
-
-    series: Callable[[Record], str]
-    href: Callable[[Record], str]
 
 
 class Groups:
@@ -40,13 +34,13 @@ class Groups:
         return self._names[mark]
 
 
-def sampled(records: Sequence[Record], naming: Naming) -> list[Point]:
+def sampled(links: Links) -> list[Point]:
     """Samples with both a generative perplexity and an entropy, in groups of comparable ones."""
     groups, points = Groups(), []
-    for record in records:
+    for record in links.records:
         metrics = record.metrics
         if record.metric == "samples" and metrics.get("gen_ppl") is not None:
-            point = _about(record, naming) | _cost(record)
+            point = _about(record, links) | _cost(record)
             point |= {"group": groups.name(*_scored(record)), "gen_ppl": metrics["gen_ppl"]}
             point |= _bar("gen_ppl", metrics["gen_ppl"], metrics.get("gen_ppl_stderr"))
             point |= {"entropy": record.value} | _bar("entropy", record.value, record.stderr)
@@ -54,12 +48,12 @@ def sampled(records: Sequence[Record], naming: Naming) -> list[Point]:
     return points
 
 
-def quality(records: Sequence[Record], naming: Naming) -> list[Point]:
+def quality(links: Links) -> list[Point]:
     """One row for every measure of samples, beside their cost."""
     groups, points = Groups(), []
-    for record in records:
-        for measure, value, error, (words, key) in _measures(record):
-            point = _about(record, naming) | _cost(record) | {"measure": measure, "value": value}
+    for record in links.records:
+        for measure, value, error, words, key in _measures(record):
+            point = _about(record, links) | _cost(record) | {"measure": measure, "value": value}
             point["group"] = groups.name(f"{measure}: {words}", [measure, key])
             machine = labels.machine(record.hardware)
             timed = f"{measure}: {words}, on {machine}"
@@ -68,10 +62,10 @@ def quality(records: Sequence[Record], naming: Naming) -> list[Point]:
     return points
 
 
-def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list[str]]:
+def curves(links: Links) -> tuple[list[Point], list[str]]:
     """One row for each learning curve, its points as lists; and why some cannot be shown."""
     drawn, problems, groups = [], [], Groups()
-    for file, record in _curve_files(records).items():
+    for file, record in _curve_files(links.records).items():
         try:
             curve = read_attached_curve(file)
         except ValueError as error:
@@ -86,7 +80,7 @@ def curves(records: Sequence[Record], naming: Naming) -> tuple[list[Point], list
         machine = labels.machine(record.hardware)
         thin = curve.thinned(most)._asdict()
         del thin["stderr"]
-        point = _about(record, naming) | thin | {"marked": _marked(len(thin["step"]))}
+        point = _about(record, links) | thin | {"marked": _marked(len(thin["step"]))}
         point["group"] = groups.name(words, key)
         point["timed"] = groups.name(f"{words}, on {machine}", [key, machine])
         points.append(point)
@@ -98,14 +92,14 @@ def _marked(count: int) -> list[bool]:
     return [(count - 1 - point) % -(-count // MARKS) == 0 for point in range(count)]
 
 
-def _about(record: Record, naming: Naming) -> Point:
+def _about(record: Record, links: Links) -> Point:
     return {
-        "series": naming.series(record),
+        "series": links.series(record),
         "algo": record.algo,
         "corpus": record.data["name"],
         "seed": record.seed,
         "network": record.network["name"],
-        "href": naming.href(record),
+        "href": links.href(record),
     }
 
 
@@ -136,31 +130,31 @@ def _bar(name: str, value: float, stderr: float | None) -> Point:
     return ends(name, value, stderr) | {f"{name}_text": with_error(value, stderr)}
 
 
-def _measures(record: Record) -> list[tuple[str, float, float | None, tuple[str, Any]]]:
-    """Name, value, standard error and group of the measures of a record of samples."""
+def _measures(record: Record) -> Iterator[tuple[str, float, float | None, str, Any]]:
+    """Name, value, standard error and group, in words and as a key, of the measures of a record."""
     metrics = record.metrics
     if record.metric == "oracle":
-        about = record.data["name"], [record.data["digest"], record.count]
-        return [("nats beyond the truth", record.value, record.stderr, about)]
-    if record.metric != "samples":
-        return []
-    measures = []
-    if metrics.get("gen_ppl") is not None:
+        key = [record.data["digest"], record.count]
+        yield "nats beyond the truth", record.value, record.stderr, record.data["name"], key
+    if record.metric == "samples" and metrics.get("gen_ppl") is not None:
         error = metrics.get("gen_ppl_stderr")
-        measures.append(("generative perplexity", metrics["gen_ppl"], error, _scored(record)))
-    if metrics.get("divergence") is not None:
+        yield "generative perplexity", metrics["gen_ppl"], error, *_scored(record)
+    if record.metric == "samples" and metrics.get("divergence") is not None:
         words, key = _drawn_for(record)
-        group = f"{words}, {record.count:,} texts", [key, record.count]
-        error = metrics.get("divergence_stderr")
-        measures.append(("divergence from held-out text", metrics["divergence"], error, group))
-    return measures
+        group, error = f"{words}, {record.count:,} texts", metrics.get("divergence_stderr")
+        yield (
+            "divergence from held-out text",
+            metrics["divergence"],
+            error,
+            group,
+            [key, record.count],
+        )
 
 
 def _scored(record: Record) -> tuple[str, Any]:
     """The group of comparable generative perplexities, in words and as a key."""
     words, key = _drawn_for(record)
-    scorer = record.metrics.get("gen_ppl_scorer") or {}
-    protocol = record.metrics.get("quality_protocol") or {}
+    scorer, protocol = labels.scoring(record)
     name, digest = scorer.get("scorer", "an unknown model"), str(scorer.get("scorer_digest", ""))
     words = f"{words}, scored by {one_line(name)} {digest[:6]}".rstrip()
     words += f", protocol {protocol['name']}" if protocol.get("name") else ""

@@ -19,14 +19,13 @@ from leaderboard.charts.marks import (
     Fields,
     Look,
     Looks,
-    bars,
+    Plot,
     base,
     drawn,
     legend,
     log_base,
-    marks,
-    path,
     position,
+    reach,
     tips,
 )
 
@@ -54,11 +53,12 @@ class View:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its choices; `dataset` names its data."""
+    """A chart with its choices; `dataset` names its data, which are `rows`."""
 
     dataset: str
     title: str
     note: str
+    rows: Sequence[Point]
     views: tuple[View, ...]
 
 
@@ -73,16 +73,13 @@ def learning_curves(rows: Sequence[Point], looks: Looks) -> Figure:
     for choice, (x, grouped) in axes.items():
         fields = [*RUN, (x.field, x.title), (y.field, y.title)]
         for group, members in _grouped(rows, grouped):
-            seen = _seen(members, looks)
             points = base("curves", grouped, group).transform_flatten(list(CURVE))
-            layers = [
-                path(points, x, y, "href", seen),
-                _unseen(points, x, y, fields),
-                marks(points.transform_filter("datum.marked"), x, y, fields, seen),
-            ]
+            plot = Plot(points, x, y, _seen(members, looks))
+            layers = [plot.path("href"), plot.unseen(fields)]
+            layers.append(plot.where("datum.marked").marks(fields))
             views.append(_view("curves", choice, grouped, group, drawn(layers), fields))
     note = "A bound for diffusion, the loss itself for AR. One line a run."
-    return Figure("curves", "Learning curves", note, tuple(views))
+    return Figure("curves", "Learning curves", note, rows, tuple(views))
 
 
 def frontier(rows: Sequence[Point], looks: Looks) -> Figure:
@@ -93,17 +90,16 @@ def frontier(rows: Sequence[Point], looks: Looks) -> Figure:
     views = []
     for group, members in _grouped(rows, "group"):
         y = Axis("gen_ppl", title, log_base(members, "gen_ppl"))
-        points, seen = base("frontier", "group", group), _seen(members, looks)
-        both = [bars(points, x, y, along, seen, len(members)) for along in ("x", "y")]
-        through = path(points, x, y, "line", seen, order="evaluations")
-        chart = drawn([through, *both, marks(points, x, y, fields, seen)])
-        views.append(_view("frontier", "", "group", group, chart, fields))
+        plot = Plot(base("frontier", "group", group), x, y, _seen(members, looks))
+        both = [plot.bars(along, len(members)) for along in ("x", "y")]
+        layers = [plot.path("line", order="evaluations"), *both, plot.marks(fields)]
+        views.append(_view("frontier", "", "group", group, drawn(layers), fields))
     note = (
         f"Lower is likelier text to the scoring model, further right more varied text; {BARS}, "
         "lines in the order of network evaluations. A low "
         "generative perplexity at a low entropy is repetition, not quality."
     )
-    return Figure("frontier", "Generative perplexity against entropy", note, tuple(views))
+    return Figure("frontier", "Generative perplexity against entropy", note, rows, tuple(views))
 
 
 def quality(rows: Sequence[Point], looks: Looks) -> Figure:
@@ -119,13 +115,11 @@ def quality(rows: Sequence[Point], looks: Looks) -> Figure:
             y = Axis("value", members[0]["measure"], log_base(members, "value"))
             fields = [*RUN, ("sampler", "sampler"), *COST, ("value_text", y.title)]
             points = base("quality", grouped, group).transform_filter(alt.datum[x.field] > 0)
-            seen = _seen(members, looks)
-            upright = bars(points, x, y, "y", seen, len(members))
-            layers = [path(points, x, y, "line", seen), upright]
-            chart = drawn([*layers, marks(points, x, y, fields, seen)])
-            views.append(_view("quality", choice, grouped, group, chart, fields))
+            plot = Plot(points, x, y, _seen(members, looks))
+            layers = [plot.path("line"), plot.bars("y", len(members)), plot.marks(fields)]
+            views.append(_view("quality", choice, grouped, group, drawn(layers), fields))
     note = f"A line joins the samples of one network by one sampler; {BARS}."
-    return Figure("quality", "Quality against the cost of sampling", note, tuple(views))
+    return Figure("quality", "Quality against the cost of sampling", note, rows, tuple(views))
 
 
 def perplexities(rows: Sequence[Point]) -> Figure:
@@ -136,7 +130,7 @@ def perplexities(rows: Sequence[Point]) -> Figure:
         f"≤ marks an upper bound; {BARS}. Published numbers stand beside ours, not in one ranking "
         "with them: their data, budget and protocol are those of their papers."
     )
-    return Figure("perplexity", "Perplexity beside published", note, tuple(views))
+    return Figure("perplexity", "Perplexity beside published", note, rows, tuple(views))
 
 
 def target(rows: Sequence[Point]) -> Figure:
@@ -146,7 +140,7 @@ def target(rows: Sequence[Point]) -> Figure:
         for group, members in _grouped(rows, "group")
     ]
     note = f"Where every run reaches it; {BARS}, of validation or of seeds, whichever is larger."
-    return Figure("target", "Time to target", note, tuple(views))
+    return Figure("target", "Time to target", note, rows, tuple(views))
 
 
 def _ladder(dataset: str, choice: str, group: str, members: Sequence[Point], title: str) -> View:
@@ -156,9 +150,7 @@ def _ladder(dataset: str, choice: str, group: str, members: Sequence[Point], tit
     chart = base(dataset, "group", group).encode(y=alt.Y("label:N", title=None, sort=down))
     seen = {who: look for who, look in WHOSE.items() if any(r["who"] == who for r in members)}
     color = legend(alt.Color, seen, "color", "who")
-    rules = chart.mark_rule(strokeOpacity=0.6, aria=False).encode(
-        x=position(alt.X, x, "value_low"), x2="value_high:Q", color=color
-    )
+    rules = chart.mark_rule(strokeOpacity=0.6, aria=False).encode(color=color, **reach("x", x))
     dots = chart.mark_point(filled=True, size=90, fillOpacity=0.9).encode(
         x=position(alt.X, x),
         href="href:N",
@@ -169,13 +161,6 @@ def _ladder(dataset: str, choice: str, group: str, members: Sequence[Point], tit
     height = LINE * len({row["label"] for row in members})
     layers = alt.layer(rules, dots, width=WIDTH, height=height)
     return _view(dataset, choice, "group", group, layers, fields)
-
-
-def _unseen(points: alt.Chart, x: Axis, y: Axis, fields: Fields) -> alt.Chart:
-    """Invisible points between the ends of curves, for the pointer."""
-    return points.mark_circle(size=60, fillOpacity=0, aria=False).encode(
-        x=position(alt.X, x), y=position(alt.Y, y), href="href:N", tooltip=tips(fields)
-    )
 
 
 def _grouped(rows: Sequence[Point], field: str) -> list[tuple[str, list[Point]]]:

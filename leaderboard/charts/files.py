@@ -7,7 +7,6 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from leaderboard.charts.data import Point
 from leaderboard.charts.figures import Figure
 from storage import write_atomic
 
@@ -36,35 +35,23 @@ def config(ink: str, paper: str) -> dict[str, Any]:
     }
 
 
-def write_charts(
-    folder: Path,
-    figures: Sequence[Figure],
-    datasets: Mapping[str, Sequence[Point]],
-    files: Mapping[str, str],
-) -> list[Path]:
+def write_charts(folder: Path, figures: Sequence[Figure], files: Mapping[str, str]) -> list[Path]:
     """Every view of every figure in `folder`, in each of three kinds; other charts of an earlier
     call are removed. `files` are the paths of records, seen from there, by their address in a
     page."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = [
-        path
-        for figure in figures
-        for path in _written(folder, figure, _linked(datasets[figure.dataset], files))
-    ]
+    written = [path for figure in figures for path in _written(folder, figure, files)]
     for path in folder.iterdir():
-        is_chart = path.name.startswith(tuple(f"{name}-" for name in datasets))
+        is_chart = path.name.startswith(tuple(f"{figure.dataset}-" for figure in figures))
         if is_chart and path.suffix[1:] in KINDS and path not in written and not path.is_dir():
             path.unlink()
     return written
 
 
-def _linked(rows: Sequence[Point], files: Mapping[str, str]) -> list[Point]:
-    """The rows with the addresses of files; the converter takes none that is relative."""
+def _written(folder: Path, figure: Figure, files: Mapping[str, str]) -> list[Path]:
+    # The converter takes no address that is relative.
     relative = {page: f"{HERE}{file}" for page, file in files.items()}
-    return [row | {"href": relative.get(row["href"], row["href"])} for row in rows]
-
-
-def _written(folder: Path, figure: Figure, rows: Sequence[Point]) -> list[Path]:
+    rows = [row | {"href": relative.get(row["href"], row["href"])} for row in figure.rows]
     paths: list[Path] = []
     for view in figure.views:
         shown = [row for row in rows if row[view.grouped] == view.group]
@@ -80,8 +67,7 @@ def _written(folder: Path, figure: Figure, rows: Sequence[Point]) -> list[Path]:
             "svg": drawing.encode(),
             "pdf": vl_convert.svg_to_pdf(drawing),
         }
-        files = {kind: folder / f"{view.file}.{kind}" for kind in KINDS}
-        for kind, file in files.items():
-            write_atomic(file, contents[kind])
-        paths += files.values()
+        for kind, content in contents.items():
+            paths.append(folder / f"{view.file}.{kind}")
+            write_atomic(paths[-1], content)
     return paths

@@ -1,11 +1,11 @@
 """Rows of the charts with a line for every label: perplexities of ours beside the published ones of
 the same text, and times to a track's target."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from evaluation.records import Record
 from leaderboard.charts.data import ERRORS, Groups, Point
 from leaderboard.format import measure, measured_amount
+from leaderboard.links import Links
 from leaderboard.published.match import same_text
 from leaderboard.published.results import Published
 from leaderboard.table import Measure, Row, Table
@@ -16,7 +16,7 @@ COSTS = {"target_tokens": "tokens", "target_flops": "FLOPs", "target_seconds": "
 
 
 def beside_published(
-    tables: Sequence[Table], papers: Sequence[Published], href: Callable[[Record], str]
+    tables: Sequence[Table], papers: Sequence[Published], links: Links
 ) -> list[Point]:
     """Every row of every table of perplexities, and the published numbers of the same text with the
     same tokenizer, context and packing."""
@@ -28,7 +28,7 @@ def beside_published(
         clash = titles.count(table.title) > 1
         words = table.title + (f", protocol {first.protocol_digest}" if clash else "")
         group = {"group": groups.name(words, [table.title, table.caption])}
-        points += [_ours(row, href) | group for row in _own(table)]
+        points += [_perplexity(row, links) | group for row in _own(table)]
         same = (row for row in papers if _usual(row) and same_text(row, first))
         points += [_theirs(row, first.data["name"]) | group for row in same]
     return points
@@ -60,37 +60,32 @@ def _theirs(row: Published, corpus: str) -> Point:
     }
 
 
-def _ours(row: Row, href: Callable[[Record], str]) -> Point:
-    first, value = row.records[0], row.values[KIND]
+def _perplexity(row: Row, links: Links) -> Point:
+    value = row.values[KIND]
     assert isinstance(value, Measure)
+    about = f"{_runs(value)}, {row.records[0].network['name']}"
+    return _ours(row, value, links) | {"about": about, "value_text": measure(value)}
+
+
+def _ours(row: Row, value: Measure, links: Links) -> Point:
+    first = row.records[0]
     return {
         "label": row.name,
         "who": "ours",
-        "about": f"{_runs(value)}, {first.network['name']}",
-        "value_text": measure(value),
         **_bar(value),
         "algo": first.algo,
         "corpus": first.data["name"],
-        "href": href(first),
+        "href": links.href(first),
     }
 
 
-def times(tables: Sequence[Table], href: Callable[[Record], str]) -> list[Point]:
+def times(tables: Sequence[Table], links: Links) -> list[Point]:
     """A point for every row and cost that is known."""
     targets = [table for table in tables if table.kind == TARGET]
     return [
-        {
-            "label": row.name,
-            "who": "ours",
-            "about": _runs(value),
-            "cost": cost,
-            **_bar(value),
-            "value_text": measured_amount(value),
-            "algo": row.records[0].algo,
-            "corpus": row.records[0].data["name"],
-            "group": f"{table.title}: {cost}",
-            "href": href(row.records[0]),
-        }
+        _ours(row, value, links)
+        | {"about": _runs(value), "value_text": measured_amount(value), "cost": cost}
+        | {"group": f"{table.title}: {cost}"}
         for table in targets
         for row in table.rows
         for key, cost in COSTS.items()

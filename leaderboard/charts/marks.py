@@ -1,7 +1,7 @@
 """Parts of the charts: axes, bars, marks, legends, and how a series looks."""
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -69,55 +69,70 @@ def log_base(rows: Iterable[Mapping[str, Any]], field: str) -> int | None:
 
 def position(channel: Any, axis: Axis, field: str | None = None) -> Any:
     """x or y of `axis`, by another of its fields where one is named."""
-    roomy = functools.partial(alt.Scale, padding=14, nice=False)
-    scale = roomy(type="log", base=axis.base) if axis.base else roomy(zero=False)
-    ticks = alt.Axis(tickCount=8)
+    kind: dict[str, Any] = {"type": "log", "base": axis.base} if axis.base else {"zero": False}
+    scale, ticks = alt.Scale(padding=14, nice=False, **kind), alt.Axis(tickCount=8)
     return channel(f"{field or axis.field}:Q", title=axis.title, scale=scale, axis=ticks)
 
 
-def bars(chart: alt.Chart, x: Axis, y: Axis, along: str, seen: Looks, count: int) -> alt.Chart:
-    """Error bars `along` x or y, fainter where there are many."""
-    axis = x if along == "x" else y
-    ends = {
-        "x": position(alt.X, x, f"{x.field}_low" if along == "x" else None),
-        "y": position(alt.Y, y, f"{y.field}_low" if along == "y" else None),
-        f"{along}2": f"{axis.field}_high:Q",
-    }
-    rule = chart.mark_rule(strokeOpacity=0.5 if count <= MANY else 0.25, aria=False)
-    return rule.encode(color=legend(alt.Color, seen, "color"), **ends)
+def reach(along: str, axis: Axis) -> dict[str, Any]:
+    """The channels of an error bar of `axis`, `along` x or y."""
+    channel = alt.X if along == "x" else alt.Y
+    low = position(channel, axis, f"{axis.field}_low")
+    return {along: low, f"{along}2": f"{axis.field}_high:Q"}
 
 
-def path(
-    chart: alt.Chart, x: Axis, y: Axis, detail: str, seen: Looks, order: str | None = None
-) -> alt.Chart:
-    """A line through all that have the same `detail`, each series with its dashes."""
-    # By names of their own, dashes stay out of the legend, where they would border its marks.
-    apart = chart.transform_calculate(dashes="'dashes of ' + datum.series")
-    dashes = alt.Scale(
-        domain=[f"dashes of {name}" for name in seen], range=[style.dash for style in seen.values()]
-    )
-    return apart.mark_line(strokeOpacity=0.8, strokeWidth=1.6, aria=False).encode(
-        x=position(alt.X, x),
-        y=position(alt.Y, y),
-        detail=f"{detail}:N",
-        order=f"{order or x.field}:Q",
-        color=legend(alt.Color, seen, "color"),
-        strokeDash=alt.StrokeDash("dashes:N", scale=dashes, legend=None),
-    )
+@dataclass(frozen=True)
+class Plot:
+    """Layers of `chart` against x and y, in which the series that are `seen` have their looks."""
 
+    chart: alt.Chart
+    x: Axis
+    y: Axis
+    seen: Looks
 
-def points(chart: alt.Chart, x: Axis, y: Axis, seen: Looks, size: int) -> alt.Chart:
-    return chart.mark_point(filled=True, size=size, fillOpacity=0.9).encode(
-        x=position(alt.X, x),
-        y=position(alt.Y, y),
-        color=legend(alt.Color, seen, "color"),
-        shape=legend(alt.Shape, seen, "shape"),
-    )
+    @property
+    def placed(self) -> alt.Chart:
+        return self.chart.encode(x=position(alt.X, self.x), y=position(alt.Y, self.y))
 
+    @property
+    def colored(self) -> alt.Chart:
+        return self.placed.encode(color=legend(alt.Color, self.seen, "color"))
 
-def marks(chart: alt.Chart, x: Axis, y: Axis, fields: Fields, seen: Looks) -> alt.Chart:
-    """Points that lead to their records and say `fields`."""
-    return points(chart, x, y, seen, 80).encode(href="href:N", tooltip=tips(fields))
+    def where(self, condition: str) -> "Plot":
+        """The same of the points that fulfil a condition."""
+        return replace(self, chart=self.chart.transform_filter(condition))
+
+    def bars(self, along: str, count: int) -> alt.Chart:
+        """Error bars `along` x or y, fainter where there are many."""
+        rule = self.colored.mark_rule(strokeOpacity=0.5 if count <= MANY else 0.25, aria=False)
+        return rule.encode(**reach(along, self.x if along == "x" else self.y))
+
+    def path(self, detail: str, order: str | None = None) -> alt.Chart:
+        """A line through all that have the same `detail`, each series with its dashes."""
+        # By names of their own, dashes stay out of the legend, where they would border its marks.
+        apart = self.colored.transform_calculate(dashes="'dashes of ' + datum.series")
+        dashes = alt.Scale(
+            domain=[f"dashes of {name}" for name in self.seen],
+            range=[look.dash for look in self.seen.values()],
+        )
+        return apart.mark_line(strokeOpacity=0.8, strokeWidth=1.6, aria=False).encode(
+            detail=f"{detail}:N",
+            order=f"{order or self.x.field}:Q",
+            strokeDash=alt.StrokeDash("dashes:N", scale=dashes, legend=None),
+        )
+
+    def points(self, size: int) -> alt.Chart:
+        mark = self.colored.mark_point(filled=True, size=size, fillOpacity=0.9)
+        return mark.encode(shape=legend(alt.Shape, self.seen, "shape"))
+
+    def marks(self, fields: Fields) -> alt.Chart:
+        """Points that lead to their records and say `fields`."""
+        return self.points(80).encode(href="href:N", tooltip=tips(fields))
+
+    def unseen(self, fields: Fields) -> alt.Chart:
+        """Invisible points between the ends of curves, for the pointer."""
+        mark = self.placed.mark_circle(size=60, fillOpacity=0, aria=False)
+        return mark.encode(href="href:N", tooltip=tips(fields))
 
 
 def tips(fields: Fields) -> list[alt.Tooltip]:

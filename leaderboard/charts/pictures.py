@@ -13,7 +13,7 @@ from evaluation.record_files import Curve
 from leaderboard.aggregate import Entry
 from leaderboard.charts.data import ERRORS, ends
 from leaderboard.charts.files import VEGA_LITE, config
-from leaderboard.charts.marks import Axis, bars, drawn, log_base, looks, path, points
+from leaderboard.charts.marks import Axis, Plot, drawn, log_base, looks
 from leaderboard.table import Measure, Table
 
 INK = "#7f858c"  # contrast above 3.5 with white, above 4.5 with near-black
@@ -65,11 +65,9 @@ def epochs(entries: Sequence[Entry], curves: Mapping[Path, Curve], track: Mappin
 
 def _svg(rows: list[dict[str, Any]], x: Axis, y: Axis, title: str, note: str) -> str:
     """A line for every series, with marks and bars at the points that are marked."""
-    seen = looks(row["series"] for row in rows)
-    chart = alt.Chart(alt.NamedData(NAME))
-    marked = chart.transform_filter("datum.marked")
-    layers = [path(chart, x, y, "series", seen), bars(marked, x, y, "y", seen, 1)]
-    spec = drawn([*layers, points(marked, x, y, seen, 45)]).to_dict()
+    plot = Plot(alt.Chart(alt.NamedData(NAME)), x, y, looks(row["series"] for row in rows))
+    marked = plot.where("datum.marked")
+    spec = drawn([plot.path("series"), marked.bars("y", 1), marked.points(45)]).to_dict()
     spec.pop("config", None)
     spec |= {"datasets": {NAME: rows}, "title": {"text": title, "subtitle": note}}
     look = config(INK, "transparent")

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from evaluation.words import printable
 from leaderboard.table import FIRST, Column, Measure, Row, Table, Value
 
-# Endings of the columns of a Measure beside its mean, behind the key of its column.
-PARTS = ("stderr", "deviation", "n", "is_bound")
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20\t\r\n")  # begins one, for a spreadsheet
 WHERE = ("table", "title", FIRST, "conflict", "records")
 
@@ -16,10 +14,8 @@ WHERE = ("table", "title", FIRST, "conflict", "records")
 def csv_text(tables: Sequence[Table]) -> str:
     """One line for each row of each table, behind its kind and title; a column for every quantity
     of any of them, its unit in the header, empty where a row has none."""
-    names: dict[str, None] = dict.fromkeys(WHERE)
     lines = [line for table in tables for line in _lines(table)]
-    for line in lines:
-        names.update(dict.fromkeys(line))
+    names = dict.fromkeys([*WHERE, *(name for line in lines for name in line)])
     text = io.StringIO()
     writer = csv.DictWriter(text, list(names), restval="", lineterminator="\n")
     writer.writeheader()
@@ -37,22 +33,24 @@ def _lines(table: Table) -> list[dict[str, str]]:
             "conflict": "yes" if row.conflict else "",
             "records": _words(" ".join(record.path.name for record in row.records)),
         }
-        | {name: cell for column in keys.values() for name, cell in _cells(row, column)}
+        | {name: cell for column in keys.values() for name, cell in _cells(row, column).items()}
         for row in table.rows
     ]
 
 
-def _cells(row: Row, column: Column) -> list[tuple[str, str]]:
+def _cells(row: Row, column: Column) -> dict[str, str]:
+    """The value by the name of its column; of a Measure also what is beside its mean."""
     unit = f" [{column.unit}]" if column.unit else ""
     value, key = row.values.get(column.key), _words(column.key)
     if not isinstance(value, Measure):
-        return [(f"{key}{unit}", _plain(value))]
-    parts = (value.stderr, value.deviation, value.n, "yes" if value.is_bound else "no")
-    beside = [
-        (f"{key}_{part}{unit if part in ('stderr', 'deviation') else ''}", _plain(number))
-        for part, number in zip(PARTS, parts, strict=True)
-    ]
-    return [(f"{key}{unit}", _plain(value.mean)), *beside]
+        return {f"{key}{unit}": _plain(value)}
+    return {
+        f"{key}{unit}": _plain(value.mean),
+        f"{key}_stderr{unit}": _plain(value.stderr),
+        f"{key}_deviation{unit}": _plain(value.deviation),
+        f"{key}_n": _plain(value.n),
+        f"{key}_is_bound": "yes" if value.is_bound else "no",
+    }
 
 
 def _plain(value: Value) -> str:

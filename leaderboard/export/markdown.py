@@ -17,18 +17,8 @@ def _markdown(table: Table, explain: bool) -> str:
     rule = ["---", *["---:"] * (len(headers) - 1)]
     rows = [f"| {' | '.join(line)} |" for line in [list(map(_escaped, headers)), rule, *lines]]
     notes = table.note(), table.explanation() if explain else table.caption
-    return "\n".join(
-        [
-            f"### {_escaped(table.title)}",
-            "",
-            *rows,
-            "",
-            _escaped(notes[0]),
-            "",
-            _escaped(notes[1]),
-            "",
-        ]
-    )
+    parts = [f"### {_escaped(table.title)}", "\n".join(rows), *map(_escaped, notes)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _escaped(text: str) -> str:

@@ -3,7 +3,7 @@
 import base64
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from markupsafe import Markup
 from evaluation.records import Record
 from evaluation.words import printable
 from leaderboard.charts import data
-from leaderboard.charts.data import Point
 from leaderboard.charts.figures import (
     Figure,
     frontier,
@@ -27,9 +26,9 @@ from leaderboard.charts.figures import (
 from leaderboard.charts.files import FOLDER, KINDS, VEGA_LITE, config, write_charts
 from leaderboard.charts.ladders import beside_published, times
 from leaderboard.charts.marks import looks
-from leaderboard.html.links import Links, address
 from leaderboard.html.samples import LETTERS, samples
 from leaderboard.html.tables import record_grid, result_grid
+from leaderboard.links import Links, address
 from leaderboard.published.results import Published
 from leaderboard.table import Table, shown
 from leaderboard.tables.published import ALONE, BESIDE
@@ -64,37 +63,31 @@ def write_page(
     """folder/leaderboard.html, and every chart of it in folder/charts as PNG, SVG and PDF; with the
     reasons why some files beside records are not in it. `problems` are those known before."""
     links, file = Links(tables, records, folder), folder / "leaderboard.html"
-    datasets, undrawn = _datasets(links, tables, papers)
-    figures = _figures(datasets)
+    figures, undrawn = _figures(links, tables, papers)
     files = {links.href(record): address(record.path, folder / FOLDER) for record in records}
-    write_charts(folder / FOLDER, figures, datasets, files)
+    write_charts(folder / FOLDER, figures, files)
     texts, unread = samples(links)
     aside = [*problems, *undrawn, *unread]
-    write_atomic(file, _render(links, tables, figures, datasets, texts=texts, problems=aside))
+    write_atomic(file, _render(links, tables, figures, texts=texts, problems=aside))
     return file, [*undrawn, *unread]
 
 
 def write_tables(file: Path, tables: Sequence[Table], records: Sequence[Record]) -> None:
     """A page of the tables and records alone, without charts and samples, at `file`."""
     links = Links(tables, records, file.parent)
-    write_atomic(file, _render(links, tables, [], {}, texts={}, problems=[]))
+    write_atomic(file, _render(links, tables, [], texts={}, problems=[]))
 
 
-def _render(
-    links: Links,
-    tables: Sequence[Table],
-    figures: Sequence[Figure],
-    datasets: Mapping[str, Sequence[Point]],
-    **more: Any,
-) -> str:
+def _render(links: Links, tables: Sequence[Table], figures: Sequence[Figure], **more: Any) -> str:
     """The page's HTML. Its policy allows exactly its own style and scripts, and no network."""
     ours = [table for table in tables if table.kind not in PAPERS]
     main = max(ours, key=lambda table: (table.kind == "perplexity", len(table.rows)))
     sampled = [text.record for group in more["texts"].values() for text in group]
+    drawn = [figure for figure in figures if figure.views]
     inline = {
         "style": (HERE / "page.css").read_text("utf-8"),
         "script": (HERE / "page.js").read_text("utf-8"),
-        "library": library() if figures else "",
+        "library": library() if drawn else "",
     }
     return (
         environment()
@@ -104,7 +97,7 @@ def _render(
             hashes={name: _hash(content) for name, content in inline.items()},
             answer=answer(main),
             main=main,
-            figures=sorted(figures, key=lambda figure: figure.dataset != "frontier"),
+            figures=sorted(drawn, key=lambda figure: figure.dataset != "frontier"),
             results=[table for table in ours if table is not main],
             papers=[table for table in tables if table.kind in PAPERS],
             grid=lambda table: result_grid(table, links, sampled),
@@ -115,8 +108,8 @@ def _render(
             corpora=sorted({record.data["name"] for record in links.records}),
             data={
                 "records": [links.brief(record) for record in links.records],
-                "datasets": datasets,
-                "figures": {figure.dataset: _data(figure) for figure in figures},
+                "datasets": {figure.dataset: figure.rows for figure in figures},
+                "figures": {figure.dataset: _data(figure) for figure in drawn},
                 "config": config("currentColor", "transparent"),
             },
             charts=FOLDER,
@@ -150,33 +143,20 @@ def library() -> str:
     return script.replace("</script", r"<\/script")
 
 
-def _datasets(
+def _figures(
     links: Links, tables: Sequence[Table], papers: Sequence[Published]
-) -> tuple[dict[str, list[Point]], list[str]]:
-    """The data of the figures, and the reasons why some of it cannot be shown."""
-    naming = data.Naming(links.series, links.href)
-    curves, problems = data.curves(links.records, naming)
-    return {
-        "curves": curves,
-        "frontier": data.sampled(links.records, naming),
-        "quality": data.quality(links.records, naming),
-        "perplexity": beside_published(tables, papers, links.href),
-        "target": times(tables, links.href),
-    }, problems
-
-
-def _figures(datasets: Mapping[str, Sequence[Point]]) -> list[Figure]:
-    """The figures that have data."""
-    runs = [row for name in ("curves", "frontier", "quality") for row in datasets[name]]
-    seen = looks(row["series"] for row in runs)
-    figures = [
-        perplexities(datasets["perplexity"]),
-        target(datasets["target"]),
-        learning_curves(datasets["curves"], seen),
-        frontier(datasets["frontier"], seen),
-        quality(datasets["quality"], seen),
-    ]
-    return [figure for figure in figures if figure.views]
+) -> tuple[list[Figure], list[str]]:
+    """The figures, and the reasons why some curves cannot be shown."""
+    curves, problems = data.curves(links)
+    sampled, measured = data.sampled(links), data.quality(links)
+    seen = looks(row["series"] for row in (*curves, *sampled, *measured))
+    return [
+        perplexities(beside_published(tables, papers, links)),
+        target(times(tables, links)),
+        learning_curves(curves, seen),
+        frontier(sampled, seen),
+        quality(measured, seen),
+    ], problems
 
 
 def _data(figure: Figure) -> dict[str, Any]:

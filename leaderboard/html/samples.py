@@ -1,16 +1,16 @@
 """The first texts of each record's samples file, where it is still there."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from evaluation import samples_file
 from evaluation.files import read_named, why
 from evaluation.records import Record
 from evaluation.words import one_line
 from leaderboard import labels
-from leaderboard.html.links import Link, Links, address
+from leaderboard.links import Link, Links, address
 
 LARGEST = 2**28  # bytes
 TEXTS = 3  # of each file
@@ -42,11 +42,17 @@ def samples(links: Links) -> tuple[dict[str, list[Sampled]], list[str]]:
         file = Path(name) if os.path.lexists(name) else record.path.parent / name
         try:
             texts = _texts(file)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             problems.append(one_line(f"{record.path}: no samples to read: {why(error, name)}"))
             continue
+        to = [links.link("record", record)]
+        trajectories = file.with_suffix(".html")
+        if trajectories.is_file():
+            to.append(Link("how they came about", address(trajectories, links.folder)))
+        about = f"{labels.sampler_and_steps(record)}, seed {record.seed}"
+        first = [(text[:LETTERS], len(text)) for text in texts[:TEXTS]]
         group = groups.setdefault(f"{record.algo} on {record.data['name']}", [])
-        group.append(_sampled(record, file, texts, links))
+        group.append(Sampled(links.number(record), record, about, first, len(texts), to))
     return groups, problems
 
 
@@ -57,18 +63,7 @@ def _order(record: Record) -> tuple[str, str, str, int, int]:
 
 def _texts(file: Path) -> list[str]:
     """All texts of a samples file; OSError or ValueError where it is none."""
-    content: Any = json.loads(read_named(file, LARGEST).decode())
-    rows = content.get("samples") if isinstance(content, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("it has no list `samples`")
+    rows = samples_file.read(read_named(file, LARGEST)).rows
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("not a file of samples (one of them is no object)")
     return [str(row.get("text", "")) for row in rows]
-
-
-def _sampled(record: Record, file: Path, texts: Sequence[str], links: Links) -> Sampled:
-    to = [links.link("record", record)]
-    trajectories = file.with_suffix(".html")
-    if trajectories.is_file():
-        to.append(Link("how they came about", address(trajectories, links.folder)))
-    about = f"{labels.sampler_and_steps(record)}, seed {record.seed}"
-    first = [(text[:LETTERS], len(text)) for text in texts[:TEXTS]]
-    return Sampled(links.number(record), record, about, first, len(texts), to)

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from evaluation.records import Record
 from evaluation.rounding import figures, fixed, places_of
+from leaderboard.charts.data import ERRORS
 from leaderboard.format import seeds
-from leaderboard.html.links import Link, Links
+from leaderboard.links import Link, Links
 from leaderboard.published.results import titles
 from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, number, shown
 
@@ -72,18 +73,23 @@ class Grid:
 
 def result_grid(table: Table, links: Links, sampled: Sequence[Record]) -> Grid:
     """A table of results; `sampled` are the records whose texts the page has."""
-    cells, same, kept = table.cells(), [], []
+    words, same, kept = table.cells(), [], []
     for index, column in enumerate(table.columns):
-        texts = {line[index + 1] for line in cells}
-        if index and len(cells) >= SAME and len(texts) == 1:
+        texts = {line[index + 1] for line in words}
+        if index and len(words) >= SAME and len(texts) == 1:
             same.append(f"{column.name} {texts.pop()}")
         else:
             kept.append(column)
-    bars = _bars(table)
-    lines = [
-        _line(table, kept, row, bars.get(index), index == table.best, links, sampled)
-        for index, row in enumerate(table.rows)
-    ]
+    bars, corpus, lines = _bars(table), table.title.partition(":")[0], []
+    for index, row in enumerate(table.rows):
+        first, *rest = (_cell(row, column) for column in kept)  # the first column of all is kept
+        first = first._replace(bar=bars.get(index), kind="best" if index == table.best else "")
+        own = row.records[0] if row.records else None
+        kinds = {"conflict": row.conflict, "baseline": own and own.algo == BASELINE}
+        name = Cell(row.name, kind=" ".join(kind for kind, on in kinds.items() if on))
+        cells = [name, first, *rest, _record_links(row.records, links, sampled)]
+        about = (own.algo, own.data["name"]) if own else (row.name, corpus)
+        lines.append(Line(cells, *about))
     headers = [Header("algorithm"), *(Header(column.name, column.about) for column in kept)]
     headers.append(Header("records", "their fields by seed, and the texts of samples"))
     return Grid(table.title, headers, lines, f"In all rows: {', '.join(same)}." if same else "")
@@ -93,7 +99,7 @@ def _bars(table: Table) -> Mapping[int, Bar]:
     """A bar for each row's first number, where errors are known and no number is negative."""
     values = [row.values.get(table.columns[0].key) for row in table.rows]
     measures = {row: value for row, value in enumerate(values) if isinstance(value, Measure)}
-    reach = {row: 2 * (value.stderr or 0.0) for row, value in measures.items()}
+    reach = {row: ERRORS * (value.stderr or 0.0) for row, value in measures.items()}
     top = max((value.mean + reach[row] for row, value in measures.items()), default=0.0)
     has_errors = any(value.stderr is not None for value in measures.values())
     if not has_errors or top <= 0 or any(value.mean < 0 for value in measures.values()):
@@ -106,27 +112,6 @@ def _bars(table: Table) -> Mapping[int, Bar]:
         row: bar(value.mean - reach[row], value.mean, value.mean + reach[row])
         for row, value in measures.items()
     }
-
-
-def _line(
-    table: Table,
-    columns: Sequence[Column],
-    row: Row,
-    bar: Bar | None,
-    is_best: bool,
-    links: Links,
-    sampled: Sequence[Record],
-) -> Line:
-    is_baseline = bool(row.records) and row.records[0].algo == BASELINE
-    kinds = {"conflict": row.conflict, "baseline": is_baseline}
-    cells = [Cell(row.name, kind=" ".join(kind for kind, on in kinds.items() if on))]
-    cells += [_cell(row, column) for column in columns]
-    if columns and columns[0] is table.columns[0]:
-        cells[1] = cells[1]._replace(bar=bar, kind="best" if is_best else "")
-    cells.append(_record_links(row.records, links, sampled))
-    if row.records:
-        return Line(cells, row.records[0].algo, row.records[0].data["name"])
-    return Line(cells, row.name, table.title.partition(":")[0])
 
 
 def _cell(row: Row, column: Column) -> Cell:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from evaluation.records import Record
+from leaderboard import labels
 from leaderboard.published.results import Published, published
 from leaderboard.run_key import Settings
 
@@ -83,15 +84,14 @@ def _checks(row: Published, record: Record) -> dict[str, bool]:
 
 
 def _sample_checks(row: Published, record: Record) -> dict[str, bool]:
-    metrics, sampler = record.metrics, record.sampler or {}
-    scorer = str((metrics.get("gen_ppl_scorer") or {}).get("scorer", "")).rstrip("/").split("/")[-1]
+    sampler, (scorer, protocol) = record.sampler or {}, labels.scoring(record)
+    name = str(scorer.get("scorer", "")).rstrip("/").split("/")[-1]
     tail = SAMPLERS.get(str(sampler.get("noise_removal", "ancestral")))
     if sampler.get("predictor") != "ancestral":
         tail = sampler.get("predictor")
-    quality = (metrics.get("quality_protocol") or {}).get("name")
     return {
         "training data": row.train_dataset == _corpus(record),
-        "scorer": row.judge_model == scorer and quality in SCORING,
+        "scorer": row.judge_model == name and protocol.get("name") in SCORING,
         "context": row.context_length == sampler.get("length"),
         "sampler": row.sampler == tail,
         "steps": row.nfe == sampler.get("steps"),

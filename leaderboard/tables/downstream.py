@@ -6,11 +6,11 @@ from typing import Any
 
 from evaluation.records import Record
 from leaderboard import labels
-from leaderboard.aggregate import Entry, Runs, pool_values, pooled
+from leaderboard.aggregate import Entry, Runs, by_mean, pool_values, pooled
 from leaderboard.format import measure, seeds, share
 from leaderboard.significance import side
-from leaderboard.table import BASELINE, Column, Row, Table, Value, filled
-from leaderboard.verdict import verdict
+from leaderboard.table import Column, Row, Table, Value, filled
+from leaderboard.verdict import of_entries
 
 LOWER_IS_BETTER = ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte")
 UNDECIDED = "share of questions whose likeliest answer leads by less than two of its errors"
@@ -24,16 +24,11 @@ def shared(record: Record) -> Any:
 
 
 def table(group: Sequence[Record], runs: Runs) -> Table:
-    first, entries = group[0], runs.entries(group)
+    first = group[0]
     sign = 1 if first.metric.partition(",")[0] in LOWER_IS_BETTER else -1
-    entries.sort(key=lambda entry: (entry.conflict, sign * pool_values(entry.records).mean))
+    entries = by_mean(runs.entries(group), sign)
     rows = [_row(entry) for entry in entries]
-    agreed = [entry for entry in entries if not entry.conflict]
-    comparison = verdict(
-        [entry.name for entry in agreed],
-        [side(pool_values(entry.records)) for entry in agreed],
-        [row for row, entry in enumerate(agreed) if entry.records[0].algo == BASELINE],
-    )
+    comparison = of_entries(entries, lambda entry: side(pool_values(entry.records)))
     return Table(
         kind="downstream",
         title=f"{first.data['name']}: {first.metric}, {first.count:,} questions",
@@ -42,7 +37,7 @@ def table(group: Sequence[Record], runs: Runs) -> Table:
         rows=tuple(rows),
         sentence=f"{comparison.sentence}{labels.conflicts(entries)}",
         detail=comparison.detail,
-        best=comparison.best if len(agreed) == len(entries) else None,
+        best=comparison.best,
     )
 
 

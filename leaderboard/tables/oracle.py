@@ -5,7 +5,7 @@ from typing import Any
 
 from evaluation.records import Record
 from leaderboard import labels
-from leaderboard.aggregate import Entry, Runs, mean_metric, pool_values, pooled
+from leaderboard.aggregate import Entry, Runs, by_mean, mean_metric, pool_values, pooled
 from leaderboard.format import evaluations, measure, seeds, short, words
 from leaderboard.significance import losing
 from leaderboard.table import Column, Measure, Row, Table, Value, filled
@@ -41,8 +41,8 @@ def shared(record: Record) -> Any:
 
 
 def table(group: Sequence[Record], runs: Runs) -> Table:
-    entries = runs.entries(group, lambda record: [sampler_of(record), record.network["name"]])
-    entries.sort(key=lambda entry: (entry.conflict, pool_values(entry.records).mean))
+    found = runs.entries(group, lambda record: [sampler_of(record), record.network["name"]])
+    entries = by_mean(found)
     rows, first = [_row(entry) for entry in entries], group[0]
     sentence, detail = _losses([row for row in rows if not row.conflict])
     return Table(

@@ -11,7 +11,15 @@ from evaluation.fields import ORDER, UNDER
 from evaluation.record_files import Sequences, mean_over_runs
 from evaluation.records import Record
 from leaderboard import labels
-from leaderboard.aggregate import Entry, Runs, mean_metric, mean_trained, pool_values, pooled
+from leaderboard.aggregate import (
+    Entry,
+    Runs,
+    by_mean,
+    mean_metric,
+    mean_trained,
+    pool_values,
+    pooled,
+)
 from leaderboard.format import (
     amount,
     bound,
@@ -28,7 +36,7 @@ from leaderboard.published import match
 from leaderboard.published.results import Published
 from leaderboard.significance import Side
 from leaderboard.table import BASELINE, Column, Measure, Row, Table, Value, filled
-from leaderboard.verdict import verdict
+from leaderboard.verdict import of_entries
 
 ORDERED = "ordered_ppl"  # the metric of the likelihoods of orders
 PAIRED = 1e-6  # nats per token by which sequences may miss the value of their record
@@ -67,20 +75,14 @@ def table(
     sequences: Mapping[Path, Sequences],
     papers: Sequence[Published],
 ) -> Table:
-    entries = runs.entries([record for record in group if record.metric != ORDERED])
-    entries.sort(key=lambda entry: (entry.conflict, pool_values(entry.records).mean))
-    agreed = [entry for entry in entries if not entry.conflict]
-    baseline = [row for row, entry in enumerate(agreed) if entry.records[0].algo == BASELINE]
-    comparison = verdict(
-        [entry.name for entry in agreed], [_side(entry, sequences) for entry in agreed], baseline
-    )
+    entries = by_mean(runs.entries([one for one in group if one.metric != ORDERED]))
+    orders = by_mean(runs.entries([one for one in group if one.metric == ORDERED]))
+    comparison = of_entries(entries, lambda entry: _side(entry, sequences))
     rows = [_row(entry, runs, papers) for entry in entries]
     rows = [
         replace(row, values={**row.values, "rank": rank, "over_ar": _over_ar(row, rows)})
-        for row, rank in zip(rows, [*comparison.ranks, *[None] * len(entries)], strict=False)
+        for row, rank in zip(rows, comparison.ranks, strict=True)
     ]
-    orders = runs.entries([record for record in group if record.metric == ORDERED])
-    orders.sort(key=lambda entry: (entry.conflict, pool_values(entry.records).mean))
     rows += map(_ordered_row, orders)
     return Table(
         kind="perplexity",
@@ -90,7 +92,7 @@ def table(
         rows=tuple(rows),
         sentence=f"{comparison.sentence}{labels.conflicts([*entries, *orders])}",
         detail=comparison.detail,
-        best=comparison.best if len(agreed) == len(entries) else None,
+        best=comparison.best,
     )
 
 

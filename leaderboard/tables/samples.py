@@ -50,7 +50,7 @@ def shared(record: Record) -> Any:
     """The key of comparable samples: corpus, tokenizer, length, number, prompts, scoring."""
     if record.metric != "samples":
         return None
-    scorer = record.metrics.get("gen_ppl_scorer") or {}
+    scorer, _ = labels.scoring(record)
     return {
         "data": [record.data["name"], record.data["digest"]],
         "corpus": record.training.get("corpus"),
@@ -133,7 +133,7 @@ def _scores_itself(rows: Sequence[Row]) -> str:
 
 
 def _is_scorer(record: Record) -> bool:
-    scorer = record.metrics.get("gen_ppl_scorer") or {}
+    scorer, _ = labels.scoring(record)
     return scorer.get("scorer_digest") == record.checkpoint is not None
 
 
@@ -155,8 +155,7 @@ def _divergences(rows: Sequence[Row]) -> tuple[str, str]:
 
 def _scored_by(record: Record) -> str:
     """The scoring model and its protocol, and the prompts."""
-    scorer = record.metrics.get("gen_ppl_scorer") or {}
-    quality = record.metrics.get("quality_protocol") or {}
+    scorer, quality = labels.scoring(record)
     name = one_line(scorer.get("scorer", "an unknown model"))
     parts = [f"Scored by {name}" if scorer else "No scoring model"]
     parts += [f"protocol {quality['name']}"] if "name" in quality else []

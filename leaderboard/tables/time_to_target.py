@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from leaderboard.tracks.readings import Reached, reached
 from leaderboard.verdict import verdict
 
 KIND = "target"
+BUDGETS = {"Tokens": "target_tokens", "FLOPs": "target_flops"}
 COLUMNS = (
     Column("tokens to target", "target_tokens", measured_amount, "of training"),
     Column("FLOPs", "target_flops", measured_amount, "of training until then"),
@@ -31,14 +34,15 @@ def table(
     rows = [_row(entry, curves, track["target"]) for entry in entries]
     rows.sort(key=lambda row: (place(row.values["target_tokens"]), row.name))
     timed = [row for row in rows if row.values["target_tokens"] is not None]
-    names = [row.name for row in timed]
-    comparison = verdict(names, [_log_side(row, "target_tokens") for row in timed])
-    counted = all(row.values["target_flops"] is not None for row in timed)
-    spent = verdict(names, [_log_side(row, "target_flops") for row in timed]) if counted else None
-    ranks = [*comparison.ranks, *[None] * len(rows)]
+    verdicts = {
+        budget: verdict([row.name for row in timed], [_log_side(row, key) for row in timed])
+        for budget, key in BUDGETS.items()
+        if all(row.values[key] is not None for row in timed)
+    }
+    comparison = verdicts["Tokens"]
     rows = [
-        Row(row.name, {**row.values, "rank": rank}, row.records)
-        for row, rank in zip(rows, ranks, strict=False)
+        replace(row, values={**row.values, "rank": rank})
+        for row, rank in zip_longest(rows, comparison.ranks)
     ]
     return Table(
         kind=KIND,
@@ -46,11 +50,7 @@ def table(
         caption="Validation loss along the learning curves, interpolated; a bound for diffusion.",
         columns=filled(COLUMNS, rows),
         rows=tuple(rows),
-        sentence=" ".join(
-            f"{budget}: {differences.sentence}"
-            for budget, differences in (("Tokens", comparison), ("FLOPs", spent))
-            if differences is not None
-        ),
+        sentence=" ".join(f"{budget}: {made.sentence}" for budget, made in verdicts.items()),
         detail=f"{comparison.detail} Differences are those of logarithms.",
         best=comparison.best,
     )

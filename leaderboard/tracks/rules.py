@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from leaderboard.run_key import flat
+from leaderboard.run_key import EXECUTION, flat
 from schema.check import shown
 
 Settings = Mapping[str, Any]
@@ -18,18 +18,13 @@ SETTLED = (
     *("algo", "benchmark", "callbacks", "data", "eval", "loader", "lr_scheduler", "model", "noise"),
     *("optim", "protocol", "trainer", "training"),
 )
-BESIDE = {
+BESIDE = EXECUTION | {
     *(f"benchmark.{key}" for key in ("algos", "jobs", "row", "scorer")),
-    *(f"data.{key}" for key in ("cache_dir", "num_proc", "verify")),
     *(f"eval.{key}" for key in ("checkpoint_path", "output_dir", "quality_protocol", "reference")),
     *(f"eval.{key}" for key in ("tasks", "tasks_path", "trust_tasks", "num_fewshot", "limit")),
     *("eval.gen_ppl_eval_model_name_or_path", "eval.downstream_score"),
-    *("loader.batch_size", "loader.num_workers"),
-    *(f"model.{key}" for key in ("name", "activation_checkpointing", "attention", "compile")),
-    "model.loss_kernels",
-    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "precision")),
+    *("model.name", "trainer.precision", "trainer.max_steps"),
     *(f"trainer.{key}" for key in ("benchmark", "detect_anomaly", "deterministic", "profiler")),
-    *(f"trainer.{key}" for key in ("log_every_n_steps", "max_steps", "val_check_interval")),
 }
 UNITS = ("tokens", "steps", "seconds", "FLOPs")  # of a budget
 BUDGET = re.compile(rf"(\d+(?:\.\d+)?(?:e\d+)?)([kMB]?)\s*({'|'.join(UNITS)})")

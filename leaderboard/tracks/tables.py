@@ -20,14 +20,13 @@ def of_track(
     tables: Sequence[Table], records: Sequence[Record], runs: Runs, track: Mapping[str, Any]
 ) -> list[Table]:
     """`tables` of the entries, the track's own behind the perplexities, which say who is first."""
-    judged = [_judged(table, track) if table.kind == "perplexity" else table for table in tables]
+    first = [_judged(table, track) for table in tables if table.kind == "perplexity"]
     entries, curves, own = entries_of(records, runs), curves_of(records), []
     if track["target"] is not None:
         own.append(time_to_target.table(entries, curves, track))
     if track["epochs"] is not None:
         own.append(epochs.table(entries, curves, track))
-    first = [table for table in judged if table.kind == "perplexity"]
-    return [*first, *own, *(table for table in judged if table.kind != "perplexity")]
+    return [*first, *own, *(table for table in tables if table.kind != "perplexity")]
 
 
 def entries_of(records: Sequence[Record], runs: Runs) -> list[Entry]:

@@ -143,7 +143,7 @@ def _points(rows: Sequence[Row], height: str) -> list[Row]:
 def _chart(rows: Sequence[Row], reference: float | None) -> "altair.LayerChart | altair.FacetChart":
     import altair as alt
 
-    from leaderboard.charts.marks import Axis, drawn, position
+    from leaderboard.charts.marks import Axis, drawn, position, reach
 
     scored, keys = _scored(rows), swept(rows)
     x, y = Axis("entropy", "entropy, nats"), Axis("distinct_2", "distinct-2")
@@ -151,17 +151,14 @@ def _chart(rows: Sequence[Row], reference: float | None) -> "altair.LayerChart |
         y = Axis("gen_ppl", "generative perplexity", 10)
     base = alt.Chart(alt.Data(values=_points(rows, y.field)))
     at = {"x": position(alt.X, x), "y": position(alt.Y, y)}
-    ends = [
-        at | {"x": position(alt.X, x, f"{x.field}_low"), "x2": f"{x.field}_high:Q"},
-        at | {"y": position(alt.Y, y, f"{y.field}_low"), "y2": f"{y.field}_high:Q"},
-    ]
     edge = base.transform_filter(alt.datum.frontier).mark_line(color="#888888", strokeDash=[4, 3])
     numbers = [f"{name}:Q" for name in MEASURED if rows[0].get(name) is not None]
     dots = base.mark_point(filled=True, size=90, opacity=0.85).encode(
         **at, tooltip=[*(f"{key}:N" for key in keys), *numbers], **_channels(rows, keys)
     )
     layers = [edge.encode(**at, order="entropy:Q")]
-    layers += [base.mark_rule(opacity=0.5).encode(**channels) for channels in ends]
+    bars = [at | reach("x", x), at | reach("y", y)]
+    layers += [base.mark_rule(opacity=0.5).encode(**channels) for channels in bars]
     layers += [dots, *_held_out(reference, rows)]
     note = f"bars: ± {ERRORS} standard errors" + ("; dashed: the frontier" if scored else "")
     title = alt.TitleParams(f"{y.title} against entropy", subtitle=note, anchor="start")

@@ -12,11 +12,11 @@ from leaderboard.charts import data, figures
 from leaderboard.charts.files import KINDS, write_charts
 from leaderboard.charts.ladders import beside_published
 from leaderboard.charts.marks import COLORS, log_base, looks
+from leaderboard.links import Links
 from leaderboard.published.results import published
 from leaderboard.tables.build import compare
 from tests.leaderboard import example_results
 
-NAMING = data.Naming(lambda record: record.algo, lambda record: record.path.name)
 CURVE = "step,tokens,seconds,nats_per_token,nats_stderr"
 
 
@@ -26,6 +26,11 @@ def records_of(folder, **changes):
     records, problems = read_records(folder)
     assert problems == []
     return records
+
+
+def linked(records):
+    """Without tables, so that a series has the name of its algorithm."""
+    return Links([], records, records[0].path.parent)
 
 
 def luminance(color):
@@ -49,12 +54,12 @@ def curve_file(folder, lines):
 def test_bars_are_two_standard_errors_of_the_record(tmp_path):
     records = records_of(tmp_path, algos=("mdlm",), steps=(8,))
     (record,) = [record for record in records if record.sampler]
-    (point,) = data.sampled([record], NAMING)
+    (point,) = data.sampled(linked([record]))
     metrics = record.metrics
     assert point["gen_ppl"] == metrics["gen_ppl"] and point["entropy"] == record.value
     assert point["gen_ppl_high"] - point["gen_ppl"] == pytest.approx(2 * metrics["gen_ppl_stderr"])
     assert point["entropy"] - point["entropy_low"] == pytest.approx(2 * record.stderr)
-    assert point["href"] == record.path.name
+    assert point["href"] == "#record-0"
     assert point["seconds"] == pytest.approx(metrics["seconds"] / record.count)
 
 
@@ -82,16 +87,16 @@ def test_what_cannot_be_compared_shares_no_group(tmp_path, make_fields, other):
         write_record(tmp_path, fields)
     records, _ = read_records(tmp_path)
     records.sort(key=lambda record: record.created)
-    groups = [point["group"] for point in data.sampled(records, NAMING)]
+    groups = [point["group"] for point in data.sampled(linked(records))]
     assert groups[0] == groups[1] != groups[2]
-    figure = figures.frontier(data.sampled(records, NAMING), looks(["mdlm"]))
+    figure = figures.frontier(data.sampled(linked(records)), looks(["mdlm"]))
     assert len(figure.views) == 2 and len({view.file for view in figure.views}) == 2
 
 
 def test_a_line_joins_one_sampler_of_one_network(tmp_path):
     records = records_of(tmp_path, algos=("mdlm", "gidd"), seeds=(1, 2), steps=(4, 8, 16))
     lines = {}
-    for point in data.sampled(records, NAMING):
+    for point in data.sampled(linked(records)):
         lines.setdefault(point["line"], []).append(point)
     assert len(lines) == 4
     for own in lines.values():
@@ -100,7 +105,7 @@ def test_a_line_joins_one_sampler_of_one_network(tmp_path):
 
 
 def test_measures_of_quality_stand_apart_and_seconds_by_machine(tmp_path):
-    points = data.quality(records_of(tmp_path), NAMING)
+    points = data.quality(linked(records_of(tmp_path)))
     assert {point["measure"] for point in points} == {
         "generative perplexity",
         "divergence from held-out text",
@@ -114,7 +119,7 @@ def test_an_oracle_gap_is_a_quality(tmp_path, make_fields):
     changes = {"metric": "oracle", "kind": "estimate", "value": -0.01, "stderr": 0.02}
     metrics = {"network_evaluations": 64.0, "seconds": 3.0}
     write_record(tmp_path, make_fields(**changes, sampler={"predictor": "psi"}, metrics=metrics))
-    (point,) = data.quality(read_records(tmp_path)[0], NAMING)
+    (point,) = data.quality(linked(read_records(tmp_path)[0]))
     assert (point["value"], point["value_low"]) == (-0.01, pytest.approx(-0.05))
     (first, *_) = figures.quality([point], looks(["mdlm"])).views
     assert "log" not in str(first.spec["layer"][1]["encoding"]["y"])  # below zero there is none
@@ -160,7 +165,7 @@ def test_runs_share_a_curve_and_the_record_of_their_own_text_shows_it(tmp_path, 
     for corpus in ("ptb", "wikitext103", "lambada"):
         fields = make_fields(training={"corpus": "wikitext103"}, metrics={"curve": name})
         write_record(tmp_path, {**fields, "data": {**fields["data"], "name": corpus}})
-    points, problems = data.curves(read_records(tmp_path)[0], NAMING)
+    points, problems = data.curves(linked(read_records(tmp_path)[0]))
     assert problems == [] and [point["corpus"] for point in points] == ["wikitext103"]
     assert points[0]["marked"] == [True]
 
@@ -176,7 +181,7 @@ def test_published_perplexities_stand_beside_the_same_text_only(tmp_path, make_f
         fields = make_fields(training={"corpus": corpus}, protocol=said)
         write_record(tmp_path, {**fields, "data": {"name": corpus, "digest": "d" * 64}})
     records, _ = read_records(tmp_path)
-    points = beside_published(compare(records), published(), lambda record: "#record-0")
+    points = beside_published(compare(records), published(), linked(records))
     theirs = [point for point in points if point["who"] == "published"]
     assert {point["who"] for point in points if "stdlib" in point["group"]} == {"ours"}
     for length in (512, 1024):
@@ -199,10 +204,10 @@ def test_series_look_different_without_their_colours():
 
 
 def test_every_view_becomes_three_files_that_lead_to_records(tmp_path):
-    points = data.sampled(records_of(tmp_path), NAMING)
+    points = data.sampled(linked(records_of(tmp_path)))
     figure = figures.frontier(points, looks(point["series"] for point in points))
     files = {point["href"]: f"../../{point['href']}" for point in points}
-    made = write_charts(tmp_path / "charts", [figure], {"frontier": points}, files)
+    made = write_charts(tmp_path / "charts", [figure], files)
     assert [path.suffix[1:] for path in made] == list(KINDS)
     png, svg, pdf = (path.read_bytes() for path in made)
     assert png.startswith(b"\x89PNG") and pdf.startswith(b"%PDF")
@@ -224,6 +229,6 @@ def test_tables_of_one_title_are_told_apart_by_their_protocol(tmp_path, make_fie
     for times in ("(0, 1)", "uniform in [0.001, 1]"):
         write_record(tmp_path, make_fields(protocol={"times": times}))
     records, _ = read_records(tmp_path)
-    points = beside_published(compare(records), (), lambda record: "#record-0")
+    points = beside_published(compare(records), (), linked(records))
     digests = {record.protocol_digest for record in records}
     assert {point["group"].rpartition(" ")[2] for point in points} == digests

@@ -3,6 +3,7 @@
 from leaderboard.charts.ladders import beside_published
 from leaderboard.export.markdown import markdown
 from leaderboard.html.page import answer
+from leaderboard.links import Links
 from leaderboard.tables.build import compare
 
 
@@ -42,7 +43,8 @@ def test_orders_have_their_own_column_and_no_rank(board, algorithm):
     assert cells[2] == ["", "8.00", "64"] and cells[3] == ["", "9.00", "16"]
     assert "under" not in table.sentence and table.rows[2].values["rank"] is None
     assert "only diffusion run" in answer(table) and "mdlm leads" in answer(table)
-    points = beside_published([table], [], lambda record: "")
+    records = [record for row in table.rows for record in row.records]
+    points = beside_published([table], [], Links([], records, records[0].path.parent))
     assert [point["label"] for point in points] == ["ar", "mdlm"]
     assert "exact under" not in markdown([table]).split("\n")[0]
 

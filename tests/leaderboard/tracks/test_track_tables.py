@@ -11,6 +11,7 @@ from leaderboard.aggregate import Runs
 from leaderboard.charts import figures
 from leaderboard.charts.ladders import times
 from leaderboard.format import measured_amount
+from leaderboard.links import Links
 from leaderboard.table import Measure, Table
 from leaderboard.tables import build
 from leaderboard.tracks.tables import of_track
@@ -129,7 +130,8 @@ def test_without_ar_nothing_is_overtaken(tmp_path: Path) -> None:
 def test_the_chart_has_every_cost_that_is_known(tmp_path: Path) -> None:
     for algo, last in (("ar", 2.0), ("mdlm", 2.5), ("gidd", 3.0)):
         seeds(tmp_path, ONE, algo, last)
-    points = times([made(tmp_path, ONE)["target"]], lambda record: "#")
+    links = Links([], read_records(tmp_path)[0], tmp_path)
+    points = times([made(tmp_path, ONE)["target"]], links)
     assert {(point["label"], point["cost"]) for point in points} == {
         (algo, cost) for algo in ("ar", "mdlm") for cost in ("tokens", "FLOPs", "seconds")
     }
