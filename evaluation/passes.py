@@ -16,7 +16,7 @@ from algos.base import FIRST, Algorithm, Batch, Draws, moved
 from data.module import TokenDataModule
 from evaluation.batch_cache import BatchCache
 from evaluation.perplexity import Pass, in_order, sequence_rows
-from training.agreement import Agreement
+from training.agreement import Agreement, gathered
 from training.signals import StopSignals
 
 SAVE_SECONDS = 30.0  # of work that a kill may cost
@@ -80,14 +80,13 @@ class PassEvaluator(L.LightningModule):
     def evaluate(self, trainer: L.Trainer, data: TokenDataModule, draws: Draws) -> Pass:
         """The pass of `draws`, on every process that of all."""
         self.draws, number = draws, draws.number
-        world = trainer.world_size
-        parts = [self._cached(number, rank) for rank in range(world)]
+        parts = [self._cached(number, rank) for rank in range(trainer.world_size)]
         if not all(part.whole for part in parts):
             part = parts[trainer.global_rank]
             self.passes.append(part)
             trainer.validate(self, data, verbose=False)
             part.whole, part.written = True, False
-            parts = _of_all(part, world)
+            parts = gathered(part)
         self.ready = number + 1
         rows = np.concatenate([batch for part in parts for batch in part.rows])
         self.evaluations = float(rows[:, 3].mean()) if len(rows) else 0.0
@@ -147,12 +146,3 @@ class PassEvaluator(L.LightningModule):
                 part.written = True
         self.passes = self.passes[-1:]
         self._last = time.monotonic()
-
-
-def _of_all(part: CachedPass, world: int) -> list[CachedPass]:
-    """The parts of every process."""
-    if world == 1:
-        return [part]
-    each: list[Any] = [None] * world
-    torch.distributed.all_gather_object(each, part)
-    return each

@@ -105,10 +105,8 @@ def write_sequences(passes: Sequence["Pass"], exact: bool, folder: Path) -> str:
     """The `Sequences` of the passes as a file in `folder`, index and tokens in int64."""
     import torch
 
-    index, _, tokens = (part.detach().cpu().reshape(-1) for part in passes[0])
-    nats = torch.stack(
-        [part.detach().cpu().double().reshape(-1) for _, part, _ in passes]
-    )  # (P, S)
+    index, _, tokens = passes[0]
+    nats = torch.stack([part for _, part, _ in passes])  # (P, S)
     variance = torch.full_like(nats[0], 0.0 if exact else torch.nan)
     if len(passes) > 1:
         variance = nats.var(0) / len(passes)
