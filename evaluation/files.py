@@ -2,7 +2,6 @@
 those that are named by the time and their digest."""
 
 import hashlib
-import os
 import stat
 import time
 from collections.abc import Callable
@@ -24,13 +23,14 @@ def read_whole(file: Path, most: int) -> bytes:
     """The bytes of a file, at most `most`; OSError where they cannot be read, ValueError, without
     the name, for anything but a plain file of that size. Nothing else is opened, since that may
     wait for ever."""
-    _plain(file.stat(), most)
-    # The file may be another one by now: a pipe would be opened at once, and seen below.
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        _plain(os.fstat(stream.fileno()), most)
+    mode = file.stat().st_mode
+    kind = next((words for words, holds in KINDS.items() if holds(mode)), None)
+    if kind is not None:
+        raise ValueError(f"{kind}, not a file")
+    with file.open("rb") as stream:
         content = stream.read(most + 1)
     if len(content) > most:
-        raise ValueError(_too_large(most))
+        raise ValueError(f"more than {most:,} bytes: too large to be read here")
     return content
 
 
@@ -58,15 +58,3 @@ def why(error: Exception, file: object) -> str:
     if isinstance(error, OSError):
         return one_line(f"{file}: {error.strerror}")
     return one_line(f"{file}: {error}")
-
-
-def _plain(status: os.stat_result, most: int) -> None:
-    kind = next((words for words, holds in KINDS.items() if holds(status.st_mode)), None)
-    if kind is not None:
-        raise ValueError(f"{kind}, not a file")
-    if status.st_size > most:
-        raise ValueError(_too_large(most))
-
-
-def _too_large(most: int) -> str:
-    return f"more than {most:,} bytes: too large to be read here"

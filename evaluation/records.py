@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -169,8 +168,7 @@ def _file_name(record: dict[str, Any]) -> str:
 
 def _verified(content: bytes) -> dict[str, Any]:
     try:
-        text = content.decode("utf-8")
-        fields = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        fields = json.loads(content.decode("utf-8"))
     except RecursionError as error:
         raise ValueError("lists or dicts in each other, too deep to be read") from error
     except ValueError as error:
@@ -187,19 +185,6 @@ def _verified(content: bytes) -> dict[str, Any]:
     if fields.get("protocol_digest") != record_schema.digest(fields["protocol"])[:12]:
         raise ValueError("edited: the protocol_digest does not belong to the protocol")
     return {**fields, "digest": stated}
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A dict; ValueError for a key that is there twice, of which readers take one or the other."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        (twice, _), *_ = (Counter(key for key, _ in pairs) - Counter(content.keys())).items()
-        raise ValueError(f"the key {brief(twice)} is there twice")
-    return content
-
-
-def _no_number(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _age(stated: Any) -> str:
