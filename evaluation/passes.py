@@ -2,7 +2,8 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +78,26 @@ class PassEvaluator(L.LightningModule):
         self.agreement = Agreement()  # of all processes, on whether one was asked to stop
         self._last = time.monotonic()
 
-    def evaluate(self, trainer: L.Trainer, data: TokenDataModule, draws: Draws) -> Pass:
+    def evaluate(
+        self,
+        trainer: L.Trainer,
+        data: TokenDataModule,
+        passes: int,
+        times: Sequence[float] | None,
+    ) -> list[Pass] | None:
+        """So many passes over the blocks of `data`, one where the nats are exact, with noise levels
+        in `times`; None on every process but the first."""
+        count = passes if self.algorithm.nll_is_bound and self.exact is None else 1
+        # One process stops anywhere; several after a batch, where they agree.
+        with self.signals.deferred() if trainer.world_size > 1 else nullcontext():
+            draws = [Draws(number, count, times) for number in range(count)]
+            results = [self.evaluate_pass(trainer, data, draw) for draw in draws]
+        if not trainer.is_global_zero:
+            return None
+        data.trainer = None  # of all blocks, not of those of this process
+        return results
+
+    def evaluate_pass(self, trainer: L.Trainer, data: TokenDataModule, draws: Draws) -> Pass:
         """The pass of `draws`, on every process that of all."""
         self.draws, number = draws, draws.number
         parts = [self._cached(number, rank) for rank in range(trainer.world_size)]

@@ -114,9 +114,7 @@ def summarise(
 
 
 def bits_per_byte(nats_per_token: float, bytes_per_token: float) -> float:
-    """nats / (ln 2 * bytes), both per scored token; ValueError unless there are bytes."""
-    if not bytes_per_token > 0:
-        raise ValueError(f"bytes_per_token={bytes_per_token}: a positive number is required")
+    """nats / (ln 2 * bytes), both per scored token."""
     return nats_per_token / (math.log(2) * bytes_per_token)
 
 
