@@ -79,16 +79,7 @@ def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
     """Write `fields` with schema, protocol_digest and digest to a new file in `directory`.
     ValueError names the field for which reading would set the record aside; OSError when the file
     cannot be written. No existing file is ever touched."""
-    record = {
-        name: record_schema.plain(value, name) for name, value in {"metrics": {}, **fields}.items()
-    }
-    for name in record_schema.ADDED:
-        if name in record:
-            raise ValueError(f"{name} is added to a record, it cannot be given")
-    record_schema.check(record)
-    record["schema"] = record_schema.SCHEMA
-    record["protocol_digest"] = record_schema.digest(record["protocol"])[:12]
-    record["digest"] = record_schema.digest(record)
+    record = _completed(fields)
     content = json.dumps(record, indent=2, sort_keys=True) + "\n"
     if len(content) > LARGEST:
         raise ValueError(f"a record of {len(content):,} bytes: at most {LARGEST:,} are read")
@@ -99,6 +90,25 @@ def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
         reason = error.strerror or error
         raise OSError(f"results_dir={directory}: cannot write {path.name}: {reason}") from error
     return path
+
+
+def record_path(directory: Path | str, fields: dict[str, Any]) -> Path:
+    """The file that `write_record` would write; ValueError as there."""
+    return Path(directory) / _file_name(_completed(fields))
+
+
+def _completed(fields: dict[str, Any]) -> dict[str, Any]:
+    record = {
+        name: record_schema.plain(value, name) for name, value in {"metrics": {}, **fields}.items()
+    }
+    for name in record_schema.ADDED:
+        if name in record:
+            raise ValueError(f"{name} is added to a record, it cannot be given")
+    record_schema.check(record)
+    record["schema"] = record_schema.SCHEMA
+    record["protocol_digest"] = record_schema.digest(record["protocol"])[:12]
+    record["digest"] = record_schema.digest(record)
+    return record
 
 
 def read_records(*directories: Path | str) -> tuple[list[Record], list[str]]:

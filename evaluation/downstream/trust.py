@@ -20,6 +20,8 @@ from lm_eval.tasks._factory import TaskFactory
 from lm_eval.tasks._index import Entry
 from lm_eval.tasks._yaml_loader import load_yaml
 
+from evaluation.words import one_line
+
 REMEDY = "eval.trust_tasks=true allows all that a folder says"
 PACKAGE = Path(lm_eval.tasks.__file__).resolve().parent
 CODE = {
@@ -151,7 +153,7 @@ def check_tags(file: Path, seen: set[Path]) -> None:
     except Refused as error:
         raise Refused(f"{file}: {error}") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise Refused(f"{file}: not YAML ({' '.join(str(error).split())})") from error
+        raise Refused(f"{file}: not YAML ({one_line(error)})") from error
     listed = content.get("include") if isinstance(content, dict) else None
     for include in listed if isinstance(listed, list) else [listed]:
         if isinstance(include, str):
