@@ -67,7 +67,6 @@ class Likelihood:
     tokens: int
     sequences: int
     passes: int
-    total_nats: float
 
 
 def summarise(
@@ -109,7 +108,6 @@ def summarise(
         tokens=tokens,
         sequences=sequences,
         passes=runs,
-        total_nats=math.fsum(mean.tolist()),
     )
 
 

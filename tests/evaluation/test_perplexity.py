@@ -81,7 +81,7 @@ def test_what_is_not_scored_may_be_anything():
         torch.tensor([[math.nan, 1.0], [math.inf, 2.0]]),
         torch.tensor([[False, True], [False, True]]),
     )
-    assert summarise([in_order(rows)]).total_nats == 3.0
+    assert summarise([in_order(rows)]).nats_per_token == 3.0 / 2
 
 
 def test_a_sequence_scored_twice_is_refused():
