@@ -118,8 +118,6 @@ def bits_per_byte(nats_per_token: float, bytes_per_token: float) -> float:
 
 def _aligned(passes: Sequence[Pass]) -> tuple[Tensor, Tensor]:
     """Nats (P, S) and the common count (S,)."""
-    if not passes:
-        raise ValueError("eval.passes=0: at least 1 pass is required")
     index, _, count = passes[0]
     for number, (other_index, other_nats, other_count) in enumerate(passes, start=1):
         if not (torch.equal(index, other_index) and torch.equal(count, other_count)):

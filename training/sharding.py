@@ -179,9 +179,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         """This device's rows, as the parameter of that shape has them."""
         if not shape:
             return read(slice(None))
-        parts = self._sharding["parts"]
-        rows = rows_of(shape[0], parts.size(), parts.get_local_rank())
-        local = read(rows).to(self.root_device, copy=True)
+        local = read(self.own(shape[0])).to(self.root_device, copy=True)
         placements: list[Placement] = [Replicate(), Shard(0)] if self.within_node else [Shard(0)]
         whole = torch.empty(shape, device="meta")
         return DTensor.from_local(

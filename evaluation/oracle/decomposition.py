@@ -1,6 +1,5 @@
 """The error of a trained run in parts: what its bound loses, and what its training lost."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from tqdm import tqdm
 
 from algos.base import Algorithm, Draws, batch_of
 from data.markov import MarkovLanguage
+from evaluation.bootstrap import standard_error
 
 TEXTS = 2  # what a stream of random numbers is for
 
@@ -70,4 +70,4 @@ def nats(algorithm: Algorithm, tokens: Tensor, start: int, number: int) -> Tenso
 
 
 def mean(values: Tensor) -> Part:
-    return Part(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
+    return Part(float(values.mean()), standard_error(values.numpy()))

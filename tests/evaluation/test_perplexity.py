@@ -187,7 +187,6 @@ def test_bits_per_byte():
 @pytest.mark.parametrize(
     ("passes", "message"),
     [
-        ([], r"eval\.passes=0"),
         ([one_pass([1.0, 2.0], [1, 1]), one_pass([1.0, 2.0], [1, 2])], "pass 2 scored other"),
         ([one_pass([1.0], [1]), one_pass([1.0], [1], index=[4])], "pass 2 scored other"),
         ([one_pass([1.0, 2.0], [1, 1]), one_pass([1.0], [1])], "pass 2 scored other"),
