@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation import record_schema
 from evaluation.files import read_whole, why
-from evaluation.words import UNSHOWN, brief
+from evaluation.rules import is_name
+from evaluation.words import brief
 from storage import new_file
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _json_files(directory: Path) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     """The verified fields of a file."""
-    if UNSHOWN.search(path.name) or {"\n", "\t"} & set(path.name):
+    if not is_name(path.name):
         raise ValueError("its name has characters that cannot be shown")
     return _verified(read_whole(path, LARGEST))
 
@@ -151,8 +152,8 @@ def hardware(device: "torch.device") -> dict[str, Any]:
     """Processor, threads, the GPUs that took part where `device` is one, and versions."""
     import torch
 
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    processes = torch.distributed.get_world_size() if distributed else 1
+    from training.agreement import world_size
+
     gpu = None
     if device.type != "cpu":
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -161,7 +162,7 @@ def hardware(device: "torch.device") -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
-        "gpus": processes if gpu else 0,
+        "gpus": world_size() if gpu else 0,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,

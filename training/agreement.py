@@ -11,11 +11,16 @@ from torch import distributed as dist
 T = TypeVar("T")
 
 
+def world_size() -> int:
+    """The number of processes that work together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
 def gathered(value: T) -> list[T]:
     """The value of every process, in order of the ranks; one alone has its own."""
-    if not _are_several():
+    if world_size() == 1:
         return [value]
-    values: list[Any] = [None] * dist.get_world_size()
+    values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
 
@@ -30,7 +35,7 @@ class Agreement:
 
     def ask(self, yes: bool, device: torch.device) -> bool:
         """Any process's yes: to this question of a single process, to the one before of several."""
-        if not _are_several():
+        if world_size() == 1:
             return yes
         before = self.look()
         # Filled in on the device: a copy to it would be waited for.
@@ -54,7 +59,3 @@ class Agreement:
         self._pending = None
         wait()
         return bool(said)
-
-
-def _are_several() -> bool:
-    return dist.is_initialized() and dist.get_world_size() > 1
