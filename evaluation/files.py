@@ -2,10 +2,12 @@
 those that are named by the time and their digest."""
 
 import hashlib
+import json
 import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from evaluation.words import one_line
 from storage import write_atomic
@@ -42,6 +44,14 @@ def read_named(file: Path, most: int) -> bytes:
     if len(stated) < SHORTEST or not mark.startswith(stated):
         raise ValueError(f"edited: its contents have the digest {mark[:16]}")
     return content
+
+
+def parse_json(content: bytes) -> Any:
+    """The value of a JSON text in UTF-8, with or without a byte order mark; ValueError else."""
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON, or half-written ({error})") from error
 
 
 def write_stamped(folder: Path, name: str, suffix: str, content: str) -> Path:

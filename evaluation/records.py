@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation import record_schema
-from evaluation.files import read_whole, why
+from evaluation.files import parse_json, read_whole, why
 from evaluation.rules import is_name
 from evaluation.words import brief
 from storage import new_file
@@ -178,12 +178,7 @@ def _file_name(record: dict[str, Any]) -> str:
 
 
 def _verified(content: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(content.decode("utf-8"))
-    except RecursionError as error:
-        raise ValueError("lists or dicts in each other, too deep to be read") from error
-    except ValueError as error:
-        raise ValueError(f"half-written or not JSON ({error})") from error
+    fields = parse_json(content)
     if not isinstance(fields, dict) or "schema" not in fields:
         raise ValueError("not a record: it has no schema")
     if fields["schema"] != record_schema.SCHEMA:
