@@ -9,14 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from evaluation.bootstrap import SURE
-
-
-class Estimate(NamedTuple):
-    """A mean over passes and its standard error."""
-
-    value: float
-    stderr: float
+from evaluation.bootstrap import SURE, Estimate
 
 
 class Lead(NamedTuple):

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from evaluation.bootstrap import Interval, Values, bootstrap, ratio
+from evaluation.bootstrap import Interval, Values, bootstrap, mean, ratio
 
 KEY = "eval.gen_ppl_eval_model_name_or_path"
 
@@ -89,8 +89,7 @@ def perplexity(totals: Values, average: str, seed: int) -> Interval:
     totals = totals[totals[:, 1] > 0]
     if average == "tokens":
         return bootstrap(totals, lambda sums: np.exp(ratio(sums)), seed)
-    each = np.exp(totals[:, 0] / totals[:, 1])
-    return bootstrap(np.stack([each, np.ones_like(each)], 1), ratio, seed)
+    return mean(np.exp(totals[:, 0] / totals[:, 1]), seed)
 
 
 def _pieces(passages: Sequence[Passage], window: int) -> Iterator[Piece]:
