@@ -12,7 +12,7 @@ from typing import Any
 
 from evaluation import record_schema
 from evaluation.commit import base, commit
-from evaluation.records import read_records, write_record
+from evaluation.records import record_path, write_record
 from storage import Held, holding, write_atomic
 from training.signals import is_first_process
 
@@ -66,10 +66,14 @@ class BatchCache:
     def record(self, folder: Path, fields: dict[str, Any]) -> Path:
         """Writes the record of the batches and removes them. A command that is stopped meanwhile
         finds it, and writes no second one."""
-        plain = {name: record_schema.plain(value, name) for name, value in fields.items()}
-        self._note({"fields": plain, "results_dir": str(folder)})
+        note = {
+            "fields": {name: record_schema.plain(value, name) for name, value in fields.items()},
+            "path": str(record_path(folder, fields).resolve()),
+            "command": self.command,
+            "alone": self.alone,
+        }
+        self.write(RECORD, json.dumps(note).encode())
         path = write_record(folder, fields)
-        self._note({"path": str(path.resolve())})
         for file in self.folder.glob("*"):
             if file.name != RECORD:
                 file.unlink(missing_ok=True)
@@ -81,24 +85,15 @@ class BatchCache:
         note = read_note(self.folder)
         if note.get("command") != self.command:
             return None
-        if "path" in note:
-            path = Path(note["path"])
-            return path if path.is_file() else None
-        if not is_first_process():
-            return self.folder / RECORD
-        folder, fields = Path(note["results_dir"]), note["fields"]
-        path = _of_fields(folder, fields) or write_record(folder, fields)
-        self._note({"path": str(path.resolve())})
+        path = Path(note["path"])
+        if is_first_process() and not path.is_file():
+            write_record(path.parent, note["fields"])
         return path
 
     def clear(self) -> None:
         """Removes everything, once the command is done."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
-
-    def _note(self, note: dict[str, Any]) -> None:
-        whole = note | {"command": self.command, "alone": self.alone}
-        self.write(RECORD, json.dumps(whole).encode())
 
 
 def _content(file: Path) -> bytes | None:
@@ -125,13 +120,6 @@ def clear_recorded(folder: Path) -> None:
                 shutil.rmtree(left)
         except Held:  # it is about to do so itself
             continue
-
-
-def _of_fields(folder: Path, fields: dict[str, Any]) -> Path | None:
-    """The path of the record with these fields, None for none."""
-    records = read_records(folder)[0] if folder.is_dir() else []
-    paths = (record.path for record in records if fields.items() <= record.fields.items())
-    return next(paths, None)
 
 
 def _lock(folder: Path) -> Path:

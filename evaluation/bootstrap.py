@@ -14,6 +14,13 @@ NORMAL = 1.96  # standard errors, half of a 95 % interval
 SURE = 2  # standard errors from which on a difference counts
 
 
+class Estimate(NamedTuple):
+    """A number and its standard error."""
+
+    value: float
+    stderr: float
+
+
 class Interval(NamedTuple):
     """A number of a set of texts, its standard error and its 95 % interval; None where one text
     leaves nothing to estimate them from."""

@@ -11,22 +11,23 @@ from evaluation.rules import (
     SETTING,
     SHARE,
     TEXT,
-    Each,
-    Group,
-    Leaf,
-    Optional,
-    Row,
     Rule,
+    each,
+    group,
+    is_name,
+    leaf,
     number,
+    or_null,
+    row,
     whole,
 )
 
 KINDS = ("exact", "upper bound", "estimate")
 UNDER = "exact under "  # an order, which follows: the likelihood of a sampler with it
 ORDER = "order"  # the key of its settings in a protocol
-KIND = Leaf(
+KIND = leaf(
     f"one of {', '.join(KINDS)}, {UNDER}...",
-    lambda value: value in KINDS or (NAME.holds(value) and value.startswith(UNDER)),
+    lambda value: value in KINDS or (is_name(value) and value.startswith(UNDER)),
 )
 COUNT, SEED, LENGTH = whole(0), whole(-(2**63), 2**64), whole(1)
 
@@ -37,7 +38,7 @@ def of(rule: Rule, names: str) -> dict[str, Rule]:
 
 
 def optional(rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    return {name: Optional(rule) for name, rule in rules.items()}
+    return {name: or_null(rule) for name, rule in rules.items()}
 
 
 # Settings of a measurement that tables and charts read; the rest is any plain data.
@@ -61,24 +62,24 @@ HARDWARE = optional(
 )
 ORIGIN = optional({"algo": NAME, "steps": COUNT, "tokens": COUNT, "weights": NAME})
 SOURCE = optional({"name": PATH, "format": NAME, "revision": NAME, "published": NAME})
-DIGESTS: dict[str, Rule] = {"corpus": Group(), "tokenizer": NAME}
+DIGESTS: dict[str, Rule] = {"corpus": group(), "tokenizer": NAME}
 TRAINING = {
     **optional({"corpus": NAME, "seed": SEED, "averaged_weights": FLAG, "checkpoint": PATH}),
-    "finetuned_from": Optional(Group(known=ORIGIN.get)),
-    "source": Optional(Group(known=SOURCE.get)),
-    "digests": Optional(Group(known=DIGESTS.get)),
+    "finetuned_from": or_null(group(known=ORIGIN.get)),
+    "source": or_null(group(known=SOURCE.get)),
+    "digests": or_null(group(known=DIGESTS.get)),
 }
 SIZES = optional(of(LENGTH, "length n_blocks hidden_size n_heads"))
 PRESET = {
-    "name": Optional(NAME),
-    **{name: Optional(Group()) for name in ("data", "model", "eval")},
+    "name": or_null(NAME),
+    **{name: or_null(group()) for name in ("data", "model", "eval")},
 }
 CONFIG: dict[str, Rule] = {
-    **{name: Group() for name in ("algo", "eval", "optim", "training")},
-    "model": Group(known=SIZES.get),
-    "loader": Group(known=optional({"global_batch_size": LENGTH}).get),
-    "trainer": Group(known=optional({"precision": SETTING}).get),
-    "protocol": Optional(Group(known=PRESET.get)),
+    **{name: group() for name in ("algo", "eval", "optim", "training")},
+    "model": group(known=SIZES.get),
+    "loader": group(known=optional({"global_batch_size": LENGTH}).get),
+    "trainer": group(known=optional({"precision": SETTING}).get),
+    "protocol": or_null(group(known=PRESET.get)),
 }
 METRICS: dict[str, Rule] = {
     **of(number(), "nats_per_token exact_nats_per_token excess_nats bits_per_byte divergence"),
@@ -96,52 +97,50 @@ METRICS: dict[str, Rule] = {
     **of(PATH, "curve sequences_file samples answers"),
     "noise_seed": SEED,
     "gen_ppl": POSITIVE,
-    "gen_ppl_scorer": Group(known=optional({"scorer": PATH, "scorer_digest": TEXT}).get),
-    "quality_protocol": Group(known=optional({"name": NAME}).get),
-    "task_metrics": Each(Row((number(), Optional(FROM_0)))),
-    "log_likelihoods": Each(Optional(FROM_0)),
-    "losses": Each(Group({"excess": number(), "stderr": FROM_0})),
+    "gen_ppl_scorer": group(known=optional({"scorer": PATH, "scorer_digest": TEXT}).get),
+    "quality_protocol": group(known=optional({"name": NAME}).get),
+    "task_metrics": each(row(number(), or_null(FROM_0))),
+    "log_likelihoods": each(or_null(FROM_0)),
+    "losses": each(group({"excess": number(), "stderr": FROM_0})),
 }
-INTERVAL = Row((number(), number()))
+INTERVAL = row(number(), number())
 
 
 def metrics(name: str) -> Rule | None:
     """The rule of a metric beside the value, by its name or by the ending of its name."""
     if name.endswith("_stderr"):
-        return Optional(FROM_0)
+        return or_null(FROM_0)
     if name.endswith("_ci"):
-        return Optional(INTERVAL)
+        return or_null(INTERVAL)
     if name.endswith("_absent"):
         return TEXT
     rule = METRICS.get(name.removeprefix("reference_"))
-    return None if rule is None else Optional(rule)
+    return None if rule is None else or_null(rule)
 
 
-RECORD = Group(
-    {
-        "metric": NAME,
-        "value": number(),
-        "stderr": Optional(FROM_0),
-        "count": whole(1),
-        "kind": KIND,
-        "algo": NAME,
-        "protocol": Group(known=HOW.get),
-        "network": Group({"name": NAME, "parameters": COUNT}),
-        "data": Group({"name": NAME, "digest": NAME}, optional({"tokenizer": PATH}).get),
-        "training": Group(
-            optional({"steps": COUNT, "tokens": COUNT, "checkpoint_digest": NAME}), TRAINING.get
-        ),
-        "sampler": Optional(Group(known=HOW.get)),
-        "seed": SEED,
-        "commit": Optional(NAME),
-        "hardware": Group(known=HARDWARE.get),
-        "wall_time_s": FROM_0,
-        "peak_memory_bytes": COUNT,
-        "config": Group(known=CONFIG.get),
-        "created": NAME,
-        "metrics": Group(known=metrics),
-    }
-)
+FIELDS: dict[str, Rule] = {
+    "metric": NAME,
+    "value": number(),
+    "stderr": or_null(FROM_0),
+    "count": whole(1),
+    "kind": KIND,
+    "algo": NAME,
+    "protocol": group(known=HOW.get),
+    "network": group({"name": NAME, "parameters": COUNT}),
+    "data": group({"name": NAME, "digest": NAME}, optional({"tokenizer": PATH}).get),
+    "training": group(
+        optional({"steps": COUNT, "tokens": COUNT, "checkpoint_digest": NAME}), TRAINING.get
+    ),
+    "sampler": or_null(group(known=HOW.get)),
+    "seed": SEED,
+    "commit": or_null(NAME),
+    "hardware": group(known=HARDWARE.get),
+    "wall_time_s": FROM_0,
+    "peak_memory_bytes": COUNT,
+    "config": group(known=CONFIG.get),
+    "created": NAME,
+    "metrics": group(known=metrics),
+}
 # Of metrics whose value is no number from -LARGEST to LARGEST.
 VALUES: dict[str, Rule] = {
     **of(POSITIVE, "ppl ordered_ppl perplexity word_perplexity byte_perplexity"),

@@ -2,11 +2,12 @@
 those that are named by the time and their digest."""
 
 import hashlib
-import os
+import json
 import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from evaluation.words import one_line
 from storage import write_atomic
@@ -24,13 +25,14 @@ def read_whole(file: Path, most: int) -> bytes:
     """The bytes of a file, at most `most`; OSError where they cannot be read, ValueError, without
     the name, for anything but a plain file of that size. Nothing else is opened, since that may
     wait for ever."""
-    _plain(file.stat(), most)
-    # The file may be another one by now: a pipe would be opened at once, and seen below.
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        _plain(os.fstat(stream.fileno()), most)
+    mode = file.stat().st_mode
+    kind = next((words for words, holds in KINDS.items() if holds(mode)), None)
+    if kind is not None:
+        raise ValueError(f"{kind}, not a file")
+    with file.open("rb") as stream:
         content = stream.read(most + 1)
     if len(content) > most:
-        raise ValueError(_too_large(most))
+        raise ValueError(f"more than {most:,} bytes: too large to be read here")
     return content
 
 
@@ -42,6 +44,14 @@ def read_named(file: Path, most: int) -> bytes:
     if len(stated) < SHORTEST or not mark.startswith(stated):
         raise ValueError(f"edited: its contents have the digest {mark[:16]}")
     return content
+
+
+def parse_json(content: bytes) -> Any:
+    """The value of a JSON text in UTF-8, with or without a byte order mark; ValueError else."""
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON, or half-written ({error})") from error
 
 
 def write_stamped(folder: Path, name: str, suffix: str, content: str) -> Path:
@@ -58,15 +68,3 @@ def why(error: Exception, file: object) -> str:
     if isinstance(error, OSError):
         return one_line(f"{file}: {error.strerror}")
     return one_line(f"{file}: {error}")
-
-
-def _plain(status: os.stat_result, most: int) -> None:
-    kind = next((words for words, holds in KINDS.items() if holds(status.st_mode)), None)
-    if kind is not None:
-        raise ValueError(f"{kind}, not a file")
-    if status.st_size > most:
-        raise ValueError(_too_large(most))
-
-
-def _too_large(most: int) -> str:
-    return f"more than {most:,} bytes: too large to be read here"

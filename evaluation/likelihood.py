@@ -1,41 +1,13 @@
-"""Likelihood of a text under a network: passes over its blocks, and the numbers of a record."""
+"""The numbers of a record of the likelihood of a text."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
-import lightning as L
-
-from algos.base import Draws
 from data.module import TokenDataModule
-from evaluation.passes import PassEvaluator
 from evaluation.perplexity import Pass, bits_per_byte, summarise
 from evaluation.sample_quality.metrics import unigram_entropy
-from training.signals import StopSignals
 
 BOUND = "upper bound"  # the kind of a record
-
-
-def evaluate_passes(
-    evaluator: PassEvaluator,
-    trainer: L.Trainer,
-    data: TokenDataModule,
-    signals: StopSignals,
-    passes: int,
-    times: Sequence[float] | None,
-) -> list[Pass] | None:
-    """`passes` passes over the blocks of `data`, one where the nats are exact, with noise levels in
-    `times`; None on every process but the first."""
-    bounds = evaluator.algorithm.nll_is_bound and evaluator.exact is None
-    count = passes if bounds else 1
-    # One process stops anywhere; several after a batch, where they agree.
-    with signals.deferred() if trainer.world_size > 1 else nullcontext():
-        draws = [Draws(number, count, times) for number in range(count)]
-        results = [evaluator.evaluate(trainer, data, draw) for draw in draws]
-    if not trainer.is_global_zero:
-        return None
-    data.trainer = None  # of all blocks, not of those of this process
-    return results
 
 
 def perplexity_fields(

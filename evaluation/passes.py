@@ -2,7 +2,8 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from algos.base import FIRST, Algorithm, Batch, Draws, moved
 from data.module import TokenDataModule
 from evaluation.batch_cache import BatchCache
 from evaluation.perplexity import Pass, in_order, sequence_rows
-from training.agreement import Agreement
+from training.agreement import Agreement, gathered
 from training.signals import StopSignals
 
 SAVE_SECONDS = 30.0  # of work that a kill may cost
@@ -77,17 +78,35 @@ class PassEvaluator(L.LightningModule):
         self.agreement = Agreement()  # of all processes, on whether one was asked to stop
         self._last = time.monotonic()
 
-    def evaluate(self, trainer: L.Trainer, data: TokenDataModule, draws: Draws) -> Pass:
+    def evaluate(
+        self,
+        trainer: L.Trainer,
+        data: TokenDataModule,
+        passes: int,
+        times: Sequence[float] | None,
+    ) -> list[Pass] | None:
+        """So many passes over the blocks of `data`, one where the nats are exact, with noise levels
+        in `times`; None on every process but the first."""
+        count = passes if self.algorithm.nll_is_bound and self.exact is None else 1
+        # One process stops anywhere; several after a batch, where they agree.
+        with self.signals.deferred() if trainer.world_size > 1 else nullcontext():
+            draws = [Draws(number, count, times) for number in range(count)]
+            results = [self.evaluate_pass(trainer, data, draw) for draw in draws]
+        if not trainer.is_global_zero:
+            return None
+        data.trainer = None  # of all blocks, not of those of this process
+        return results
+
+    def evaluate_pass(self, trainer: L.Trainer, data: TokenDataModule, draws: Draws) -> Pass:
         """The pass of `draws`, on every process that of all."""
         self.draws, number = draws, draws.number
-        world = trainer.world_size
-        parts = [self._cached(number, rank) for rank in range(world)]
+        parts = [self._cached(number, rank) for rank in range(trainer.world_size)]
         if not all(part.whole for part in parts):
             part = parts[trainer.global_rank]
             self.passes.append(part)
             trainer.validate(self, data, verbose=False)
             part.whole, part.written = True, False
-            parts = _of_all(part, world)
+            parts = gathered(part)
         self.ready = number + 1
         rows = np.concatenate([batch for part in parts for batch in part.rows])
         self.evaluations = float(rows[:, 3].mean()) if len(rows) else 0.0
@@ -147,12 +166,3 @@ class PassEvaluator(L.LightningModule):
                 part.written = True
         self.passes = self.passes[-1:]
         self._last = time.monotonic()
-
-
-def _of_all(part: CachedPass, world: int) -> list[CachedPass]:
-    """The parts of every process."""
-    if world == 1:
-        return [part]
-    each: list[Any] = [None] * world
-    torch.distributed.all_gather_object(each, part)
-    return each

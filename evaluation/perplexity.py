@@ -7,45 +7,16 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
 
+# Index, nats and scored tokens of every sequence of a text, (S,) each, in order of the index.
 Pass = tuple[Tensor, Tensor, Tensor]
 Source = Literal["passes", "sequences", "exact"]
 
 
-class SequenceNats(Metric):
-    """Sums of nats per sequence, gathered over ranks once, when `compute` is called.
-
-    Each sequence is one row (index, nats, scored tokens) of float64, which holds integers exactly
-    up to 2^53. Rows are kept flat and the metric's own type is float64, because torchmetrics gives
-    a rank that saw no batch a flat empty tensor of that type to gather."""
-
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = False
-    rows: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.set_dtype(torch.float64)
-        self.add_state("rows", default=[], dist_reduce_fx="cat")
-
-    def update(self, index: Tensor, nats: Tensor, scored: Tensor) -> None:
-        """Add the sequences `index` (B,) with `nats` (B, L), summed where `scored` (B, L)."""
-        self.rows.append(sequence_rows(index, nats, scored).flatten())
-
-    def compute(self) -> Pass:
-        """Index, nats and scored tokens of every sequence, (S,) each, in order of the index.
-        torchmetrics turns the three into scalars where S = 1, which `summarise` accepts. ValueError
-        when there is no sequence, or the same one twice."""
-        rows = dim_zero_cat(self.rows).reshape(-1, 3) if len(self.rows) else torch.empty(0, 3)
-        return in_order(rows)
-
-
 def sequence_rows(index: Tensor, nats: Tensor, scored: Tensor) -> Tensor:
-    """(B, 3) float64: `index` (B,), the sum of `nats` (B, L) where `scored` (B, L), how many those
-    are. ValueError when the shapes do not belong together."""
+    """(B, 3) float64, which holds integers exactly up to 2^53: `index` (B,), the sum of `nats`
+    (B, L) where `scored` (B, L), how many those are. ValueError when the shapes do not belong
+    together."""
     if nats.ndim != 2 or scored.shape != nats.shape or index.shape != nats.shape[:1]:
         shapes = f"index {tuple(index.shape)}, nats {tuple(nats.shape)}"
         raise ValueError(
@@ -57,7 +28,8 @@ def sequence_rows(index: Tensor, nats: Tensor, scored: Tensor) -> Tensor:
 
 
 def in_order(rows: Tensor) -> Pass:
-    """The sequences of a pass (S, 3) by their index; ValueError for none, or the same one twice."""
+    """The pass of rows (S, 3) of `sequence_rows`; ValueError for none, or the same sequence
+    twice."""
     if not len(rows):
         raise ValueError("no sequence was scored: the evaluation data is empty")
     rows = rows[rows[:, 0].argsort()]
@@ -95,13 +67,12 @@ class Likelihood:
     tokens: int
     sequences: int
     passes: int
-    total_nats: float
 
 
 def summarise(
     passes: Sequence[Pass], *, exact: bool = False, batch: int | None = None
 ) -> Likelihood:
-    """Mean over `passes` of `SequenceNats.compute()`, per scored token; `exact` is not a bound.
+    """Mean over `passes` per scored token; `exact` is not a bound.
 
     With `batch` the mean of the token means of so many sequences in a row, weighted by how many
     they are (the last may be fewer), as some published numbers are.
@@ -122,7 +93,7 @@ def summarise(
     mean = nats.mean(0)
     nats_per_token = math.fsum((mean * share).tolist()) / tokens
     residual = (mean - nats_per_token * count) * share
-    data_stderr = _ratio_stderr(residual, batch or 1, tokens)
+    data_stderr = stderr_over_sequences(residual, tokens, batch or 1)
     stderr, source = _stderr(nats * share, tokens, data_stderr, exact)
     if nats_per_token > 700:  # no trained model comes near the largest float
         raise ValueError(f"{nats_per_token:.6g} nats per token: the model has diverged")
@@ -137,30 +108,24 @@ def summarise(
         tokens=tokens,
         sequences=sequences,
         passes=runs,
-        total_nats=math.fsum(mean.tolist()),
     )
 
 
 def bits_per_byte(nats_per_token: float, bytes_per_token: float) -> float:
-    """nats / (ln 2 * bytes), both per scored token; ValueError unless there are bytes."""
-    if not bytes_per_token > 0:
-        raise ValueError(f"bytes_per_token={bytes_per_token}: a positive number is required")
+    """nats / (ln 2 * bytes), both per scored token."""
     return nats_per_token / (math.log(2) * bytes_per_token)
 
 
 def _aligned(passes: Sequence[Pass]) -> tuple[Tensor, Tensor]:
-    """Nats (P, S) in float64 and the common count (S,), on the CPU."""
-    if not passes:
-        raise ValueError("eval.passes=0: at least 1 pass is required")
-    on_cpu = [[part.detach().cpu().reshape(-1) for part in tensors] for tensors in passes]
-    index, _, count = on_cpu[0]
-    for number, (other_index, other_nats, other_count) in enumerate(on_cpu, start=1):
+    """Nats (P, S) and the common count (S,)."""
+    index, _, count = passes[0]
+    for number, (other_index, other_nats, other_count) in enumerate(passes, start=1):
         if not (torch.equal(index, other_index) and torch.equal(count, other_count)):
             raise ValueError(f"pass {number} scored other sequences or tokens than pass 1")
         bad = index[~other_nats.isfinite()]
         if len(bad):
             raise ValueError(f"pass {number}: the nats of sequence {int(bad[0])} are not finite")
-    return torch.stack([nats.double() for _, nats, _ in on_cpu]), count
+    return torch.stack([nats for _, nats, _ in passes]), count
 
 
 def _stderr(
@@ -193,18 +158,10 @@ def _shares(count: Tensor, batch: int | None) -> Tensor:
     return torch.tensor(each, dtype=torch.float64).repeat_interleave(batch)[:sequences]
 
 
-def stderr_over_sequences(nats: Tensor, count: Tensor) -> Tensor:
-    """Standard error of sum nats / sum count as a statement about new text, sequences (S,) drawn at
-    random: sqrt(S / (S - 1) sum_i (nats_i - mean count_i)^2) / sum count. NaN for one sequence."""
-    nats, count = nats.reshape(-1), count.reshape(-1).to(nats.dtype)
-    total, sequences = count.sum(), nats.numel()
-    residual = nats - nats.sum() / total * count
-    return (residual.square().sum() * sequences / (sequences - 1 or torch.nan)).sqrt() / total
-
-
-def _ratio_stderr(residual: Tensor, batch: int, tokens: int) -> float | None:
-    """Standard error of a mean per token from what each sequence (S,) has too much, where
-    sequences, or every `batch` of them, are drawn at random; None for one."""
+def stderr_over_sequences(residual: Tensor, tokens: int, batch: int = 1) -> float | None:
+    """Standard error of a mean per token as a statement about new text, from what each sequence
+    (S,) has beyond it, nats - mean * scored tokens, and the scored tokens of all: sequences, or
+    every `batch` of them, are drawn at random. None for one."""
     parts = [math.fsum(part.tolist()) for part in residual.split(batch)]
     if len(parts) < 2:
         return None

@@ -1,9 +1,8 @@
 """Files beside the records, named by their digest so that no one of them changes under a record:
 the learning curve of a run, and the nats of every sequence of an evaluation. Written and read here.
 
-Only what writes them imports torch and Lightning, of which a reader needs neither."""
+Only what writes sequences imports torch, which a reader does not need."""
 
-import csv
 import hashlib
 import io
 import zipfile
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from evaluation.files import read_named, why
 from evaluation.records import Record
 from storage import write_atomic
+from training.curve import CURVE, as_csv, parsed, read_curve
 
 if TYPE_CHECKING:
     from evaluation.perplexity import Pass
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 LARGEST_CURVE, LARGEST_SEQUENCES = 2**26, 2**28  # bytes, unpacked
 FARTHEST = 1e100  # from zero, of a value in a drawing; a NaN is beyond it
-COLUMNS = ("step", "tokens", "seconds", "nats_per_token", "nats_stderr")
 MOST_NATS = 1e12  # of a sequence
 DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError)
 DTYPES = (np.dtype(np.int64), np.dtype(np.float64))
@@ -70,8 +69,6 @@ NAMES = [field.name for field in fields(Sequences)]
 def write_curve(run: Path | None, step: int, folder: Path) -> str | None:
     """The learning curve of the run directory `run` up to `step`, as a file in `folder`; None where
     there is none, as beside a checkpoint that lies alone."""
-    from training.curve import CURVE, as_csv, read_curve
-
     points = [] if run is None else read_curve(run / CURVE)
     until = [point for point in points if point.step <= step]
     return _attach(folder, "curves", ".csv", as_csv(until).encode()) if until else None
@@ -81,34 +78,19 @@ def read_attached_curve(file: Path) -> Curve:
     """The points of `file`, whose name is its digest, that can be drawn. ValueError where it is
     missing, was edited or is no curve."""
     try:
-        content = read_named(file, LARGEST_CURVE).decode("utf-8", "replace")
-        points = _points(list(csv.reader(content.splitlines())))
-    except (OSError, csv.Error, ValueError) as error:
+        points = parsed(read_named(file, LARGEST_CURVE).decode("utf-8", "replace"))
+    except (OSError, ValueError) as error:
         raise ValueError(why(error, file)) from error
     drawn = [point for point in points if all(abs(value) <= FARTHEST for value in point[:-1])]
-    columns = zip(*drawn, strict=True) if drawn else ((),) * len(COLUMNS)
-    return Curve(*map(list, columns))
-
-
-def _points(rows: list[list[str]]) -> list[list[float]]:
-    header = rows[0] if rows else []
-    if not set(COLUMNS) <= set(header):
-        raise ValueError(f"a curve has the columns {','.join(COLUMNS)}")
-    columns = [header.index(name) for name in COLUMNS]
-    try:
-        return [[float(row[column]) for column in columns] for row in rows[1:]]
-    except (IndexError, ValueError) as error:
-        raise ValueError(f"a row is not of numbers ({error})") from error
+    return Curve(*([float(point[n]) for point in drawn] for n in range(len(Curve._fields))))
 
 
 def write_sequences(passes: Sequence["Pass"], exact: bool, folder: Path) -> str:
     """The `Sequences` of the passes as a file in `folder`, index and tokens in int64."""
     import torch
 
-    index, _, tokens = (part.detach().cpu().reshape(-1) for part in passes[0])
-    nats = torch.stack(
-        [part.detach().cpu().double().reshape(-1) for _, part, _ in passes]
-    )  # (P, S)
+    index, _, tokens = passes[0]
+    nats = torch.stack([part for _, part, _ in passes])  # (P, S)
     variance = torch.full_like(nats[0], 0.0 if exact else torch.nan)
     if len(passes) > 1:
         variance = nats.var(0) / len(passes)
@@ -147,7 +129,7 @@ def _arrays(content: bytes) -> Sequences:
             if size > LARGEST_SEQUENCES:
                 raise ValueError(f"{size:,} bytes unpacked, at most {LARGEST_SEQUENCES:,}")
             columns = [_column(archive, name) for name in NAMES]
-    except (KeyError, ValueError, EOFError, RuntimeError, *DAMAGED) as error:
+    except (KeyError, ValueError, EOFError, RuntimeError, MemoryError, *DAMAGED) as error:
         raise ValueError(f"not the arrays of a likelihood ({error})") from error
     if len({len(column) for column in columns}) != 1:
         raise ValueError(f"{', '.join(NAMES)} are not of one length")
@@ -155,17 +137,11 @@ def _arrays(content: bytes) -> Sequences:
 
 
 def _column(archive: zipfile.ZipFile, name: str) -> Floats:
-    stream = io.BytesIO(archive.read(f"{name}.npy"))
-    try:
-        np.lib.format.read_magic(stream)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{name} is no array ({error})") from error
-    body = stream.read()
-    size = dtype.itemsize
-    if dtype not in DTYPES or len(body) % size or shape != (len(body) // size,):
+    content = io.BytesIO(archive.read(f"{name}.npy"))
+    column = np.lib.format.read_array(content, allow_pickle=False)
+    if column.dtype not in DTYPES or column.ndim != 1:
         raise ValueError(f"{name} is no column of numbers")
-    return np.frombuffer(body, dtype).astype(np.float64)
+    return column.astype(np.float64)
 
 
 def _check(sequences: Sequences, tokens: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import fields as known
-from evaluation.rules import faithful
+from evaluation.rules import faithful, group
 from evaluation.words import brief, one_line
 
 SCHEMA = 2
@@ -44,12 +44,12 @@ def check(fields: dict[str, Any]) -> None:
     """ValueError, naming the field, unless exactly the fields of a record are there and each can be
     shown."""
     faithful(fields, "")
-    for name in fields.keys() - known.RECORD.needed.keys() - {*ADDED}:
+    for name in fields.keys() - known.FIELDS.keys() - {*ADDED}:
         raise ValueError(f"{one_line(name)[:80]}: a record has no such field")
-    known.RECORD.check(fields, "")
+    group(known.FIELDS)(fields, "")
     rule = known.VALUES.get(fields["metric"].partition(",")[0])
     if rule is not None:
-        rule.check(fields["value"], "value")
+        rule(fields["value"], "value")
     moment(fields)
 
 

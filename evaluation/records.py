@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation import record_schema
-from evaluation.files import read_whole, why
-from evaluation.words import UNSHOWN, brief
+from evaluation.files import parse_json, read_whole, why
+from evaluation.rules import is_name
+from evaluation.words import brief
 from storage import new_file
 
 if TYPE_CHECKING:
@@ -80,16 +80,7 @@ def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
     """Write `fields` with schema, protocol_digest and digest to a new file in `directory`.
     ValueError names the field for which reading would set the record aside; OSError when the file
     cannot be written. No existing file is ever touched."""
-    record = {
-        name: record_schema.plain(value, name) for name, value in {"metrics": {}, **fields}.items()
-    }
-    for name in record_schema.ADDED:
-        if name in record:
-            raise ValueError(f"{name} is added to a record, it cannot be given")
-    record_schema.check(record)
-    record["schema"] = record_schema.SCHEMA
-    record["protocol_digest"] = record_schema.digest(record["protocol"])[:12]
-    record["digest"] = record_schema.digest(record)
+    record = _completed(fields)
     content = json.dumps(record, indent=2, sort_keys=True) + "\n"
     if len(content) > LARGEST:
         raise ValueError(f"a record of {len(content):,} bytes: at most {LARGEST:,} are read")
@@ -100,6 +91,25 @@ def write_record(directory: Path | str, fields: dict[str, Any]) -> Path:
         reason = error.strerror or error
         raise OSError(f"results_dir={directory}: cannot write {path.name}: {reason}") from error
     return path
+
+
+def record_path(directory: Path | str, fields: dict[str, Any]) -> Path:
+    """The file that `write_record` would write; ValueError as there."""
+    return Path(directory) / _file_name(_completed(fields))
+
+
+def _completed(fields: dict[str, Any]) -> dict[str, Any]:
+    record = {
+        name: record_schema.plain(value, name) for name, value in {"metrics": {}, **fields}.items()
+    }
+    for name in record_schema.ADDED:
+        if name in record:
+            raise ValueError(f"{name} is added to a record, it cannot be given")
+    record_schema.check(record)
+    record["schema"] = record_schema.SCHEMA
+    record["protocol_digest"] = record_schema.digest(record["protocol"])[:12]
+    record["digest"] = record_schema.digest(record)
+    return record
 
 
 def read_records(*directories: Path | str) -> tuple[list[Record], list[str]]:
@@ -133,7 +143,7 @@ def _json_files(directory: Path) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     """The verified fields of a file."""
-    if UNSHOWN.search(path.name) or {"\n", "\t"} & set(path.name):
+    if not is_name(path.name):
         raise ValueError("its name has characters that cannot be shown")
     return _verified(read_whole(path, LARGEST))
 
@@ -142,8 +152,8 @@ def hardware(device: "torch.device") -> dict[str, Any]:
     """Processor, threads, the GPUs that took part where `device` is one, and versions."""
     import torch
 
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    processes = torch.distributed.get_world_size() if distributed else 1
+    from training.agreement import world_size
+
     gpu = None
     if device.type != "cpu":
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -152,7 +162,7 @@ def hardware(device: "torch.device") -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
-        "gpus": processes if gpu else 0,
+        "gpus": world_size() if gpu else 0,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -168,13 +178,7 @@ def _file_name(record: dict[str, Any]) -> str:
 
 
 def _verified(content: bytes) -> dict[str, Any]:
-    try:
-        text = content.decode("utf-8")
-        fields = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-    except RecursionError as error:
-        raise ValueError("lists or dicts in each other, too deep to be read") from error
-    except ValueError as error:
-        raise ValueError(f"half-written or not JSON ({error})") from error
+    fields = parse_json(content)
     if not isinstance(fields, dict) or "schema" not in fields:
         raise ValueError("not a record: it has no schema")
     if fields["schema"] != record_schema.SCHEMA:
@@ -187,19 +191,6 @@ def _verified(content: bytes) -> dict[str, Any]:
     if fields.get("protocol_digest") != record_schema.digest(fields["protocol"])[:12]:
         raise ValueError("edited: the protocol_digest does not belong to the protocol")
     return {**fields, "digest": stated}
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A dict; ValueError for a key that is there twice, of which readers take one or the other."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        (twice, _), *_ = (Counter(key for key, _ in pairs) - Counter(content.keys())).items()
-        raise ValueError(f"the key {brief(twice)} is there twice")
-    return content
-
-
-def _no_number(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _age(stated: Any) -> str:

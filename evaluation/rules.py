@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from evaluation.words import SURROGATE, UNSHOWN, brief, one_line
 
@@ -13,86 +12,75 @@ DEEPEST = 40  # lists and dicts in each other
 WHOLE = 2**63 - 1
 ROUNDING = 1e-6  # by which a share may miss 0 or 1
 
-
-class Rule(Protocol):
-    def check(self, value: Any, name: str) -> None:
-        """ValueError, which begins with `name`, where `value` may not be."""
+# ValueError, which begins with the name, where the value may not be.
+Rule = Callable[[Any, str], None]
 
 
-@dataclass(frozen=True)
-class Leaf:
+def leaf(words: str, holds: Callable[[Any], bool]) -> Rule:
     """A value for which `holds` is true; `words` describe such values."""
 
-    words: str
-    holds: Callable[[Any], bool]
+    def check(value: Any, name: str) -> None:
+        if not holds(value):
+            raise ValueError(f"{one_line(name)}={brief(value)}: {words} is required")
 
-    def check(self, value: Any, name: str) -> None:
-        if not self.holds(value):
-            raise ValueError(f"{one_line(name)}={brief(value)}: {self.words} is required")
-
-
-def _no_rule(key: str) -> None:
-    """Any plain data."""
+    return check
 
 
-@dataclass(frozen=True)
-class Group:
+def any_data(key: str) -> None:
+    """No rule for any key."""
+
+
+def group(
+    needed: Mapping[str, Rule] | None = None, known: Callable[[str], Rule | None] = any_data
+) -> Rule:
     """A dict that has the `needed` keys; `known` gives the rule of any other key, None for none."""
+    needed = needed or {}
 
-    needed: Mapping[str, Rule] = field(default_factory=dict)
-    known: Callable[[str], Rule | None] = _no_rule
-
-    def check(self, value: Any, name: str) -> None:
+    def check(value: Any, name: str) -> None:
         within = f"{name}." if name else ""
         if not isinstance(value, dict):
             raise ValueError(f"{one_line(name)}={brief(value)}: a dict is required")
-        for key in self.needed:
+        for key in needed:
             if key not in value:
                 raise ValueError(f"the field {one_line(within)}{key} is missing")
         for key, inner in value.items():
-            rule = self.needed.get(key) or self.known(key)
+            rule = needed.get(key) or known(key)
             if rule is not None:
-                rule.check(inner, f"{within}{key}")
+                rule(inner, f"{within}{key}")
+
+    return check
 
 
-@dataclass(frozen=True)
-class Optional:
+def or_null(rule: Rule) -> Rule:
     """A value that obeys `rule`, or null."""
-
-    rule: Rule
-
-    def check(self, value: Any, name: str) -> None:
-        if value is not None:
-            self.rule.check(value, name)
+    return lambda value, name: None if value is None else rule(value, name)
 
 
-@dataclass(frozen=True)
-class Each:
+def each(rule: Rule) -> Rule:
     """A dict whose keys are names and whose values obey `rule`."""
 
-    rule: Rule
-
-    def check(self, value: Any, name: str) -> None:
-        Group(known=lambda key: self.rule).check(value, name)
+    def check(value: Any, name: str) -> None:
+        group(known=lambda key: rule)(value, name)
         for key in value:
-            NAME.check(key, f"a key of {name}")
+            NAME(key, f"a key of {name}")
+
+    return check
 
 
-@dataclass(frozen=True)
-class Row:
+def row(*rules: Rule) -> Rule:
     """A list with one value for each of `rules`."""
 
-    rules: tuple[Rule, ...]
-
-    def check(self, value: Any, name: str) -> None:
-        if not isinstance(value, list) or len(value) != len(self.rules):
-            words = f"a list of {len(self.rules)} is required"
+    def check(value: Any, name: str) -> None:
+        if not isinstance(value, list) or len(value) != len(rules):
+            words = f"a list of {len(rules)} is required"
             raise ValueError(f"{one_line(name)}={brief(value)}: {words}")
-        for index, (rule, inner) in enumerate(zip(self.rules, value, strict=True)):
-            rule.check(inner, f"{name}.{index}")
+        for index, (rule, inner) in enumerate(zip(rules, value, strict=True)):
+            rule(inner, f"{name}.{index}")
+
+    return check
 
 
-def number(low: float = -LARGEST, high: float = LARGEST) -> Leaf:
+def number(low: float = -LARGEST, high: float = LARGEST) -> Rule:
     """A finite number from `low` to `high`."""
 
     def holds(value: Any) -> bool:
@@ -100,32 +88,32 @@ def number(low: float = -LARGEST, high: float = LARGEST) -> Leaf:
             return False
         return low <= value <= high and (value == 0 or abs(value) >= SMALLEST)
 
-    return Leaf(f"a number from {low:g} to {high:g}", holds)
+    return leaf(f"a number from {low:g} to {high:g}", holds)
 
 
-def whole(low: int = 0, high: int = WHOLE) -> Leaf:
-    return Leaf(
+def whole(low: int = 0, high: int = WHOLE) -> Rule:
+    return leaf(
         f"a whole number from {low} to {high}",
         lambda value: type(value) is int and low <= value <= high,
     )
 
 
-def _is_name(value: Any) -> bool:
+def is_name(value: Any) -> bool:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
         return False
     return not UNSHOWN.search(value) and not {"\n", "\t"} & set(value)
 
 
-NAME = Leaf(f"a text of 1 to {LONGEST_NAME} characters that can be shown", _is_name)
-PATH = Leaf(
+NAME = leaf(f"a text of 1 to {LONGEST_NAME} characters that can be shown", is_name)
+PATH = leaf(
     f"a path of at most {LONGEST_PATH} characters",
     lambda value: isinstance(value, str) and len(value) <= LONGEST_PATH and "\0" not in value,
 )
-TEXT = Leaf("a text", lambda value: isinstance(value, str))
-FLAG = Leaf("true or false", lambda value: isinstance(value, bool))
-SETTING = Leaf(
+TEXT = leaf("a text", lambda value: isinstance(value, str))
+FLAG = leaf("true or false", lambda value: isinstance(value, bool))
+SETTING = leaf(
     "a name, a number, true or false",
-    lambda value: _is_name(value) or isinstance(value, bool | int | float),
+    lambda value: is_name(value) or isinstance(value, bool | int | float),
 )
 POSITIVE, FROM_0 = number(SMALLEST), number(0)
 SHARE = number(-ROUNDING, 1 + ROUNDING)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.tokenizers import Tokenizer
-from evaluation.files import write_stamped
+from evaluation.files import parse_json, write_stamped
 
 
 class Correction(NamedTuple):
@@ -70,11 +70,3 @@ def read(content: bytes) -> Samples:
     if not isinstance(rows, list):
         raise ValueError("not a file of samples (it has no list `samples`)")
     return Samples(rows, whole.get("tokenizer"))
-
-
-def parse_json(content: bytes) -> Any:
-    """The value of a JSON text in UTF-8, with or without a byte order mark; ValueError else."""
-    try:
-        return json.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON ({error})") from error

@@ -7,7 +7,7 @@ from algos.facts import facts_of
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl.ar_scorer import ar_scorer
 from evaluation.gen_ppl.inputs import as_ids
-from evaluation.gen_ppl.protocols import protocol
+from evaluation.gen_ppl.protocols import PROTOCOLS
 from evaluation.gen_ppl.scorer import KEY, Scorer
 from hub.cache import config_folder
 from hub.exported import is_exported
@@ -39,7 +39,7 @@ def open_scorer(settings: Settings, tokenizer: Tokenizer) -> Scorer | None:
         from evaluation.gen_ppl.hf_scorer import pretrained  # it imports transformers
 
         scorer = pretrained(name, tokenizer)
-    as_ids(scorer, tokenizer, protocol(options.quality_protocol))
+    as_ids(scorer, tokenizer, PROTOCOLS[options.quality_protocol])
     return scorer
 
 

@@ -58,7 +58,7 @@ def _locked(file: Path, key: str) -> IO[bytes]:
             if error.errno not in NO_LOCKS:
                 stream.close()
                 raise
-        if os.fstat(stream.fileno()).st_nlink and _same(file, stream):
+        if _same(file, stream):
             return stream
         stream.close()  # its last holder removed it before this lock was had
 

@@ -40,9 +40,15 @@ DAMAGED = (
     struct.error,
     zlib.error,
 )
-# The parts of every checkpoint, of its configuration, and of one to go on from.
-PARTS: dict[str, type] = {"state_dict": dict, "config": dict, "global_step": int}
-CONFIG_PARTS: dict[str, type] = dict.fromkeys(("algo", "model", "data", "loader", "training"), dict)
+# The parts of every checkpoint, of one with averaged weights, and of one to go on from.
+PARTS: dict[str, type] = {
+    "state_dict": dict,
+    "config": dict,
+    **{f"config.{name}": dict for name in ("algo", "model", "data", "loader", "training")},
+    "config.seed": int,
+    "global_step": int,
+}
+AVERAGED_PARTS: dict[str, type] = {"ema.updates": int, "ema.weights": dict}
 RESUMED_PARTS: dict[str, type] = {
     "optimizer_states": list,
     "lr_schedulers": list,
@@ -124,30 +130,21 @@ def _in_parts(file: Path, take: Take, part: slice, without: Collection[str]) -> 
 
 def _missing(checkpoint: dict[str, Any], resumes: bool) -> str | None:
     """The first part that is absent, empty or of another type."""
-    wanted = [(checkpoint, "", PARTS | (RESUMED_PARTS if resumes else {}))]
-    wanted.append((checkpoint["config"], "config.", CONFIG_PARTS | {"seed": int}))
-    for parts, above, types in wanted:
-        for name, kind in types.items():
-            if not isinstance(parts, dict) or not isinstance(parts.get(name), kind):
-                return above + name
-            if kind in (dict, list) and not parts[name]:
-                return above + name
-    if resumes and not all(map(_has_state, checkpoint["optimizer_states"])):
-        return "optimizer_states"
-    ema = checkpoint.get("ema", {"weights": {}, "updates": 0})
-    if not isinstance(ema, dict) or not isinstance(ema.get("updates"), int):
+    averaged = AVERAGED_PARTS if "ema" in checkpoint else {}
+    for path, kind in (PARTS | averaged | (RESUMED_PARTS if resumes else {})).items():
+        part: Any = checkpoint
+        for name in path.split("."):
+            part = part.get(name) if isinstance(part, dict) else None
+        if not isinstance(part, kind) or (kind in (dict, list) and not part):
+            return path
+    if not all(map(torch.is_tensor, checkpoint["state_dict"].values())):
+        return "state_dict"
+    if averaged and not all(map(torch.is_tensor, checkpoint["ema"]["weights"].values())):
         return "ema"
-    for name, weights in (("state_dict", checkpoint["state_dict"]), ("ema", ema.get("weights"))):
-        if not isinstance(weights, dict) or not all(map(torch.is_tensor, weights.values())):
-            return name
+    for state in checkpoint["optimizer_states"] if resumes else []:  # as after a step
+        if not isinstance(state, dict) or not (state.get("state") and state.get("param_groups")):
+            return "optimizer_states"
     return None
-
-
-def _has_state(optimizer: Any) -> bool:
-    """Whether it is the state of an optimizer that took a step."""
-    if not isinstance(optimizer, dict):
-        return False
-    return all(optimizer.get(part) for part in ("state", "param_groups"))
 
 
 def tokens_seen(checkpoint: dict[str, Any]) -> int:

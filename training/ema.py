@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
+from schema.check import check_values
+from training.settings import Training
+
 
 class EMA(L.Callback):
     """average <- d average + (1 - d) weights after every optimizer step, d = min(decay, (1 + n) /
@@ -17,8 +20,7 @@ class EMA(L.Callback):
     the average; the checkpoint has both."""
 
     def __init__(self, decay: float):
-        if not 0 < decay < 1:
-            raise ValueError(f"training.ema={decay}: a decay between 0 and 1, or 0 for none")
+        check_values(Training, "training", ema=decay)
         self.decay = decay
         self.updates = 0
         self.average: dict[str, Tensor] = {}

@@ -171,16 +171,15 @@ def take(
 def briefly(names: Collection[str], among: Iterable[str]) -> list[str]:
     """Sorted `names`, a module for its weights where all that it has in `among` are in them."""
     others = set(among) - set(names)
-    inside = {other[: dot + 1] for other in others for dot in _dots(other)}
-    short = set()
-    for name in names:
-        starts = (name[:dot] for dot in _dots(name) if name[: dot + 1] not in inside)
-        short.add(next(starts, name))
-    return numbered(short)
 
+    def short(name: str) -> str:
+        parts = name.split(".")
+        starts = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+        return next(
+            start for start in starts if not any(other.startswith(f"{start}.") for other in others)
+        )
 
-def _dots(name: str) -> list[int]:
-    return [match.start() for match in re.finditer(r"\.", name)]
+    return numbered({short(name) for name in names})
 
 
 def numbered(names: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlan, SavePlanner, WriteItem
-from torch.distributed.checkpoint.storage import StorageMeta, StorageWriter, WriteResult
+from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
 
 from storage import file_digest, sync, write_atomic
 from training.shards import INDEX, encoded, remove_unused
@@ -36,9 +36,6 @@ class ShardWriter(StorageWriter):
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: str | os.PathLike[str]) -> bool:
         return True
-
-    def storage_meta(self) -> StorageMeta | None:
-        return None
 
     def set_up_storage_writer(self, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
         self.unfinished.mkdir(parents=True, exist_ok=True)

@@ -14,13 +14,13 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.strategies.strategy import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
-from torch import distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.distributed.tensor.placement_types import Placement
 from torch.optim import Optimizer
 
+from training.agreement import gathered
 from training.building import Network, built_in_parts
 from training.checkpoint import read_checkpoint
 from training.shard_writer import Saving
@@ -166,13 +166,12 @@ class FullyShardedStrategy(ModelParallelStrategy):
     def _agreed(self, read: Callable[[slice], Any]) -> Any:
         """read(this process's part of the files); ValueError in all processes for the damage that
         one of them finds."""
-        result, found, words = None, "", [""] * self.world_size
+        result, found = None, ""
         try:
             result = read(slice(self.global_rank, None, self.world_size))
         except ValueError as error:
             found = str(error)
-        dist.all_gather_object(words, found)
-        if damage := next(filter(None, words), None):
+        if damage := next(filter(None, gathered(found)), None):
             raise ValueError(damage)
         return result
 
@@ -180,9 +179,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         """This device's rows, as the parameter of that shape has them."""
         if not shape:
             return read(slice(None))
-        parts = self._sharding["parts"]
-        rows = rows_of(shape[0], parts.size(), parts.get_local_rank())
-        local = read(rows).to(self.root_device, copy=True)
+        local = read(self.own(shape[0])).to(self.root_device, copy=True)
         placements: list[Placement] = [Replicate(), Shard(0)] if self.within_node else [Shard(0)]
         whole = torch.empty(shape, device="meta")
         return DTensor.from_local(

@@ -84,23 +84,6 @@ def read_index(file: Path) -> dict[str, Any]:
     return dict(index)
 
 
-def folder_of(file: Path, index: dict[str, Any]) -> Path:
-    """Where the tensors of the index at `file` lie; FileNotFoundError where they do not."""
-    folder = file.parent if file.name == INDEX else file.parent / index["folder"]
-    for name in index["files"]:
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"its part {folder.name}/{name} is missing")
-    return folder
-
-
-def check_files(folder: Path, files: dict[str, str], part: slice = slice(None)) -> None:
-    """ValueError for the first of the named `files`, or of a `part` of them, whose sha256 is
-    another."""
-    for name, stated in list(files.items())[part]:
-        if file_digest(folder / name) != stated:
-            raise ValueError(f"the checksum of {folder.name}/{name} is wrong")
-
-
 def read_shards(
     file: Path,
     take: Take = take_all,
@@ -108,14 +91,21 @@ def read_shards(
     without: Collection[str] = (),
 ) -> dict[str, Any]:
     """The checkpoint whose index is at `file`, with what `take` makes of its tensors, after a
-    check of a `part` of its files; `without` some of its content, whose tensors are not read."""
+    check of a `part` of its files; `without` some of its content, whose tensors are not read.
+    FileNotFoundError for a file that is not there, ValueError for one with another sha256."""
     index = read_index(file)
     for name in without:
         index["content"].pop(name, None)
-    folder = folder_of(file, index)
-    check_files(folder, index["files"], part)
-    pieces = Pieces(folder, list(index["files"]))
-    content: dict[str, Any] = decoded(index["content"], lambda key: pieces.taken(key, take))
+    folder = file.parent if file.name == INDEX else file.parent / index["folder"]
+    digests: dict[str, str] = index["files"]
+    for name in digests:
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"its part {folder.name}/{name} is missing")
+    for name, stated in list(digests.items())[part]:
+        if file_digest(folder / name) != stated:
+            raise ValueError(f"the checksum of {folder.name}/{name} is wrong")
+    pieces = Pieces(folder, list(digests))
+    content: dict[str, Any] = decoded(index["content"], partial(pieces.taken, take=take))
     return content
 
 

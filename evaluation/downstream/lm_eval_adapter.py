@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 import torch
 from lm_eval.api.instance import Instance
@@ -14,7 +13,6 @@ from data.tokenizers import Tokenizer
 from evaluation.downstream.generation import Generator
 from evaluation.downstream.loglikelihood import Answer, LogLikelihoods, Pair
 
-T = TypeVar("T")
 LATER = 2**20  # more questions than a task has: how far the windows of one text lie apart
 
 
@@ -47,8 +45,7 @@ class Adapter(LM):
         encoded = self.pairs([request.args for request in requests], map(question, requests))
         answers = self.log_likelihoods(encoded, disable_tqdm)
         self.keep(requests, [answer.passes for answer in answers])
-        results = [(float(answer.passes.mean()), answer.greedy) for answer in answers]
-        return self.cached("loglikelihood", requests, results)
+        return [(float(answer.passes.mean()), answer.greedy) for answer in answers]
 
     def loglikelihood_rolling(
         self, requests: list[Instance], disable_tqdm: bool = False
@@ -68,19 +65,11 @@ class Adapter(LM):
         nothing = torch.zeros(self.log_likelihoods.passes, dtype=torch.float64)
         totals = [sum((answer.passes for answer in part), start=nothing) for part in parts]
         self.keep(requests, totals)
-        sums = [float(total.mean()) for total in totals]
-        return self.cached("loglikelihood_rolling", requests, sums)
+        return [float(total.mean()) for total in totals]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """The text that the run generates behind each prompt, to the first stop."""
-        texts = self.generator([request.args for request in requests], disable_tqdm)
-        return self.cached("generate_until", requests, texts)
-
-    def cached(self, kind: str, requests: Sequence[Instance], answers: list[T]) -> list[T]:
-        """The answers, told to lm-eval's cache."""
-        for request, answer in zip(requests, answers, strict=True):
-            self.cache_hook.add_partial(kind, request.args, answer)
-        return answers
+        return self.generator([request.args for request in requests], disable_tqdm)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [ids.tolist() for ids in self.tokenizer.encode_batch(texts)]

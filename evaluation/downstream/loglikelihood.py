@@ -2,7 +2,7 @@
 a diffusion run."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,7 +17,6 @@ from diffusion.process import Process
 from diffusion.times import evaluation_noise
 
 T = TypeVar("T")
-SCORES = ("continuation", "full")
 
 
 class Pair(NamedTuple):
@@ -62,10 +61,8 @@ class LogLikelihoods:
         eos: int,
         passes: int,
         batch_size: int,
-        score: str = SCORES[0],
+        score: Literal["continuation", "full"] = "continuation",
     ):
-        if score not in SCORES:
-            raise ValueError(f"eval.downstream_score={score!r}: choose from {', '.join(SCORES)}")
         if algorithm.nll_is_bound and passes < 2:
             raise ValueError(f"eval.passes={passes}: at least 2 are needed for a standard error")
         self.algorithm = algorithm

@@ -2,21 +2,14 @@
 and of their differences."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from evaluation.bootstrap import SURE
-
-
-class Estimate(NamedTuple):
-    """A mean over passes and its standard error."""
-
-    value: float
-    stderr: float
+from evaluation.bootstrap import SURE, Estimate
 
 
 class Lead(NamedTuple):
@@ -62,13 +55,10 @@ class Precision:
     undecided: float | None
 
 
-def precision(questions: Iterable[Sequence[Tensor]]) -> Precision:
-    """Over questions, each the passes (P,) of its answers; ValueError where there is none."""
-    every = [list(answers) for answers in questions]
-    if not every:
-        raise ValueError("no question was asked")
-    leads = [lead(answers) for answers in every if len(answers) > 1]
-    errors = [estimate(passes).stderr for answers in every for passes in answers]
+def precision(questions: Collection[Sequence[Tensor]]) -> Precision:
+    """Over one or more questions, each the passes (P,) of its answers."""
+    leads = [lead(answers) for answers in questions if len(answers) > 1]
+    errors = [estimate(passes).stderr for answers in questions for passes in answers]
     if not leads:
         return Precision(_root_mean_square(errors), None, None, None)
     return Precision(

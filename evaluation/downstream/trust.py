@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jinja2
 import lm_eval.api.metrics  # fills the registry
@@ -20,14 +20,10 @@ from lm_eval.tasks._factory import TaskFactory
 from lm_eval.tasks._index import Entry
 from lm_eval.tasks._yaml_loader import load_yaml
 
+from evaluation.words import one_line
+
 REMEDY = "eval.trust_tasks=true allows all that a folder says"
 PACKAGE = Path(lm_eval.tasks.__file__).resolve().parent
-# lm-eval's own reader; two readers could take one file for two things.
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-STANDARD = re.compile(
-    r"tag:yaml\.org,2002:"
-    r"(null|bool|int|float|binary|timestamp|omap|pairs|set|str|seq|map|merge|value)"
-)
 CODE = {
     "class": "a Python class is code",
     "unsafe_code": "it runs what the network writes",
@@ -56,6 +52,19 @@ _TEMPLATES = lm_eval.utils.env
 
 class Refused(ValueError):
     """Content that needs trust, with the file and the key."""
+
+
+class PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """lm-eval's own reader of YAML, since two readers could take one file for two things; for the
+    tags of YAML alone."""
+
+    def refuse(self, node: yaml.Node) -> NoReturn:
+        why = f"it names code; {REMEDY}" if node.tag == "!function" else "lm-eval knows no such tag"
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        raise Refused(f"line {node.start_mark.line + 1}: {tag}: {why}")
+
+
+PlainLoader.add_constructor(None, PlainLoader.refuse)  # of every other tag
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -133,47 +142,22 @@ def check_folder(folder: Path, name: str) -> None:
 
 
 def check_tags(file: Path, seen: set[Path]) -> None:
-    """ValueError that names the file and the key, for a tag that makes an object of what it stands
+    """ValueError that names the file and the line, for a tag that makes an object of what it stands
     at, here or in a file that is included; those of `seen` were looked at."""
     file = file.expanduser().resolve()
     if file in seen:
         return
     seen.add(file)
     try:
-        root = yaml.compose(file.read_bytes(), LOADER)
-    except yaml.YAMLError as error:
-        raise Refused(f"{file}: not YAML ({' '.join(str(error).split())})") from error
-    for key, tag in _tags(root, "", set()):
-        why = f"it names code; {REMEDY}" if tag == "!function" else "lm-eval knows no such tag"
-        raise Refused(f"{file}: {key}: {tag}: {why}")
-    for include in _includes(root):
-        check_tags(file.parent / include, seen)  # an absolute one stays as it is
-
-
-def _tags(node: Any, key: str, seen: set[int]) -> Iterator[tuple[str, str]]:
-    """Keys with tags that are not YAML's own; `seen`, since anchors may make circles."""
-    if node is None or id(node) in seen:
-        return
-    seen.add(id(node))
-    if not STANDARD.fullmatch(node.tag):
-        yield key or "the whole", node.tag.replace("tag:yaml.org,2002:", "!!")
-    if isinstance(node, yaml.SequenceNode):
-        for child in node.value:
-            yield from _tags(child, key, seen)
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            below = f"{key}.{name.value}" if key else str(name.value)
-            yield from _tags(name, below, seen)
-            yield from _tags(value, below, seen)
-
-
-def _includes(root: Any) -> list[str]:
-    pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    nodes = [value for name, value in pairs if name.value == "include"]
-    listed = [
-        item for node in nodes for item in getattr(node, "value", []) if node.id == "sequence"
-    ]
-    return [node.value for node in [*nodes, *listed] if node.id == "scalar"]
+        content = yaml.load(file.read_bytes(), PlainLoader)
+    except Refused as error:
+        raise Refused(f"{file}: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise Refused(f"{file}: not YAML ({one_line(error)})") from error
+    listed = content.get("include") if isinstance(content, dict) else None
+    for include in listed if isinstance(listed, list) else [listed]:
+        if isinstance(include, str):
+            check_tags(file.parent / include, seen)  # an absolute one stays as it is
 
 
 def check_values(content: Any, file: Path) -> None:

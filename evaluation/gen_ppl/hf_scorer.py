@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from data.pretrained import load_pretrained
-from data.tokenizer_files import SENTENCEPIECE, TOKENIZER_FILES, from_library
+from data.tokenizer_files import SENTENCEPIECE, TOKENIZER_FILES, first_line, from_library
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl.scorer import KEY, Scorer
 
@@ -180,7 +180,7 @@ def _line(error: Exception) -> str:
     """The first line of its message, behind its name where that alone tells what it is about."""
     if isinstance(error, UnpicklingError):
         return "its files hold more than weights, and nothing else is unpickled"
-    message = (str(error).strip().splitlines() or [""])[0][:LINE]
-    if isinstance(error, OSError | ValueError) and message:
+    message = first_line(error)[:LINE]
+    if isinstance(error, OSError | ValueError) or not str(error).strip():
         return message
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return f"{type(error).__name__}: {message}"

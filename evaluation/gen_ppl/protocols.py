@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-KEY = "eval.quality_protocol"
-
 
 @dataclass(frozen=True)
 class Protocol:
@@ -78,10 +76,3 @@ PROTOCOLS: dict[str, Protocol] = {
         published="gemma-2-9b, 16 samples (the script's default)",
     ),
 }
-
-
-def protocol(name: str) -> Protocol:
-    """PROTOCOLS[name], or a ValueError that lists what there is."""
-    if name not in PROTOCOLS:
-        raise ValueError(f"{KEY}={name!r}: choose from {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name]

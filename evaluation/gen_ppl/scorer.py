@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from evaluation.bootstrap import Interval, Values, bootstrap, ratio
+from evaluation.bootstrap import Interval, Values, bootstrap, mean, ratio
 
 KEY = "eval.gen_ppl_eval_model_name_or_path"
 
@@ -84,15 +84,12 @@ def features(scorer: Scorer, passages: Sequence[Passage], pooling: str) -> NDArr
 
 def perplexity(totals: Values, average: str, seed: int) -> Interval:
     """Of the nats and tokens of texts (S, 2): exp of their ratio over all tokens ("tokens"), or the
-    mean over texts of exp of each one's own ("texts"). Texts without a scored token are left out;
-    ValueError where that leaves none."""
+    mean over texts of exp of each one's own ("texts"). Texts without a scored token are left
+    out."""
     totals = totals[totals[:, 1] > 0]
-    if not len(totals):
-        raise ValueError("generative perplexity: no text has a token that is scored")
     if average == "tokens":
         return bootstrap(totals, lambda sums: np.exp(ratio(sums)), seed)
-    each = np.exp(totals[:, 0] / totals[:, 1])
-    return bootstrap(np.stack([each, np.ones_like(each)], 1), ratio, seed)
+    return mean(np.exp(totals[:, 0] / totals[:, 1]), seed)
 
 
 def _pieces(passages: Sequence[Passage], window: int) -> Iterator[Piece]:

@@ -1,6 +1,5 @@
 """The error of a trained run in parts: what its bound loses, and what its training lost."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,24 +9,18 @@ from tqdm import tqdm
 
 from algos.base import Algorithm, Draws, batch_of
 from data.markov import MarkovLanguage
+from evaluation.bootstrap import Estimate, standard_error
 
 TEXTS = 2  # what a stream of random numbers is for
 
 
-class Part(NamedTuple):
-    """A mean over texts in nats per symbol, with its standard error."""
-
-    mean: float
-    stderr: float
-
-
 class Parts(NamedTuple):
-    """Nats under the language itself, and on top of them: the perfect network's bound over it, the
-    run's over the perfect network's."""
+    """Means over texts in nats per symbol: under the language itself, and on top of that the
+    perfect network's bound over it, the run's over the perfect network's."""
 
-    exact: Part
-    bound: Part
-    training: Part
+    exact: Estimate
+    bound: Estimate
+    training: Estimate
 
 
 def likelihood(
@@ -69,5 +62,5 @@ def nats(algorithm: Algorithm, tokens: Tensor, start: int, number: int) -> Tenso
     return algorithm.nll(batch, Draws(number)).double().sum(1).cpu() / (tokens.shape[1] - 1)
 
 
-def mean(values: Tensor) -> Part:
-    return Part(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
+def mean(values: Tensor) -> Estimate:
+    return Estimate(float(values.mean()), standard_error(values.numpy()))

@@ -58,11 +58,11 @@ def sizes(language: MarkovLanguage, count: int, length: int) -> list[int]:
 def floor(language: MarkovLanguage, count: int, length: int, rng: np.random.Generator) -> Floor:
     """The distances of true texts: a table of n-grams counted in few texts differs from the truth,
     however they were drawn."""
-    values: dict[str, list[float]] = {}
-    for _ in range(TRUE_SETS):
-        texts = language.texts(count, length, rng)
-        for name, distance in distances(texts, language, sizes(language, count, length)).items():
-            values.setdefault(name, []).append(distance.value)
+    counted = sizes(language, count, length)
+    sets = [
+        distances(language.texts(count, length, rng), language, counted) for _ in range(TRUE_SETS)
+    ]
+    values = {name: [each[name].value for each in sets] for name in sets[0]}
     means = {name: float(np.mean(each)) for name, each in values.items()}
     deviations = {name: float(np.std(each, ddof=1)) for name, each in values.items()}
     return Floor(count, length, means, deviations)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from data.markov import Array, MarkovLanguage
-from evaluation.bootstrap import standard_error
+from evaluation.bootstrap import Estimate, standard_error
 from evaluation.ngrams import Ids, joined
 
 NEVER = 700.0  # nats of a symbol that cannot follow: less than what a float64 can say
@@ -36,19 +36,12 @@ def grams(texts: Ids, n: int, language: MarkovLanguage) -> Grams:
     return Grams(numbers.reshape(windows.shape[:2]), np.where(possible, np.exp(-nats), 0), possible)
 
 
-class Distance(NamedTuple):
-    """A distance of the counted law p from the truth q, and the deviation of its estimate to first
-    order in p: that of the mean over texts of what each place adds."""
-
-    value: float
-    stderr: float
-
-
-def distances(texts: Ids, language: MarkovLanguage, sizes: Sequence[int]) -> dict[str, Distance]:
+def distances(texts: Ids, language: MarkovLanguage, sizes: Sequence[int]) -> dict[str, Estimate]:
     """Total variation and KL(texts || language) in nats of the n-grams of texts (S, M), S >= 2, for
     each n of `sizes`, and the mean over places of the total variation of the symbols there. KL
-    leaves out n-grams with tokens that are no symbols, whose cost would be infinite."""
-    by_name: dict[str, Distance] = {}
+    leaves out n-grams with tokens that are no symbols, whose cost would be infinite. Errors are to
+    first order in the counted law: those of the mean over texts of what each place adds."""
+    by_name: dict[str, Estimate] = {}
     for n in sizes:
         numbers, q, possible = grams(texts, n, language)
         p = np.bincount(numbers.ravel(), minlength=len(q)) / numbers.size
@@ -62,7 +55,7 @@ def distances(texts: Ids, language: MarkovLanguage, sizes: Sequence[int]) -> dic
     return by_name | {"tv_places": _places(texts, language.tables[0][0])}
 
 
-def _places(texts: Ids, law: Array) -> Distance:
+def _places(texts: Ids, law: Array) -> Estimate:
     count, length = texts.shape
     width = max(int(texts.max()) + 1, len(law))
     cell = np.arange(length) * width + texts  # (S, M)
@@ -71,6 +64,6 @@ def _places(texts: Ids, law: Array) -> Distance:
     return _estimate(np.abs(over).sum(1).mean() / 2, np.sign(over).ravel()[cell] / 2)
 
 
-def _estimate(value: float, adds: Array) -> Distance:
+def _estimate(value: float, adds: Array) -> Estimate:
     """With the part of each place (S, W)."""
-    return Distance(float(value), standard_error(adds.mean(1)))
+    return Estimate(float(value), standard_error(adds.mean(1)))

@@ -15,7 +15,7 @@ from algos.facts import facts_of
 from data.tokenizers import make_tokenizer
 from evaluation.batch_cache import BatchCache, mark_of
 from evaluation.bootstrap import NORMAL
-from evaluation.gen_ppl.protocols import protocol
+from evaluation.gen_ppl.protocols import PROTOCOLS
 from evaluation.rounding import with_error
 from evaluation.sample_quality.report import Reference, quality
 from evaluation.sample_quality.train_overlap import TrainOverlap
@@ -76,7 +76,7 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
 
     def record(name: str, measured: dict[str, Metrics]) -> dict[str, Any]:
         rows = texts[name]()
-        metrics = quality(rows, fixed, reference, scorer, tokenizer, protocol(preset), seed)
+        metrics = quality(rows, fixed, reference, scorer, tokenizer, PROTOCOLS[preset], seed)
         assert not math.isnan(metrics["divergence"])
         passed = not_penalised(metrics, measured.get(REAL, metrics))
         return {

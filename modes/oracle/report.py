@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from data.markov import MarkovLanguage
-from evaluation.bootstrap import SURE
-from evaluation.oracle.decomposition import Part, Parts
+from evaluation.bootstrap import SURE, Estimate
+from evaluation.oracle.decomposition import Parts
 from evaluation.oracle.losses import NATS
 from evaluation.rounding import fixed, places_of, with_error
 from leaderboard.export.terminal import print_table
@@ -76,10 +76,10 @@ def marked(value: float, stderr: float) -> str:
 def likelihood_lines(parts: Parts) -> list[str]:
     """The parts of the trained run's nats, one a line, and their sum."""
 
-    def signed(part: Part) -> str:
-        return with_error(part.mean, part.stderr, 4, "+" if part.mean >= 0 else "")
+    def signed(part: Estimate) -> str:
+        return with_error(part.value, part.stderr, 4, "+" if part.value >= 0 else "")
 
-    total = sum(part.mean for part in parts)
+    total = sum(part.value for part in parts)
     places = min(places_of(part.stderr, 4) for part in parts)
     return [
         "nats per symbol of new texts:",

@@ -18,7 +18,7 @@ from diffusion.logits_warper import LogitsWarper
 from evaluation import record_files
 from evaluation.batch_cache import BatchCache
 from evaluation.fields import ORDER, UNDER
-from evaluation.likelihood import BOUND, evaluate_passes, perplexity_fields
+from evaluation.likelihood import BOUND, perplexity_fields
 from evaluation.ordered import OrderedNats
 from evaluation.passes import PassEvaluator
 from evaluation.rounding import figures, with_error
@@ -132,9 +132,7 @@ class Evaluator:
         if self.order is not None:
             self._announce(run, data)
         with network_calls(self.algorithm, self.progress.called):
-            passes = evaluate_passes(
-                evaluator, trainer, data, self.signals, settings.eval.passes, settings.eval.times
-            )
+            passes = evaluator.evaluate(trainer, data, settings.eval.passes, settings.eval.times)
         if passes is None:
             return None
         kind, folder = self._kind(), settings.results

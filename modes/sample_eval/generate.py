@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import lightning as L
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -15,7 +14,7 @@ from algos.base import Algorithm
 from algos.calls import network_calls
 from evaluation.batch_cache import BatchCache
 from evaluation.samples_file import Correction, Text
-from training.agreement import Agreement
+from training.agreement import Agreement, gathered
 from training.signals import StopSignals
 
 NONE = -1  # the number of no batch
@@ -92,23 +91,15 @@ def generate(
                 trainer.predict(predicting, loader, return_predictions=False)
         finally:
             signals.kept = _progress(cache, total)
-        batches = kept | _gathered(predicting.finished, world)
-    return [batches[number] for number in range(total)]
+        for finished in gathered(predicting.finished):
+            kept |= finished
+    return [kept[number] for number in range(total)]
 
 
 def _progress(cache: BatchCache, total: int) -> str:
     """The number of batches on disk, for the message of a command that was stopped."""
     ready = len(list(cache.folder.glob("[0-9]*.json")))
     return f"{ready} of {total} batches are kept; the same command goes on"
-
-
-def _gathered(finished: dict[int, SampleBatch], world: int) -> dict[int, SampleBatch]:
-    """The batches of every process."""
-    if world == 1:
-        return finished
-    parts: list[Any] = [None] * world
-    torch.distributed.all_gather_object(parts, finished)
-    return {number: batch for part in parts for number, batch in part.items()}
 
 
 def keep_batch(cache: BatchCache, number: int, batch: SampleBatch) -> None:

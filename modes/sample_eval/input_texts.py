@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from data.tokenizers import Tokenizer
 from evaluation import samples_file
+from evaluation.files import parse_json
 
 
 class InputText(NamedTuple):
@@ -40,7 +41,7 @@ def read_jsonl(file: Path) -> list[InputText]:
         if not line.strip():
             continue
         try:
-            row = samples_file.parse_json(line)
+            row = parse_json(line)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         texts.append(InputText(where, _text_of(row, where)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from data.tokenizers import Tokenizer
 from evaluation.batch_cache import BatchCache
-from evaluation.gen_ppl.protocols import protocol
+from evaluation.gen_ppl.protocols import PROTOCOLS
 from evaluation.gen_ppl.scorer import Scorer
 from evaluation.rounding import fixed as rounded
 from evaluation.rounding import places_of, with_error
@@ -137,7 +137,7 @@ def measure(
     quality protocol `preset` says."""
     rows = [text.tokens for text in texts]
     held = None if reference is None else Reference(reference)
-    metrics = quality(rows, fixed, held, scorer, tokenizer, protocol(preset), seed)
+    metrics = quality(rows, fixed, held, scorer, tokenizer, PROTOCOLS[preset], seed)
     metrics["quality_protocol"]["name"] = preset
     return {
         "value": metrics.pop("entropy"),

@@ -21,7 +21,8 @@ from modes.trained_run import data_digests
 from storage import holding
 from training import finetune
 from training.clock import Clock
-from training.curve import CURVE, Curve
+from training.curve import CURVE
+from training.curve_callback import Curve
 from training.ema import EMA
 from training.memory import PeakMemory
 from training.progress import RunProgress

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from evaluation.files import read_named, read_whole
+from evaluation.files import read_named
 from evaluation.records import LARGEST, read_records, write_record
 
 
@@ -64,16 +64,15 @@ def test_a_socket(tmp_path, good, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "half-written or not JSON"),
-        (b"{", "half-written or not JSON"),
-        (b"\xff\xfe{\x00}\x00", "half-written or not JSON"),
-        (b"[" * 100_000, "too deep to be read"),
-        (b'{"schema": 1, "schema": 2}', "the key 'schema' is there twice"),
-        (b'{"schema": NaN}', "NaN is no number of JSON"),
-        (b'{"schema": 2, "x": -Infinity}', "-Infinity is no number of JSON"),
+        (b"", "not JSON, or half-written"),
+        (b"{", "not JSON, or half-written"),
+        (b"\xff\xfe{\x00}\x00", "not JSON, or half-written"),
+        (b"[" * 100_000, "not JSON, or half-written (maximum recursion depth"),
+        (b'{"schema": NaN}', "schema=nan: this version reads 2"),
+        (b'{"schema": 2, "x": -Infinity}', "x=-inf: a finite number is required"),
         (b'{"schema": 2, "x": 1e999}', "x=inf: a finite number is required"),
         (b'{"schema": 2, "x": 1' + b"0" * 400 + b"}", "x: a whole number that no float64 holds"),
-        (b'{"schema": 2, "x": 1' + b"0" * 10_000 + b"}", "half-written or not JSON"),
+        (b'{"schema": 2, "x": 1' + b"0" * 10_000 + b"}", "not JSON, or half-written"),
         (b'{"schema": 2, "x": ["\\ud800"]}', "x.0='\\ud800': half a character"),
         (b'{"schema": 2, "\\udc00": 0}', "a key of the record='\\udc00': half a character"),
         (b'{"schema": 2, "x": ' + b"[" * 100 + b"]" * 100 + b"}", "more than 40 lists and dicts"),
@@ -168,15 +167,6 @@ def test_the_protocol_digest_is_that_of_the_protocol(tmp_path, good):
     fields["digest"] = record_schema.digest(fields)
     (tmp_path / "x.json").write_text(json.dumps(fields))
     assert "edited: the protocol_digest" in said_of(tmp_path, good)
-
-
-def test_a_file_that_grows_while_it_is_read_is_not_read_further(tmp_path, monkeypatch):
-    file = tmp_path / "x"
-    file.write_bytes(b"x" * 100)
-    assert read_whole(file, 100) == b"x" * 100
-    monkeypatch.setattr("evaluation.files._plain", lambda *_: None)
-    with pytest.raises(ValueError, match="more than 99 bytes"):
-        read_whole(file, 99)
 
 
 @pytest.mark.parametrize("name", ["x.csv", "e3b0c44298fc1c15.csv", "e3b0.csv", "-.csv", ".csv"])

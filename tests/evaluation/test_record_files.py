@@ -23,5 +23,5 @@ def test_write_sequences_of_an_exact_likelihood_and_of_a_single_pass(tmp_path: P
         assert arrays["nats"].tolist() == [4, 3.5]
         assert arrays["variance"].tolist() == [1, 0.25]  # of means of two that are 2 and 1 apart
         assert arrays["tokens"].tolist() == [7, 8]
-    assert summarise([one, two]).total_nats == 7.5
+    assert summarise([one, two]).nats_per_token == 7.5 / 15
     assert len(list(tmp_path.rglob("*.npz"))) == 3

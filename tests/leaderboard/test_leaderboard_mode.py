@@ -53,13 +53,13 @@ def test_the_rest_is_shown_and_every_bad_file_named(results, capsys):
     assert "0.28, n = 2" in shown
     first, second, more = said.splitlines()
     assert first.startswith("set aside: ") and "/edited.json: edited: the digest" in first
-    assert second.startswith("set aside: ") and "/half.json: half-written or not JSON" in second
+    assert second.startswith("set aside: ") and "/half.json: not JSON, or half-written" in second
     assert more == "set aside: 2 more; leaderboard.html lists them"
     page = (results[0] / "leaderboard" / "leaderboard.html").read_text("utf-8")
     assert '<details class="block" open><summary>4 lines</summary>' in page
     for name, words in (
         ("edited", "edited: the digest"),
-        ("half", "half-written or not JSON"),
+        ("half", "not JSON, or half-written"),
         ("list", "not a record"),
         ("older", "schema=1: of an older version"),
     ):

@@ -42,7 +42,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     records, problems = read_records(folder)
     shutil.rmtree(folder / "samples")
     tables = compare(records, papers=published())
-    aside = [*problems, "half.json: half-written or not JSON <b>"]
+    aside = [*problems, "half.json: not JSON, or half-written <b>"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "write_charts", lambda *_: [])  # their files have tests of their own
         yield page.write_page(folder / "leaderboard", tables, records, published(), aside)[0]
@@ -273,5 +273,5 @@ def test_page_is_readable_in_light_dark_and_print(browser: Any, file: Path) -> N
 
 def test_what_was_set_aside_is_said_in_its_own_words(opened: Any) -> None:
     first, *files = opened.locator(".aside li").all_text_contents()
-    assert first == "half.json: half-written or not JSON <b>"
+    assert first == "half.json: not JSON, or half-written <b>"
     assert all("no samples to read" in line for line in files)  # of examples without such files

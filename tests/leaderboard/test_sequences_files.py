@@ -164,7 +164,7 @@ def test_an_array_that_says_it_is_larger_than_it_is(board, algorithm, nats, tmp_
     (record,) = board(
         likelihood(algorithm, "mdlm", nats["mdlm"], archive(tmp_path, file.getvalue()))
     )
-    with pytest.raises(ValueError, match="index is no column of numbers"):
+    with pytest.raises(ValueError, match="not the arrays of a likelihood"):
         read_sequences(record)
 
 

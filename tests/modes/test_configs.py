@@ -25,7 +25,6 @@ from data.detokenize import DETOKENIZERS
 from data.packing import FRAMINGS
 from diffusion.logits_warper import NUCLEI
 from diffusion.schedule import ALPHAS
-from evaluation.downstream.loglikelihood import SCORES
 from evaluation.gen_ppl.protocols import PROTOCOLS
 from modes.benchmark.slurm import JOBS
 from modes.build import STRATEGIES
@@ -112,7 +111,6 @@ def test_choices_are_those_of_the_rooms() -> None:
             # but layers of another library, and float16
             if not name.startswith("transformer-engine") and not name.startswith("16")
         },
-        "eval.downstream_score": SCORES,
         "eval.quality_protocol": PROTOCOLS,
     }
     choices = {key: setting.kind.choices for key, setting in walk(Settings) if setting.kind}

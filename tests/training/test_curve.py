@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from training import clock as clock_module
 from training.clock import Clock, trained_seconds
-from training.curve import Curve, Point, as_csv, read_curve
+from training.curve import Point, as_csv, read_curve
+from training.curve_callback import Curve
 
 # Advice of Lightning's, about speed and about a loader that starts anew.
 pytestmark = [

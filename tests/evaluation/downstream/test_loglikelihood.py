@@ -146,8 +146,6 @@ def test_loglikelihood_the_end_of_a_long_context_is_kept() -> None:
             log_likelihoods([Pair([1], [2] * 7, 0)])
 
 
-def test_loglikelihood_what_makes_no_sense_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"eval.downstream_score='mean': choose from continuation"):
-        LogLikelihoods(taught("mdlm"), LENGTH, 0, 4, 8, "mean")
+def test_loglikelihood_one_pass_of_a_bound_is_refused() -> None:
     with pytest.raises(ValueError, match=r"eval.passes=1: at least 2"):
         LogLikelihoods(taught("mdlm"), LENGTH, 0, 1, 8)

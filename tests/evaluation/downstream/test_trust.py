@@ -99,34 +99,35 @@ KEYS += ["custom_dataset", "description", "gen_prefix", "class"]
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_trust_functions_are_refused_by_file_and_key(
+def test_trust_functions_are_refused_by_file_and_line(
     key: str, folder: Path, write: Write, sentinel: Path
 ) -> None:
     name = "utils.T" if key == "class" else "utils.f"
     file = write(more=f"{key}: !function {name}", **{key: None})
-    assert f"{file}: {key}: !function: it names code; eval.trust_tasks=true" in refusal(folder)
+    line = len(file.read_text().splitlines())
+    assert f"{file}: line {line}: !function: it names code; eval.trust_tasks=true" in refusal(
+        folder
+    )
     assert not sentinel.exists()
 
 
 @pytest.mark.parametrize(
-    ("more", "key"),
+    "more",
     [
-        ("metric_list: [{metric: !function utils.f}]", "metric_list.metric"),
-        ("metric_list: [{metric: acc, aggregation: !function utils.f}]", "metric_list.aggregation"),
-        (
-            "filter_list: [{name: a, filter: [{function: custom, filter_fn: !function utils.f}]}]",
-            "filter_list.filter.filter_fn",
-        ),
-        ("fewshot_config: {sampler: !function utils.f}", "fewshot_config.sampler"),
-        ("metadata: {deep: [{deeper: &a !function utils.f}, *a]}", "metadata.deep.deeper"),
-        ("? !function utils.f\n: 1", "utils.f"),
+        "metric_list: [{metric: !function utils.f}]",
+        "metric_list: [{metric: acc, aggregation: !function utils.f}]",
+        "filter_list: [{name: a, filter: [{function: custom, filter_fn: !function utils.f}]}]",
+        "fewshot_config: {sampler: !function utils.f}",
+        "metadata: {deep: [{deeper: &a !function utils.f}, *a]}",
+        "? !function utils.f\n: 1",
     ],
 )
 def test_trust_functions_are_found_at_any_depth(
-    more: str, key: str, folder: Path, write: Write, sentinel: Path
+    more: str, folder: Path, write: Write, sentinel: Path
 ) -> None:
-    write(more=more)
-    assert f"evil.yaml: {key}: !function" in refusal(folder)
+    lines = write(more=more).read_text().splitlines()
+    (number,) = (n for n, line in enumerate(lines, start=1) if "!function" in line)
+    assert f"evil.yaml: line {number}: !function" in refusal(folder)
     assert not sentinel.exists()
 
 
@@ -145,7 +146,7 @@ def test_trust_functions_of_an_included_file_do_not_run(
     write(more=include if include.startswith("<<") else f"include: {include}")
     said = refusal(folder)
     assert not sentinel.exists()
-    assert include.startswith("<<") or "base.yaml: process_docs: !function" in said
+    assert include.startswith("<<") or "base.yaml: line 1: !function" in said
 
 
 @pytest.mark.parametrize(
@@ -155,8 +156,8 @@ def test_trust_functions_of_an_included_file_do_not_run(
 def test_trust_objects_of_python_are_refused_and_named(
     tag: str, folder: Path, write: Write, sentinel: Path
 ) -> None:
-    write(more=f"metadata: {tag} ['touch SENTINEL']")
-    assert f"evil.yaml: metadata: {tag}: lm-eval knows no such tag" in refusal(folder)
+    lines = write(more=f"metadata: {tag} ['touch SENTINEL']").read_text().splitlines()
+    assert f"evil.yaml: line {len(lines)}: {tag}: lm-eval knows no such tag" in refusal(folder)
     assert not sentinel.exists()
 
 

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 from data.tokenizers import Tokenizer, make_tokenizer
 from evaluation.gen_ppl.hf_scorer import pretrained
 from evaluation.gen_ppl.inputs import passages, unreadable
-from evaluation.gen_ppl.protocols import PROTOCOLS, protocol
+from evaluation.gen_ppl.protocols import PROTOCOLS
 from evaluation.gen_ppl.scorer import Scorer, perplexity, text_nats
 from tests.evaluation.gen_ppl.tiny_scorer import save_scorer
 
@@ -55,10 +55,10 @@ def samples(count: int, lengths: tuple[int, ...]) -> list[list[int]]:
 
 def measured(rows, scorer: Scorer, tokenizer: Tokenizer, name: str) -> float:
     fixed = [[True] + [False] * (len(row) - 1) for row in rows]
-    read = passages(rows, fixed, tokenizer, scorer, protocol(name))
-    assert unreadable(read, scorer, protocol(name)) is None
+    read = passages(rows, fixed, tokenizer, scorer, PROTOCOLS[name])
+    assert unreadable(read, scorer, PROTOCOLS[name]) is None
     assert not any(one.scored[0] for one in read)
-    return perplexity(text_nats(scorer, read), protocol(name).average, seed=0).value
+    return perplexity(text_nats(scorer, read), PROTOCOLS[name].average, seed=0).value
 
 
 @torch.no_grad()
@@ -145,14 +145,14 @@ def test_gen_ppl_protocol_another_tokenizer_gets_text_and_its_own_special_tokens
     foreign = make_tokenizer("bytes")
     said = [256, *b"then an", 256, *b"the end"]
     known = [True] * 5 + [False] * (len(said) - 5)
-    (one,) = passages([said], [known], foreign, scorer, protocol("default"))
+    (one,) = passages([said], [known], foreign, scorer, PROTOCOLS["default"])
     given, drawn = scorer.encode("then", False), scorer.encode(" an", False)
     assert one.ids == [EOS, *given, *drawn, EOS, *scorer.encode("the end", False)]
     assert one.scored.tolist() == [False] * (1 + len(given)) + [True] * (
         len(one.ids) - 1 - len(given)
     )
     with pytest.raises(ValueError, match=r"eval\.quality_protocol: it hands tokens"):
-        passages([said], [known], foreign, scorer, protocol("sedd"))
+        passages([said], [known], foreign, scorer, PROTOCOLS["sedd"])
 
 
 def test_gen_ppl_protocol_numbers_do_not_depend_on_how_many_texts_are_read_at_once(
@@ -160,7 +160,7 @@ def test_gen_ppl_protocol_numbers_do_not_depend_on_how_many_texts_are_read_at_on
 ) -> None:
     rows = samples(12, (64, 40, 23))
     fixed = [[False] * len(row) for row in rows]
-    read = passages(rows, fixed, own, scorer, protocol("default"))
+    read = passages(rows, fixed, own, scorer, PROTOCOLS["default"])
     one_by_one = Scorer(**vars(scorer) | {"texts_at_once": lambda length: 1})
     together = text_nats(scorer, read)
     assert text_nats(one_by_one, read) == pytest.approx(together, rel=1e-6)
@@ -170,10 +170,8 @@ def test_gen_ppl_protocol_numbers_do_not_depend_on_how_many_texts_are_read_at_on
 def test_gen_ppl_protocol_what_cannot_be_read_has_a_reason(scorer, own) -> None:
     long = samples(2, (1300,))
     fixed = [[False] * 1300] * 2
-    read = passages(long, fixed, own, scorer, protocol("sedd"))
-    assert "1300 tokens are more than the 1024" in unreadable(read, scorer, protocol("sedd"))
-    read = passages([[EOS, EOS]], [[True, True]], own, scorer, protocol("default"))
-    assert unreadable(read, scorer, protocol("default")) == "no text has a token that is scored"
-    with pytest.raises(ValueError, match=r"eval\.quality_protocol='best': choose from default"):
-        protocol("best")
+    read = passages(long, fixed, own, scorer, PROTOCOLS["sedd"])
+    assert "1300 tokens are more than the 1024" in unreadable(read, scorer, PROTOCOLS["sedd"])
+    read = passages([[EOS, EOS]], [[True, True]], own, scorer, PROTOCOLS["default"])
+    assert unreadable(read, scorer, PROTOCOLS["default"]) == "no text has a token that is scored"
     assert set(PROTOCOLS) == {"default", "mdlm", "duo", "remdm", "sedd", "gidd"}

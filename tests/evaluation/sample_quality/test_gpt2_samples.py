@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data.tokenizers import Tokenizer, make_tokenizer
-from evaluation.gen_ppl.protocols import protocol
+from evaluation.gen_ppl.protocols import PROTOCOLS
 from evaluation.gen_ppl.scorer import Scorer
 from evaluation.sample_quality.report import quality
 
@@ -71,7 +71,7 @@ def measured() -> dict[str, dict[str, float]]:
         texts = re.split(r"^=+ SAMPLE \d+ =+$", read(f"gpt2-samples/{file}"), flags=re.M)[1:]
         rows = [row.tolist()[:LENGTH] for row in tokenizer.encode_batch(texts[:TEXTS])]
         fixed = [[False] * len(row) for row in rows]
-        found[name] = quality(rows, fixed, None, scorer, tokenizer, protocol("default"), seed=1)
+        found[name] = quality(rows, fixed, None, scorer, tokenizer, PROTOCOLS["default"], seed=1)
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from data.tokenizers import make_tokenizer
 from evaluation.gen_ppl.hf_scorer import pretrained
-from evaluation.gen_ppl.protocols import protocol
+from evaluation.gen_ppl.protocols import PROTOCOLS
 from evaluation.sample_quality import mauve
 from evaluation.sample_quality.report import Reference, quality
 from evaluation.sample_quality.train_overlap import TrainOverlap
@@ -41,7 +41,7 @@ def test_quality_every_number_comes_with_its_error_and_that_of_held_out_text(
     scorer, tokenizer
 ) -> None:
     held = Reference(rows(90, 2), TrainOverlap(rows(200, 3), rows(90, 2)))
-    arguments = (rows(60, 1), masks(60), held, scorer, tokenizer, protocol("default"))
+    arguments = (rows(60, 1), masks(60), held, scorer, tokenizer, PROTOCOLS["default"])
     found = quality(*arguments, seed=4)
     for name in NAMES:
         low, high = found[f"{name}_ci"]
@@ -67,9 +67,9 @@ def test_quality_mauve_is_high_for_equal_and_low_for_different_features() -> Non
 
 def test_quality_mauve_is_left_out_with_the_reason(scorer, tokenizer, monkeypatch) -> None:
     arguments = (masks(8), Reference(rows(8, 2)))
-    few = quality(rows(8, 1), *arguments, scorer, tokenizer, protocol("default"), 1)
+    few = quality(rows(8, 1), *arguments, scorer, tokenizer, PROTOCOLS["default"], 1)
     assert few["mauve_absent"] == "8 texts a side, 40 are needed" and "mauve" not in few
-    alone = quality(rows(8, 1), *arguments, None, tokenizer, protocol("default"), 1)
+    alone = quality(rows(8, 1), *arguments, None, tokenizer, PROTOCOLS["default"], 1)
     assert alone["mauve_absent"].startswith("no scorer") and "gen_ppl" not in alone
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert mauve.missing(500) == "the package mauve-text is not installed"
@@ -77,7 +77,7 @@ def test_quality_mauve_is_left_out_with_the_reason(scorer, tokenizer, monkeypatc
 
 def test_quality_one_short_text_has_numbers_without_errors(scorer, tokenizer) -> None:
     found = quality(
-        [[260, 40, 41]], [[True, False, False]], None, scorer, tokenizer, protocol("default"), 1
+        [[260, 40, 41]], [[True, False, False]], None, scorer, tokenizer, PROTOCOLS["default"], 1
     )
     assert found["entropy"] == pytest.approx(np.log(2)) and found["entropy_ci"] is None
     assert found["distinct_2"] == 1.0 and "distinct_3" not in found and "repetition" not in found
@@ -87,7 +87,7 @@ def test_quality_one_short_text_has_numbers_without_errors(scorer, tokenizer) ->
 
 def test_quality_the_published_entropy_counts_every_token(scorer, tokenizer) -> None:
     drawn, every = (
-        quality(rows(8, 1), masks(8), None, None, tokenizer, protocol(name), 1)["entropy"]
+        quality(rows(8, 1), masks(8), None, None, tokenizer, PROTOCOLS[name], 1)["entropy"]
         for name in ("default", "duo")
     )
     first = [np.unique(row[1:], return_counts=True)[1] / 40 for row in rows(8, 1)]
@@ -99,6 +99,6 @@ def test_quality_the_published_entropy_counts_every_token(scorer, tokenizer) -> 
 def test_quality_positions_in_the_middle_may_be_given(scorer, tokenizer) -> None:
     known = [[place % 3 == 0 for place in range(41)]] * 6
     found = quality(
-        rows(6, 1), known, Reference(rows(9, 2)), scorer, tokenizer, protocol("default"), 1
+        rows(6, 1), known, Reference(rows(9, 2)), scorer, tokenizer, PROTOCOLS["default"], 1
     )
     assert found["gen_ppl_tokens"] == 6 * sum(not one for one in known[0])

@@ -43,7 +43,7 @@ def test_a_stopped_likelihood_goes_on_bit_for_bit(
     assert capsys.readouterr().err.splitlines()[-1] == f"stopped by {name}: {kept}"
     assert not records(tmp_path / "results")
     monkeypatch.undo()
-    read = calls(likelihood.PassEvaluator, "evaluate")
+    read = calls(PassEvaluator, "evaluate_pass")
     nll = calls(OF_RUN, "nll")
     evaluate("ppl_eval", "eval.passes=3")
     assert (read.calls, nll.calls) == (3, 9 - 4)
