@@ -6,9 +6,9 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
+from torchmetrics import CatMetric
 
 from evaluation.perplexity import in_order, sequence_rows, stderr_over_sequences
-from training.agreement import gathered
 
 
 class Validation(L.Callback):
@@ -16,10 +16,12 @@ class Validation(L.Callback):
     single sequence) and the perplexity."""
 
     def __init__(self) -> None:
-        self.rows: list[Tensor] = []  # of `sequence_rows`, one a batch of this process
+        self.rows = CatMetric()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.rows = []
+        # Rows of `sequence_rows`, gathered over processes when they are computed; flat, as what a
+        # process that saw no batch gathers is. The type comes last: `to` sets it to float32.
+        self.rows = CatMetric("disable").to(pl_module.device).set_dtype(torch.float64)
 
     def on_validation_batch_end(
         self,
@@ -30,11 +32,11 @@ class Validation(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self.rows.append(sequence_rows(outputs["index"], outputs["nats"], outputs["scored"]))
+        rows = sequence_rows(outputs["index"], outputs["nats"], outputs["scored"])
+        self.rows.update(rows.flatten())
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        own = torch.cat([torch.empty(0, 3, dtype=torch.float64), *(r.cpu() for r in self.rows)])
-        _, nats, count = in_order(torch.cat(gathered(own)).to(pl_module.device))
+        _, nats, count = in_order(torch.as_tensor(self.rows.compute()).reshape(-1, 3))
         mean = nats.sum() / count.sum()
         error = stderr_over_sequences(nats - mean * count, int(count.sum()))
         stderr = mean.new_tensor(math.nan if error is None else error)

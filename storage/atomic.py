@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import os
 import re
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,8 +104,19 @@ def _remove_abandoned(name: Path) -> None:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        if name.exists() and time.time() - name.stat().st_mtime > ABANDONED_SECONDS:
+        _remove_old(name)
+
+
+def _remove_old(name: Path) -> None:
+    """Time as the file system has it, whose clock may not be this machine's."""
+    probe = name.with_name(f".clock.{uuid.uuid4().hex}.part")
+    probe.touch()
+    try:
+        now = probe.stat().st_mtime
+        if name.exists() and now - name.stat().st_mtime > ABANDONED_SECONDS:
             name.unlink(missing_ok=True)
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _flush(stream: IO[bytes]) -> None:

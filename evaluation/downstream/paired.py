@@ -56,7 +56,9 @@ class Precision:
 
 
 def precision(questions: Collection[Sequence[Tensor]]) -> Precision:
-    """Over one or more questions, each the passes (P,) of its answers."""
+    """Over questions, each the passes (P,) of its answers; ValueError where there is none."""
+    if not questions:
+        raise ValueError("no question was asked")
     leads = [lead(answers) for answers in questions if len(answers) > 1]
     errors = [estimate(passes).stderr for answers in questions for passes in answers]
     if not leads:

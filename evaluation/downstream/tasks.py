@@ -4,6 +4,7 @@ file."""
 import difflib
 import importlib.metadata
 import importlib.util
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,11 @@ def _manager(names: list[str], folder: Path | None, trusted: bool) -> Any:
 
     from evaluation.downstream.trust import PlainFactory, check_folder
 
-    # Its own tasks, which may be members of a group, take it a quarter of a minute to list.
+    # Its own tasks take it a quarter of a minute to list.
     manager = TaskManager(include_path=folder, include_defaults=False)
-    if manager.all_groups or not set(names) <= set(manager.all_tasks):
+    groups = [{"task": (entry.cfg or {}).get("task")} for entry in manager.task_index.values()]
+    grouped = [group for group in groups if isinstance(group["task"], list)]
+    if not {*names, *_members(grouped)} <= set(manager.all_tasks):
         manager = TaskManager(include_path=folder)
     for name in names:
         if name not in manager.all_tasks:
@@ -98,6 +101,17 @@ def _manager(names: list[str], folder: Path | None, trusted: bool) -> Any:
     if not trusted:
         manager._factory = PlainFactory()
     return manager
+
+
+def _members(group: Any) -> Iterator[str]:
+    """The names of a group's tasks, which may be lm-eval's own."""
+    for member in group if isinstance(group, list) else []:
+        if isinstance(member, str):
+            yield member
+        elif isinstance(member, dict) and isinstance(member.get("task"), str):
+            yield member["task"]
+        elif isinstance(member, dict):
+            yield from _members(member.get("task"))
 
 
 def _check_task(name: str, task: Any) -> None:

@@ -84,9 +84,11 @@ def features(scorer: Scorer, passages: Sequence[Passage], pooling: str) -> NDArr
 
 def perplexity(totals: Values, average: str, seed: int) -> Interval:
     """Of the nats and tokens of texts (S, 2): exp of their ratio over all tokens ("tokens"), or the
-    mean over texts of exp of each one's own ("texts"). Texts without a scored token are left
-    out."""
+    mean over texts of exp of each one's own ("texts"). Texts without a scored token are left out;
+    ValueError where that leaves none."""
     totals = totals[totals[:, 1] > 0]
+    if not len(totals):
+        raise ValueError("generative perplexity: no text has a token that is scored")
     if average == "tokens":
         return bootstrap(totals, lambda sums: np.exp(ratio(sums)), seed)
     return mean(np.exp(totals[:, 0] / totals[:, 1]), seed)

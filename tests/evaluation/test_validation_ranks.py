@@ -51,6 +51,7 @@ class Module:
 def validated(index, nats, scored):
     """The logged numbers of one process, with all sequences in one batch."""
     validation, module = Validation(), Module()
+    validation.on_validation_start(None, module)
     outputs = {"index": index, "nats": nats, "scored": scored}
     validation.on_validation_batch_end(None, module, outputs, {}, 0)
     validation.on_validation_epoch_end(None, module)

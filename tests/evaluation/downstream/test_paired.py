@@ -65,3 +65,8 @@ def test_paired_a_task_is_as_precise_as_its_questions() -> None:
 def test_paired_a_task_without_choices_has_no_leads() -> None:
     found = precision([[torch.tensor([-1.0, -2.0])]])
     assert (found.lead_stderr, found.lead_stderr_unpaired, found.undecided) == (None, None, None)
+
+
+def test_paired_no_question_is_refused() -> None:
+    with pytest.raises(ValueError, match="no question was asked"):
+        precision([])

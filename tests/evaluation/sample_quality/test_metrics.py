@@ -69,13 +69,13 @@ def test_repeated_shares_are_those_of_a_loop():
 
 
 def test_repeated_shares_of_a_constant_and_of_different_ids():
-    assert repeated_shares(np.zeros((2, 13), dtype=np.int64)) == pytest.approx([0.9] * 2)
-    assert not repeated_shares(np.arange(26).reshape(2, 13)).any()
+    assert repeated_shares(torch.zeros(2, 13, dtype=torch.long)) == pytest.approx([0.9] * 2)
+    assert not repeated_shares(torch.arange(26).reshape(2, 13)).any()
 
 
-def test_metrics_of_arrays_and_lists_are_equal():
+def test_metrics_of_arrays_tensors_and_lists_are_equal():
     array = np.random.default_rng(2).integers(0, 9, (5, 40))
-    for same in (list(array), array.tolist(), array.astype(np.int32)):
+    for same in (torch.from_numpy(array), list(array), list(torch.from_numpy(array))):
         assert unigram_entropy(same) == unigram_entropy(array)
         assert (repeated_shares(same) == repeated_shares(array)).all()
         assert distinct_n(same, 2) == distinct_n(array, 2)
@@ -88,7 +88,36 @@ def test_metrics_of_many_large_ids():
     assert not repeated_shares(ids).any()
 
 
+@pytest.mark.parametrize(
+    "measure", [unigram_entropy, repeated_shares, lambda rows: distinct_n(rows, 2)]
+)
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no sequences"),
+        (np.zeros((0, 5), dtype=int), "no sequences"),
+        ([[0.5, 1.5]], "integer ids"),
+        (np.zeros((2, 3, 4), dtype=int), "integer ids"),
+    ],
+)
+def test_metrics_refuse_what_is_not_a_set_of_sequences(measure, rows, message):
+    with pytest.raises(ValueError, match=message):
+        measure(rows)
+
+
+def test_metrics_refuse_a_set_without_ngrams():
+    with pytest.raises(ValueError, match="no 4-gram: the longest sequence has 3 tokens"):
+        repeated_shares([[1, 2, 3], [1]])
+    with pytest.raises(ValueError, match="n=0"):
+        distinct_n([[1, 2]], 0)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_distinct_without_each_text_is_that_of_the_others(n: int) -> None:
     expected = [distinct_n(ROWS[:i] + ROWS[i + 1 :], n) for i in range(len(ROWS))]
     assert distinct_without(ROWS, n) == pytest.approx(expected, rel=1e-14)
+
+
+def test_distinct_without_the_only_text_that_is_long_enough_is_refused() -> None:
+    with pytest.raises(ValueError, match="no 3-gram is left"):
+        distinct_without([[1, 2], [1, 2, 3]], 3)
