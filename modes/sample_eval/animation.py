@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,32 +55,29 @@ def data(samples: Sequence[Trajectory], tokenizer: Tokenizer) -> dict[str, Any]:
 def _sample(sample: Trajectory, parts: TokenTexts, numbers: _Numbers, mask: int) -> dict[str, Any]:
     """`steps` holds for each step the positions whose token changed with their new texts, flat, and
     then those whose text changed with a neighbour: pieces of one character."""
-    tokens = [int(i) for i in sample.states[0]]
+    states = [[int(i) for i in state] for state in sample.states]
+    texts = [parts.parts(tokens) for tokens in states]
     shown = [
-        MASKED if token == mask else numbers[part]
-        for token, part in zip(tokens, parts.parts(tokens), strict=True)
+        [MASKED if token == mask else numbers[text] for token, text in zip(*pair, strict=True)]
+        for pair in zip(states, texts, strict=True)
     ]
-    first, steps = list(shown), []
-    for state in sample.states[1:]:
-        before, tokens = tokens, [int(i) for i in state]
-        moved = [i for i, (a, b) in enumerate(zip(before, tokens, strict=True)) if a != b]
-        changed, neighbours = {i: shown[i] for i in moved}, {}
-        for i, text in parts.changed(tokens, moved):
-            number = MASKED if tokens[i] == mask else numbers[text]
-            if i in changed:
-                changed[i] = number
-            elif number != shown[i]:
-                neighbours[i] = number
-            shown[i] = number
-        pairs = ([x for pair in group.items() for x in pair] for group in (changed, neighbours))
-        steps.append(list(pairs))
-    widths = zip(parts.parts(tokens), tokens, strict=True)
+    steps = []
+    for (old_tokens, old_texts), (tokens, new_texts) in pairwise(zip(states, shown, strict=True)):
+        changed: list[int] = []
+        neighbours: list[int] = []
+        for i, text in enumerate(new_texts):
+            if tokens[i] != old_tokens[i]:
+                changed += [i, text]
+            elif text != old_texts[i]:
+                neighbours += [i, text]
+        steps.append([changed, neighbours])
+    widths = zip(texts[-1], states[-1], strict=True)
     return {
-        "first": first,
+        "first": shown[0],
         "steps": steps,
         "times": [None if t is None else float(f"{float(t):.4g}") for t in sample.times],
         "fixed": [i for i, is_fixed in enumerate(sample.fixed) if is_fixed],
-        "widths": [_width(part, token == mask) for part, token in widths],
+        "widths": [_width(text, token == mask) for text, token in widths],
     }
 
 
