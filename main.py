@@ -9,7 +9,8 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ ROOT = Path(__file__).resolve().parent
 # below instead.
 QUIET = "ONE_LINE_ERRORS"
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and QUIET not in os.environ
+COMPOSITION = (HydraException, OmegaConfBaseException, yaml.YAMLError)  # its errors
 REFUSED_JOBS: list[str] = []  # of a sweep, which goes on with the next one
 MODES = {
     "train": "modes.train.run",
@@ -98,8 +100,8 @@ def check_groups(arguments: list[str]) -> None:
 
 @hydra.main(version_base="1.3", config_path=str(ROOT / "configs"), config_name="config")
 def main(config: DictConfig) -> None:
-    overrides = typed(HydraConfig.get().overrides.task)
-    try:
+    with refusing(config.get("mode")):
+        overrides = typed(HydraConfig.get().overrides.task)
         choices = HydraConfig.get().runtime.choices
         settings = checked(plain(config), overrides)
         check(settings, keys_of(overrides), choices["algo"])
@@ -112,21 +114,35 @@ def main(config: DictConfig) -> None:
 
         with StopSignals():
             mode.run(settings, overrides, compose)
-    except (HydraException, OmegaConfBaseException) as error:
-        if TRACEBACKS:
+
+
+@contextmanager
+def refusing(mode: str | None = None) -> Iterator[None]:
+    """A mistake of the user, and what the system refuses, ends in lines on stderr, of the command's
+    `mode` where it is known; a fault of the program in its traceback."""
+    try:
+        yield
+    except BrokenPipeError:  # `command_line` ends the program
+        raise
+    except (*COMPOSITION, ValueError, OSError, FloatingPointError) as error:
+        lines = explain(error, mode)
+        if TRACEBACKS or not lines:
             raise
-        refuse(explain(error))
-    except (ValueError, OSError, FloatingPointError) as error:
-        if TRACEBACKS or not (isinstance(error, OSError) or is_ours(error)):
-            raise  # a fault of the program; the system's own complaints speak for themselves
-        if isinstance(error, BrokenPipeError):  # `command_line` ends the program
-            raise
-        if isinstance(error, UnknownKeys) and config.get("mode") == "benchmark":
-            refuse(messages.of_rows(error))
-        else:
-            refuse(str(error).splitlines())
+        refuse(lines)
     finally:
         leave_process_group()
+
+
+def explain(error: Exception, mode: str | None) -> list[str]:
+    """Lines for the user; none for a fault of the program."""
+    if isinstance(error, OverrideParseException):
+        return [messages.of_grammar(error.override, str(error))]
+    if isinstance(error, COMPOSITION):
+        return [messages.of_composition(str(error), error.__cause__)]
+    if isinstance(error, UnknownKeys) and mode == "benchmark":
+        return messages.of_rows(error)
+    # The system's own complaints speak for themselves, those of a library about a value do not.
+    return str(error).splitlines() if isinstance(error, OSError) or is_ours(error) else []
 
 
 def refuse(lines: Sequence[str]) -> None:
@@ -138,13 +154,6 @@ def refuse(lines: Sequence[str]) -> None:
     task = typed(HydraConfig.get().overrides.task)
     same = {text.lstrip("+") for text in sys.argv}
     REFUSED_JOBS.append(shlex.join(text for text in task if text not in same))
-
-
-def explain(error: Exception) -> list[str]:
-    """A line for an error of composition."""
-    if isinstance(error, OverrideParseException):
-        return [messages.of_grammar(error.override, str(error))]
-    return [messages.of_composition(str(error), error.__cause__)]
 
 
 def composed_alone(arguments: list[str], overrides: Sequence[str]) -> dict[str, Any]:
@@ -194,29 +203,22 @@ def check_sweep(arguments: list[str]) -> None:
 def command_line() -> None:
     """Runs `main`; a mistake of the user ends in one line on stderr and status 2."""
     try:
-        sys.argv[1:] = prepared(sys.argv[1:])
-        if any(flag in sys.argv for flag in HELP):
-            overrides = overrides_of(sys.argv[1:])
-            composed = composed_alone(sys.argv[1:], overrides)
-            print("\n".join(usage(checked(composed, overrides))))
-        else:
-            # Without the first, Hydra prints errors itself, over several lines.
-            os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
-            main()
-        sys.stdout.flush()
+        with refusing():
+            sys.argv[1:] = prepared(sys.argv[1:])
+            if any(flag in sys.argv for flag in HELP):
+                overrides = overrides_of(sys.argv[1:])
+                composed = composed_alone(sys.argv[1:], overrides)
+                print("\n".join(usage(checked(composed, overrides))))
+            else:
+                # Without the first, Hydra prints errors itself, over several lines.
+                os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
+                main()
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:  # before a mode has its own answer to signals
         sys.exit(128 + signal.SIGINT)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        if TRACEBACKS:
-            raise
-        refuse(explain(error))
-    except ValueError as error:
-        if TRACEBACKS or not is_ours(error):
-            raise
-        refuse(str(error).splitlines())
     if REFUSED_JOBS:
         print(f"error: refused of the sweep: {'; '.join(REFUSED_JOBS)}", file=sys.stderr)
         sys.exit(2)
