@@ -45,7 +45,7 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
 
         leaderboard.run(settings, overrides, compose)
     if failures:
-        print("\n".join(map(str, failures)), file=sys.stderr)
+        print("\n".join(failures), file=sys.stderr)
         for row in every:
             if row.scorer is not None and row.waits and not stages.is_scored(row):
                 reason = WAITING.format(row.scorer.name)
