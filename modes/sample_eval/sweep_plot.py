@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.rounding import with_error
 from leaderboard.charts.data import ERRORS, ends
+from leaderboard.export.terminal import print_table
 from storage import new_file, write_atomic
 
 if TYPE_CHECKING:
@@ -84,18 +85,17 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 }
 
 
-def table(rows: Sequence[Row], reference: float | None = None) -> str:
-    """The rows as aligned text, the frontier marked; `reference` is the held-out entropy."""
-    columns = [["", *("*" if mark else "" for mark in on_frontier(rows))]]
-    columns += [[key, *(_text(row[key]) for row in rows)] for key in swept(rows)]
+def show(rows: Sequence[Row], reference: float | None = None) -> None:
+    """Prints the rows as a table, the frontier marked; `reference` is the held-out entropy."""
+    columns = {"": ["*" if mark else "" for mark in on_frontier(rows)]}
+    columns |= {key: [_text(row[key]) for row in rows] for key in swept(rows)}
     measured = {name: [cell(row) for row in rows] for name, cell in COLUMNS.items()}
-    columns += [[name, *cells] for name, cells in measured.items() if any(cells)]
-    widths = [max(map(len, column)) for column in columns]
-    lines = ["  ".join(map(str.rjust, line, widths)) for line in zip(*columns, strict=True)]
-    lines.insert(1, "─" * len(lines[0]))
+    columns |= {name: cells for name, cells in measured.items() if any(cells)}
+    legend = LEGEND if _scored(rows) else NO_SCORER
     if reference is not None:
-        lines.append(f"Entropy of held-out text in blocks of the same length: {reference:.3f} nats")
-    return "\n".join([*lines, LEGEND if _scored(rows) else NO_SCORER])
+        held_out = "Entropy of held-out text in blocks of the same length"
+        legend = f"{held_out}: {reference:.3f} nats\n{legend}"
+    print_table(list(columns), list(zip(*columns.values(), strict=True)), caption=legend)
 
 
 def picture(rows: Sequence[Row], file_stem: Path, reference: float | None = None) -> list[Path]:
