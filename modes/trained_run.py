@@ -27,11 +27,11 @@ from training.checkpoint import (
     vocab_size_of,
 )
 
-# Keys of data that leave the text as it is.
-SAME_TEXT = {f"data.{key}" for key in ("cache_dir", "num_proc", "verify", "max_eval_blocks")}
-SAME_TEXT |= {f"data.{key}" for key in ("packing", "framing", "drop_last", "crop", "insert_eos")}
 TOKENIZER = "data.tokenizer_name_or_path"
-SAME_TEXT |= {TOKENIZER, "data.name"}
+SAME_TEXT = (  # keys of data that leave the text as it is
+    *("data.name", "data.cache_dir", "data.num_proc", "data.verify", "data.max_eval_blocks"),
+    *("data.packing", "data.framing", "data.drop_last", "data.crop", "data.insert_eos", TOKENIZER),
+)
 
 
 class TrainedRun(NamedTuple):

@@ -192,12 +192,6 @@ def _of_text(value: str, limits: Limits) -> str | None:
 WORD = "must be a word of 1 to 100 characters, without /"
 
 
-def check_name(key: str, name: Any) -> None:
-    """ValueError for what is no name of a text: it goes into records, tables and folders."""
-    setting = Setting(Kind(frozenset({str})), Limits("", written="name"), "")
-    accepted(key, name, setting)
-
-
 def _expected(value: Any, setting: Setting) -> str:
     """The kind of value that a field takes, for one of another type."""
     kind, limits, default = setting
