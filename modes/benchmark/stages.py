@@ -168,10 +168,11 @@ def distinct_points(row: Row) -> list[Sampling]:
     """The first of the points with each sampler: AR draws the same texts whatever the steps.
     ValueError for one that makes no sense."""
     run, tokenizer = untrained(row), make_tokenizer(tokenizer_name(row.settings.data))
-    sampling, distinct = row.settings.sampling, dict[str, Sampling]()
-    for point in points(sampling.sweep or None, replace(sampling, sweep=None)):
+    distinct: dict[str, Sampling] = {}
+    for point in points(row.settings.sampling):
         sampler = make_point(row.settings, run, tokenizer, point).sampler.protocol()
-        distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), point)
+        key = json.dumps(sampler, sort_keys=True, default=str)
+        distinct.setdefault(key, replace(point, sweep=None))
     return list(distinct.values())
 
 

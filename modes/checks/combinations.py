@@ -49,9 +49,8 @@ def check(settings: Settings, overridden: Collection[str], called: str | None = 
 def check_sweep(settings: Settings, overridden: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
     check_plotting()
-    sampling = settings.sampling
-    for point in points(sampling.sweep, replace(sampling, sweep=None)):
-        check(replace(settings, sampling=point), overridden)
+    for point in points(settings.sampling):
+        check(replace(settings, sampling=replace(point, sweep=None)), overridden)
 
 
 def check_pairs(settings: Settings, overridden: Collection[str]) -> None:

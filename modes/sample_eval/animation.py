@@ -19,13 +19,6 @@ MASKED = -1  # in place of a text's number
 WIDEST = 24  # characters of a masked position
 
 
-class _Numbers(dict[str, int]):
-    """Numbers of the texts of a page, so that each is stored once."""
-
-    def __missing__(self, text: str) -> int:
-        return self.setdefault(text, len(self))
-
-
 def page(
     title: str, samples: Sequence[Trajectory], tokenizer: Tokenizer, facts: dict[str, str]
 ) -> str:
@@ -47,19 +40,25 @@ def page(
 
 def data(samples: Sequence[Trajectory], tokenizer: Tokenizer) -> dict[str, Any]:
     """The first state of each sample and the changes of every step, as numbers of texts."""
-    numbers, parts = _Numbers(), TokenTexts(tokenizer)
+    numbers: dict[str, int] = {}  # of texts, each of which is stored once
+    parts = TokenTexts(tokenizer)
     played = [_sample(sample, parts, numbers, tokenizer.vocab_size) for sample in samples]
     return {"texts": list(numbers), "samples": played}
 
 
-def _sample(sample: Trajectory, parts: TokenTexts, numbers: _Numbers, mask: int) -> dict[str, Any]:
+def _sample(
+    sample: Trajectory, parts: TokenTexts, numbers: dict[str, int], mask: int
+) -> dict[str, Any]:
     """`steps` holds for each step the positions whose token changed with their new texts, flat, and
     then those whose text changed with a neighbour: pieces of one character."""
     states = [[int(i) for i in state] for state in sample.states]
     texts = [parts.parts(tokens) for tokens in states]
     shown = [
-        [MASKED if token == mask else numbers[text] for token, text in zip(*pair, strict=True)]
-        for pair in zip(states, texts, strict=True)
+        [
+            MASKED if token == mask else numbers.setdefault(text, len(numbers))
+            for token, text in zip(*state, strict=True)
+        ]
+        for state in zip(states, texts, strict=True)
     ]
     steps = []
     for (old_tokens, old_texts), (tokens, new_texts) in pairwise(zip(states, shown, strict=True)):

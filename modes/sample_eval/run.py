@@ -29,9 +29,8 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
     check_writable(settings.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
     check_writable(trained_run.output_directory(run), "eval.output_dir")
-    sampling, sweep = settings.sampling, settings.sampling.sweep or None
-    asked = points(sweep, sampling)
-    for each in (sampling, *asked):
+    asked = points(settings.sampling)
+    for each in (settings.sampling, *asked):
         check_sampling(run.settings.algo, each)
     tokenizer = trained_run.open_tokenizer(run)
     every = [make_point(settings, run, tokenizer, point) for point in asked]
@@ -44,7 +43,7 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
             wanted = run.model is None
         reference = held_out(trained_run.open_data(run)) if wanted else None
         context = Context(signals, settings, run, tokenizer, algorithm, trainer, scorer, reference)
-        evaluate_points(context, list(sweep or ()), every)
+        evaluate_points(context, list(settings.sampling.sweep or ()), every)
 
 
 def evaluate_points(context: Context, swept: list[str], every: list[Point]) -> None:
