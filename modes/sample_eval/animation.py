@@ -2,19 +2,18 @@
 
 import base64
 import hashlib
-import html
-import json
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from data.tokenizers import Tokenizer
 from modes.sample_eval.token_texts import TokenTexts
 from samplers.trajectory import Trajectory
 
-PARTS = Path(__file__).with_name("animation.html")
+HERE = Path(__file__).parent
 MASKED = -1  # in place of a text's number
 WIDEST = 24  # characters of a masked position
 
@@ -23,19 +22,18 @@ def page(
     title: str, samples: Sequence[Trajectory], tokenizer: Tokenizer, facts: dict[str, str]
 ) -> str:
     """The page's HTML. Its policy allows exactly its own style and script, and no network."""
-    style, script = (PARTS.with_suffix(kind).read_text("utf-8") for kind in (".css", ".js"))
-    rows = (f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items())
-    filled = {
-        "title": html.escape(title),
-        "style": style,
-        "script": script,
-        "style_hash": _hash(style),
-        "script_hash": _hash(script),
-        "facts": "\n".join(rows),
-        "data": _in_script(data(samples, tokenizer)),
-    }
-    # In one pass, so that no text is taken for a field to fill.
-    return re.sub(r"@(\w+)@", lambda field: filled[field[1]], PARTS.read_text("utf-8"))
+    templates = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, undefined=StrictUndefined
+    )
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return templates.get_template("animation.html").render(
+        title=title,
+        style=(HERE / "animation.css").read_text("utf-8"),
+        script=(HERE / "animation.js").read_text("utf-8"),
+        hash=_hash,
+        facts=facts,
+        data=data(samples, tokenizer),
+    )
 
 
 def data(samples: Sequence[Trajectory], tokenizer: Tokenizer) -> dict[str, Any]:
@@ -83,14 +81,6 @@ def _sample(
 def _width(part: str, masked: bool) -> int:
     """Characters of a masked position: as many as the text that comes, so that lines stay put."""
     return 1 if masked else min(max(map(len, part.split("\n"))) or 1, WIDEST)
-
-
-def _in_script(content: Any) -> str:
-    """JSON without a character that HTML or a script could read as another thing."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return re.sub(
-        r"[<>&\u2028\u2029\ud800-\udfff]", lambda letter: f"\\u{ord(letter[0]):04x}", text
-    )
 
 
 def _hash(content: str) -> str:
