@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,6 @@ from omegaconf.errors import OmegaConfBaseException
 from modes.checks import messages
 from modes.checks.arguments import HELP, MULTIRUN, flags_first, overrides_of, own_configs, verbatim
 from modes.checks.combinations import check
-from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
 from modes.checks.groups import addable, choices, is_group, usage
 from modes.checks.keys import check_nodes, checked, key_of, keys_of
@@ -143,6 +143,19 @@ def explain(error: Exception, mode: str | None) -> list[str]:
         return messages.of_rows(error)
     # The system's own complaints speak for themselves, those of a library about a value do not.
     return str(error).splitlines() if isinstance(error, OSError) or is_ours(error) else []
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether our own code raised it, as a message to the user, and not a library."""
+    path = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
+    return path.is_relative_to(ROOT) and "site-packages" not in path.parts
+
+
+def leave_process_group() -> None:
+    """Without it, a process of several may abort at its exit, after all its work."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def refuse(lines: Sequence[str]) -> None:

@@ -28,7 +28,6 @@ from diffusion.schedule import ALPHAS
 from evaluation.downstream.loglikelihood import SCORES
 from evaluation.gen_ppl.protocols import PROTOCOLS
 from modes.benchmark.slurm import JOBS
-from modes.build import STRATEGIES
 from modes.checks.combinations import check
 from modes.settings import GROUPS, Settings, defaults
 from samplers.grids import GRIDS
@@ -98,7 +97,6 @@ def test_choices_are_those_of_the_rooms() -> None:
         "data.framing": FRAMINGS,
         "data.detokenizer": DETOKENIZERS,
         "benchmark.jobs": JOBS,
-        "strategy.name": STRATEGIES,
         "sampling.nucleus": NUCLEI,
         "sampling.grid": GRIDS.keys() - {"linear-constant-linear"},  # a profile of kappa has it
         "sampling.kappa": [*PRESETS, *RULES],
