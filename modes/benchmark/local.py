@@ -25,7 +25,7 @@ PERCENT = re.compile(r"(\d+)%\|")  # in a progress bar
 
 
 def run_all(
-    rows: Sequence[tuple[Row, list[str]]],
+    rows: Sequence[tuple[Row, Sequence[str]]],
     overrides: Sequence[str],
     overview: Overview,
     signals: StopSignals,

@@ -65,17 +65,12 @@ def read_requests(
         # A prompt is continued many times, a file's tasks are done num_sample_batches times each.
         repeats = count if sampling.tasks is None else sampling.num_sample_batches
         tasks = [task for task in tasks for _ in range(repeats)]
-    names = [task.name for task in tasks]
-    return Requests(*in_batches(tasks, size), sampling.texts is None, names, protocol)
-
-
-def in_batches(tasks: Sequence[InfillTask], size: int) -> tuple[list[Batch], list[int]]:
-    """Batches of up to `size` texts of one length, and the position of each text in `tasks`."""
     groups = by_length([task.tokens for task in tasks], size)
     batches = [
         Batch([tasks[i].tokens for i in group], [tasks[i].fixed for i in group]) for group in groups
     ]
-    return batches, [i for group in groups for i in group]
+    order, names = [i for group in groups for i in group], [task.name for task in tasks]
+    return Requests(batches, order, sampling.texts is None, names, protocol)
 
 
 def text_length(sampling: Sampling, longest: int) -> int:

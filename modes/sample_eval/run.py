@@ -70,12 +70,10 @@ def evaluate_points(context: Context, swept: list[str], every: list[Point]) -> N
         texts = drawn() if alone else list(drawn())
         if not first:
             return
-        rows = [
-            sweep_plot.row_of(swept_values, measured(context, *each))
-            for swept_values, *each in zip(values, every, caches, records, texts, strict=True)
-        ]
+        each = zip(every, caches, records, texts, strict=True)
+        fields = [measured(context, *of_point) for of_point in each]
     if swept:
-        show_sweep(context, rows)
+        show_sweep(context, list(map(sweep_plot.row_of, values, fields)))
     for cache in caches:
         cache.clear()
 
