@@ -37,6 +37,7 @@ from modes.checks.sweep import check_apart
 from modes.checks.track import check_track
 from modes.settings import Settings, defaults
 from schema.check import UnknownKeys, few, unknown
+from training.signals import StopSignals
 
 ROOT = Path(__file__).resolve().parent
 # HYDRA_FULL_ERROR=1 in the user's environment shows tracebacks; worker processes see the one set
@@ -110,8 +111,6 @@ def main(config: DictConfig) -> None:
             messages.note(line)
         name = "estimate" if settings.estimate else settings.mode
         mode = importlib.import_module(MODES[name])
-        from training.signals import StopSignals  # no refusal waits for it
-
         with StopSignals():
             mode.run(settings, overrides, compose)
 
