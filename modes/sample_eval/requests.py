@@ -15,6 +15,7 @@ from data.tokenizers import Tokenizer
 from modes.sample_eval import input_texts
 from modes.settings import Settings
 from samplers.settings import Sampling
+from storage import file_digest
 
 
 class Batch(NamedTuple):
@@ -51,7 +52,7 @@ def read_requests(
         file = Path(sampling.texts)
         rows = input_texts.read_texts(file, tokenizer, start, longest)
         tasks = [InfillTask.after(start, row[len(start) :]) for row in rows]
-        protocol: dict[str, Any] = {"texts": hashlib.sha256(file.read_bytes()).hexdigest()}
+        protocol: dict[str, Any] = {"texts": file_digest(file)}
     elif not given_keys(sampling):
         length = text_length(sampling, longest)
         blank = [tokenizer.vocab_size] * (length - len(start))

@@ -2,7 +2,6 @@
 record; with sampling.sweep one for every point of a product of settings."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -95,6 +94,6 @@ def show_sweep(context: Context, rows: list[sweep_plot.Row]) -> None:
     reference = context.reference
     entropy = None if reference is None else unigram_entropy(reference.rows)
     sweep_plot.show(rows, entropy)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    stem = context.settings.results / f"frontier-{context.run.settings.algo.name}-{stamp}"
-    print("frontier: " + ", ".join(map(str, sweep_plot.picture(rows, stem, entropy))))
+    folder, name = context.settings.results, f"frontier-{context.run.settings.algo.name}"
+    files = sweep_plot.picture(rows, folder, name, entropy)
+    print("frontier: " + ", ".join(map(str, files)))
