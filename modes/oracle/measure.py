@@ -60,14 +60,33 @@ def row(
     """The fields of a record of new texts by one sampler of a subject, in batches of `sizes`."""
     began, settings = time.monotonic(), subject.settings
     bar.set_description(f"{settings.algo.name} {sampler.predictor}")
-    texts = texts_of(subject.algorithm, sampler, sizes, true.length + 1, settings.seed, bar)
-    fields = losses_of(settings, sampler, texts, language, true)
-    fields["metrics"]["seconds"] = time.monotonic() - began
+    samples = texts_of(subject.algorithm, sampler, sizes, true.length + 1, settings.seed, bar)
+    texts, calls = samples.tokens.numpy(), samples.network_evaluations / true.texts
+    distances = losses.losses(texts, language, true)
+    protocol = sampler.protocol() | {"length": true.length + 1}
+    keys = ("states", "order", "concentration", "language_seed")
+    digest = sha256(language.transition.tobytes()).hexdigest()
+    fields: Fields = {
+        "metric": "oracle",
+        "value": distances[losses.NATS].excess,
+        "stderr": distances[losses.NATS].stderr,
+        "count": true.texts,
+        "kind": "estimate",
+        "protocol": protocol | {key: getattr(settings.data, key) for key in keys},
+        "data": {"name": settings.data.name, "digest": digest},
+        "sampler": protocol | {"network_evaluations": calls},
+        "seed": settings.seed,
+        "metrics": {
+            "losses": {name: loss._asdict() for name, loss in distances.items()},
+            "foreign": losses.foreign(texts, language),
+            "network_evaluations": calls,
+            "seconds": time.monotonic() - began,
+        },
+    }
     device = subject.algorithm.device
     if subject.run is not None:
-        about = provenance.provenance(subject.run, subject.algorithm, began, device)
-    else:
-        about = provenance.untrained(settings.algo.name, PERFECT, settings, began, device)
+        return provenance.provenance(subject.run, subject.algorithm, began, device) | fields
+    about = provenance.untrained(settings.algo.name, PERFECT, settings, began, device)
     return about | fields
 
 
@@ -94,34 +113,3 @@ def texts_of(
             evaluations += samples.network_evaluations
             positions += samples.positions
     return Samples(torch.cat(batches), evaluations, positions)
-
-
-def losses_of(
-    settings: Settings,
-    sampler: SamplerConfig,
-    samples: Samples,
-    language: MarkovLanguage,
-    true: losses.Floor,
-) -> Fields:
-    """The fields of a record about texts (S, M) that were drawn just now."""
-    texts, calls = samples.tokens.numpy(), samples.network_evaluations / true.texts
-    distances = losses.losses(texts, language, true)
-    protocol = sampler.protocol() | {"length": true.length + 1}
-    keys = ("states", "order", "concentration", "language_seed")
-    digest = sha256(language.transition.tobytes()).hexdigest()
-    return {
-        "metric": "oracle",
-        "value": distances[losses.NATS].excess,
-        "stderr": distances[losses.NATS].stderr,
-        "count": true.texts,
-        "kind": "estimate",
-        "protocol": protocol | {key: getattr(settings.data, key) for key in keys},
-        "data": {"name": settings.data.name, "digest": digest},
-        "sampler": protocol | {"network_evaluations": calls},
-        "seed": settings.seed,
-        "metrics": {
-            "losses": {name: loss._asdict() for name, loss in distances.items()},
-            "foreign": losses.foreign(texts, language),
-            "network_evaluations": calls,
-        },
-    }

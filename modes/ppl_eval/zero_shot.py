@@ -8,7 +8,8 @@ from leaderboard.export.terminal import print_table
 from modes import protocol, trained_run
 from modes.checks.keys import keys_of
 from modes.ppl_eval import likelihood
-from modes.ppl_eval.likelihood import Evaluation, Evaluator, Fields
+from modes.ppl_eval.likelihood import Evaluation, Evaluator
+from modes.rows import Fields
 from modes.run_settings import merged
 from modes.settings import Compose, Settings
 from modes.trained_run import TrainedRun
