@@ -90,7 +90,7 @@ def check_groups(arguments: list[str]) -> None:
     """Refuses what is not the name of one file of a group: Hydra takes a list for all of them on
     top of each other, and null for a fault of the program."""
     for text in overrides_of(arguments):
-        group = text.partition("=")[0]
+        group = key_of(text)
         if not is_group(group):
             continue
         (override,) = OverridesParser.create().parse_overrides([text])

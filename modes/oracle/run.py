@@ -12,6 +12,7 @@ from evaluation.batch_cache import mark_of
 from evaluation.oracle import decomposition, losses
 from modes import build, trained_run
 from modes.checks.folders import check_writable
+from modes.checks.keys import key_of
 from modes.checks.oracle import check_oracle, check_samplers, samplers_of
 from modes.oracle import report
 from modes.oracle.measure import perfect, row
@@ -76,7 +77,7 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
 def examined(base: Settings, overrides: list[str], compose: Compose) -> list[Settings]:
     """The settings of every algorithm; ValueError for what cannot be, before anything is built."""
     check_oracle(base)
-    kept = [text for text in overrides if text.partition("=")[0] not in ("mode", "algo")]
+    kept = [text for text in overrides if key_of(text) not in ("mode", "algo")]
     names, samplers = base.oracle.algos or [base.algo.name], base.oracle.samplers
     if names == [base.algo.name]:
         composed = [base]
