@@ -9,7 +9,9 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,6 @@ from omegaconf.errors import OmegaConfBaseException
 from modes.checks import messages
 from modes.checks.arguments import HELP, MULTIRUN, flags_first, overrides_of, own_configs, verbatim
 from modes.checks.combinations import check
-from modes.checks.failures import is_ours, leave_process_group
 from modes.checks.foreign import translate
 from modes.checks.groups import addable, choices, is_group, usage
 from modes.checks.keys import check_nodes, checked, key_of, keys_of
@@ -36,12 +37,14 @@ from modes.checks.sweep import check_apart
 from modes.checks.track import check_track
 from modes.settings import Settings, defaults
 from schema.check import UnknownKeys, few, unknown
+from training.signals import StopSignals
 
 ROOT = Path(__file__).resolve().parent
 # HYDRA_FULL_ERROR=1 in the user's environment shows tracebacks; worker processes see the one set
 # below instead.
 QUIET = "ONE_LINE_ERRORS"
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and QUIET not in os.environ
+COMPOSITION = (HydraException, OmegaConfBaseException, yaml.YAMLError)  # its errors
 REFUSED_JOBS: list[str] = []  # of a sweep, which goes on with the next one
 MODES = {
     "train": "modes.train.run",
@@ -87,7 +90,7 @@ def check_groups(arguments: list[str]) -> None:
     """Refuses what is not the name of one file of a group: Hydra takes a list for all of them on
     top of each other, and null for a fault of the program."""
     for text in overrides_of(arguments):
-        group = text.partition("=")[0]
+        group = key_of(text)
         if not is_group(group):
             continue
         (override,) = OverridesParser.create().parse_overrides([text])
@@ -98,8 +101,8 @@ def check_groups(arguments: list[str]) -> None:
 
 @hydra.main(version_base="1.3", config_path=str(ROOT / "configs"), config_name="config")
 def main(config: DictConfig) -> None:
-    overrides = typed(HydraConfig.get().overrides.task)
-    try:
+    with refusing(config.get("mode")):
+        overrides = typed(HydraConfig.get().overrides.task)
         choices = HydraConfig.get().runtime.choices
         settings = checked(plain(config), overrides)
         check(settings, keys_of(overrides), choices["algo"])
@@ -108,25 +111,50 @@ def main(config: DictConfig) -> None:
             messages.note(line)
         name = "estimate" if settings.estimate else settings.mode
         mode = importlib.import_module(MODES[name])
-        from training.signals import StopSignals  # no refusal waits for it
-
         with StopSignals():
             mode.run(settings, overrides, compose)
-    except (HydraException, OmegaConfBaseException) as error:
-        if TRACEBACKS:
+
+
+@contextmanager
+def refusing(mode: str | None = None) -> Iterator[None]:
+    """A mistake of the user, and what the system refuses, ends in lines on stderr, of the command's
+    `mode` where it is known; a fault of the program in its traceback."""
+    try:
+        yield
+    except BrokenPipeError:  # `command_line` ends the program
+        raise
+    except (*COMPOSITION, ValueError, OSError, FloatingPointError) as error:
+        lines = explain(error, mode)
+        if TRACEBACKS or not lines:
             raise
-        refuse(explain(error))
-    except (ValueError, OSError, FloatingPointError) as error:
-        if TRACEBACKS or not (isinstance(error, OSError) or is_ours(error)):
-            raise  # a fault of the program; the system's own complaints speak for themselves
-        if isinstance(error, BrokenPipeError):  # `command_line` ends the program
-            raise
-        if isinstance(error, UnknownKeys) and config.get("mode") == "benchmark":
-            refuse(messages.of_rows(error))
-        else:
-            refuse(str(error).splitlines())
+        refuse(lines)
     finally:
         leave_process_group()
+
+
+def explain(error: Exception, mode: str | None) -> list[str]:
+    """Lines for the user; none for a fault of the program."""
+    if isinstance(error, OverrideParseException):
+        return [messages.of_grammar(error.override, str(error))]
+    if isinstance(error, COMPOSITION):
+        return [messages.of_composition(str(error), error.__cause__)]
+    if isinstance(error, UnknownKeys) and mode == "benchmark":
+        return messages.of_rows(error)
+    # The system's own complaints speak for themselves, those of a library about a value do not.
+    return str(error).splitlines() if isinstance(error, OSError) or is_ours(error) else []
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether our own code raised it, as a message to the user, and not a library."""
+    path = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
+    return path.is_relative_to(ROOT) and "site-packages" not in path.parts
+
+
+def leave_process_group() -> None:
+    """Without it, a process of several may abort at its exit, after all its work."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def refuse(lines: Sequence[str]) -> None:
@@ -138,13 +166,6 @@ def refuse(lines: Sequence[str]) -> None:
     task = typed(HydraConfig.get().overrides.task)
     same = {text.lstrip("+") for text in sys.argv}
     REFUSED_JOBS.append(shlex.join(text for text in task if text not in same))
-
-
-def explain(error: Exception) -> list[str]:
-    """A line for an error of composition."""
-    if isinstance(error, OverrideParseException):
-        return [messages.of_grammar(error.override, str(error))]
-    return [messages.of_composition(str(error), error.__cause__)]
 
 
 def composed_alone(arguments: list[str], overrides: Sequence[str]) -> dict[str, Any]:
@@ -194,29 +215,22 @@ def check_sweep(arguments: list[str]) -> None:
 def command_line() -> None:
     """Runs `main`; a mistake of the user ends in one line on stderr and status 2."""
     try:
-        sys.argv[1:] = prepared(sys.argv[1:])
-        if any(flag in sys.argv for flag in HELP):
-            overrides = overrides_of(sys.argv[1:])
-            composed = composed_alone(sys.argv[1:], overrides)
-            print("\n".join(usage(checked(composed, overrides))))
-        else:
-            # Without the first, Hydra prints errors itself, over several lines.
-            os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
-            main()
-        sys.stdout.flush()
+        with refusing():
+            sys.argv[1:] = prepared(sys.argv[1:])
+            if any(flag in sys.argv for flag in HELP):
+                overrides = overrides_of(sys.argv[1:])
+                composed = composed_alone(sys.argv[1:], overrides)
+                print("\n".join(usage(checked(composed, overrides))))
+            else:
+                # Without the first, Hydra prints errors itself, over several lines.
+                os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
+                main()
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:  # before a mode has its own answer to signals
         sys.exit(128 + signal.SIGINT)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        if TRACEBACKS:
-            raise
-        refuse(explain(error))
-    except ValueError as error:
-        if TRACEBACKS or not is_ours(error):
-            raise
-        refuse(str(error).splitlines())
     if REFUSED_JOBS:
         print(f"error: refused of the sweep: {'; '.join(REFUSED_JOBS)}", file=sys.stderr)
         sys.exit(2)

@@ -25,7 +25,6 @@ from data.module import TokenDataModule
 from data.order import accumulation
 from data.tokenizers import Tokenizer
 from modes import devices
-from modes.checks.loggers import check_loggers
 from modes.settings import Settings, stored
 from schema.fields import keywords
 from training import settings as keys
@@ -58,11 +57,6 @@ OURS = {
     "GradientAccumulationScheduler": "loader.batch_size says what is accumulated",
     "BatchSizeFinder": "estimate=true says which loader.batch_size fits",
     "LearningRateFinder": "optim.lr is given",
-}
-STRATEGIES: dict[str, Callable[[keys.Strategy, keys.Trainer], Strategy | str]] = {
-    "auto": lambda strategy, trainer: _by_devices(trainer),
-    "ddp": lambda strategy, trainer: _data_parallel(),
-    "fsdp": lambda strategy, trainer: _fully_sharded(strategy, trainer),
 }
 
 
@@ -134,7 +128,7 @@ def trainer(
     asked = settings.trainer
     asked = replace(asked, accelerator=devices.accelerator(asked.accelerator))
     asked = replace(asked, precision=devices.precision(asked))
-    strategy = pick(STRATEGIES, "strategy.name", settings.strategy.name)(settings.strategy, asked)
+    strategy = make_strategy(settings.strategy, asked)
     if isinstance(strategy, FullyShardedStrategy):
         callbacks = [EvenValidation(), *callbacks]
         asked = replace(asked, precision="32-true")
@@ -171,23 +165,19 @@ def trainer(
     return built
 
 
-def _data_parallel() -> Strategy:
-    """Gradients lie in the buffers that are reduced, which spares a copy of them."""
-    return DDPStrategy(gradient_as_bucket_view=True)
-
-
-def _by_devices(trainer: keys.Trainer) -> Strategy | str:
-    """strategy=ddp for several GPUs; Lightning's choice elsewhere, and in a notebook, which cannot
-    start processes as a command does."""
+def make_strategy(strategy: keys.Strategy, trainer: keys.Trainer) -> Strategy | str:
+    """Lightning's strategy of that name. `auto` is ddp for several GPUs, and Lightning's choice
+    elsewhere and in a notebook, which cannot start processes as a command does."""
+    if strategy.name == "fsdp":
+        # It has low precision of its own, in the place of Lightning's autocast.
+        low = torch.bfloat16 if trainer.precision == "bf16-mixed" else None
+        return FullyShardedStrategy(low, strategy.shard_within_node)
     gpus = trainer.accelerator != "cpu" and torch.cuda.is_available()
-    several = gpus and devices.processes(trainer) > 1
-    return _data_parallel() if several and not _IS_INTERACTIVE else "auto"
-
-
-def _fully_sharded(strategy: keys.Strategy, trainer: keys.Trainer) -> Strategy:
-    """It has low precision of its own, in the place of Lightning's autocast."""
-    low = torch.bfloat16 if trainer.precision == "bf16-mixed" else None
-    return FullyShardedStrategy(low, strategy.shard_within_node)
+    several = gpus and devices.processes(trainer) > 1 and not _IS_INTERACTIVE
+    if strategy.name == "auto" and not several:
+        return "auto"
+    # Gradients lie in the buffers that are reduced, which spares a copy of them.
+    return DDPStrategy(gradient_as_bucket_view=True)
 
 
 def root_device(settings: Settings) -> torch.device:
@@ -229,7 +219,6 @@ def _callback(name: str, make: Callable[..., L.Callback], arguments: dict[str, A
 
 def loggers(settings: Settings) -> list[Logger]:
     """CSV, each start of a run a version of its own; TensorBoard and Weights & Biases if asked."""
-    check_loggers(settings)
     directory, every = Path(settings.checkpointing.save_dir), settings.trainer.log_every_n_steps
     made: list[Logger] = [RunLog(directory, name="logs", flush_logs_every_n_steps=every)]
     if settings.tensorboard:

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.accelerators import MPSAccelerator
 
 from backbones.settings import Model
-from modes.checks.machine import LAUNCHED
+from modes.checks.machine import launched
 from training.settings import Trainer
 
 TRITON = (7, 0)  # the oldest GPUs that it knows
@@ -81,9 +81,9 @@ def check_kernels(model: Model, device: torch.device) -> None:
 def check_launch(trainer: Trainer) -> None:
     """ValueError where a launcher started another number of processes than the trainer counts on:
     each would train the whole run."""
-    for name, launcher in LAUNCHED.items():
-        started, wanted = os.environ.get(name, ""), processes(trainer)
-        if started.isdigit() and int(started) != wanted:
+    wanted = processes(trainer)
+    for launcher, name, started in launched():
+        if started != wanted:
             raise ValueError(
                 f"trainer.devices={trainer.devices}: {launcher} started {started} processes "
                 f"({name}), but trainer.num_nodes x trainer.devices are {wanted}; set "

@@ -11,9 +11,10 @@ from hub.card import Result, card
 from hub.export import Exported, export_model, upload
 from modes import trained_run
 from modes.checks.folders import check_writable
+from modes.provenance import training_of
 from modes.settings import Compose, Settings
 from modes.trained_run import TrainedRun, averaged
-from training.checkpoint import tokens_seen, weights_of
+from training.checkpoint import weights_of
 
 TITLES = {"ppl": "perplexity", "ordered_ppl": "perplexity in an order", "samples": "entropy, nats"}
 
@@ -24,7 +25,10 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
     run = trained_run.open_run(settings, overrides, compose=compose)
     tokenizer = trained_run.open_tokenizer(run)
     trained_run.restore(run)  # refuses weights that are not the network's
-    facts, algo = trained(run), run.settings.algo.name
+    algo, about = run.settings.algo.name, training_of(run)
+    facts: dict[str, Any] = {"algorithm": algo, "corpus": about["corpus"]}
+    facts |= {key: about[key] for key in ("averaged_weights", "steps", "tokens")}
+    facts["source"] = None if run.model is None else run.model.source
     model = Exported(
         config=run.stored | {"model": asdict(run.settings.model)},
         weights=weights_of(run.checkpoint, averaged(run)),
@@ -37,21 +41,6 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
     print(f"model: {folder}")
     if settings.export.push_to is not None:
         print(f"uploaded: {upload(folder, settings.export.push_to)}")
-
-
-def trained(run: TrainedRun) -> dict[str, Any]:
-    """Facts of the training, as far as they are known."""
-    if run.model is not None:
-        known = {"steps": run.model.steps, "tokens": run.model.tokens, "source": run.model.source}
-    else:
-        tokens = tokens_seen(run.checkpoint)
-        known = {"steps": run.checkpoint["global_step"], "tokens": tokens, "source": None}
-    return {
-        "algorithm": run.settings.algo.name,
-        "corpus": run.stored["data"]["name"],
-        "averaged_weights": averaged(run),
-        **known,
-    }
 
 
 def results(run: TrainedRun) -> list[Result]:

@@ -32,22 +32,20 @@ def provenance(
             "vocab_size": algorithm.vocab_size,
             "outputs": algorithm.backbone.head.out_features,
         },
-        "training": {
-            "corpus": run.stored["data"]["name"],
-            "averaged_weights": averaged(run),
-            "checkpoint_digest": run.digest,
-            "checkpoint": str(run.file),
-        }
-        | (
-            _of_run(run) | algorithm.training_facts() if run.model is None else _of_model(run.model)
-        ),
+        "training": training_of(run)
+        | {"checkpoint_digest": run.digest, "checkpoint": str(run.file)}
+        | (algorithm.training_facts() if run.model is None else {}),
         "seed": run.stored["seed"],
         "config": run.stored | {key: asked[key] for key in SET_BY_EVALUATION},
     } | _circumstances(settings.results, started, device)
 
 
-def _of_run(run: TrainedRun) -> dict[str, Any]:
-    return {
+def training_of(run: TrainedRun) -> dict[str, Any]:
+    """The training of a run, and of a published model as far as its files say, and which it is."""
+    about = {"corpus": run.stored["data"]["name"], "averaged_weights": averaged(run)}
+    if run.model is not None:
+        return about | _of_model(run.model)
+    return about | {
         "steps": run.checkpoint["global_step"],
         "tokens": tokens_seen(run.checkpoint),
         "seed": run.stored["seed"],
@@ -57,7 +55,6 @@ def _of_run(run: TrainedRun) -> dict[str, Any]:
 
 
 def _of_model(model: ImportedModel) -> dict[str, Any]:
-    """The same of a published model, as far as its files say, and which it is."""
     return {
         "steps": model.steps,
         "tokens": model.tokens,

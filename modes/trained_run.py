@@ -13,7 +13,7 @@ from data.tokenizers import Tokenizer, make_tokenizer
 from hub.imported_model import ImportedModel
 from hub.open import is_published, open_model
 from modes import build, imported
-from modes.checks.keys import keys_of
+from modes.checks.keys import key_of, keys_of
 from modes.run_settings import merged, tokenizer_name
 from modes.settings import Compose, Plain, Settings
 from storage import file_digest
@@ -27,11 +27,11 @@ from training.checkpoint import (
     vocab_size_of,
 )
 
-# Keys of data that leave the text as it is.
-SAME_TEXT = {f"data.{key}" for key in ("cache_dir", "num_proc", "verify", "max_eval_blocks")}
-SAME_TEXT |= {f"data.{key}" for key in ("packing", "framing", "drop_last", "crop", "insert_eos")}
 TOKENIZER = "data.tokenizer_name_or_path"
-SAME_TEXT |= {TOKENIZER, "data.name"}
+SAME_TEXT = (  # keys of data that leave the text as it is
+    *("data.name", "data.cache_dir", "data.num_proc", "data.verify", "data.max_eval_blocks"),
+    *("data.packing", "data.framing", "data.drop_last", "data.crop", "data.insert_eos", TOKENIZER),
+)
 
 
 class TrainedRun(NamedTuple):
@@ -103,10 +103,9 @@ def _check_given(
 ) -> None:
     """ValueError for an algo or model of another name than one of those that are right."""
     names = {canonical(name) for name in right}
-    for key in (group, f"{group}.name"):
-        given = [text for text in overrides if text.lstrip("+").startswith(f"{key}=")]
-        if given and canonical(getattr(settings, group).name) not in names:
-            raise ValueError(f"{given[-1]}: {has}")
+    given = [text for text in overrides if key_of(text) in (group, f"{group}.name")]
+    if given and canonical(getattr(settings, group).name) not in names:
+        raise ValueError(f"{given[-1]}: {has}")
 
 
 def run_directory(file: Path) -> Path | None:

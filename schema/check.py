@@ -129,7 +129,7 @@ def complaint(value: Any, setting: Setting) -> str | None:
         return None
     if isinstance(value, dict) and dict not in kind.types and str in kind.types:
         return f"has no keys below it; it is {shown(default)} by default"
-    if not _has_type(value, kind):
+    if type(value) not in kind.types and not (type(value) is int and float in kind.types):
         return _expected(value, setting)
     if kind.choices:
         allowed = sorted({str(choice) for choice in kind.choices})
@@ -148,10 +148,6 @@ def complaint(value: Any, setting: Setting) -> str | None:
 
 def _by_rule(value: Any, limits: Limits) -> str | None:
     return None if limits.rule is None else limits.rule(value)
-
-
-def _has_type(value: Any, kind: Kind) -> bool:
-    return type(value) in kind.types or (type(value) is int and float in kind.types)
 
 
 def _of_number(value: float, limits: Limits) -> str | None:
@@ -190,12 +186,6 @@ def _of_text(value: str, limits: Limits) -> str | None:
 
 
 WORD = "must be a word of 1 to 100 characters, without /"
-
-
-def check_name(key: str, name: Any) -> None:
-    """ValueError for what is no name of a text: it goes into records, tables and folders."""
-    setting = Setting(Kind(frozenset({str})), Limits("", written="name"), "")
-    accepted(key, name, setting)
 
 
 def _expected(value: Any, setting: Setting) -> str:

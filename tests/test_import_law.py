@@ -66,6 +66,7 @@ LIGHT = (
     "samplers.check",
     "samplers.facts",
     "schema",
+    "training.signals",
 )
 LIGHT += (*(f"{room}.settings" for room in ROOMS),)
 NO_LIGHTNING = {"backbones", "diffusion", "integral", "samplers", "schema", "storage"}

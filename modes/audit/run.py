@@ -1,19 +1,16 @@
 """mode=audit: trivial baselines through every metric of sample quality; a metric that does not
 penalise one of them cannot be trusted alone."""
 
-import json
 import math
 import time
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from algos.facts import facts_of
 from data.tokenizers import make_tokenizer
-from evaluation.batch_cache import BatchCache, mark_of
+from evaluation.batch_cache import mark_of
 from evaluation.bootstrap import NORMAL
 from evaluation.gen_ppl.protocols import PROTOCOLS
 from evaluation.rounding import with_error
@@ -23,10 +20,10 @@ from leaderboard.export.terminal import print_table
 from modes import build, provenance, trained_run
 from modes.audit.generators import COOL, REAL, generators, samples, split
 from modes.checks.folders import check_writable
+from modes.rows import Fields, record_rows
 from modes.run_settings import tokenizer_name
 from modes.scorer import open_scorer
 from modes.settings import Compose, Settings, stored
-from training.signals import StopSignals
 
 Metrics = dict[str, Any]
 BETTER = {  # the metrics and the sign of what is better
@@ -74,11 +71,13 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
     if scorer is not None:
         scorer.network.to(where)
 
-    def record(name: str, measured: dict[str, Metrics]) -> dict[str, Any]:
+    def measure(number: int, before: list[Fields]) -> Fields:
+        name = names[number]
+        print(f"audit: {name}", flush=True)
         rows = texts[name]()
         metrics = quality(rows, fixed, reference, scorer, tokenizer, PROTOCOLS[preset], seed)
         assert not math.isnan(metrics["divergence"])
-        passed = not_penalised(metrics, measured.get(REAL, metrics))
+        real = before[0]["metrics"] if before else metrics  # of REAL, the first
         return {
             **provenance.untrained(name, "none", settings, started, where),
             "metric": "audit",
@@ -90,48 +89,19 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
             "data": {"name": data.name, "digest": data.corpus.digest("valid")},
             "sampler": None,
             "seed": seed,
-            "metrics": metrics | {"not_penalised": passed},
+            "metrics": metrics | {"not_penalised": not_penalised(metrics, real)},
         }
 
-    command = mark_of([stored(settings), run and run.digest])
-    record_all(list(texts), record, settings.results, command)
+    names, command = list(texts), mark_of([stored(settings), run and run.digest])
+    record_rows(names, measure, show, settings.results, command, "generators")
     print(
         f"{len(corpus.real)} texts of {len(corpus.real[0])} tokens each, protocol {preset}; "
         f"records: {settings.results_dir}"
     )
 
 
-def record_all(
-    names: list[str],
-    record: Callable[[str, dict[str, Metrics]], dict[str, Any]],
-    folder: Path,
-    command: str,
-) -> None:
-    """Records every generator that the same command has not yet, and prints the table."""
-    caches: list[BatchCache] = []
-    measured: dict[str, Metrics] = {}
-    with StopSignals() as signals:
-        try:
-            for name in names:
-                print(f"audit: {name}", flush=True)
-                key, setting = [command, name], f"results_dir={folder}"
-                cache = BatchCache(folder, key, setting, command, alone=False)
-                caches.append(cache)
-                with cache.held():
-                    path = cache.recorded()
-                    if path is None:
-                        fields = record(name, measured)
-                        measured[name] = fields["metrics"]
-                        cache.record(folder, fields)
-                    else:
-                        measured[name] = json.loads(path.read_text(encoding="utf-8"))["metrics"]
-                done = f"{len(measured)} of {len(names)} generators are recorded"
-                signals.kept = f"{done}; the same command goes on"
-        finally:  # also of a record that cannot be written
-            if measured:
-                print_table(*table(measured), caption=LEGEND)
-    for cache in caches:
-        cache.clear()
+def show(records: list[Fields]) -> None:
+    print_table(*table({fields["algo"]: fields["metrics"] for fields in records}), caption=LEGEND)
 
 
 def not_penalised(metrics: Metrics, real: Metrics) -> list[str]:

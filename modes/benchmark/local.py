@@ -8,15 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from modes.benchmark.progress import Overview
 from modes.benchmark.runs import MARK, Row
 from modes.benchmark.slurm import command
-from training.signals import STOPPING, Stopped, StopSignals
+from training.signals import Stopped, StopSignals
 
 LOG = "benchmark.log"  # in the run directory: the output of a row
 PARENT = "BENCHMARK_PARENT"  # the process that a row must not outlive
@@ -25,40 +24,31 @@ GOES_ON = "are kept; the same command goes on from there"
 PERCENT = re.compile(r"(\d+)%\|")  # in a progress bar
 
 
-class Failure(NamedTuple):
-    """A row that did not come to its end."""
-
-    row: Row
-    stage: str
-    reason: str
-    log: Path
-
-    def __str__(self) -> str:
-        return f"failed: {self.row.name}, {self.stage}: {self.reason} ({self.log})"
-
-
 def run_all(
-    rows: Sequence[tuple[Row, list[str]]],
+    rows: Sequence[tuple[Row, Sequence[str]]],
     overrides: Sequence[str],
     overview: Overview,
     signals: StopSignals,
-) -> list[Failure]:
-    """The rows that failed, of `rows` with their unfinished stages, after all have been run."""
+) -> list[str]:
+    """A line for each that failed of `rows` with their unfinished stages, after all have been
+    run."""
     failures = []
     for done, (row, stages) in enumerate(rows):
         overview.begin(row.name, stages)
         started = time.monotonic()
         signals.kept = f"{done} of {len(rows)} rows and what {row.name} has done {GOES_ON}"
-        failure = _run(row, [*command(overrides), f"benchmark.row={row.number}"], overview)
-        if failure is not None:
-            failures.append(failure)
-        seconds = time.monotonic() - started
-        overview.end(f"{row.name}: done, {seconds:.0f} s" if failure is None else str(failure))
+        log = Path(row.folder) / LOG
+        reason = _run([*command(overrides), f"benchmark.row={row.number}"], log, overview)
+        if reason is None:
+            overview.end(f"{row.name}: done, {time.monotonic() - started:.0f} s")
+        else:
+            failures.append(f"failed: {row.name}, {overview.stage}: {reason} ({log})")
+            overview.end(failures[-1])
     return failures
 
 
-def _run(row: Row, line: list[str], overview: Overview) -> Failure | None:
-    log = Path(row.folder) / LOG
+def _run(line: list[str], log: Path, overview: Overview) -> str | None:
+    """The reason why the process of a row failed, None where it did not."""
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {PARENT: str(os.getpid())}
     with (
@@ -72,16 +62,18 @@ def _run(row: Row, line: list[str], overview: Overview) -> Failure | None:
             env=environment,
             start_new_session=True,
         ) as child,
-        _forwarded(child),
     ):
         assert child.stderr is not None
-        reason = _follow(child.stderr, stream, overview)
-    if child.returncode == 0:
-        return None
+        try:
+            reason = _follow(child.stderr, stream, overview)
+        except Stopped as stopped:  # the row keeps what it has
+            child.send_signal(stopped.number)
+            _follow(child.stderr, stream, overview)
+            raise
     if child.returncode < 0:
         name = signal.Signals(-child.returncode).name
-        reason = f"ended by {name}" + (", for want of memory?" if name == "SIGKILL" else "")
-    return Failure(row, overview.stage, reason or f"exit status {child.returncode}", log)
+        return f"ended by {name}" + (", for want of memory?" if name == "SIGKILL" else "")
+    return (reason or f"exit status {child.returncode}") if child.returncode else None
 
 
 def _follow(stderr: IO[bytes], log: Any, overview: Overview) -> str:
@@ -98,26 +90,6 @@ def _follow(stderr: IO[bytes], log: Any, overview: Overview) -> str:
                 last = part.strip()
                 log.write(f"{part}\n".encode())
     return last
-
-
-@contextmanager
-def _forwarded(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """A signal reaches the row, which keeps what it has; then the benchmark ends."""
-    received: list[int] = []
-
-    def forward(number: int, frame: Any) -> None:
-        received.append(number)
-        child.send_signal(number)
-
-    handlers = {number: signal.signal(number, forward) for number in STOPPING}
-    try:
-        yield
-        child.wait()
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if received:
-        raise Stopped(received[0])
 
 
 def end_with_parent() -> None:

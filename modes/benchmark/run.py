@@ -33,7 +33,7 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
         if benchmark.row is not None:
             stages.run(every[0])
             return
-        left = [(row, [stage.kind for stage in stages.left(row)]) for row in every]
+        left = [(row, [stage.mode for stage in stages.left(row)]) for row in every]
         unfinished = [(row, kinds) for row, kinds in left if kinds]
         unfinished.sort(key=lambda pair: pair[0].waits)  # the scorer of the others first
         for row in (row for row, kinds in left if not kinds):
@@ -45,7 +45,7 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
 
         leaderboard.run(settings, overrides, compose)
     if failures:
-        print("\n".join(map(str, failures)), file=sys.stderr)
+        print("\n".join(failures), file=sys.stderr)
         for row in every:
             if row.scorer is not None and row.waits and not stages.is_scored(row):
                 reason = WAITING.format(row.scorer.name)

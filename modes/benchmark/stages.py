@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
@@ -32,13 +32,6 @@ MODES: dict[str, Any] = {"train": train, "ppl_eval": ppl_eval, "sample_eval": sa
 WAITING = "its samples wait for {}, which scores them; the same command goes on"
 
 
-class Stage(NamedTuple):
-    """A training or evaluation of a row that is not done yet: its mode and its settings."""
-
-    kind: str
-    settings: Settings
-
-
 class Stages:
     """The stages of the rows of one command, which share the texts and scorers they open."""
 
@@ -61,26 +54,25 @@ class Stages:
             self._texts(untrained(row), evaluation(row, "ppl_eval"), row)
         distinct_points(row)
 
-    def left(self, row: Row) -> list[Stage]:
-        """The stages that are not done, in order."""
+    def left(self, row: Row) -> list[Settings]:
+        """The settings of the stages that are not done, in order; their mode says which it is."""
         reads, draws = evaluation(row, "ppl_eval"), evaluation(row, "sample_eval")
         samples = [replace(draws, sampling=point) for point in distinct_points(row)]
         if not train.has_finished(resume.resumed(row.settings), row.settings):
-            stages = [Stage("train", row.settings), Stage("ppl_eval", reads)]
-            return [*stages, *(Stage("sample_eval", settings) for settings in samples)]
+            return [replace(row.settings, mode="train"), reads, *samples]
         run, folder = trained_run.open_run(reads, row.overrides), row.settings.results
         records = read_records(folder)[0] if folder.is_dir() else []
         of_run = [record for record in records if record.checkpoint == run.digest]
         missing = self._missing_likelihoods(run, reads, row, of_run)
-        stages = [] if missing is None else [Stage("ppl_eval", missing)]
         if self.is_scored(row):  # a scorer that is not trained yet has scored nothing
             samples = [each for each in samples if not self._has_samples(each, row, of_run)]
-        return [*stages, *(Stage("sample_eval", settings) for settings in samples)]
+        return samples if missing is None else [missing, *samples]
 
     def run(self, row: Row) -> None:
         """Runs the stages that are left, each announced on stderr; samples only where the row that
         scores them has been trained."""
-        for kind, settings in self.left(row):
+        for settings in self.left(row):
+            kind = settings.mode
             if kind == "sample_eval" and not self.is_scored(row):
                 assert row.scorer is not None
                 print(f"{row.name}: {WAITING.format(row.scorer.name)}", file=sys.stderr)
@@ -101,7 +93,7 @@ class Stages:
         """The entries of eval.corpora with the settings to evaluate each."""
         overrides = evaluated_by(row)
         return [
-            (entry, zero_shot.settings_of(entry, run, overrides, self.compose))
+            (entry, zero_shot.settings_for(entry, run, overrides, self.compose))
             for entry in zero_shot.entries(settings, overrides)
         ]
 
@@ -176,10 +168,11 @@ def distinct_points(row: Row) -> list[Sampling]:
     """The first of the points with each sampler: AR draws the same texts whatever the steps.
     ValueError for one that makes no sense."""
     run, tokenizer = untrained(row), make_tokenizer(tokenizer_name(row.settings.data))
-    sampling, distinct = row.settings.sampling, dict[str, Sampling]()
-    for point in points(sampling.sweep or None, replace(sampling, sweep=None)):
+    distinct: dict[str, Sampling] = {}
+    for point in points(row.settings.sampling):
         sampler = make_point(row.settings, run, tokenizer, point).sampler.protocol()
-        distinct.setdefault(json.dumps(sampler, sort_keys=True, default=str), point)
+        key = json.dumps(sampler, sort_keys=True, default=str)
+        distinct.setdefault(key, replace(point, sweep=None))
     return list(distinct.values())
 
 

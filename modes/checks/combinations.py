@@ -22,12 +22,8 @@ from samplers.settings import Sampling
 OF_A_RUN = ("ppl_eval", "sample_eval", "downstream", "export")
 HUB_NAME = r"[\w-][\w.-]*(/[\w-][\w.-]*)?"
 TEXTS = (".json", ".jsonl", ".txt")
-OF_DRAWING = (  # keys of sampling that play no part where texts come from a file
-    *("predictor", "steps", "grid", "length", "stride", "temperature", "top_k", "p_nucleus"),
-    *("nucleus", "min_p", "draws", "coins", "order", "per_step", "entropy_bound"),
-    *("noise_removal", "prompt", "infill", "tasks", "guidance", "sweep", "animate"),
-    "num_sample_batches",
-)
+# Keys of sampling that play a part where texts come from a file; nothing is drawn then.
+OF_TEXTS = re.compile(r"sampling\.(texts|show|self_correction\w*)")
 
 
 def check(settings: Settings, overridden: Collection[str], called: str | None = None) -> None:
@@ -53,9 +49,8 @@ def check(settings: Settings, overridden: Collection[str], called: str | None = 
 def check_sweep(settings: Settings, overridden: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
     check_plotting()
-    sampling = settings.sampling
-    for point in points(sampling.sweep, replace(sampling, sweep=None)):
-        check(replace(settings, sampling=point), overridden)
+    for point in points(settings.sampling):
+        check(replace(settings, sampling=replace(point, sweep=None)), overridden)
 
 
 def check_pairs(settings: Settings, overridden: Collection[str]) -> None:
@@ -143,8 +138,8 @@ def check_texts(sampling: Sampling, overridden: Collection[str]) -> None:
     named, file = f"sampling.texts={sampling.texts}", Path(sampling.texts)
     if not sampling.self_correction:
         raise ValueError(f"{named}: needs sampling.self_correction, the steps of correction")
-    for key in (f"sampling.{name}" for name in OF_DRAWING):
-        if key in overridden:
+    for key in sorted(overridden):
+        if key.startswith("sampling.") and not OF_TEXTS.fullmatch(key):
             raise ValueError(f"{key}: plays no part with {named}, nothing is drawn")
     if file.suffix not in TEXTS:
         raise ValueError(f"{named}: a file that ends in {', '.join(TEXTS)} is needed")

@@ -11,7 +11,6 @@ from modes.checks.arguments import overrides_of
 
 TABLES = tomllib.loads(Path(__file__).with_name("foreign_keys.toml").read_text("utf-8"))
 TAKEN, LEFT_OUT, REFUSED = (TABLES[name] for name in ("taken", "left_out", "refused"))
-OLDER = ("start", "end")  # algo.curriculum_end was algo.curriculum.end later
 
 Overrides = Mapping[str, str]
 Outcome = tuple[dict[str, str], str] | None  # the table that has it, and what stands there
@@ -50,9 +49,7 @@ def translate(arguments: Sequence[str]) -> Translation:
 
 def outcome(key: str, value: str, overrides: Overrides) -> Outcome:
     """The outcome of a foreign key with its value; None for a key that is this suite's own."""
-    if key.startswith("algo.curriculum_") and key != "algo.curriculum_steps":
-        key = key.replace("_", ".", 1) if key.endswith(OLDER) else key
-    key = key.replace("algo.gumbel_tau", "algo.curriculum.gumbel_tau")
+    key = TABLES["older"].get(key, key)
     if key in SPECIAL and (special := SPECIAL[key](value, overrides)) is not None:
         return special
     groups = key.split(".")

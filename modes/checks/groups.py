@@ -24,12 +24,8 @@ def is_group(key: str) -> bool:
     return key in GROUPS
 
 
-def options(group: str) -> list[str]:
-    return sorted(file.stem for file in (CONFIGS / group).glob("*.yaml"))
-
-
 def choices(group: str) -> str:
-    return ", ".join(options(group))
+    return ", ".join(sorted(file.stem for file in (CONFIGS / group).glob("*.yaml")))
 
 
 def addable(override: str) -> str:
@@ -45,7 +41,7 @@ def usage(settings: Settings) -> Iterator[str]:
     """How to call the program, the groups with their files, the keys of `settings`."""
     yield HEAD
     for group in GROUPS:
-        files = f"{group}: {', '.join(options(group))}"
+        files = f"{group}: {choices(group)}"
         yield textwrap.fill(files, 100, subsequent_indent="    ", break_on_hyphens=False)
     yield "\nKeys, with the values of this command:"
     yield from lines(Settings, stored(settings))

@@ -4,20 +4,27 @@ import os
 
 from modes.settings import Settings
 
-# How many processes a launcher says it started.
 LAUNCHED = {"WORLD_SIZE": "torchrun", "SLURM_STEP_NUM_TASKS": "srun"}
 SHARED = ("train", "ppl_eval", "sample_eval")  # modes that share their work out
 IN_FLOAT32 = ("audit", "oracle")
 PRECISIONS = (None, 32, "32", "32-true", "bf16-mixed")  # of strategy=fsdp
 
 
+def launched() -> list[tuple[str, str, int]]:
+    """Launchers, each with its variable and the number of processes that it says it started."""
+    return [
+        (launcher, name, int(os.environ[name]))
+        for name, launcher in LAUNCHED.items()
+        if os.environ.get(name, "").isdigit()
+    ]
+
+
 def check_machine(settings: Settings) -> None:
     """ValueError for several processes of a mode that is one: each would do all of the work and
     write its own records; and for an attention that does not compute in a mode's float32."""
     mode, attention = settings.mode, settings.model.attention
-    for name, launcher in LAUNCHED.items():
-        started = os.environ.get(name, "")
-        if started.isdigit() and int(started) > 1 and mode not in SHARED:
+    for launcher, name, started in launched():
+        if started > 1 and mode not in SHARED:
             raise ValueError(
                 f"mode={mode}: is one process, but {launcher} started {started} ({name}); start "
                 f"one; {', '.join(SHARED)} share their work out"

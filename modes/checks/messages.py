@@ -1,17 +1,17 @@
 """Lines for what Hydra refuses, and notes; only the standard library."""
 
-import os
 import re
 import shlex
 import sys
 
 from modes.checks.groups import choices
 from schema.check import UnknownKeys
+from training.signals import is_first_process
 
 
 def note(line: str) -> None:
     """One line on stderr, by the first of several processes."""
-    if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+    if is_first_process():
         print(f"note: {line}", file=sys.stderr)
 
 

@@ -21,15 +21,10 @@ SWEPT = (  # what may differ between the points of a sweep
 )
 
 
-def points(sweep: Any, sampling: Sampling) -> list[Sampling]:
-    """`sampling` once for every combination of the values in sampling.sweep, the last key varying
-    fastest; once without a sweep. ValueError names the key of the sweep and what is allowed."""
-    if sweep is None:
-        return [sampling]
-    if not isinstance(sweep, dict) or not sweep:
-        raise ValueError(
-            f"sampling.sweep={sweep!r}: must be lists by key, such as {{temperature: [0.8, 1.0]}}"
-        )
+def points(sampling: Sampling) -> list[Sampling]:
+    """`sampling` once for every combination of the values in its sweep, the last key varying
+    fastest; once without one. ValueError names the key of the sweep and what is allowed."""
+    sweep = sampling.sweep or {}
     for key, values in sweep.items():
         _check_swept(key, values)
     return [

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from data.markov import MarkovLanguage
 from evaluation.bootstrap import SURE, Estimate
@@ -11,9 +10,9 @@ from evaluation.oracle.decomposition import Parts
 from evaluation.oracle.losses import NATS
 from evaluation.rounding import fixed, places_of, with_error
 from leaderboard.export.terminal import print_table
+from modes.rows import Fields
 
 PERFECT, RUN = "perfect", "run"
-Fields = dict[str, Any]  # of a record
 
 
 def show(rows: Sequence[Fields], language: MarkovLanguage) -> None:

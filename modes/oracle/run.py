@@ -4,19 +4,22 @@ run that of its training; a table, and one record per row."""
 from dataclasses import replace
 
 import numpy as np
+from tqdm import tqdm
 
 from data.markov import MarkovLanguage
 from data.settings import Data, Markov
-from evaluation.batch_cache import BatchCache, mark_of
+from evaluation.batch_cache import mark_of
 from evaluation.oracle import decomposition, losses
 from modes import build, trained_run
 from modes.checks.folders import check_writable
+from modes.checks.keys import key_of
 from modes.checks.oracle import check_oracle, check_samplers, samplers_of
 from modes.oracle import report
-from modes.oracle.measure import measured, perfect
+from modes.oracle.measure import perfect, row
+from modes.oracle.report import PERFECT, RUN
+from modes.rows import Fields, record_rows
 from modes.settings import Compose, Settings, stored
 from samplers.check import check_sampling
-from training.signals import StopSignals
 
 FLOOR = 1  # the stream of random numbers for true texts
 
@@ -47,31 +50,34 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
             print(line)
         subjects.append(subjects[0]._replace(algorithm=trained, run=run))
     rng = np.random.default_rng([settings.seed, FLOOR])
-    true = losses.floor(language, settings.oracle.samples, common.model.length - 1, rng)
-    rows: list[report.Fields] = []
-    command = mark_of([stored(settings), run and run.digest])
-    total = sum(len(subject.samplers) for subject in subjects)
-    caches: list[BatchCache] = []
-    with StopSignals() as signals:
-        try:
-            for fields, cache in measured(subjects, language, true, settings, command):
-                rows.append(fields)
-                caches.append(cache)
-                if cache.recorded() is None:
-                    cache.record(folder, fields)
-                signals.kept = f"{len(rows)} of {total} rows are recorded; the same command goes on"
-        finally:  # also of a record that cannot be written
-            if rows:
-                report.show(rows, language)
+    samples, size = settings.oracle.samples, settings.loader.eval_batch_size
+    true = losses.floor(language, samples, common.model.length - 1, rng)
+    sizes = [min(size, samples - start) for start in range(0, samples, size)]
+    rows = [(subject, sampler) for subject in subjects for sampler in subject.samplers]
+    calls = [sampler.calls([common.model.length]) * len(sizes) for _, sampler in rows]
+    keys = [
+        [subject.settings.algo.name, PERFECT if subject.run is None else RUN, sampler.protocol()]
+        for subject, sampler in rows
+    ]
+    with tqdm(desc="network calls", total=sum(calls), unit="call") as bar:
+
+        def measure(number: int, before: list[Fields]) -> Fields:
+            bar.update(sum(calls[:number]) - bar.n)  # what was saved
+            return row(*rows[number], language, true, sizes, bar)
+
+        def show(records: list[Fields]) -> None:
+            bar.close()
+            report.show(records, language)
+
+        command = mark_of([stored(settings), run and run.digest])
+        record_rows(keys, measure, show, folder, command, "rows")
     print(f"{len(rows)} records in {folder}")
-    for cache in caches:
-        cache.clear()
 
 
 def examined(base: Settings, overrides: list[str], compose: Compose) -> list[Settings]:
     """The settings of every algorithm; ValueError for what cannot be, before anything is built."""
     check_oracle(base)
-    kept = [text for text in overrides if text.partition("=")[0] not in ("mode", "algo")]
+    kept = [text for text in overrides if key_of(text) not in ("mode", "algo")]
     names, samplers = base.oracle.algos or [base.algo.name], base.oracle.samplers
     if names == [base.algo.name]:
         composed = [base]

@@ -23,6 +23,7 @@ from evaluation.ordered import OrderedNats
 from evaluation.passes import PassEvaluator
 from evaluation.rounding import figures, with_error
 from modes import build, estimate, protocol, provenance, trained_run
+from modes.rows import Fields
 from modes.settings import typed
 from modes.trained_run import TrainedRun
 from samplers.orders import Order, make_order
@@ -31,8 +32,6 @@ from training.clock import trained_seconds
 from training.memory import PEAK
 from training.progress import RunProgress
 from training.signals import Stopped, StopSignals
-
-Fields = dict[str, Any]
 
 
 class Evaluation(NamedTuple):

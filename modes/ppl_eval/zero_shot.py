@@ -8,11 +8,13 @@ from leaderboard.export.terminal import print_table
 from modes import protocol, trained_run
 from modes.checks.keys import keys_of
 from modes.ppl_eval import likelihood
-from modes.ppl_eval.likelihood import Evaluation, Evaluator, Fields
+from modes.ppl_eval.likelihood import Evaluation, Evaluator
+from modes.rows import Fields
 from modes.run_settings import merged
 from modes.settings import Compose, Settings
 from modes.trained_run import TrainedRun
-from schema.check import check_name
+from schema.check import accepted
+from schema.fields import settings_of
 from training.signals import StopSignals
 
 ONE_TEXT = ("data", "data.name", "data.path", "data.valid_path")  # which eval.corpora says itself
@@ -33,7 +35,7 @@ def run(
     aside."""
     runs = []
     for entry in entries(settings, overrides):
-        text_settings = settings_of(entry, run, overrides, compose)
+        text_settings = settings_for(entry, run, overrides, compose)
         runs.append((name_of(entry), run._replace(settings=text_settings, own_text=False)))
     trained_run.open_tokenizer(runs[0][1])  # which fits, before a text is read
     evaluate = Evaluator(runs[0][1], signals, command)
@@ -67,7 +69,7 @@ def entries(settings: Settings, overrides: list[str]) -> list[str]:
     listed = settings.eval.corpora or []
     names = list(map(name_of, listed))
     for name in names:
-        check_name("eval.corpora", name)
+        accepted("eval.corpora", name, settings_of(Text)["name"])
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"eval.corpora={listed}: {name} is there twice")
@@ -81,7 +83,7 @@ def name_of(entry: str) -> str:
     return entry.partition(":")[0]
 
 
-def settings_of(entry: str, run: TrainedRun, overrides: list[str], compose: Compose) -> Settings:
+def settings_for(entry: str, run: TrainedRun, overrides: list[str], compose: Compose) -> Settings:
     """The settings to evaluate the run on one text: a file of configs/data, or NAME:PATH."""
     name, _, path = entry.partition(":")
     settings = compose([*overrides, f"data={'text' if path else name}"])

@@ -2,98 +2,85 @@
 
 import base64
 import hashlib
-import html
-import json
-import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from data.tokenizers import Tokenizer
 from modes.sample_eval.token_texts import TokenTexts
 from samplers.trajectory import Trajectory
 
-PARTS = Path(__file__).with_name("animation.html")
+HERE = Path(__file__).parent
 MASKED = -1  # in place of a text's number
 WIDEST = 24  # characters of a masked position
-
-
-class _Numbers(dict[str, int]):
-    """Numbers of the texts of a page, so that each is stored once."""
-
-    def __missing__(self, text: str) -> int:
-        return self.setdefault(text, len(self))
 
 
 def page(
     title: str, samples: Sequence[Trajectory], tokenizer: Tokenizer, facts: dict[str, str]
 ) -> str:
     """The page's HTML. Its policy allows exactly its own style and script, and no network."""
-    style, script = (PARTS.with_suffix(kind).read_text("utf-8") for kind in (".css", ".js"))
-    rows = (f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items())
-    filled = {
-        "title": html.escape(title),
-        "style": style,
-        "script": script,
-        "style_hash": _hash(style),
-        "script_hash": _hash(script),
-        "facts": "\n".join(rows),
-        "data": _in_script(data(samples, tokenizer)),
-    }
-    # In one pass, so that no text is taken for a field to fill.
-    return re.sub(r"@(\w+)@", lambda field: filled[field[1]], PARTS.read_text("utf-8"))
+    templates = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, undefined=StrictUndefined
+    )
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return templates.get_template("animation.html").render(
+        title=title,
+        style=(HERE / "animation.css").read_text("utf-8"),
+        script=(HERE / "animation.js").read_text("utf-8"),
+        hash=_hash,
+        facts=facts,
+        data=data(samples, tokenizer),
+    )
 
 
 def data(samples: Sequence[Trajectory], tokenizer: Tokenizer) -> dict[str, Any]:
     """The first state of each sample and the changes of every step, as numbers of texts."""
-    numbers, parts = _Numbers(), TokenTexts(tokenizer)
+    numbers: dict[str, int] = {}  # of texts, each of which is stored once
+    parts = TokenTexts(tokenizer)
     played = [_sample(sample, parts, numbers, tokenizer.vocab_size) for sample in samples]
     return {"texts": list(numbers), "samples": played}
 
 
-def _sample(sample: Trajectory, parts: TokenTexts, numbers: _Numbers, mask: int) -> dict[str, Any]:
+def _sample(
+    sample: Trajectory, parts: TokenTexts, numbers: dict[str, int], mask: int
+) -> dict[str, Any]:
     """`steps` holds for each step the positions whose token changed with their new texts, flat, and
     then those whose text changed with a neighbour: pieces of one character."""
-    tokens = [int(i) for i in sample.states[0]]
+    states = [[int(i) for i in state] for state in sample.states]
+    texts = [parts.parts(tokens) for tokens in states]
     shown = [
-        MASKED if token == mask else numbers[part]
-        for token, part in zip(tokens, parts.parts(tokens), strict=True)
+        [
+            MASKED if token == mask else numbers.setdefault(text, len(numbers))
+            for token, text in zip(*state, strict=True)
+        ]
+        for state in zip(states, texts, strict=True)
     ]
-    first, steps = list(shown), []
-    for state in sample.states[1:]:
-        before, tokens = tokens, [int(i) for i in state]
-        moved = [i for i, (a, b) in enumerate(zip(before, tokens, strict=True)) if a != b]
-        changed, neighbours = {i: shown[i] for i in moved}, {}
-        for i, text in parts.changed(tokens, moved):
-            number = MASKED if tokens[i] == mask else numbers[text]
-            if i in changed:
-                changed[i] = number
-            elif number != shown[i]:
-                neighbours[i] = number
-            shown[i] = number
-        pairs = ([x for pair in group.items() for x in pair] for group in (changed, neighbours))
-        steps.append(list(pairs))
-    widths = zip(parts.parts(tokens), tokens, strict=True)
+    steps = []
+    for (old_tokens, old_texts), (tokens, new_texts) in pairwise(zip(states, shown, strict=True)):
+        changed: list[int] = []
+        neighbours: list[int] = []
+        for i, text in enumerate(new_texts):
+            if tokens[i] != old_tokens[i]:
+                changed += [i, text]
+            elif text != old_texts[i]:
+                neighbours += [i, text]
+        steps.append([changed, neighbours])
+    widths = zip(texts[-1], states[-1], strict=True)
     return {
-        "first": first,
+        "first": shown[0],
         "steps": steps,
         "times": [None if t is None else float(f"{float(t):.4g}") for t in sample.times],
         "fixed": [i for i, is_fixed in enumerate(sample.fixed) if is_fixed],
-        "widths": [_width(part, token == mask) for part, token in widths],
+        "widths": [_width(text, token == mask) for text, token in widths],
     }
 
 
 def _width(part: str, masked: bool) -> int:
     """Characters of a masked position: as many as the text that comes, so that lines stay put."""
     return 1 if masked else min(max(map(len, part.split("\n"))) or 1, WIDEST)
-
-
-def _in_script(content: Any) -> str:
-    """JSON without a character that HTML or a script could read as another thing."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return re.sub(
-        r"[<>&\u2028\u2029\ud800-\udfff]", lambda letter: f"\\u{ord(letter[0]):04x}", text
-    )
 
 
 def _hash(content: str) -> str:

@@ -1,5 +1,6 @@
 """The texts of sampling.texts, which self-correction starts from."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,57 +20,35 @@ class InputText(NamedTuple):
     tokenizer: str | None = None
 
 
-def read_json(file: Path) -> list[InputText]:
-    """The samples of a file of an earlier sample_eval."""
-    try:
-        samples = samples_file.read(file.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"sampling.texts={file}: {error}") from error
-    texts = []
-    for number, row in enumerate(samples.rows, start=1):
-        where = f"sampling.texts={file} sample {number}"
-        text = _text_of(row, where)
-        texts.append(InputText(where, text, row.get("tokens"), samples.tokenizer))
-    return texts
-
-
-def read_jsonl(file: Path) -> list[InputText]:
-    """The value of `text` in each line that is not blank."""
-    texts = []
-    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
-        where = f"sampling.texts={file} line {number}"
-        if not line.strip():
-            continue
-        try:
-            row = parse_json(line)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
-        texts.append(InputText(where, _text_of(row, where)))
-    return texts
-
-
-def read_txt(file: Path) -> list[InputText]:
-    """One text per line that is not empty."""
-    try:
-        lines = file.read_bytes().decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        number = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"sampling.texts={file} line {number}: not UTF-8 ({error.reason})"
-        ) from error
-    stripped = (line.removesuffix("\r") for line in lines)
-    return [
-        InputText(f"sampling.texts={file} line {number}", line)
-        for number, line in enumerate(stripped, start=1)
-        if line
+def read_file(file: Path) -> list[InputText]:
+    """The samples of a .json file of an earlier sample_eval, the value of `text` in each line of a
+    .jsonl file, or each line of a .txt file; blank lines are none."""
+    key, content = f"sampling.texts={file}", file.read_bytes().removeprefix(BOM_UTF8)
+    if file.suffix == ".json":
+        samples = _parsed(samples_file.read, content, key)
+        rows = [(f"{key} sample {n}", row) for n, row in enumerate(samples.rows, start=1)]
+        return [
+            InputText(where, _text_of(row, where), row.get("tokens"), samples.tokenizer)
+            for where, row in rows
+        ]
+    lines = [
+        (f"{key} line {number}", line.removesuffix(b"\r"))
+        for number, line in enumerate(content.split(b"\n"), start=1)
+        if line.strip()
     ]
+    if file.suffix == ".txt":
+        return [InputText(where, _parsed(bytes.decode, line, where)) for where, line in lines]
+    rows = [(where, _parsed(parse_json, line, where)) for where, line in lines]
+    return [InputText(where, _text_of(row, where)) for where, row in rows]
 
 
-READERS: dict[str, Callable[[Path], list[InputText]]] = {
-    ".json": read_json,
-    ".jsonl": read_jsonl,
-    ".txt": read_txt,
-}
+def _parsed(parse: Callable[[bytes], Any], content: bytes, where: str) -> Any:
+    try:
+        return parse(content)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: not UTF-8 ({error.reason})") from error
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _text_of(row: Any, where: str) -> str:
@@ -84,7 +63,7 @@ def read_texts(file: Path, tokenizer: Tokenizer, start: list[int], longest: int)
 
     Samples of the same tokenizer are taken by their tokens, since their text need not show them
     all. ValueError names a text without tokens, or with more than `longest`."""
-    texts = READERS[file.suffix](file)
+    texts = read_file(file)
     if not texts:
         raise ValueError(f"sampling.texts={file}: there is no text in it")
     return [_with_start(text, tokenizer, start, longest) for text in texts]

@@ -15,6 +15,7 @@ from data.tokenizers import Tokenizer
 from modes.sample_eval import input_texts
 from modes.settings import Settings
 from samplers.settings import Sampling
+from storage import file_digest
 
 
 class Batch(NamedTuple):
@@ -51,7 +52,7 @@ def read_requests(
         file = Path(sampling.texts)
         rows = input_texts.read_texts(file, tokenizer, start, longest)
         tasks = [InfillTask.after(start, row[len(start) :]) for row in rows]
-        protocol: dict[str, Any] = {"texts": hashlib.sha256(file.read_bytes()).hexdigest()}
+        protocol: dict[str, Any] = {"texts": file_digest(file)}
     elif not given_keys(sampling):
         length = text_length(sampling, longest)
         blank = [tokenizer.vocab_size] * (length - len(start))
@@ -65,17 +66,12 @@ def read_requests(
         # A prompt is continued many times, a file's tasks are done num_sample_batches times each.
         repeats = count if sampling.tasks is None else sampling.num_sample_batches
         tasks = [task for task in tasks for _ in range(repeats)]
-    names = [task.name for task in tasks]
-    return Requests(*in_batches(tasks, size), sampling.texts is None, names, protocol)
-
-
-def in_batches(tasks: Sequence[InfillTask], size: int) -> tuple[list[Batch], list[int]]:
-    """Batches of up to `size` texts of one length, and the position of each text in `tasks`."""
     groups = by_length([task.tokens for task in tasks], size)
     batches = [
         Batch([tasks[i].tokens for i in group], [tasks[i].fixed for i in group]) for group in groups
     ]
-    return batches, [i for group in groups for i in group]
+    order, names = [i for group in groups for i in group], [task.name for task in tasks]
+    return Requests(batches, order, sampling.texts is None, names, protocol)
 
 
 def text_length(sampling: Sampling, longest: int) -> int:

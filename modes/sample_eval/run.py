@@ -2,10 +2,10 @@
 record; with sampling.sweep one for every point of a product of settings."""
 
 import json
-import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from evaluation.batch_cache import BatchCache
 from evaluation.sample_quality.metrics import unigram_entropy
@@ -28,9 +28,8 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
     check_writable(settings.results, "results_dir")
     run = trained_run.open_run(settings, overrides, compose=compose)
     check_writable(trained_run.output_directory(run), "eval.output_dir")
-    sampling, sweep = settings.sampling, settings.sampling.sweep or None
-    asked = points(sweep, sampling)
-    for each in (sampling, *asked):
+    asked = points(settings.sampling)
+    for each in (settings.sampling, *asked):
         check_sampling(run.settings.algo, each)
     tokenizer = trained_run.open_tokenizer(run)
     every = [make_point(settings, run, tokenizer, point) for point in asked]
@@ -43,18 +42,7 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
             wanted = run.model is None
         reference = held_out(trained_run.open_data(run)) if wanted else None
         context = Context(signals, settings, run, tokenizer, algorithm, trainer, scorer, reference)
-        evaluate_points(context, list(sweep or ()), every)
-
-
-class Waiting(NamedTuple):
-    """A point whose texts are to be measured: the values of the swept keys, where its batches are
-    kept, its record if there is one already, else its texts."""
-
-    values: dict[str, Any]
-    point: Point
-    cache: BatchCache
-    record: Path | None
-    texts: Generated | None
+        evaluate_points(context, list(settings.sampling.sweep or ()), every)
 
 
 def evaluate_points(context: Context, swept: list[str], every: list[Point]) -> None:
@@ -64,48 +52,48 @@ def evaluate_points(context: Context, swept: list[str], every: list[Point]) -> N
     Of several processes the first one measures, once the texts of all points are there: the others
     would have to wait for it before the next point, and give up after a while."""
     first, alone = context.trainer.is_global_zero, context.trainer.world_size == 1
+    values = [{key: getattr(point.sampling, key) for key in swept} for point in every]
     caches = [cache_of(context, point, alone=not swept) for point in every]
-    waiting: list[Waiting] = []
-    rows: list[sweep_plot.Row] = []
+
+    def drawn() -> Iterator[Generated | None]:
+        for number, path in enumerate(records):
+            if swept and first:
+                print(f"--- point {number + 1} of {len(every)}: {values[number]}")
+            yield None if path else generated(context, every[number], caches[number])
+
     with ExitStack() as held:
         for cache in caches if first else ():
             held.enter_context(cache.held())
         # All at once: the first process removes them when it is done, and others may be late.
         records = [cache.recorded() for cache in caches]
-        for number, (point, cache, path) in enumerate(
-            zip(every, caches, records, strict=True), start=1
-        ):
-            values = {key: getattr(point.sampling, key) for key in swept}
-            if swept and first:
-                print(f"--- point {number} of {len(every)}: {values}")
-            texts = generated(context, point, cache) if path is None else None
-            waiting.append(Waiting(values, point, cache, path, texts))
-            if alone:
-                rows.append(measured(context, waiting.pop()))
+        texts = drawn() if alone else list(drawn())
         if not first:
             return
-        rows += [measured(context, one) for one in waiting]
+        each = zip(every, caches, records, texts, strict=True)
+        fields = [measured(context, *of_point) for of_point in each]
     if swept:
-        show_sweep(context, rows)
+        show_sweep(context, list(map(sweep_plot.row_of, values, fields)))
     for cache in caches:
         cache.clear()
 
 
-def measured(context: Context, waiting: Waiting) -> sweep_plot.Row:
-    """The row of a point, which is recorded unless it was before."""
-    values, point, cache, path, texts = waiting
-    if texts is not None:
-        return sweep_plot.row_of(values, evaluate(context, point, cache, texts))
-    assert path is not None
-    print(f"recorded before this command was stopped: {path}")
-    return sweep_plot.row_of(values, json.loads(path.read_text(encoding="utf-8")))
+def measured(
+    context: Context, point: Point, cache: BatchCache, record: Path | None, texts: Generated | None
+) -> dict[str, Any]:
+    """The fields of the record of a point, which is written unless it was before."""
+    if record is None:
+        assert texts is not None
+        return evaluate(context, point, cache, texts)
+    print(f"recorded before this command was stopped: {record}")
+    fields: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return fields
 
 
 def show_sweep(context: Context, rows: list[sweep_plot.Row]) -> None:
     """Prints the points of a sweep as a table and draws them in the results folder."""
     reference = context.reference
     entropy = None if reference is None else unigram_entropy(reference.rows)
-    print(sweep_plot.table(rows, entropy))
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    stem = context.settings.results / f"frontier-{context.run.settings.algo.name}-{stamp}"
-    print("frontier: " + ", ".join(map(str, sweep_plot.picture(rows, stem, entropy))))
+    sweep_plot.show(rows, entropy)
+    folder, name = context.settings.results, f"frontier-{context.run.settings.algo.name}"
+    files = sweep_plot.picture(rows, folder, name, entropy)
+    print("frontier: " + ", ".join(map(str, files)))

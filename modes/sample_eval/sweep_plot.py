@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evaluation.files import write_stamped
 from evaluation.rounding import with_error
 from leaderboard.charts.data import ERRORS, ends
-from storage import new_file, write_atomic
+from leaderboard.export.terminal import print_table
+from storage import write_atomic
 
 if TYPE_CHECKING:
     import altair
@@ -18,7 +20,6 @@ MEASURED = (
     *("gen_ppl", "gen_ppl_stderr", "entropy", "entropy_stderr", "distinct_2"),
     *("network_evaluations", "seconds"),
 )
-KINDS = ("png", "svg", "html")
 LEGEND = (
     "* on the frontier: no other point has a lower generative perplexity at the same or a higher "
     f"entropy,\n  or a higher entropy at the same perplexity, by more than {ERRORS} standard errors"
@@ -84,46 +85,35 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 }
 
 
-def table(rows: Sequence[Row], reference: float | None = None) -> str:
-    """The rows as aligned text, the frontier marked; `reference` is the held-out entropy."""
-    columns = [["", *("*" if mark else "" for mark in on_frontier(rows))]]
-    columns += [[key, *(_text(row[key]) for row in rows)] for key in swept(rows)]
+def show(rows: Sequence[Row], reference: float | None = None) -> None:
+    """Prints the rows as a table, the frontier marked; `reference` is the held-out entropy."""
+    columns = {"": ["*" if mark else "" for mark in on_frontier(rows)]}
+    columns |= {key: [_text(row[key]) for row in rows] for key in swept(rows)}
     measured = {name: [cell(row) for row in rows] for name, cell in COLUMNS.items()}
-    columns += [[name, *cells] for name, cells in measured.items() if any(cells)]
-    widths = [max(map(len, column)) for column in columns]
-    lines = ["  ".join(map(str.rjust, line, widths)) for line in zip(*columns, strict=True)]
-    lines.insert(1, "─" * len(lines[0]))
+    columns |= {name: cells for name, cells in measured.items() if any(cells)}
+    legend = LEGEND if _scored(rows) else NO_SCORER
     if reference is not None:
-        lines.append(f"Entropy of held-out text in blocks of the same length: {reference:.3f} nats")
-    return "\n".join([*lines, LEGEND if _scored(rows) else NO_SCORER])
+        held_out = "Entropy of held-out text in blocks of the same length"
+        legend = f"{held_out}: {reference:.3f} nats\n{legend}"
+    print_table(list(columns), list(zip(*columns.values(), strict=True)), caption=legend)
 
 
-def picture(rows: Sequence[Row], file_stem: Path, reference: float | None = None) -> list[Path]:
-    """One chart as `file_stem`.png, .svg and .html, the last with its scripts inside, so that it
-    needs no network; with a number behind the stem where the name is taken. Without generative
-    perplexities it shows distinct-2 in their place."""
+def picture(
+    rows: Sequence[Row], folder: Path, name: str, reference: float | None = None
+) -> list[Path]:
+    """One chart as PNG, SVG and HTML, the last with its scripts inside, so that it needs no
+    network. Without generative perplexities it shows distinct-2 in their place."""
     import vl_convert
 
     from leaderboard.charts.files import VEGA_LITE
 
-    chart, number = _chart(rows, reference), 1
+    chart = _chart(rows, reference)
     svg = vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=VEGA_LITE)
-    contents: list[bytes | str] = [
-        vl_convert.svg_to_png(svg, scale=2),
-        svg,
-        chart.to_html(inline=True),
-    ]
-    while True:
-        stem = file_stem.name if number == 1 else f"{file_stem.name}-{number}"
-        files = [file_stem.with_name(f"{stem}.{kind}") for kind in KINDS]
-        try:
-            new_file(files[0], contents[0])  # which takes the name of the others too
-        except FileExistsError:
-            number += 1
-            continue
-        for file, content in zip(files[1:], contents[1:], strict=True):
-            write_atomic(file, content)
-        return files
+    file = write_stamped(folder, name, ".svg", svg)
+    png, page = file.with_suffix(".png"), file.with_suffix(".html")
+    write_atomic(png, vl_convert.svg_to_png(svg, scale=2))
+    write_atomic(page, chart.to_html(inline=True))
+    return [png, file, page]
 
 
 def _points(rows: Sequence[Row], height: str) -> list[Row]:

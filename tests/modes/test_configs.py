@@ -27,7 +27,6 @@ from diffusion.logits_warper import NUCLEI
 from diffusion.schedule import ALPHAS
 from evaluation.gen_ppl.protocols import PROTOCOLS
 from modes.benchmark.slurm import JOBS
-from modes.build import STRATEGIES
 from modes.checks.combinations import check
 from modes.settings import GROUPS, Settings, defaults
 from samplers.grids import GRIDS
@@ -97,7 +96,6 @@ def test_choices_are_those_of_the_rooms() -> None:
         "data.framing": FRAMINGS,
         "data.detokenizer": DETOKENIZERS,
         "benchmark.jobs": JOBS,
-        "strategy.name": STRATEGIES,
         "sampling.nucleus": NUCLEI,
         "sampling.grid": GRIDS.keys() - {"linear-constant-linear"},  # a profile of kappa has it
         "sampling.kappa": [*PRESETS, *RULES],

@@ -98,11 +98,11 @@ def test_strategy_auto_is_ddp_on_several_gpus(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
     monkeypatch.setattr(build, "_IS_INTERACTIVE", interactive)
-    found = build.STRATEGIES["auto"](Strategy(), Trainer())
+    found = build.make_strategy(Strategy(), Trainer())
     assert isinstance(found, DDPStrategy) is is_ddp
     if isinstance(found, DDPStrategy):
-        assert found._ddp_kwargs == build.STRATEGIES["ddp"](Strategy(), Trainer())._ddp_kwargs
-    assert build.STRATEGIES["auto"](Strategy(), Trainer(accelerator="cpu")) == "auto"
+        assert found._ddp_kwargs == build.make_strategy(Strategy(name="ddp"), Trainer())._ddp_kwargs
+    assert build.make_strategy(Strategy(), Trainer(accelerator="cpu")) == "auto"
 
 
 @pytest.mark.parametrize(

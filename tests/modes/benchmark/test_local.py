@@ -59,7 +59,7 @@ def test_run_all_names_a_row_that_fails_and_goes_on(
     for number, program in enumerate((FAILS, DIES, SAYS)):
         given = [(row(number, tmp_path), ["train", "ppl_eval"])]
         failures += run_all(given, [program], seen, StopSignals())
-    assert [str(one) for one in failures] == [
+    assert failures == [
         f"failed: algo0, seed 1, ppl_eval: error: step 5: the gradient norm is nan "
         f"({tmp_path}/0/benchmark.log)",
         f"failed: algo1, seed 1, train: ended by SIGABRT ({tmp_path}/1/benchmark.log)",

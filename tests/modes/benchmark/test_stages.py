@@ -41,7 +41,7 @@ def left(base: list[str], *more: str, run: bool = False) -> list[str]:
         (row,) = rows(main.compose(given), given, main.compose)
         stages = Stages(main.compose)
         stages.check(row)
-        kinds = [stage.kind for stage in stages.left(row)]
+        kinds = [stage.mode for stage in stages.left(row)]
         if run:
             stages.run(row)
     return kinds

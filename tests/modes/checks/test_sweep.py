@@ -1,6 +1,7 @@
 """The points of a sweep."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,9 @@ from modes.checks.sweep import points
 from modes.settings import Settings
 from samplers.settings import Sampling
 
-USUAL = Sampling()
-
 
 def test_points_are_the_product() -> None:
-    made = points({"temperature": [0.8, 1], "top_k": [None, 40]}, USUAL)
+    made = points(Sampling(sweep={"temperature": [0.8, 1], "top_k": [None, 40]}))
     assert [(one.temperature, one.top_k) for one in made] == [
         (0.8, None),
         (0.8, 40),
@@ -25,7 +24,8 @@ def test_points_are_the_product() -> None:
 
 
 def test_points_without_a_sweep_are_one() -> None:
-    assert points(None, USUAL) == [USUAL]
+    assert points(Sampling()) == [Sampling()]
+    assert len(points(Sampling(sweep={}))) == 1
 
 
 def test_points_are_each_held_to_what_a_command_of_its_own_would_be(
@@ -35,14 +35,12 @@ def test_points_are_each_held_to_what_a_command_of_its_own_would_be(
     monkeypatch.setattr(combinations, "check", lambda one, keys: seen.append(one.sampling))
     sweep = {"steps": [1, 2], "temperature": [1, 3]}
     combinations.check_sweep(Settings(sampling=Sampling(sweep=sweep)), ())
-    assert seen == points(sweep, USUAL)
+    assert seen == [replace(one, sweep=None) for one in points(Sampling(sweep=sweep))]
 
 
 @pytest.mark.parametrize(
     ("sweep", "said"),
     [
-        ({}, "sampling.sweep={}: must be lists by key"),
-        ([1], "sampling.sweep=[1]: must be lists by key"),
         ({"show": [1]}, "sampling.sweep.show: choose from coins, draws, entropy_bound, eta, grid"),
         ({"steps": []}, "sampling.sweep.steps=[]: must be a list of at least one value"),
         ({"steps": 3}, "sampling.sweep.steps=3: must be a list"),
@@ -55,5 +53,5 @@ def test_points_are_each_held_to_what_a_command_of_its_own_would_be(
 )
 def test_points_of_a_bad_sweep_are_refused_by_name(sweep: Any, said: str) -> None:
     with pytest.raises(ValueError) as refusal:
-        points(sweep, USUAL)
+        points(Sampling(sweep=sweep))
     assert said in str(refusal.value) and "\n" not in str(refusal.value)

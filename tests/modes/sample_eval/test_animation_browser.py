@@ -167,7 +167,7 @@ def test_picture_of_a_sweep_needs_no_network(browser: Any, tmp_path: Path) -> No
         {"steps": n, "gen_ppl": 9.0 - n, "gen_ppl_stderr": 0.1, "entropy": 4.0 - n} | measured
         for n in (1, 2)
     ]
-    page = picture(rows, tmp_path / "frontier")[-1]
+    page = picture(rows, tmp_path, "frontier")[-1]
     view = browser.new_page()
     requests: list[str] = []
     view.on("request", lambda request: requests.append(request.url))

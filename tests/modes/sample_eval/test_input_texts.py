@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.tokenizers import make_tokenizer
-from modes.sample_eval.input_texts import read_jsonl, read_texts, read_txt
+from modes.sample_eval.input_texts import read_file, read_texts
 
 BOS, LENGTH = 256, 16  # of the tokenizer `bytes`, of the model
 
@@ -15,8 +15,8 @@ def test_read_txt_and_jsonl_skip_a_byte_order_mark(tmp_path: Path) -> None:
     lines, rows = tmp_path / "a.txt", tmp_path / "a.jsonl"
     lines.write_bytes(b"\xef\xbb\xbfab\r\ncd\n")
     rows.write_bytes(b'\xef\xbb\xbf{"text": "ab"}\n')
-    assert [one.text for one in read_txt(lines)] == ["ab", "cd"]
-    assert [one.text for one in read_jsonl(rows)] == ["ab"]
+    assert [one.text for one in read_file(lines)] == ["ab", "cd"]
+    assert [one.text for one in read_file(rows)] == ["ab"]
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json"])

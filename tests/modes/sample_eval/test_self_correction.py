@@ -14,8 +14,6 @@ from hydra import initialize_config_dir
 
 import main
 from evaluation.sample_quality.metrics import unigram_entropy
-from modes.checks.combinations import TEXTS
-from modes.sample_eval.input_texts import READERS
 from modes.sample_eval.point import CORRECTION_DEFAULTS
 from samplers.config import DEFAULTS
 from tests.modes import in_process
@@ -144,7 +142,6 @@ def test_self_correction_depends_on_the_algorithm_of_the_run(
 
 
 def test_defaults_in_code_and_config_agree() -> None:
-    assert set(TEXTS) == set(READERS)
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         sampling = asdict(main.compose([]).sampling)
     known = DEFAULTS | CORRECTION_DEFAULTS
