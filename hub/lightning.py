@@ -17,7 +17,7 @@ from hub.published import (
     parts_of,
     tensors,
 )
-from hub.unpickle import Record
+from hub.torch_file import Record
 
 # config.algo.name of the duo repository
 ALGORITHMS = ("ar", "mdlm", "sedd", "d3pm", "duo_base", "duo", "distillation", "bd3lm")

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hub.unpickle import PLAIN, Record
+from hub.torch_file import Record
 
 LARGEST = 2**24  # of any size or count in a configuration
 CLIP = ("sampling_eps_min", "sampling_eps_max")  # of BD3-LM, beside its weights
@@ -15,6 +15,7 @@ CONTENTS = ("_content", "_val")  # of OmegaConf's containers, and of its values
 SIZES = ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
 # As the classes MDLM, DUO, UDLM and BD3-LM of the Hub have them.
 HUB_NAMES = {"hidden_size": "hidden_dim", "length": "model_length"}
+PLAIN = (str, bytes, int, float, bool)
 Settings = dict[str, Any]
 LOG_LINEAR: Settings = {"name": "log-linear", "eps": 1e-3}
 
