@@ -14,7 +14,9 @@ from data.tokenizers import Ids, Tokenizer
 
 _BATCH_CHARACTERS = 1 << 21
 _BATCH_DOCUMENTS = 1 << 14
-_PIECE_CHARACTERS = 1 << 20
+# Where a tokenizer allows it, a long document is cut into pieces of so many: same ids, all threads
+# busy, and memory that does not grow with the document.
+_PIECE_CHARACTERS = 1 << 17
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

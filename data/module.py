@@ -19,7 +19,6 @@ from data.packing import (
     Blocks,
     Framer,
     PadBlocks,
-    SlidingBlocks,
     View,
     WrapBlocks,
     overlapping_stride,
@@ -108,11 +107,8 @@ class TokenDataModule(L.LightningDataModule):
         if self.packing == "pad":
             seed = self.seed if split == "train" else _EVAL_SEED
             return PadBlocks(store, self._framer, self.insert_eos, self.crop, seed)
-        blocks: WrapBlocks | SlidingBlocks
-        if self.stride is None or split == "train":
-            blocks = WrapBlocks(store, self._framer, self.drop_last)
-        else:
-            blocks = SlidingBlocks(store, self._framer, self.drop_last, self.stride)
+        stride = None if split == "train" else self.stride
+        blocks = WrapBlocks(store, self._framer, self.drop_last, stride)
         if len(blocks) == 0 or (split == "valid" and blocks.full == 0):
             raise ValueError(
                 f"data={self.name}: the {split} split has {tokens} tokens, fewer than one block "

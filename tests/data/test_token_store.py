@@ -155,7 +155,7 @@ def test_an_interrupted_write_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("data.build._append", full)
+        patch.setattr("data.build.checksums", full)
         with pytest.raises(OSError, match=r"data\.cache_dir=.*No space left on device") as caught:
             build(tmp_path, ListCorpus(["text"]))
     assert "\n" not in str(caught.value)
