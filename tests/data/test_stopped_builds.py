@@ -61,11 +61,24 @@ def test_a_fault_of_the_program_is_no_refusal() -> None:
     assert Path(list(caught.traceback)[-1].path).name == Path(__file__).name
 
 
+def test_a_panic_of_the_library_is_no_hang() -> None:
+    class Panic(BaseException): ...
+
+    class Panicking:
+        def cut(self, text: str, start: int) -> None: ...
+
+        def encode_batch(self, texts: list[str]) -> None:
+            raise Panic("index out of bounds")
+
+    with pytest.raises(RuntimeError, match="Panic: index out of bounds"):
+        list(encode_documents(["text"], Panicking(), 1))  # type: ignore[arg-type]
+
+
 def test_a_worker_that_was_killed_is_said_in_a_line() -> None:
     future: Future[str] = Future()
     future.set_exception(BrokenProcessPool("A process was terminated abruptly"))
     with pytest.raises(OSError, match=r"^data\.num_proc: a process .* was ended from outside"):
-        answer(future)
+        answer(future.result)
 
 
 @pytest.fixture
