@@ -13,12 +13,7 @@ from data.store import TokenStore
 from data.tokenizers import Tokenizer
 from schema.check import check_values
 
-# Not tensors: loader processes need no torch, and tensors would travel through shared memory.
 Arrays = dict[str, NDArray[Any]]
-
-
-class DamagedTokens(ValueError):
-    """A page of a token store holds what no build writes, and was not among those verified."""
 
 
 class Frame(NamedTuple):
@@ -168,7 +163,7 @@ class PadBlocks:
 @dataclass(frozen=True)
 class View:
     """Whole batches by number: of the examples of a training run in their `order`, else of the
-    blocks themselves. Loader processes get a copy of it."""
+    blocks themselves."""
 
     blocks: Blocks
     order: TrainOrder | None = None
@@ -180,8 +175,9 @@ class View:
         return {**self.blocks.batch(*located), "index": index}
 
 
-def _damaged(what: str) -> DamagedTokens:
-    return DamagedTokens(
+def _damaged(what: str) -> ValueError:
+    """For a page of a token store that no build writes, and was not among those verified."""
+    return ValueError(
         f"data.cache_dir: a token store is damaged ({what}); data.verify=full finds it and builds "
         "it again"
     )

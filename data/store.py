@@ -50,15 +50,11 @@ def store_name(fields: Mapping[str, Any]) -> str:
 
 
 class TokenStore:
-    """A finished store. `tokens` (T,) and `offsets` (documents + 1,) are read-only maps. Pickles as
-    its path, so that loader processes open the files themselves."""
+    """A finished store. `tokens` (T,) and `offsets` (documents + 1,) are read-only maps."""
 
     def __init__(self, folder: Path, meta: Mapping[str, Any]) -> None:
         self.folder = folder
         self.meta = dict(meta)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return TokenStore, (self.folder, self.meta)
 
     @cached_property
     def tokens(self) -> NDArray[np.unsignedinteger]:
