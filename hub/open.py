@@ -13,7 +13,7 @@ from hub.exported import FORMAT, is_exported, read_exported
 from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
 from hub.imported_model import ImportedModel
 from hub.lightning import is_lightning, read_lightning
-from hub.published import Published, parts_of
+from hub.published import Published
 from hub.register import models
 from hub.sources import check_source, is_hub_name, is_published_folder
 from hub.torch_file import read_torch_file, top_keys
@@ -97,7 +97,6 @@ def _completed(published: Published, repository: str) -> Published:
     return replace(
         published,
         algo=algo,
-        parts=parts_of(model.algorithm),
         tokenizer=published.tokenizer or model.tokenizer,
         mask=model.mask if published.mask is None else published.mask,
         corpus=published.corpus or model.corpus,
@@ -116,8 +115,9 @@ def _imported(name: str, published: Published) -> ImportedModel:
         "config": _config(published),
         "state_dict": weights,
         "global_step": steps,
-        **published.parts,
     }
+    if algorithm == "duo_distill":  # its training is over: there is no teacher
+        checkpoint["distillation"] = {"round": -1, "teacher": {}}
     if averaged is not None:
         checkpoint["ema"] = {"weights": averaged, "updates": steps}
     registered = None if is_export else models().get(name.partition("@")[0])

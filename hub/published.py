@@ -47,7 +47,6 @@ class Published:
     steps: int | None = None
     tokens: int | None = None  # that it was trained on, where no batch size tells
     global_batch_size: int | None = None
-    parts: Settings = field(default_factory=dict)  # of a checkpoint, beside the weights
 
 
 @dataclass(frozen=True)
@@ -177,10 +176,3 @@ def averaged_weights(ema: Any, weights: dict[str, Tensor], source: str) -> dict[
                 f"{tuple(weights[name].shape)}, its average {tuple(tensor.shape)}"
             )
     return averaged
-
-
-def parts_of(algorithm: str) -> Settings:
-    """Entries of a checkpoint of the algorithm beside its weights: a finished distillation has no
-    teacher."""
-    ended = {"distillation": {"round": -1, "teacher": {}}}
-    return ended if algorithm == "duo_distill" else {}
