@@ -13,7 +13,7 @@ from tqdm import tqdm
 from data.checksums import checksums
 from data.corpus import Corpus
 from data.encode import Encoded, encode_documents
-from data.places import alone, publish, workplace
+from data.places import alone
 from data.report import Losses, built_line, opened_line
 from data.stopping import stoppable
 from data.store import (
@@ -29,6 +29,7 @@ from data.store import (
     token_dtype,
 )
 from data.tokenizers import Tokenizer
+from storage import replacing_folder
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def _build(
     # Quick builds show no bar; it estimates the time where the size is known.
     total = corpus.size_hint(split)
     bar = tqdm(total=total, desc=f"tokenizing {split}", unit="B", unit_scale=True, delay=3)
-    with workplace(folder) as partial:
+    with replacing_folder(folder) as partial:
         eos = tokenizer.eos if fields["insert_eos"] else None
         with batches as encoded, bar:
             counts = _write(partial, encoded, np.dtype(fields["dtype"]), eos, bar)
@@ -127,7 +128,6 @@ def _build(
         files = {name: checksums(partial / name) for name in (TOKENS, OFFSETS)}
         record = {"fields": fields, **asdict(counts), "files": files}
         (partial / META).write_text(meta_text(record), encoding="utf-8")
-        publish(partial, folder)
     return TokenStore(folder, record)
 
 

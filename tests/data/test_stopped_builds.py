@@ -104,7 +104,7 @@ def test_a_signal_to_the_group_ends_it_and_leaves_nothing(
     endless: subprocess.Popen[str], number: signal.Signals, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    while not any(file.stat().st_size for file in cache.glob("*.partial/tokens.bin")):
+    while not any(file.stat().st_size for file in cache.glob(".*.partial/tokens.bin")):
         assert endless.poll() is None
         time.sleep(0.02)
     os.killpg(endless.pid, number)
