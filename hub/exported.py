@@ -21,10 +21,9 @@ def is_exported(folder: Path) -> bool:
     return file.is_file() and read_json(file).get("model_type") == KIND
 
 
-def read_exported(folder: Path) -> Published:
+def read_exported(folder: Path, config: Config) -> Published:
     """The export in a folder. ValueError names the first key or weight that is not as it should
     be."""
-    config = Config(read_json(folder / "config.json"), "config.json")
     weights, files = read_weights(folder)
     algo, noise = _node(config, "algo", ALGOS), config.get("noise")
     rows, table = config.count("vocab_size"), weights.get(EMBEDDING)

@@ -4,6 +4,7 @@ is, and of the training of GIDD and SEDD."""
 from pathlib import Path
 from typing import Any
 
+from hub.exported import KIND, read_exported
 from hub.folder_files import (
     MASK_TOKEN,
     mask_of_folder,
@@ -52,6 +53,8 @@ def read_folder(folder: Path) -> Published:
         )
     config = Config(read_json(folder / "config.json"), "config.json")
     kind = config.get("model_type")
+    if kind == KIND:
+        return read_exported(folder, config)
     if kind is None and config.get("graph.type") is not None:
         return read_sedd_hub(folder, config)
     kind = config.choice("model_type", KINDS)

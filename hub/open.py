@@ -9,7 +9,7 @@ from algos.facts import facts_of
 from data.files import expanded
 from hub.cache import hub_folder
 from hub.convert import convert
-from hub.exported import FORMAT, is_exported, read_exported
+from hub.exported import FORMAT
 from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
 from hub.imported_model import ImportedModel
 from hub.lightning import is_lightning, read_lightning
@@ -47,8 +47,6 @@ def open_model(
         path = expanded(name, key)
         of_hub = not path.exists() and not name.startswith((".", "/", "~"))
         path = hub_folder(name) if of_hub else path
-        if path.is_dir() and is_exported(path):
-            return _imported(name, read_exported(path))
         published = _read(path)
         if of_hub:
             published = _completed(published, name.partition("@")[0])
