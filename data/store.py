@@ -15,7 +15,6 @@ from data.checksums import damage
 
 FORMAT = 2  # 1 had no checksums
 TOKENS, OFFSETS, META = "tokens.bin", "offsets.bin", "meta.json"
-_META_BYTES = 1 << 28  # far above that of a trillion tokens
 
 
 class Damaged(ValueError):
@@ -99,8 +98,7 @@ def open_store(
 
 
 def _read_meta(file: Path) -> dict[str, Any]:
-    status = file.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _META_BYTES:
+    if not stat.S_ISREG(file.stat().st_mode):
         raise Damaged(f"{META} is not the record of a store")
     try:
         meta = json.loads(file.read_bytes())
