@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data.checksums import Summed
+from data.checksums import checksums
 from data.corpus import Corpus
 from data.encode import Encoded, encode_documents
-from data.places import alone, publish, workplace
+from data.places import alone
 from data.report import Losses, built_line, opened_line
 from data.stopping import stoppable
 from data.store import (
@@ -29,6 +29,7 @@ from data.store import (
     token_dtype,
 )
 from data.tokenizers import Tokenizer
+from storage import replacing_folder
 
 log = logging.getLogger(__name__)
 
@@ -115,74 +116,51 @@ def _build(
     texts = corpus.documents(split)
     # Closed by hand: a signal may come while nothing of it runs, and its workers end with it.
     batches = closing(encode_documents(texts, tokenizer, num_proc))
-    with workplace(folder) as partial, batches as encoded:
+    # Quick builds show no bar; it estimates the time where the size is known.
+    total = corpus.size_hint(split)
+    bar = tqdm(total=total, desc=f"tokenizing {split}", unit="B", unit_scale=True, delay=3)
+    with replacing_folder(folder) as partial:
         eos = tokenizer.eos if fields["insert_eos"] else None
-        bar = _progress(corpus, split)
-        counts, files = _write(partial, encoded, np.dtype(fields["dtype"]), eos, bar)
+        with batches as encoded, bar:
+            counts = _write(partial, encoded, np.dtype(fields["dtype"]), eos, bar)
         if counts.text_tokens == 0:
             raise ValueError(f"the {split} split of the corpus is empty: it has no text")
+        files = {name: checksums(partial / name) for name in (TOKENS, OFFSETS)}
         record = {"fields": fields, **asdict(counts), "files": files}
         (partial / META).write_text(meta_text(record), encoding="utf-8")
-        publish(partial, folder)
     return TokenStore(folder, record)
 
 
 def _write(
     folder: Path, encoded: Iterator[Encoded], dtype: np.dtype, eos: int | None, bar: tqdm
-) -> tuple[Counts, dict[str, Any]]:
-    """The counts of what was written, and the checksums of both files."""
+) -> Counts:
+    """Tokens and offsets of the documents, in batches of their pieces."""
     counts = Counts()
-    with (
-        (folder / TOKENS).open("wb") as token_file,
-        (folder / OFFSETS).open("wb") as offset_file,
-        bar,
-    ):
-        tokens, offsets = Summed(token_file), Summed(offset_file)
+    ending = np.array([] if eos is None else [eos], dtype=dtype)
+    begun = 0  # tokens of a document whose end has not come yet
+    with (folder / TOKENS).open("wb") as tokens, (folder / OFFSETS).open("wb") as offsets:
         offsets.write(np.zeros(1, dtype=np.int64).tobytes())
-        begun = 0  # tokens of a document whose end has not come yet
         for batch in encoded:
-            begun = _append(batch, counts, tokens, offsets, dtype, eos, begun)
+            parts, ends = [], []
+            for ids, is_last in zip(batch.ids, batch.ends, strict=True):
+                parts.append(ids)
+                counts.text_tokens += len(ids)
+                counts.tokens += len(ids)
+                begun += len(ids)
+                if not is_last:
+                    continue
+                # A document without a token leaves no trace: not even an EOS of its own.
+                if begun:
+                    parts.append(ending)
+                    counts.tokens += len(ending)
+                    ends.append(counts.tokens)
+                counts.empty_documents += begun == 0
+                begun = 0
+            tokens.write(np.concatenate(parts).astype(dtype).tobytes())
+            offsets.write(np.array(ends, dtype=np.int64).tobytes())
+            counts.documents += len(ends)
+            counts.text_bytes += batch.text_bytes
+            counts.losses.add(batch.losses)
             bar.update(batch.text_bytes)
             bar.set_postfix_str(f"{counts.tokens / 1e6:.1f}M tokens", refresh=False)
-    return counts, {TOKENS: tokens.sums(), OFFSETS: offsets.sums()}
-
-
-def _progress(corpus: Corpus, split: str) -> tqdm:
-    """A bar with throughput and, where the size is known, an estimate; quick builds show none."""
-    total = corpus.size_hint(split)
-    return tqdm(total=total, desc=f"tokenizing {split}", unit="B", unit_scale=True, delay=3)
-
-
-def _append(
-    batch: Encoded,
-    counts: Counts,
-    tokens: Summed,
-    offsets: Summed,
-    dtype: np.dtype,
-    eos: int | None,
-    begun: int,
-) -> int:
-    """Writes a batch of pieces; returns the tokens of the document that goes on in the next."""
-    ending = np.array([] if eos is None else [eos], dtype=dtype)
-    parts, ends = [], []
-    for ids, is_last in zip(batch.ids, batch.ends, strict=True):
-        parts.append(ids)
-        counts.text_tokens += len(ids)
-        counts.tokens += len(ids)
-        begun += len(ids)
-        if not is_last:
-            continue
-        # A document without a token leaves no trace: not even an EOS of its own.
-        if begun:
-            parts.append(ending)
-            counts.tokens += len(ending)
-            ends.append(counts.tokens)
-        counts.empty_documents += begun == 0
-        begun = 0
-    if parts:
-        tokens.write(np.concatenate(parts).astype(dtype).tobytes())
-    offsets.write(np.array(ends, dtype=np.int64).tobytes())
-    counts.documents += len(ends)
-    counts.text_bytes += batch.text_bytes
-    counts.losses.add(batch.losses)
-    return begun
+    return counts

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from data.corpora import MarkovCorpus, StdlibCorpus, TextCorpus
@@ -31,19 +32,16 @@ def build_data(
 ) -> "TokenDataModule":
     """The data module of `data` and `more` keys beside it, with length, loader and seed of the run.
 
-    The keys that TokenDataModule does not take are the corpus's. `tokenizer` is the one that `data`
-    names, where it is there already. ValueError in one line for what is not known."""
+    The keys that not all data have are the corpus's. `tokenizer` is the one that `data` names,
+    where it is there already. ValueError in one line for what is not known."""
     # Only here: lightning takes seconds to import.
     from data.module import TokenDataModule
 
-    taken = inspect.signature(TokenDataModule).parameters
-    keys = vars(data) | dict(more or {})
-    corpus, named = keys.pop("corpus"), keys.pop("tokenizer_name_or_path")
-    of_module = {key: keys.pop(key) for key in list(keys) if key in taken}
-    source = _make_corpus(corpus, keys)
-    named = _tokenizer_name(source, named)
-    tokenizer = tokenizer or make_tokenizer(named)
-    return TokenDataModule(corpus=source, tokenizer=tokenizer, **of_module, **of_run)
+    common = {key.name for key in fields(Data)}
+    own = {key: value for key, value in vars(data).items() if key not in common}
+    corpus = _make_corpus(data.corpus, own | dict(more or {}))
+    named = _tokenizer_name(corpus, data.tokenizer_name_or_path)
+    return TokenDataModule(data, corpus, tokenizer or make_tokenizer(named), **of_run)
 
 
 def _make_corpus(corpus: str, arguments: dict[str, Any]) -> Corpus:

@@ -3,18 +3,19 @@
 import re
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from data.formats import Document, parts_of
-from data.pool import answer, workers
+from data.pool import Result, answer, workers
 from data.report import Losses
 from data.tokenizers import Ids, Tokenizer
 
 _BATCH_CHARACTERS = 1 << 21
 _BATCH_DOCUMENTS = 1 << 14
-_PIECE_CHARACTERS = 1 << 20
+# Where a tokenizer allows it, a long document is cut into pieces of so many: same ids, all threads
+# busy, and memory that does not grow with the document.
+_PIECE_CHARACTERS = 1 << 17
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -45,7 +46,7 @@ def encode_documents(
     writes: on two cores the faster way. With more, each process encodes on one thread, for
     machines with so many cores that the library's threads hinder each other."""
     with workers(encode, tokenizer, num_proc) as submit:
-        waiting: deque[Future[Any]] = deque()
+        waiting: deque[Result] = deque()
         for batch in _batches(pieces(documents, tokenizer)):
             waiting.append(submit(batch))
             if len(waiting) > num_proc + 1:

@@ -28,7 +28,11 @@ def encode_given(text: str, tokenizer: Tokenizer, begins: bool) -> list[int]:
         readings.append(_readings(ids, tokenizer, front, anchor))
         if readings[-1] == (text, text):
             return ids
-    _check_nothing_is_lost(text, tokenizer)
+    lost = tokenizer.lost(text)
+    for character in text:
+        # Normalizers take out control characters, marks and spaces, and may.
+        if character in lost and unicodedata.category(character)[0] not in "CMZ":
+            raise ValueError(f"no token of {tokenizer.name!r} stands for {character!r}")
     for change in (str, _plain):
         for index in (1, 0):  # read with a token behind it, then without
             for ids, reading in zip(ways, readings, strict=True):
@@ -87,18 +91,3 @@ def _plain(text: str) -> str:
     """Without what normalizers change: case, accents, compatibility forms."""
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     return "".join(character for character in decomposed if unicodedata.category(character) != "Mn")
-
-
-def _check_nothing_is_lost(text: str, tokenizer: Tokenizer) -> None:
-    """Some tokenizers without an unknown token leave out what they do not know."""
-    for character in dict.fromkeys(text):
-        # Normalizers take out control characters, marks and spaces, and may.
-        if unicodedata.category(character)[0] not in "CMZ" and _vanishes(character, tokenizer):
-            raise ValueError(f"no token of {tokenizer.name!r} stands for {character!r}")
-
-
-def _vanishes(character: str, tokenizer: Tokenizer) -> bool:
-    try:
-        return not _within(character, tokenizer)
-    except ValueError:  # nothing is left out without a word
-        return False

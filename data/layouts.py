@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 Layout = dict[str, Any]
@@ -18,27 +19,27 @@ def digest(layout: Layout, special: list[int | None]) -> str:
     ids. Not of the order of keys, of paths, or of how the file was written."""
     kept = {key: value for key, value in layout.items() if key not in _HARMLESS}
     kept["added_tokens"] = sorted(kept["added_tokens"], key=lambda token: token["id"])
-    kept["pre_tokenizer"] = _without_offsets(kept["pre_tokenizer"])
-    kept["decoder"] = _without_unread(kept["decoder"])
+    kept["pre_tokenizer"] = _each(kept["pre_tokenizer"], _without_offsets)
+    kept["decoder"] = _each(kept["decoder"], _without_unread)
     text = json.dumps([kept, special], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _without_offsets(part: Any) -> Any:
+def _each(part: Any, change: Callable[[Layout], Layout]) -> Any:
+    """A part of a layout with every node in it changed."""
+    if isinstance(part, dict):
+        return change({key: _each(value, change) for key, value in part.items()})
+    return [_each(child, change) for child in part] if isinstance(part, list) else part
+
+
+def _without_offsets(node: Layout) -> Layout:
     """`trim_offsets` moves where a token is said to lie in its text, which nobody asks."""
-    if isinstance(part, dict):
-        kept = {key: value for key, value in part.items() if key != "trim_offsets"}
-        return {key: _without_offsets(value) for key, value in kept.items()}
-    return [_without_offsets(child) for child in part] if isinstance(part, list) else part
+    return {key: value for key, value in node.items() if key != "trim_offsets"}
 
 
-def _without_unread(part: Any) -> Any:
+def _without_unread(node: Layout) -> Layout:
     """The decoder ByteLevel reads none of the fields that it shares with the pre-tokenizer."""
-    if isinstance(part, dict):
-        if part.get("type") == "ByteLevel":
-            return {"type": "ByteLevel"}
-        return {key: _without_unread(value) for key, value in part.items()}
-    return [_without_unread(child) for child in part] if isinstance(part, list) else part
+    return {"type": "ByteLevel"} if node.get("type") == "ByteLevel" else node
 
 
 def is_cuttable(layout: Layout) -> bool:

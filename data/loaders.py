@@ -1,23 +1,25 @@
-"""Loaders: the batches of a view as tensors, cut here or by processes ahead of time."""
+"""Loaders: the batches of a view as tensors, cut when they are asked for or by threads before."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
 from data.packing import Arrays, View
-from data.workers import Workers
 
 Batch = dict[str, Tensor]
+AHEAD = 2  # batches for each thread
 
 
 class Loader:
-    """Batches of the view in the sampler's order, the same for any number of workers."""
+    """Batches of the view in the sampler's order, the same for any number of workers. These are
+    threads: cutting is numpy's and the disk's work, in which Python goes on."""
 
     def __init__(self, view: View, sampler: Iterable[list[int]], num_workers: int) -> None:
         # Lightning takes an attribute `sampler` for that of its own loaders.
         self._view, self._sampler, self.num_workers = view, sampler, num_workers
-        self._idle: list[Workers] = []
 
     def __len__(self) -> int:
         """The number of batches; TypeError where there is no end."""
@@ -27,22 +29,17 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         here = self.num_workers == 0
-        return map(tensors, map(self._view.batch, self._sampler) if here else self._from_workers())
+        return map(tensors, map(self._view.batch, self._sampler) if here else self._ahead())
 
-    def _from_workers(self) -> Iterator[Arrays]:
-        """The processes stay for the next time, unless these batches are left before the last."""
-        count = len(self._sampler) if isinstance(self._sampler, Sized) else None
-        workers = self._idle.pop() if self._idle else Workers(self._view, self.num_workers)
-        free = False
-        try:
-            for number, batch in enumerate(workers.batches(self._sampler, count), start=1):
-                if number == count:
-                    self._idle.append(workers)
-                    free = True
-                yield batch
-        finally:
-            if not free:
-                workers.close()
+    def _ahead(self) -> Iterator[Arrays]:
+        waiting: deque[Future[Arrays]] = deque()
+        with ThreadPoolExecutor(self.num_workers) as threads:
+            for numbers in self._sampler:
+                waiting.append(threads.submit(self._view.batch, numbers))
+                if len(waiting) > AHEAD * self.num_workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
 
 def tensors(batch: Arrays) -> Batch:

@@ -1,6 +1,7 @@
 """The LightningDataModule: token stores, blocks, and the loaders of each rank."""
 
 import sys
+from dataclasses import fields
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +20,6 @@ from data.packing import (
     Blocks,
     Framer,
     PadBlocks,
-    SlidingBlocks,
     View,
     WrapBlocks,
     overlapping_stride,
@@ -40,26 +40,18 @@ class TokenDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        name: str,
+        keys: Data,
         corpus: Corpus,
         tokenizer: Tokenizer,
+        *,
         length: int,
-        packing: str,
-        framing: str,
-        insert_eos: bool,
-        drop_last: bool,
-        crop: str,
-        cache_dir: str,
-        num_proc: int,
         global_batch_size: int,
         batch_size: int,
         eval_batch_size: int,
         num_workers: int,
         seed: int,
-        max_eval_blocks: int | None,
         stride: int | None = None,
         limit_val_batches: int | float | None = None,
-        verify: str = "sample",
     ) -> None:
         """`stride` is that of evaluation; as many tokens as fit into a block are no overlap.
 
@@ -67,21 +59,19 @@ class TokenDataModule(L.LightningDataModule):
         blocks, or that share of them, whatever the number of devices; None for all of them. 0
         is the trainer's: no validation."""
         super().__init__()
-        check_values(Data, "data", packing=packing, crop=crop, verify=verify, num_proc=num_proc)
-        check_values(Data, "data", max_eval_blocks=max_eval_blocks)
-        loader = {"eval_batch_size": eval_batch_size, "num_workers": num_workers}
-        check_values(settings.Loader, "loader", **loader)
+        check_values(Data, "data", **{key.name: getattr(keys, key.name) for key in fields(Data)})
+        check_values(
+            settings.Loader, "loader", eval_batch_size=eval_batch_size, num_workers=num_workers
+        )
         accumulation(global_batch_size, batch_size, world_size=1)
-        self.name, self.corpus, self.tokenizer = name, corpus, tokenizer
-        self.length, self.packing, self.framing = length, packing, framing
-        self.insert_eos, self.drop_last, self.crop = insert_eos, drop_last, crop
-        self.cache_dir, self.num_proc = cache_folder(cache_dir, _tell), num_proc
+        self.keys, self.name = keys, keys.name
+        self.corpus, self.tokenizer, self.length = corpus, tokenizer, length
+        self.cache_dir = cache_folder(keys.cache_dir, _tell)
         self.global_batch_size, self.batch_size = global_batch_size, batch_size
         self.eval_batch_size, self.num_workers = eval_batch_size, num_workers
-        self.seed, self.max_eval_blocks, self.verify = seed, max_eval_blocks, verify
-        self.limit_val_batches = limit_val_batches
-        self._framer = Framer(length, framing, tokenizer)
-        self.stride = overlapping_stride(stride, self._framer, packing)
+        self.seed, self.limit_val_batches = seed, limit_val_batches
+        self._framer = Framer(length, keys.framing, tokenizer)
+        self.stride = overlapping_stride(stride, self._framer, keys.packing)
         self._stores: dict[str, TokenStore] = {}
 
     def store(self, split: str) -> TokenStore:
@@ -94,9 +84,9 @@ class TokenDataModule(L.LightningDataModule):
                 self.corpus,
                 split,
                 self.tokenizer,
-                self.insert_eos,
-                self.num_proc,
-                self.verify,
+                self.keys.insert_eos,
+                self.keys.num_proc,
+                self.keys.verify,
                 _tell,
             )
         return self._stores[split]
@@ -105,14 +95,12 @@ class TokenDataModule(L.LightningDataModule):
         """The split's blocks; ValueError where there is not even one."""
         store = self.store(split)
         tokens = store.meta["tokens"]
-        if self.packing == "pad":
+        if self.keys.packing == "pad":
             seed = self.seed if split == "train" else _EVAL_SEED
-            return PadBlocks(store, self._framer, self.insert_eos, self.crop, seed)
-        blocks: WrapBlocks | SlidingBlocks
-        if self.stride is None or split == "train":
-            blocks = WrapBlocks(store, self._framer, self.drop_last)
-        else:
-            blocks = SlidingBlocks(store, self._framer, self.drop_last, self.stride)
+            insert_eos, crop = self.keys.insert_eos, self.keys.crop
+            return PadBlocks(store, self._framer, insert_eos, crop, seed)
+        stride = None if split == "train" else self.stride
+        blocks = WrapBlocks(store, self._framer, self.keys.drop_last, stride)
         if len(blocks) == 0 or (split == "valid" and blocks.full == 0):
             raise ValueError(
                 f"data={self.name}: the {split} split has {tokens} tokens, fewer than one block "
@@ -167,7 +155,8 @@ class TokenDataModule(L.LightningDataModule):
     def _eval_index(self, count: int) -> np.ndarray:
         """All blocks, or `max_eval_blocks` of them at equal distances; in training the first of
         them."""
-        limit = count if self.max_eval_blocks is None else min(self.max_eval_blocks, count)
+        most = self.keys.max_eval_blocks
+        limit = count if most is None else min(most, count)
         index = np.arange(limit, dtype=np.int64) * count // limit
         return index[: self._validated(limit)]
 
@@ -223,12 +212,12 @@ class TokenDataModule(L.LightningDataModule):
             "corpus_digest": self.store("valid").meta["fields"]["corpus"],
             "tokenizer": self.tokenizer.name,
             "tokenizer_digest": self.tokenizer.digest,
-            "packing": self.packing,
-            "framing": self.framing,
+            "packing": self.keys.packing,
+            "framing": self.keys.framing,
             "length": self.length,
-            "insert_eos": self.insert_eos,
-            "drop_last": self.drop_last if self.packing == "wrap" else None,
-            "crop": self.crop if self.packing == "pad" else None,
+            "insert_eos": self.keys.insert_eos,
+            "drop_last": self.keys.drop_last if self.keys.packing == "wrap" else None,
+            "crop": self.keys.crop if self.keys.packing == "pad" else None,
             "blocks": len(self._eval_index(len(self.blocks("valid")))),
         }
 

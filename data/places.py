@@ -1,4 +1,4 @@
-"""Where a token store is built: a folder beside the final one, for one process at a time."""
+"""Where token stores lie, and who builds them: one process at a time."""
 
 import errno
 import os
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from storage import Held, holding, sync
+from storage import Held, holding, unfinished
 
-_LOCK, _PARTIAL = ".lock", ".partial"
+_LOCK = ".lock"
 
 
 def cache_folder(path: str, tell: Callable[[str], None]) -> Path:
@@ -40,43 +40,19 @@ def alone(folder: Path) -> Iterator[None]:
                 break
             except Held:
                 time.sleep(0.1)
-        for partial in folder.parent.glob(f"*{_PARTIAL}"):
-            if partial != folder.with_suffix(_PARTIAL):
-                _clear(partial)
+        for part, other in unfinished(folder.parent).items():
+            if other != folder:
+                _clear(part, other, key)
         yield
 
 
-def _clear(partial: Path) -> None:
+def _clear(part: Path, folder: Path, key: str) -> None:
     """Removes an unfinished store, unless the process that builds it lives."""
     try:
-        with holding(partial.with_suffix(_LOCK), f"data.cache_dir={partial.parent}"):
-            shutil.rmtree(partial, ignore_errors=True)
+        with holding(folder.with_suffix(_LOCK), key):
+            shutil.rmtree(part, ignore_errors=True)
     except (Held, PermissionError):
         return
-
-
-@contextmanager
-def workplace(folder: Path) -> Iterator[Path]:
-    """A folder beside the final one, gone afterwards; the holder of the lock owns its name."""
-    partial = folder.with_suffix(_PARTIAL)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def publish(partial: Path, folder: Path) -> None:
-    """Puts finished files into place: whole on disk first, then one rename."""
-    for file in partial.iterdir():
-        sync(file)
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
-    else:
-        folder.unlink(missing_ok=True)
-    partial.rename(folder)
-    sync(folder.parent)
 
 
 @contextmanager

@@ -2,14 +2,14 @@
 
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing import connection, resource_tracker
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
@@ -18,24 +18,30 @@ from data.stopping import held_back
 from data.tokenizers import Tokenizer
 
 Work = Callable[[Tokenizer, Sequence[Any]], Any]
-Submit = Callable[[Sequence[Any]], Future[Any]]
+Result = Callable[[], Any]  # waits for what a worker makes of a batch
+Submit = Callable[[Sequence[Any]], Result]
 
 _ROOM = Path(__file__).resolve().parent
 
 
-def workers(work: Work, tokenizer: Tokenizer, num_proc: int) -> Any:
-    """A context manager that gives a function to submit batches for `work(tokenizer, batch)`."""
-    if num_proc == 1:
-        # Two threads: one converts ids to arrays while the other is inside the library.
-        return _threads(work, tokenizer, 2)
-    return _processes(work, tokenizer, num_proc)
+@contextmanager
+def workers(work: Work, tokenizer: Tokenizer, num_proc: int) -> Iterator[Submit]:
+    """A function to submit batches for `work(tokenizer, batch)`, whose results `answer` gives."""
+    if num_proc > 1:
+        with _processes(work, tokenizer, num_proc) as submit:
+            yield submit
+        return
+    # Two threads: one converts ids to arrays while the other is inside the library. They are
+    # daemons: the program can end while one encodes a long text.
+    with ThreadPool(2) as threads:
+        yield lambda batch: threads.apply_async(_attempt, (work, tokenizer, batch)).get
 
 
-def answer(future: Future[Any]) -> Any:
+def answer(result_of: Result) -> Any:
     """The result of a worker; raises here what it refused, which it hands over as a value: raised
     again on this side, it is this program's own line."""
     try:
-        result = future.result()
+        result = result_of()
     except BrokenProcessPool as error:
         raise OSError(
             "data.num_proc: a process that tokenizes was ended from outside; for want of memory, "
@@ -49,48 +55,19 @@ def answer(future: Future[Any]) -> Any:
 def _attempt(work: Work, tokenizer: Tokenizer, batch: Sequence[Any]) -> Any:
     try:
         return work(tokenizer, batch)
-    except (ValueError, OSError) as error:
-        if not _is_refusal(error):
-            raise  # a fault of the program keeps its traceback
-        return error
+    except Exception as error:
+        if isinstance(error, ValueError | OSError) and _is_refusal(error):
+            return error
+        raise  # a fault of the program keeps its traceback
+    except BaseException as error:
+        # A panic of the library, after which a pool of threads would wait without end.
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 def _is_refusal(error: Exception) -> bool:
     """Whether this room itself raised it, to say something to the user."""
     *_, (frame, _) = walk_tb(error.__traceback__)
     return Path(frame.f_code.co_filename).resolve().parent == _ROOM
-
-
-@contextmanager
-def _threads(work: Work, tokenizer: Tokenizer, count: int) -> Iterator[Submit]:
-    """Daemons, unlike the library's pool: the program can end while one encodes a long text."""
-    jobs: queue.SimpleQueue[tuple[Future[Any], Sequence[Any]] | None] = queue.SimpleQueue()
-
-    def serve() -> None:
-        while job := jobs.get():
-            future, batch = job
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(_attempt(work, tokenizer, batch))
-            except BaseException as error:
-                future.set_exception(error)
-
-    def submit(batch: Sequence[Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-        jobs.put((future, batch))
-        return future
-
-    for _ in range(count):
-        threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield submit
-    finally:
-        with suppress(queue.Empty):
-            while True:  # what nobody has begun
-                jobs.get_nowait()
-        for _ in range(count):
-            jobs.put(None)
 
 
 @contextmanager
@@ -103,10 +80,10 @@ def _processes(work: Work, tokenizer: Tokenizer, count: int) -> Iterator[Submit]
     )
     resource_tracker.ensure_running()  # it would let the signals through again
 
-    def submit(batch: Sequence[Any]) -> Future[Any]:
+    def submit(batch: Sequence[Any]) -> Result:
         # It begins the processes: a signal to the whole group is for this one, which ends them.
         with held_back(signal.SIGINT, signal.SIGTERM):
-            return executor.submit(_serve, batch)
+            return executor.submit(_serve, batch).result
 
     try:
         yield submit

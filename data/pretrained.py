@@ -17,10 +17,7 @@ from data.tokenizers import MASK_MARK, UNKNOWN_MARK, Ids, as_integers
 
 log = logging.getLogger(__name__)
 
-# Where a tokenizer allows it, a long document is cut between words: same ids, all threads busy,
-# and memory that does not grow with the document.
 _WORD_GAP = re.compile(r"(?<=\S) (?=\S)")
-_PIECE_CHARACTERS = 1 << 17
 _LARGEST_ID = 1 << 24  # above it the output of a network has no room anywhere
 _SHOWN = 20  # characters of a text in a message
 
@@ -91,14 +88,8 @@ class PretrainedTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, without special tokens, on all the library's threads."""
-        pieces = [self._pieces(text) for text in texts]
-        flat = [piece for group in pieces for piece in group]
-        encodings = iter(self._encodings(self._backend, flat))
-        encoded = []
-        for group in pieces:
-            ids = [np.array(next(encodings).ids, dtype=np.uint32) for _ in group]
-            encoded.append(self._to_ours(ids[0] if len(ids) == 1 else np.concatenate(ids)))
-        return encoded
+        encodings = self._encodings(self._backend, list(texts))
+        return [self._to_ours(np.array(encoding.ids, dtype=np.uint32)) for encoding in encodings]
 
     def cut(self, text: str, start: int) -> int | None:
         """At a gap between two words, where that changes nothing."""
@@ -138,15 +129,6 @@ class PretrainedTokenizer:
                 f"data.tokenizer_name_or_path={self.name!r}: it has no tokens for {odd!r} "
                 f"({first_line(error)})"
             ) from error
-
-    def _pieces(self, text: str) -> list[str]:
-        if not self._cuttable or len(text) <= _PIECE_CHARACTERS:
-            return [text]
-        cuts = [0]
-        while gap := _WORD_GAP.search(text, cuts[-1] + _PIECE_CHARACTERS):
-            cuts.append(gap.start())
-        ends = [*cuts[1:], len(text)]
-        return [text[start:end] for start, end in zip(cuts, ends, strict=True)]
 
     def _to_ours(self, ids: Ids) -> Ids:
         if self._swap is None:

@@ -139,4 +139,4 @@ class Loader:
     eval_batch_size: int = field(
         64, "sequences per device of evaluation and sampling", at_least=1, at_most=2**24
     )
-    num_workers: int = field(0, "processes that load batches", at_least=0, at_most=256)
+    num_workers: int = field(0, "threads that cut batches ahead of time", at_least=0, at_most=256)

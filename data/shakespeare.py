@@ -44,7 +44,3 @@ class ShakespeareCorpus(Corpus):
     def digest(self, split: str) -> str:
         """SHA-256 of the split's text."""
         return hashlib.sha256(self._split(split).encode()).hexdigest()
-
-    def size_hint(self, split: str) -> int | None:
-        """Its characters, which are bytes."""
-        return len(self._split(split))

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.checksums import are_sums, damage
+from data.checksums import damage
 
 FORMAT = 2  # 1 had no checksums
 TOKENS, OFFSETS, META = "tokens.bin", "offsets.bin", "meta.json"
-_COUNTS = ("documents", "tokens", "text_tokens", "text_bytes")
-_META_BYTES = 1 << 28  # far above that of a trillion tokens
 
 
 class Damaged(ValueError):
@@ -51,15 +49,11 @@ def store_name(fields: Mapping[str, Any]) -> str:
 
 
 class TokenStore:
-    """A finished store. `tokens` (T,) and `offsets` (documents + 1,) are read-only maps. Pickles as
-    its path, so that loader processes open the files themselves."""
+    """A finished store. `tokens` (T,) and `offsets` (documents + 1,) are read-only maps."""
 
     def __init__(self, folder: Path, meta: Mapping[str, Any]) -> None:
         self.folder = folder
         self.meta = dict(meta)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return TokenStore, (self.folder, self.meta)
 
     @cached_property
     def tokens(self) -> NDArray[np.unsignedinteger]:
@@ -104,8 +98,7 @@ def open_store(
 
 
 def _read_meta(file: Path) -> dict[str, Any]:
-    status = file.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _META_BYTES:
+    if not stat.S_ISREG(file.stat().st_mode):
         raise Damaged(f"{META} is not the record of a store")
     try:
         meta = json.loads(file.read_bytes())
@@ -113,26 +106,9 @@ def _read_meta(file: Path) -> dict[str, Any]:
         unchanged = meta["sha256"] == _digest(record)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Damaged(f"{META} is not the record of a store") from error
-    if not unchanged or not _is_consistent(meta):
+    if not unchanged:
         raise Damaged(f"{META} was changed")
     return record
-
-
-def _is_consistent(meta: Mapping[str, Any]) -> bool:
-    """Whether the counts are numbers and agree with the sizes of the files."""
-    fields, files = meta.get("fields"), meta.get("files")
-    counts = [meta.get(name) for name in _COUNTS]
-    numbers = all(type(count) is int and count > 0 for count in counts)
-    if not numbers or not isinstance(fields, dict) or not isinstance(files, dict):
-        return False
-    if not all(are_sums(files.get(name)) for name in (TOKENS, OFFSETS)):
-        return False
-    widths = {"uint16": 2, "uint32": 4}
-    sizes = {
-        TOKENS: meta["tokens"] * widths.get(str(fields.get("dtype")), 0),
-        OFFSETS: (meta["documents"] + 1) * 8,
-    }
-    return all(files[name]["bytes"] == size for name, size in sizes.items())
 
 
 def _digest(record: Mapping[str, Any]) -> str:

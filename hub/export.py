@@ -13,7 +13,7 @@ from torch import Tensor
 from algos.facts import facts_of
 from data.tokenizer_files import first_line
 from data.tokenizers import Tokenizer
-from hub.export_folder import replacing_folder
+from hub.export_folder import replacing_export
 from hub.export_published import published_layout
 from hub.export_tokenizer import write_tokenizer
 from hub.exported import KIND
@@ -38,7 +38,7 @@ class Exported:
 def export_model(folder: Path, model: Exported, layout: str, key: str = "export.path") -> None:
     """Writes the folder, whole or not at all. ValueError that begins with `key` where something
     else is there, and where `layout` has no place for the algorithm."""
-    with replacing_folder(folder, key) as new:
+    with replacing_export(folder, key) as new:
         if layout == "published":
             has_mask = not _facts(model).uniform
             config, weights, swapped = published_layout(

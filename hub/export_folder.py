@@ -2,13 +2,11 @@
 standard library."""
 
 import json
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage import file_digest, holding, sync
+from storage import file_digest, holding, replacing_folder
 
 LISTING = "export.json"  # the files of an export, with the sha256 of each
 
@@ -48,48 +46,14 @@ def _listed(file: Path) -> dict[str, str] | None:
 
 
 @contextmanager
-def replacing_folder(folder: Path, key: str) -> Iterator[Path]:
+def replacing_export(folder: Path, key: str) -> Iterator[Path]:
     """A new folder to write into, which takes the place of `folder` when the block ends without an
     exception; otherwise that stays as it was. ValueError as `check_replaceable`, and where another
     process is writing it."""
     folder = folder.resolve()
     with holding(folder.with_name(f".{folder.name}.lock"), f"{key}={folder}"):
-        _mend(folder)
         check_replaceable(folder, key)
-        new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-        new.mkdir()
-        try:
+        with replacing_folder(folder) as new:
             yield new
             files = {path.name: file_digest(path) for path in sorted(new.iterdir())}
             (new / LISTING).write_text(json.dumps({"files": files}, indent=1) + "\n")
-            for path in (*new.iterdir(), new):
-                sync(path)
-            _put(new, folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-
-
-def _mend(folder: Path) -> None:
-    """Undoes what a killed writer left: its part, and the export that it had put aside already."""
-    for left in folder.parent.glob(f".{folder.name}.*.part"):
-        shutil.rmtree(left)
-    for old in folder.parent.glob(f".{folder.name}.*.old"):
-        if folder.exists():
-            shutil.rmtree(old)
-        else:
-            old.rename(folder)
-
-
-def _put(new: Path, folder: Path) -> None:
-    """`new` under the name of `folder`, whose content goes."""
-    if not folder.exists():
-        new.rename(folder)
-        return
-    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
-    folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old)

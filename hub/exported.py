@@ -7,7 +7,7 @@ from algos.settings import ALGOS
 from data.packing import FRAMINGS
 from diffusion.settings import NOISES
 from hub.folder_files import read_json, read_weights
-from hub.published import Config, Published, network_settings, parts_of
+from hub.published import Config, Published, network_settings
 from schema.check import check_values, unknown
 from training.checkpoint import EMBEDDING
 
@@ -21,10 +21,9 @@ def is_exported(folder: Path) -> bool:
     return file.is_file() and read_json(file).get("model_type") == KIND
 
 
-def read_exported(folder: Path) -> Published:
+def read_exported(folder: Path, config: Config) -> Published:
     """The export in a folder. ValueError names the first key or weight that is not as it should
     be."""
-    config = Config(read_json(folder / "config.json"), "config.json")
     weights, files = read_weights(folder)
     algo, noise = _node(config, "algo", ALGOS), config.get("noise")
     rows, table = config.count("vocab_size"), weights.get(EMBEDDING)
@@ -32,7 +31,7 @@ def read_exported(folder: Path) -> Published:
         noise = _node(config, "noise", NOISES)
     if table is None or table.shape[:1] != (rows,):
         raise ValueError(f"{EMBEDDING}: not of the {rows} rows of vocab_size")
-    steps, tokens = config.get("trained.steps"), config.get("trained.tokens")
+    tokens = config.get("trained.tokens")
     return Published(
         format=FORMAT,
         name="exported",
@@ -47,9 +46,8 @@ def read_exported(folder: Path) -> Published:
         tokenizer=str(folder),
         corpus=config.text("trained.corpus"),
         framing=config.choice("framing", FRAMINGS),
-        steps=steps if type(steps) is int and steps > 0 else None,
+        steps=config.stated_count("trained.steps"),
         tokens=tokens if type(tokens) is int else None,
-        parts=parts_of(algo["name"]),
     )
 
 

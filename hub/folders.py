@@ -4,6 +4,7 @@ is, and of the training of GIDD and SEDD."""
 from pathlib import Path
 from typing import Any
 
+from hub.exported import KIND, read_exported
 from hub.folder_files import (
     MASK_TOKEN,
     mask_of_folder,
@@ -52,6 +53,8 @@ def read_folder(folder: Path) -> Published:
         )
     config = Config(read_json(folder / "config.json"), "config.json")
     kind = config.get("model_type")
+    if kind == KIND:
+        return read_exported(folder, config)
     if kind is None and config.get("graph.type") is not None:
         return read_sedd_hub(folder, config)
     kind = config.choice("model_type", KINDS)
@@ -122,8 +125,8 @@ def read_gidd_training(folder: Path) -> Published:
     table = weights.get("vocab_embed.embedding")
     if mask is None and table is not None and table.shape[:1].numel() % ROUNDED == 0:
         raise ValueError(f"{MASK_TOKEN}: not there, so which of the rows is the mask is not known")
-    state = folder / "state.json"
-    steps = read_json(state).get("step") if state.is_file() else None
+    file = folder / "state.json"
+    state = Config(read_json(file) if file.is_file() else {}, file.name)
     return Published(
         format=f"GIDD training folder, {'current' if current else '1.0'}",
         algo=_gidd(config, "model.", "1.1" if current else "1.0"),
@@ -135,7 +138,7 @@ def read_gidd_training(folder: Path) -> Published:
         noise={},
         tokenizer=tokenizer_of_folder(folder) or config.text("data.tokenizer_name"),
         corpus=config.text("data.dataset_name"),
-        steps=steps if type(steps) is int and steps > 0 else None,
+        steps=state.stated_count("step"),
         global_batch_size=config.stated_count("training.train_batch_size"),
     )
 
@@ -163,10 +166,11 @@ def read_sedd_training(folder: Path) -> Published:
         raise ValueError(f"{file.name}: no model and ema in it, as SEDD's training writes them")
     weights = tensors(content["model"], f"{file.name}: model", "module.")
     averaged = averaged_weights(content["ema"], weights, file.name)
-    steps = content.get("step")
     config = Config(read_yaml(hydra), str(SEDD_CONFIG))
-    steps = steps if type(steps) is int and steps > 0 else None
-    more: Settings = {"averaged": averaged, "steps": steps}
+    more: Settings = {
+        "averaged": averaged,
+        "steps": Config(content, file.name).stated_count("step"),
+    }
     return _sedd(config, "SEDD training folder", weights, [hydra, file], **more)
 
 

@@ -14,10 +14,9 @@ from hub.published import (
     averaged_weights,
     block_settings,
     network_settings,
-    parts_of,
     tensors,
 )
-from hub.unpickle import Record
+from hub.torch_file import Record
 
 # config.algo.name of the duo repository
 ALGORITHMS = ("ar", "mdlm", "sedd", "d3pm", "duo_base", "duo", "distillation", "bd3lm")
@@ -48,7 +47,6 @@ def read_lightning(file: Path, content: dict[str, Any]) -> Published:
     algo = _algorithm(config)
     averaged = content.get("ema")
     rows = parameters.get("vocab_size")
-    steps = content.get("global_step")
     return Published(
         format="Lightning checkpoint",
         algo=algo,
@@ -61,10 +59,9 @@ def read_lightning(file: Path, content: dict[str, Any]) -> Published:
         noise={} if algo["name"] == "ar" else NOISES[config.choice("noise.type", NOISES)],
         tokenizer=config.text("data.tokenizer_name_or_path"),
         corpus=config.text("data.train"),
-        steps=steps if type(steps) is int and steps > 0 else None,
+        steps=Config(content, file.name).stated_count("global_step"),
         global_batch_size=config.stated_count("loader.global_batch_size"),
         framing="bos" if algo["name"] == "bd3lm" else "bos-eos",  # the first token is given
-        parts=parts_of(algo["name"]),
     )
 
 

@@ -9,11 +9,11 @@ from algos.facts import facts_of
 from data.files import expanded
 from hub.cache import hub_folder
 from hub.convert import convert
-from hub.exported import FORMAT, is_exported, read_exported
+from hub.exported import FORMAT
 from hub.folders import TRAINED_SEDD, read_folder, read_sedd_training
 from hub.imported_model import ImportedModel
 from hub.lightning import is_lightning, read_lightning
-from hub.published import Published, parts_of
+from hub.published import Published
 from hub.register import models
 from hub.sources import check_source, is_hub_name, is_published_folder
 from hub.torch_file import read_torch_file, top_keys
@@ -47,8 +47,6 @@ def open_model(
         path = expanded(name, key)
         of_hub = not path.exists() and not name.startswith((".", "/", "~"))
         path = hub_folder(name) if of_hub else path
-        if path.is_dir() and is_exported(path):
-            return _imported(name, read_exported(path))
         published = _read(path)
         if of_hub:
             published = _completed(published, name.partition("@")[0])
@@ -97,7 +95,6 @@ def _completed(published: Published, repository: str) -> Published:
     return replace(
         published,
         algo=algo,
-        parts=parts_of(model.algorithm),
         tokenizer=published.tokenizer or model.tokenizer,
         mask=model.mask if published.mask is None else published.mask,
         corpus=published.corpus or model.corpus,
@@ -116,8 +113,9 @@ def _imported(name: str, published: Published) -> ImportedModel:
         "config": _config(published),
         "state_dict": weights,
         "global_step": steps,
-        **published.parts,
     }
+    if algorithm == "duo_distill":  # its training is over: there is no teacher
+        checkpoint["distillation"] = {"round": -1, "teacher": {}}
     if averaged is not None:
         checkpoint["ema"] = {"weights": averaged, "updates": steps}
     registered = None if is_export else models().get(name.partition("@")[0])

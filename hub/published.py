@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hub.unpickle import PLAIN, Record
+from hub.torch_file import Record
 
 LARGEST = 2**24  # of any size or count in a configuration
 CLIP = ("sampling_eps_min", "sampling_eps_max")  # of BD3-LM, beside its weights
@@ -15,6 +15,7 @@ CONTENTS = ("_content", "_val")  # of OmegaConf's containers, and of its values
 SIZES = ("hidden_size", "cond_dim", "length", "n_blocks", "n_heads")
 # As the classes MDLM, DUO, UDLM and BD3-LM of the Hub have them.
 HUB_NAMES = {"hidden_size": "hidden_dim", "length": "model_length"}
+PLAIN = (str, bytes, int, float, bool)
 Settings = dict[str, Any]
 LOG_LINEAR: Settings = {"name": "log-linear", "eps": 1e-3}
 
@@ -46,7 +47,6 @@ class Published:
     steps: int | None = None
     tokens: int | None = None  # that it was trained on, where no batch size tells
     global_batch_size: int | None = None
-    parts: Settings = field(default_factory=dict)  # of a checkpoint, beside the weights
 
 
 @dataclass(frozen=True)
@@ -176,10 +176,3 @@ def averaged_weights(ema: Any, weights: dict[str, Tensor], source: str) -> dict[
                 f"{tuple(weights[name].shape)}, its average {tuple(tensor.shape)}"
             )
     return averaged
-
-
-def parts_of(algorithm: str) -> Settings:
-    """Entries of a checkpoint of the algorithm beside its weights: a finished distillation has no
-    teacher."""
-    ended = {"distillation": {"round": -1, "teacher": {}}}
-    return ended if algorithm == "duo_distill" else {}

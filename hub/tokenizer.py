@@ -1,11 +1,13 @@
-"""The tokenizer of an imported model."""
+"""The tokenizer of a model: of an imported one, and of a run by its checkpoint."""
 
 import logging
+from typing import Any
 
 from data.extended import with_states
 from data.tokenizers import Tokenizer, make_tokenizer
 from hub.imported_model import ImportedModel, ids
 from hub.open import open_model
+from training.checkpoint import DIGESTS, vocab_size_of
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,22 @@ def with_tokenizer(
         told = str(error).removeprefix(f"{key}=")
         culprit = f"{own}={named}" if own else f"its tokenizer {named}"
         raise ValueError(f"{key}={told}; {culprit} does not fit") from error
+
+
+def of_run(tokenizer: Tokenizer, checkpoint: dict[str, Any], run: object, key: str) -> Tokenizer:
+    """The tokenizer with ids for all states of the network of the `run` in a checkpoint. ValueError
+    that begins with `key` where it is not the one of its training, or has more tokens."""
+    stored, states = checkpoint.get(DIGESTS), vocab_size_of(checkpoint)
+    if stored and stored["tokenizer"] != tokenizer.digest:
+        raise ValueError(
+            f"{key}={tokenizer.name}: not the tokenizer that the run {run} was trained with: the "
+            f"content differs"
+        )
+    if states < tokenizer.vocab_size:
+        raise ValueError(
+            f"{key}={tokenizer.name}: has {tokenizer.vocab_size} tokens, the run {run} {states}"
+        )
+    return with_states(tokenizer, states)
 
 
 def fitted(model: ImportedModel, tokenizer: Tokenizer) -> Tokenizer:

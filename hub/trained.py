@@ -8,14 +8,13 @@ from algos.base import Algorithm
 from algos.build import make_algorithm
 from algos.settings import read_algo
 from backbones.settings import Model
-from data.extended import with_states
 from data.tokenizers import Tokenizer, make_tokenizer
 from diffusion.settings import NOISES, LogLinear
 from hub.open import is_published, open_model
-from hub.tokenizer import with_tokenizer
+from hub.tokenizer import of_run, with_tokenizer
 from schema.check import read_node, read_stored
 from schema.fields import Limits
-from training.checkpoint import DIGESTS, read_checkpoint, restored, vocab_size_of
+from training.checkpoint import read_checkpoint, restored
 
 KEY = "name"
 NOISE = Limits("", nodes=NOISES, by="name", unnamed=LogLinear)
@@ -33,26 +32,22 @@ def open_trained(name: str, tokenizer: str | None = None, averaged: bool = True)
     weights where it has them; `tokenizer` is another name of its tokenizer. ValueError or OSError
     in one line."""
     if is_published(name, KEY):
-        model, fitted = with_tokenizer(open_model(name, KEY), name, KEY, tokenizer)
-        if not averaged and model.averaged and "ema" not in model.checkpoint:
-            raise ValueError(f"{KEY}={name}: it has averaged weights alone")
-        apart = "ema" in model.checkpoint
-        are = averaged if apart else model.averaged
-        return _restored(name, model.checkpoint, model.vocab_size, fitted, are)
-    checkpoint = read_checkpoint(Path(name).expanduser(), KEY)
-    data, digests = checkpoint["config"]["data"], checkpoint.get(DIGESTS)
-    made = make_tokenizer(
-        tokenizer or data["tokenizer_name_or_path"] or f"symbols:{data['states']}"
-    )
-    if digests and digests["tokenizer"] != made.digest:
-        raise ValueError(
-            f"tokenizer={made.name}: not the one that {name} was trained with: the content differs"
-        )
-    states = vocab_size_of(checkpoint)
-    if states < made.vocab_size:
-        raise ValueError(f"tokenizer={made.name}: has {made.vocab_size} tokens, {name} {states}")
-    averaged = averaged and "ema" in checkpoint
-    return _restored(name, checkpoint, states, with_states(made, states), averaged)
+        model, own = with_tokenizer(open_model(name, KEY), name, KEY, tokenizer)
+        checkpoint = model.checkpoint
+        if "ema" not in checkpoint:
+            if model.averaged and not averaged:
+                raise ValueError(f"{KEY}={name}: it has averaged weights alone")
+            averaged = model.averaged
+    else:
+        checkpoint = read_checkpoint(Path(name).expanduser(), KEY)
+        data, averaged = checkpoint["config"]["data"], averaged and "ema" in checkpoint
+        named = tokenizer or data["tokenizer_name_or_path"] or f"symbols:{data['states']}"
+        own = of_run(make_tokenizer(named), checkpoint, name, "tokenizer")
+    algorithm = algorithm_of(checkpoint["config"], own.vocab_size)
+    try:
+        return Trained(restored(algorithm, checkpoint, averaged), own, checkpoint, averaged)
+    except ValueError as error:
+        raise ValueError(f"{KEY}={name}: {error}") from error
 
 
 def algorithm_of(config: dict[str, Any], vocab_size: int) -> Algorithm:
@@ -68,14 +63,3 @@ def algorithm_of(config: dict[str, Any], vocab_size: int) -> Algorithm:
         sampling_eps=training["sampling_eps"],
         antithetic_sampling=training["antithetic_sampling"],
     )
-
-
-def _restored(
-    name: str, checkpoint: dict[str, Any], states: int, tokenizer: Tokenizer, averaged: bool
-) -> Trained:
-    algorithm = algorithm_of(checkpoint["config"], states)
-    try:
-        weighted = restored(algorithm, checkpoint, averaged)
-        return Trained(weighted, tokenizer, checkpoint, averaged)
-    except ValueError as error:
-        raise ValueError(f"{KEY}={name}: {error}") from error

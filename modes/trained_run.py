@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from algos.base import Algorithm
 from algos.facts import canonical
-from data.extended import with_states
 from data.module import TokenDataModule
 from data.tokenizers import Tokenizer, make_tokenizer
 from hub.imported_model import ImportedModel
 from hub.open import is_published, open_model
+from hub.tokenizer import of_run
 from modes import build, imported
 from modes.checks.keys import key_of, keys_of
 from modes.run_settings import merged, tokenizer_name
@@ -163,18 +163,7 @@ def open_tokenizer(run: TrainedRun) -> Tokenizer:
     if run.tokenizer is not None:
         return run.tokenizer
     tokenizer = make_tokenizer(tokenizer_name(run.settings.data))
-    stored = run.checkpoint.get(DIGESTS)
-    if stored and stored["tokenizer"] != tokenizer.digest:
-        raise ValueError(
-            f"data.tokenizer_name_or_path={tokenizer.name}: not the tokenizer that the run "
-            f"{run.file} was trained with: the content differs"
-        )
-    if run.vocab_size < tokenizer.vocab_size:
-        raise ValueError(
-            f"data.tokenizer_name_or_path={tokenizer.name}: has {tokenizer.vocab_size} tokens, the "
-            f"run {run.file} {run.vocab_size}"
-        )
-    return with_states(tokenizer, run.vocab_size)
+    return of_run(tokenizer, run.checkpoint, run.file, TOKENIZER)
 
 
 def open_data(run: TrainedRun, stride: int | None = None) -> TokenDataModule:

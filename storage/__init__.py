@@ -1,6 +1,17 @@
 """How files appear on disk: whole or not at all, and held by one process at a time."""
 
 from storage.atomic import file_digest, new_file, replacing, sync, write_atomic
+from storage.folders import replacing_folder, unfinished
 from storage.lock import Held, holding
 
-__all__ = ["Held", "file_digest", "holding", "new_file", "replacing", "sync", "write_atomic"]
+__all__ = [
+    "Held",
+    "file_digest",
+    "holding",
+    "new_file",
+    "replacing",
+    "replacing_folder",
+    "sync",
+    "unfinished",
+    "write_atomic",
+]

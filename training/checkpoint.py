@@ -106,10 +106,7 @@ def read_checkpoint(
 
 def _in_one(file: Path, take: Take, part: slice) -> Any:
     for own in [file][part]:
-        with zipfile.ZipFile(own) as archive:  # torch itself does not look at the checksums
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+        check_archive(own)
     checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     if take is take_all:
         return checkpoint
@@ -118,6 +115,18 @@ def _in_one(file: Path, take: Take, part: slice) -> Any:
         return take(tuple(tensor.shape), lambda rows: tensor[rows] if tensor.dim() else tensor)
 
     return tree_map_only(Tensor, taken, checkpoint)
+
+
+def check_archive(file: Path) -> None:
+    """BadZipFile for a file of torch.save with an entry that is compressed, which torch would map
+    as it stands, or of another checksum, at which torch does not look."""
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise zipfile.BadZipFile(f"{entry.filename} is compressed")
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
 
 
 def _in_parts(file: Path, take: Take, part: slice, without: Collection[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 from functools import lru_cache
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from tokenizers import AddedToken, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from data import layouts
+from data.encode import pieces
 from data.pretrained import PretrainedTokenizer
 from tests.data import kinds
 
@@ -79,9 +81,10 @@ def test_pieces_have_the_ids_of_the_whole(normalizer: str, pre_tokenizer: str, t
     tokenizer = built(normalizer, pre_tokenizer)
     whole = tokenizer.encode_batch([text])[0].tolist()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("data.pretrained._PIECE_CHARACTERS", 1)
-        assert "".join(tokenizer._pieces(text)) == text
-        assert tokenizer.encode_batch([text])[0].tolist() == whole
+        patch.setattr("data.encode._PIECE_CHARACTERS", 1)
+        parts = [piece.text for piece in pieces([text], tokenizer)]
+    assert "".join(parts) == text
+    assert np.concatenate(tokenizer.encode_batch(parts)).tolist() == whole
 
 
 def test_an_added_word_may_reach_across_a_cut() -> None:

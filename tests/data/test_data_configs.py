@@ -50,7 +50,7 @@ def test_there_is_a_file_for_every_corpus() -> None:
 def test_zero_shot_sets_have_no_eos_between_documents(
     make: Callable[..., TokenDataModule], name: str
 ) -> None:
-    data = make(name, tokenizer_name_or_path="bytes")
+    data = make(name, tokenizer_name_or_path="bytes").keys
     assert (data.insert_eos, data.packing, data.framing) == (False, "wrap", "bos")
 
 
@@ -59,7 +59,8 @@ def test_lm1b_follows_its_published_protocol(
 ) -> None:
     bert = str(shared / "tokenizers" / "bert-base-uncased")
     data = make("lm1b", tokenizer_name_or_path=bert)
-    assert (data.packing, data.framing, data.crop, data.insert_eos) == (
+    keys = data.keys
+    assert (keys.packing, keys.framing, keys.crop, keys.insert_eos) == (
         "pad",
         "bos-eos",
         "start",

@@ -54,12 +54,12 @@ def folder_of_texts(tmp_path: Path, count: int) -> Path:
 def test_a_killed_build_is_never_taken_for_whole(tmp_path: Path) -> None:
     texts, cache = folder_of_texts(tmp_path, 50), tmp_path / "cache"
     with building(texts, cache, pause=60) as process:
-        wait_until(lambda: list(cache.glob("*.partial/tokens.bin")), process)
-    assert list(cache.glob("*.partial"))
+        wait_until(lambda: list(cache.glob(".*.partial/tokens.bin")), process)
+    assert list(cache.glob(".*.partial"))
     corpus = TextCorpus(str(texts), str(texts), "text", "tail", 0.1)
     store = build_or_open(cache, corpus, "train", make_tokenizer("bytes"), True, 1)
     assert store.meta["documents"] == 50
-    assert not list(cache.glob("*.partial"))
+    assert not list(cache.glob(".*.partial"))
     assert open_store(store.folder, store.meta["fields"]) is not None
 
 

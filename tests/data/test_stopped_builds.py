@@ -61,11 +61,24 @@ def test_a_fault_of_the_program_is_no_refusal() -> None:
     assert Path(list(caught.traceback)[-1].path).name == Path(__file__).name
 
 
+def test_a_panic_of_the_library_is_no_hang() -> None:
+    class Panic(BaseException): ...
+
+    class Panicking:
+        def cut(self, text: str, start: int) -> None: ...
+
+        def encode_batch(self, texts: list[str]) -> None:
+            raise Panic("index out of bounds")
+
+    with pytest.raises(RuntimeError, match="Panic: index out of bounds"):
+        list(encode_documents(["text"], Panicking(), 1))  # type: ignore[arg-type]
+
+
 def test_a_worker_that_was_killed_is_said_in_a_line() -> None:
     future: Future[str] = Future()
     future.set_exception(BrokenProcessPool("A process was terminated abruptly"))
     with pytest.raises(OSError, match=r"^data\.num_proc: a process .* was ended from outside"):
-        answer(future)
+        answer(future.result)
 
 
 @pytest.fixture
@@ -91,7 +104,7 @@ def test_a_signal_to_the_group_ends_it_and_leaves_nothing(
     endless: subprocess.Popen[str], number: signal.Signals, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    while not any(file.stat().st_size for file in cache.glob("*.partial/tokens.bin")):
+    while not any(file.stat().st_size for file in cache.glob(".*.partial/tokens.bin")):
         assert endless.poll() is None
         time.sleep(0.02)
     os.killpg(endless.pid, number)

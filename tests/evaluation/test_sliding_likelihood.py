@@ -11,7 +11,7 @@ from algos.base import Algorithm, Batch, Draws
 from data.build import build_or_open
 from data.corpora import TextCorpus
 from data.loaders import tensors
-from data.packing import Framer, SlidingBlocks
+from data.packing import Framer, WrapBlocks
 from data.store import TokenStore
 from data.tokenizers import make_tokenizer
 from tests.algos.configured import DIFFUSION, build
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> TokenStore:
 
 def windows(store: TokenStore) -> Batch:
     framer = Framer(LENGTH, "bos", BYTES)
-    blocks = SlidingBlocks(store, framer, drop_last=False, stride=STRIDE)
+    blocks = WrapBlocks(store, framer, drop_last=False, stride=STRIDE)
     index = np.arange(len(blocks))
     return tensors(blocks.batch(index, np.zeros_like(index)) | {"index": index})
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hub import export_folder
-from hub.export_folder import replacing_folder
+from hub.export_folder import replacing_export
 
 
 class Killed(BaseException):
@@ -13,18 +12,18 @@ class Killed(BaseException):
 
 
 def write(folder: Path, text: str) -> None:
-    with replacing_folder(folder, "export.path") as new:
+    with replacing_export(folder, "export.path") as new:
         (new / "config.json").write_text(text)
 
 
 def test_an_export_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     write(folder, "old")
-    with pytest.raises(OSError, match="full"), replacing_folder(folder, "export.path") as new:
+    with pytest.raises(OSError, match="full"), replacing_export(folder, "export.path") as new:
         (new / "config.json").write_text("new")
         raise OSError("full")
     assert (folder / "config.json").read_text() == "old"
-    assert [path.name for path in tmp_path.glob(".*.part")] == []
+    assert [path.name for path in tmp_path.glob(".*.partial")] == []
 
 
 def test_a_kill_between_both_renames_loses_nothing(
@@ -35,13 +34,13 @@ def test_a_kill_between_both_renames_loses_nothing(
     rename = Path.rename
 
     def killed(path: Path, target: Path) -> Path:
-        if path.suffix == ".part":
+        if path.suffix == ".partial":
             raise Killed
         return rename(path, target)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", killed)
-        patch.setattr(export_folder.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr("storage.folders.shutil.rmtree", lambda *_, **__: None)
         with pytest.raises(Killed):
             write(folder, "new")
     assert not folder.exists()
@@ -49,9 +48,9 @@ def test_a_kill_between_both_renames_loses_nothing(
     assert (folder / "config.json").read_text() == "newer"
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", killed)
-        patch.setattr(export_folder.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr("storage.folders.shutil.rmtree", lambda *_, **__: None)
         with pytest.raises(Killed):
             write(folder, "newest")
-    with pytest.raises(OSError, match="full"), replacing_folder(folder, "export.path"):
+    with pytest.raises(OSError, match="full"), replacing_export(folder, "export.path"):
         raise OSError("full")
     assert (folder / "config.json").read_text() == "newer"

@@ -12,7 +12,7 @@ from hub.open import open_model
 from training.checkpoint import read_checkpoint, weights_of
 
 REFUSED = {
-    "pwn.ckpt": "hyper_parameters.config",
+    "pwn.ckpt": "posix.system",
     "ema_short.ckpt": "shadow_params",
     "missing_key": "blocks.0.norm2.weight",
     "extra_key": "blocks.0.attn_gate.weight",

@@ -1,5 +1,7 @@
-"""Files of torch.save are read without torch's unpickler, and damaged ones are refused."""
+"""Files of torch.save are read as data, whatever they hold, and damaged ones are refused."""
 
+import collections
+import os
 import random
 import zipfile
 from pathlib import Path
@@ -8,7 +10,25 @@ from typing import Any
 import pytest
 import torch
 
-from hub.torch_file import DTYPES, read_torch_file
+from hub.torch_file import Record, read_torch_file, top_keys
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, *INTEGERS)
+
+
+class Runs:
+    """An object whose unpickling would call a function."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+class Plain:
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 def saved(tmp_path: Path, content: Any) -> Path:
@@ -28,7 +48,7 @@ def rewritten(file: Path, changes: dict[str, bytes | None], compress: int = 0) -
     return file
 
 
-@pytest.mark.parametrize("dtype", DTYPES.values())
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_read_torch_file_gives_tensors_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
     whole = torch.randn(6, 4).mul(3).to(dtype)
     parameter = torch.nn.Parameter(torch.randn(2))
@@ -50,6 +70,46 @@ def test_read_torch_file_changes_no_file(tmp_path: Path) -> None:
     file = saved(tmp_path, {"a": torch.zeros(3)})
     read_torch_file(file)["a"].fill_(1)
     assert torch.equal(read_torch_file(file)["a"], torch.zeros(3))
+
+
+def test_read_torch_file_gives_containers_numbers_and_text(tmp_path: Path) -> None:
+    content = {
+        "numbers": [1, -2, 2**80, 0.5, True, None],
+        "text": ["text", "\N{SNOWMAN}", b"bytes"],
+        ("a", 3): {"b": [(), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)]},
+        "ordered": collections.OrderedDict(a=1, b=[2]),
+        "default": collections.defaultdict(list, a=[1]),
+    }
+    assert read_torch_file(saved(tmp_path, content)) == content
+    assert top_keys(tmp_path / "file.ckpt") == content.keys()
+
+
+def test_read_torch_file_makes_an_inert_record_of_an_object(tmp_path: Path) -> None:
+    record = read_torch_file(saved(tmp_path, Plain([1, Plain(2)])))
+    assert isinstance(record, Record) and record.name.endswith("Plain")
+    number, inner = record.state["value"]
+    assert number == 1 and inner.state == {"value": 2}
+
+
+@pytest.mark.parametrize(
+    "function", [os.mkdir, Path.mkdir, eval, getattr, __import__, collections.OrderedDict.fromkeys]
+)
+def test_read_torch_file_calls_nothing(function: Any, tmp_path: Path) -> None:
+    """Refused, or an inert record."""
+    folder = tmp_path / "made"
+    arguments = (f"__import__('os').mkdir({str(folder)!r})",) if function is eval else (folder,)
+    file = saved(tmp_path, {"weight": torch.zeros(1), "runs": Runs(function, *arguments)})
+    try:
+        assert isinstance(read_torch_file(file)["runs"], Record)
+    except ValueError as refusal:
+        assert len(str(refusal).splitlines()) == 1
+    assert not folder.exists()
+
+
+def test_read_torch_file_says_what_it_refuses(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"file\.ckpt: .*\(.*posix\.mkdir whose module posix is"):
+        read_torch_file(saved(tmp_path, Runs(os.mkdir, "made")))
+    assert top_keys(tmp_path / "file.ckpt") is None
 
 
 def test_read_torch_file_refuses_every_damage(tmp_path: Path) -> None:
@@ -74,10 +134,8 @@ def test_read_torch_file_refuses_every_damage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"data/0": b"12"}, "the storage 0 has 2 bytes, not 4 numbers"),
-        ({"data/0": None}, "a storage that is not there"),
-        ({"data.pkl": None}, "no data.pkl"),
-        ({"byteorder": b"big"}, "not little-endian"),
+        ({"data/0": None}, "data/0: file not found"),
+        ({"data.pkl": None}, "data.pkl: file not found"),
     ],
 )
 def test_read_torch_file_refuses_parts_that_do_not_fit(
@@ -98,12 +156,12 @@ def test_read_torch_file_refuses_what_is_compressed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        (b"K\x04\x85", b"K\x05\x85", "leaves its storage of 4"),  # shape (5,)
-        (b"K\x01\x85", b"K\x09\x85", "leaves its storage of 4"),  # stride (9,)
-        (b"K\x01\x85", b"N\x85", "no counts"),  # stride (None,)
-        (b"FloatStorage", b"ThingStorage", "a storage of the type torch.ThingStorage"),
-        (b"K\x04\x85", b"K\x04K\x04\x86", "no counts"),  # shape (4, 4), one stride
-        (b"K\x04\x85", b"J\x00\x00\x00\xff\x85", "no counts"),  # a negative shape
+        (b"K\x04\x85", b"K\x05\x85", "resize storage"),  # shape (5,)
+        (b"K\x01\x85", b"K\x09\x85", "resize storage"),  # stride (9,)
+        (b"K\x01\x85", b"N\x85", "truncated, changed or not"),  # stride (None,)
+        (b"FloatStorage", b"ThingStorage", "'dtype'"),
+        (b"K\x04\x85", b"K\x04K\x04\x86", "unequal size length"),
+        (b"K\x04\x85", b"J\x00\x00\x00\xff\x85", "overflow"),  # a negative shape
     ],
 )
 def test_read_torch_file_refuses_tensors_outside_of_their_storage(

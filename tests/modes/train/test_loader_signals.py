@@ -1,4 +1,4 @@
-"""A scheduler signals every process of a training, loader processes too."""
+"""A scheduler signals every process of a training, whose loader has threads."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM])
-def test_loader_processes_end_after_a_signal_to_their_group(
+def test_loader_threads_end_after_a_signal_to_the_group(
     how: signal.Signals, arguments: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
     line = [sys.executable, str(ROOT / "main.py"), *arguments, "loader.num_workers=2"]
