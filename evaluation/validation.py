@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
-from torchmetrics import CatMetric
+from torchmetrics import CatMetric, Metric
 
 from evaluation.perplexity import in_order, sequence_rows, stderr_over_sequences
 
@@ -16,7 +16,7 @@ class Validation(L.Callback):
     single sequence) and the perplexity."""
 
     def __init__(self) -> None:
-        self.rows = CatMetric()
+        self.rows: Metric = CatMetric()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Rows of `sequence_rows`, gathered over processes when they are computed; flat, as what a
