@@ -68,11 +68,12 @@ def ratio(sums: Values) -> Values:
         return sums[..., 0] / sums[..., 1]
 
 
-def jackknife(value: float, without: Values) -> Interval:
-    """A number that is no function of sums, by its values (S,) without each text in turn; drawing
-    texts twice would bias it."""
+def jackknife(share: float, without: Values) -> Interval:
+    """A share that is no function of sums, by its values (S,) without each text in turn; drawing
+    texts twice would bias it. Its interval ends where shares do, at 0 and 1."""
     texts = len(without)
     if texts < 2:
-        return Interval(value, None, None, None)
+        return Interval(share, None, None, None)
     stderr = float(np.sqrt((texts - 1) * without.var()))
-    return Interval(value, stderr, value - NORMAL * stderr, value + NORMAL * stderr)
+    low, high = share - NORMAL * stderr, share + NORMAL * stderr
+    return Interval(share, stderr, max(low, 0.0), min(high, 1.0))

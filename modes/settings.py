@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from algos.facts import ALIASES, FACTS, canonical
 from algos.settings import ALGOS, Algo
 from backbones.settings import Model
 from data.settings import CORPORA, Data, Loader
@@ -73,11 +74,20 @@ PARTS = {  # of a protocol
 }
 
 
+def not_algorithms(value: Any) -> str | None:
+    """The complaint about a list with anything but names of algorithms."""
+    names = value if isinstance(value, list) else [value]
+    if all(isinstance(name, str) and canonical(name) in FACTS for name in names):
+        return None
+    return f"choose from {', '.join(sorted([*FACTS, *ALIASES]))}"
+
+
 @dataclass(frozen=True)
 class Benchmark:
     algos: list[str] = field(
         ["ar", "mdlm", "bd3lm", "d3pm", "sedd", "sedd_uniform", "udlm", "duo", "gidd"],
         "a row for each",
+        rule=not_algorithms,
     )
     seeds: list[int] | None = field(None, "a row for each; null: seed", at_least=0, at_most=SEEDS)
     budget: str | None = field(
@@ -98,7 +108,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Oracle:
-    algos: list[str] | None = field(None, "of mode=oracle; null: algo")
+    algos: list[str] | None = field(None, "of mode=oracle; null: algo", rule=not_algorithms)
     samplers: list[str] | None = field(None, "null: all that each algorithm can use")
     steps: list[int] = field([4, 16, 64, 256], "of the samplers", at_least=1, at_most=1_000_000)
     samples: int = field(256, "texts per row", at_least=2, at_most=100_000_000)

@@ -77,8 +77,11 @@ def check_pairs(settings: Settings, overridden: Collection[str]) -> None:
     if any(key.split(".")[0] == "noise" for key in overridden) and noise not in schedules:
         allowed = [*schedules] or "no noise key: its own parameters set it"
         raise ValueError(f"noise={noise}: algo={called} takes {allowed}")
-    if mode in OF_A_RUN and not settings.eval.checkpoint_path:
+    checkpoint = settings.eval.checkpoint_path
+    if mode in OF_A_RUN and not checkpoint:
         raise ValueError(f"eval.checkpoint_path: mode={mode} needs a run directory or a checkpoint")
+    if checkpoint and mode in (*OF_A_RUN, "oracle", "audit"):
+        check_source(checkpoint, "eval.checkpoint_path")
 
 
 def check_export(settings: Settings) -> None:

@@ -38,3 +38,9 @@ def test_bootstrap_the_jackknife_of_a_mean_is_its_standard_error():
     values = np.random.default_rng(2).normal(size=50)
     without = (values.sum() - values) / 49
     assert jackknife(values.mean(), without).stderr == pytest.approx(stats.sem(values), rel=1e-12)
+
+
+def test_bootstrap_the_interval_of_a_share_ends_at_0_and_1():
+    few = jackknife(0.98, np.array([0.9, 0.99, 1.0]))
+    assert 0.98 + 1.96 * few.stderr > 1 == few.high and few.low > 0
+    assert jackknife(0.02, np.array([0.1, 0.01, 0.0])).low == 0
