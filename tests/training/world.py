@@ -113,14 +113,13 @@ def _run(
 
 
 def _command(overrides: list[str]) -> None:
-    from modes.checks.failures import leave_process_group
     from modes.train import run as train
 
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         settings = main.compose(overrides)
         main.check(settings, main.keys_of(overrides))
         train.run(settings, overrides, main.compose)
-    leave_process_group()
+    main.leave_process_group()
 
 
 def logged(folder: Path, name: str) -> dict[int, float]:
