@@ -1,15 +1,13 @@
-"""Runs of the suite within the test's own process, or a fork of a preloaded one, since imports take
-most of the time of a command."""
+"""Tiny runs and their samples within the test's own process."""
 
 import json
-import os
 from pathlib import Path
 
 from hydra import initialize_config_dir
 
 import main
 from modes.sample_eval import run as sample_eval
-from tests.modes import forked
+from tests.modes import commands
 from tests.modes.conftest import ROOT, TINY
 
 
@@ -17,7 +15,7 @@ def train(folder: Path, text: Path, *more: str) -> Path:
     """The directory of a tiny run on `text`."""
     places = [f"data.path={text}", "data.valid_split=tail", f"data.cache_dir={folder}/cache"]
     places += [f"checkpointing.save_dir={folder}/run", "trainer.max_steps=30", "optim.lr=0.01"]
-    done = forked.run([*TINY, *places, *more], folder, os.environ)
+    done = commands.run([*TINY, *places, *more], folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 

@@ -1,6 +1,8 @@
 """Every published recipe of configs/experiment beside the numbers that the papers and their code
 state."""
 
+from functools import cache
+
 import pytest
 from hydra import initialize_config_dir
 
@@ -155,6 +157,7 @@ def table() -> dict[str, dict[str, object]]:
 TABLE = table()
 
 
+@cache
 def composed(*overrides: str) -> Settings:
     with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
         return main.compose(list(overrides))

@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 import main
 from modes import estimate
 from modes.settings import Settings
-from tests.modes.forked import _server
+from tests.modes.forked import server
 
 # Networks of which the activations, the blocks, or the vocabulary outweigh the rest.
 TEXTS = ["model.hidden_size=256", "model.n_blocks=4", "model.n_heads=8", "model.length=128"]
@@ -53,7 +53,7 @@ def test_memory_is_what_each_process_takes(
     for rank in map(str, range(processes)):
         place = common | {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": "1"}
         arguments = (place, batch, passes, given, tmp_path / "found.json")
-        started.append(_server.Process(target=_measure, args=arguments))
+        started.append(server.Process(target=_measure, args=arguments))
         started[-1].start()
     for process in started:
         process.join(240)

@@ -1,7 +1,8 @@
-"""Trainings in one process or in several that were forked together, one command after another: a
-process group takes no imports."""
+"""Commands in this process or in several that were forked together, one after another: a process
+group takes no imports."""
 
 import csv
+import importlib
 import os
 import signal
 import socket
@@ -13,8 +14,9 @@ from typing import Any
 from hydra import initialize_config_dir
 
 import main
+from modes.checks.failures import leave_process_group
 from tests.modes.conftest import ROOT
-from tests.modes.forked import _server
+from tests.modes.forked import server
 
 SMALL = [
     "mode=train",
@@ -45,7 +47,11 @@ def run(
     before: Callable[[int], None] | None = None,
 ) -> None:
     """Every command in as many processes, `before` which they call a function with their rank; none
-    of them may fail."""
+    of them may fail. One process is this one."""
+    if processes == 1 and before is None:
+        for overrides in commands:
+            _command(list(overrides))
+        return
     started = start(commands, processes, nodes, before)
     wait(lambda: any(codes := [one.exitcode for one in started]) or None not in codes)
     codes = [process.exitcode for process in started]
@@ -91,7 +97,7 @@ def start(
         own = environment | {key: str(value) for key, value in place.items()}
         own |= {"TQDM_DISABLE": "1"}
         arguments = (commands, processes, own, rank, before)
-        started.append(_server.Process(target=_run, args=arguments))
+        started.append(server.Process(target=_run, args=arguments))
         started[-1].start()
     return started
 
@@ -113,13 +119,11 @@ def _run(
 
 
 def _command(overrides: list[str]) -> None:
-    from modes.checks.failures import leave_process_group
-    from modes.train import run as train
-
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         settings = main.compose(overrides)
         main.check(settings, main.keys_of(overrides))
-        train.run(settings, overrides, main.compose)
+        mode = importlib.import_module(main.MODES[settings.mode])
+        mode.run(settings, overrides, main.compose)
     leave_process_group()
 
 

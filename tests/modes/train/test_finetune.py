@@ -23,7 +23,6 @@ from modes.train import run as train
 from storage import file_digest
 from tests.changed import changed
 from tests.modes.conftest import ROOT, Command
-from tests.modes.test_command_line import without_torch
 from tests.training.contents import resumed_parts
 from training.ema import EMA
 from training.finetune import read_source
@@ -197,9 +196,9 @@ EARLY = {
 
 @pytest.mark.parametrize("overrides", EARLY)
 def test_finetune_refuses_before_anything_heavy_is_imported(
-    overrides: str, environment: dict[str, str], tmp_path: Path
+    overrides: str, without_torch: Command, tmp_path: Path
 ) -> None:
-    done = without_torch(overrides.format(tmp_path).split(), environment)
+    done = without_torch(*overrides.format(tmp_path).split())
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith(f"error: {EARLY[overrides].format(tmp_path)}")
