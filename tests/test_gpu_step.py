@@ -1,23 +1,21 @@
 """benchmarks/gpu_step.py on a CPU, small."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.modes import forked
+
 TINY = ["model.hidden_size=32", "model.n_heads=2", "model.n_blocks=2", "model.length=32"]
 TINY += ["model.cond_dim=8", "data.tokenizer_name_or_path=bytes"]
 NAMES = ("ar", "mdlm", "duo_distill")
 
 
-def test_gpu_step_prints_speed_utilisation_and_shares() -> None:
-    line = [sys.executable, str(ROOT / "benchmarks" / "gpu_step.py"), "--cpu", "--batch-size", "4"]
-    line += ["--repeats", "2", *TINY, "--only", *NAMES]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True)
+def test_gpu_step_prints_speed_utilisation_and_shares(tmp_path: Path) -> None:
+    line = ["--cpu", "--batch-size", "4", "--repeats", "2", *TINY, "--only", *NAMES]
+    file = forked.ROOT / "benchmarks" / "gpu_step.py"
+    done = forked.run(line, tmp_path, os.environ | {"OMP_NUM_THREADS": "1"}, file=file)
     assert done.returncode == 0, done.stderr
     first, _, header, _, *rows = done.stdout.splitlines()
     assert first.startswith("CPU, torch ") and "float32" in first

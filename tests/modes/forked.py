@@ -1,5 +1,5 @@
-"""Commands of main.py in processes of their own that need not import everything first: they are
-forked from a server that has."""
+"""Commands of main.py, and other programs, in processes of their own that need not import
+everything first: they are forked from a server that has."""
 
 import contextlib
 import multiprocessing
@@ -48,10 +48,15 @@ class Program:
 
 @contextlib.contextmanager
 def started(
-    arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], session: bool = False
+    arguments: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    session: bool = False,
+    file: Path = ROOT / "main.py",
 ) -> Iterator[Program]:
-    """The running command, in a session of its own if asked; killed where the block leaves."""
-    line = [str(ROOT / "main.py"), *arguments]
+    """The running `python FILE ARGUMENTS`, in a session of its own if asked; killed where the block
+    leaves."""
+    line = [str(file), *arguments]
     with TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ("out", "err")]
         given = (line, str(cwd), dict(environment), outputs, session)
@@ -67,16 +72,28 @@ def started(
 
 
 def run(
-    arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], seconds: float = 280
+    arguments: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    seconds: float = 280,
+    file: Path = ROOT / "main.py",
 ) -> subprocess.CompletedProcess[str]:
-    """As subprocess.run of `python main.py ARGUMENTS`, with both its outputs as text."""
-    with started(arguments, cwd, environment) as program:
+    """As subprocess.run of `python FILE ARGUMENTS`, with both its outputs as text."""
+    with started(arguments, cwd, environment, file=file) as program:
         if program.wait(seconds) is None:
             program.send_signal(signal.SIGKILL)
             program.wait(seconds)
         code = program.returncode
         assert code is not None
-        return subprocess.CompletedProcess(["main.py", *arguments], code, *program.said())
+        return subprocess.CompletedProcess([str(file), *arguments], code, *program.said())
+
+
+def run_text(text: str, seconds: float = 280) -> subprocess.CompletedProcess[str]:
+    """A program that is given as its text, from the directory of the repository."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "program.py"
+        file.write_text(text)
+        return run([], ROOT, {**os.environ, "OMP_NUM_THREADS": "1"}, seconds, file)
 
 
 def _main(
@@ -91,5 +108,5 @@ def _main(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = line
-    sys.path[:0] = [str(ROOT)]
+    sys.path[:0] = [str(Path(line[0]).parent), str(ROOT)]
     runpy.run_path(line[0], run_name="__main__")
