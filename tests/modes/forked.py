@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -94,6 +96,37 @@ def run_text(text: str, seconds: float = 280) -> subprocess.CompletedProcess[str
         file = Path(folder) / "program.py"
         file.write_text(text)
         return run([], ROOT, {**os.environ, "OMP_NUM_THREADS": "1"}, seconds, file)
+
+
+def ranks(world: int) -> list[dict[str, str]]:
+    """The environments of so many processes that train together, at a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(world)}
+    common |= {"OMP_NUM_THREADS": "1"}
+    return [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
+
+
+def run_together(
+    work: Callable[..., None], world: int, *arguments: Any, seconds: float = 240
+) -> None:
+    """`work(*arguments)` in so many processes, none of which may fail."""
+    processes = [server.Process(target=_work, args=(work, own, arguments)) for own in ranks(world)]
+    for process in processes:
+        process.start()
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        process.kill()
+    assert codes == [0] * world, codes
+
+
+def _work(work: Callable[..., None], environment: dict[str, str], arguments: Any) -> None:
+    os.environ.update(environment)
+    work(*arguments)
 
 
 def _main(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from hydra import initialize_config_dir
 import main
 from modes import estimate
 from modes.settings import Settings
-from tests.modes.forked import server
+from tests.modes.forked import run_together
 
 # Networks of which the activations, the blocks, or the vocabulary outweigh the rest.
 TEXTS = ["model.hidden_size=256", "model.n_blocks=4", "model.n_heads=8", "model.length=128"]
@@ -27,12 +26,11 @@ def composed(*overrides: str) -> Settings:
         return main.compose(["strategy=fsdp", *overrides])
 
 
-def _measure(place: dict[str, str], batch: int, passes: int, given: list[str], file: Path) -> None:
-    os.environ.update(place)
+def _measure(batch: int, passes: int, given: list[str], file: Path) -> None:
     from benchmarks.recipe_step import measured
 
     result = measured(batch, 0, passes, ["strategy=fsdp", *given])
-    if place["RANK"] == "0":
+    if os.environ["RANK"] == "0":
         file.write_text(json.dumps(result))
 
 
@@ -45,19 +43,7 @@ def test_memory_is_what_each_process_takes(
     processes: int, batch: int, passes: int, given: list[str], tmp_path: Path
 ) -> None:
     """Within 15 %."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
-    started = []
-    for rank in map(str, range(processes)):
-        place = common | {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": "1"}
-        arguments = (place, batch, passes, given, tmp_path / "found.json")
-        started.append(server.Process(target=_measure, args=arguments))
-        started[-1].start()
-    for process in started:
-        process.join(240)
-        assert process.exitcode == 0
+    run_together(_measure, processes, batch, passes, given, tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())
     assert 1 / 1.15 <= found["estimate_bytes"] / found["peak_bytes"] <= 1.15, found
 
