@@ -3,12 +3,9 @@
 import json
 from pathlib import Path
 
-from hydra import initialize_config_dir
-
-import main
-from modes.sample_eval import run as sample_eval
+from tests.composed import start
 from tests.modes import commands
-from tests.modes.conftest import ROOT, TINY
+from tests.modes.conftest import TINY
 
 
 def train(folder: Path, text: Path, *more: str) -> Path:
@@ -24,10 +21,7 @@ def sample(run: Path, results: Path, *more: str) -> dict:
     """The newest record of a mode=sample_eval, with the samples of its file."""
     given = ["mode=sample_eval", f"eval.checkpoint_path={run}", "trainer.accelerator=cpu"]
     given += ["loader.eval_batch_size=8", f"results_dir={results}", *more]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(given)
-        main.check(settings, main.keys_of(given))
-        sample_eval.run(settings, given, main.compose)
+    start(*given)
     newest = max(results.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     record = json.loads(newest.read_text())
     return record | json.loads(Path(record["metrics"]["samples"]).read_text())

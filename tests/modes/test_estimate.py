@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import initialize_config_dir
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -17,7 +16,7 @@ from backbones.cost import Step, parameters, state_bytes, training_flops
 from data.settings import Data, Markov
 from data.tokenizers import make_tokenizer
 from modes import build, estimate
-from modes.settings import Settings
+from tests.composed import composed
 from tests.modes import forked
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"
@@ -26,11 +25,6 @@ SMALL += ["model.length=64", "data.tokenizer_name_or_path=bytes", "loader.global
 # A network whose activations outweigh what a process has beside them.
 TRIAL = ["model.hidden_size=256", "model.n_blocks=4", "model.n_heads=8", "model.length=128"]
 TRIAL += ["data.tokenizer_name_or_path=symbols:8000"]
-
-
-def composed(*overrides: str) -> Settings:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return main.compose(list(overrides))
 
 
 def addmm_in_place(own: list, left: list, right: list, out_shape: list | None = None, **_: object):

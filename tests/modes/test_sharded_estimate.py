@@ -5,11 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_dir
 
-import main
 from modes import estimate
 from modes.settings import Settings
+from tests.composed import composed
 from tests.modes.forked import run_together
 
 # Networks of which the activations, the blocks, or the vocabulary outweigh the rest.
@@ -21,9 +20,8 @@ WORDS = ["model.hidden_size=256", "model.n_blocks=2", "model.n_heads=8", "model.
 WORDS += ["data.tokenizer_name_or_path=symbols:50000", "algo=ar"]
 
 
-def composed(*overrides: str) -> Settings:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return main.compose(["strategy=fsdp", *overrides])
+def sharded(*overrides: str) -> Settings:
+    return composed("strategy=fsdp", *overrides)
 
 
 def _measure(batch: int, passes: int, given: list[str], file: Path) -> None:
@@ -59,18 +57,18 @@ def test_memory_is_what_each_process_takes(
     ],
 )
 def test_the_configuration_says_the_parts(given: list[str], parts: int, accumulates: bool) -> None:
-    step = estimate.step_of(composed("loader.global_batch_size=64", *given))
+    step = estimate.step_of(sharded("loader.global_batch_size=64", *given))
     assert (step.parts, step.accumulates) == (parts, accumulates)
 
 
 def test_without_fsdp_nothing_is_in_parts() -> None:
-    assert estimate.step_of(composed("strategy=ddp", "trainer.devices=4")).parts == 0
+    assert estimate.step_of(sharded("strategy=ddp", "trainer.devices=4")).parts == 0
 
 
 def test_the_report_has_every_part_and_what_fits() -> None:
     given = ["algo=duo_distill", "model=8b", "data.tokenizer_name_or_path=symbols:126463"]
     given += ["trainer.devices=8", "trainer.num_nodes=8", "loader.global_batch_size=512"]
-    lines = estimate.report(composed(*given))
+    lines = estimate.report(sharded(*given))
     text = "\n".join(lines)
     assert "7,582" in text  # millions of parameters
     assert "memory of each of 64 devices" in text

@@ -2,7 +2,6 @@
 group takes no imports."""
 
 import csv
-import importlib
 import os
 import signal
 import socket
@@ -11,11 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import initialize_config_dir
-
-import main
 from modes.checks.failures import leave_process_group
-from tests.modes.conftest import ROOT
+from tests import composed
 from tests.modes.forked import server
 
 SMALL = [
@@ -50,7 +46,7 @@ def run(
     of them may fail. One process is this one."""
     if processes == 1 and before is None:
         for overrides in commands:
-            _command(list(overrides))
+            composed.start(*overrides)
         return
     started = start(commands, processes, nodes, before)
     wait(lambda: any(codes := [one.exitcode for one in started]) or None not in codes)
@@ -115,16 +111,8 @@ def _run(
         port = int(environment["MASTER_PORT"]) + number
         one = {} if processes == 1 else environment | {"MASTER_PORT": str(port)}
         os.environ.update(one)
-        _command(list(overrides))
-
-
-def _command(overrides: list[str]) -> None:
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(overrides)
-        main.check(settings, main.keys_of(overrides))
-        mode = importlib.import_module(main.MODES[settings.mode])
-        mode.run(settings, overrides, main.compose)
-    leave_process_group()
+        composed.start(*overrides)
+        leave_process_group()
 
 
 def logged(folder: Path, name: str) -> dict[int, float]:
