@@ -22,6 +22,7 @@ def test_gpu_step_prints_speed_utilisation_and_shares(tmp_path: Path) -> None:
     columns = [cell.strip() for cell in header.strip("|").split("|")]
     assert columns[:5] == ["algorithm", "tokens/s", "with all logits", "MFU", "peak, GB"]
     assert [row.split("|")[1].strip() for row in rows] == list(NAMES)
+    shares = []
     for text in rows:
         cells = dict(
             zip(columns, (cell.strip() for cell in text.strip("|").split("|")), strict=True)
@@ -30,5 +31,7 @@ def test_gpu_step_prints_speed_utilisation_and_shares(tmp_path: Path) -> None:
         assert float(cells["with all logits"].replace(",", "")) > 0
         assert 0 < float(cells["MFU"].rstrip("%")) < 100
         assert cells["peak, GB"] == cells["idle"] == "-"
-        shares = [int(cells[part].rstrip("%")) for part in (*columns[5:9], "rest")]
-        assert sum(shares) == pytest.approx(100, abs=3) and all(share > 0 for share in shares[:4])
+        shares.append([int(cells[part].rstrip("%")) for part in (*columns[5:9], "rest")])
+        assert sum(shares[-1]) == pytest.approx(100, abs=3)
+    # On a busy machine a part may have no whole percent in one row, not in all of them.
+    assert all(max(of_part) > 0 for of_part in list(zip(*shares, strict=True))[:4])

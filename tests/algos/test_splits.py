@@ -16,7 +16,7 @@ from tests.modes.forked import run_together
 
 # Of Lightning, of data that come without validation and without a number of workers.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-STEPS = 20
+STEPS = 10
 cases = pytest.mark.parametrize(("name", "packing"), [(n, p) for n in NAMES for p in PACKINGS])
 
 

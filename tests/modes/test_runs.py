@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from algos.build import ALGORITHMS
-from tests.modes import forked
+from tests.modes import forked, in_process
 from tests.modes.conftest import Command
 from tests.processes import wait_until
 from tests.training import world
@@ -76,38 +76,44 @@ def test_train_then_evaluate_then_sample(algo: str, command: Command, tmp_path: 
     assert all(0 <= token < 257 for sample in samples for token in sample["tokens"])
 
 
+ALL_AT_ONCE = [  # dropout, averaged weights, accumulation
+    "algo=gidd",
+    "model.dropout=0.1",
+    "loader.batch_size=2",
+    "trainer.max_steps=60",
+    "checkpointing.every_n_steps=4",
+]
+
+
+@pytest.fixture(scope="module")
+def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    return in_process.train(folder, text, *ALL_AT_ONCE, "optim.lr=0.001")
+
+
 @pytest.mark.parametrize(
     "how",
     [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL],
 )
 def test_a_stopped_run_goes_on_bit_for_bit(
     how: signal.Signals,
+    whole: Path,
     command: Command,
     arguments: list[str],
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """Dropout, averaged weights, accumulation and a stop at an arbitrary moment."""
-    more = [
-        "algo=gidd",
-        "model.dropout=0.1",
-        "loader.batch_size=2",
-        "trainer.max_steps=60",
-        "checkpointing.every_n_steps=4",
-    ]
-    whole = tmp_path / "whole"
-    straight = command(*more, f"checkpointing.save_dir={whole}")
-    assert straight.returncode == 0, straight.stderr
-
+    """A stop at an arbitrary moment."""
     stopped = tmp_path / "run"
-    with forked.started([*arguments, *more], tmp_path, environment) as process:
+    with forked.started([*arguments, *ALL_AT_ONCE], tmp_path, environment) as process:
         wait_until((stopped / "checkpoints" / "last.ckpt").exists, process)
         process.send_signal(how)
         assert process.wait(timeout=60) not in (0, None)
     reached = state(stopped)["global_step"]
     assert reached < 60
 
-    again = command(*more)
+    again = command(*ALL_AT_ONCE)
     assert again.returncode == 0, again.stderr
     one, other = state(whole), state(stopped)
     assert one["global_step"] == other["global_step"] == 60
