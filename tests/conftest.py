@@ -12,6 +12,13 @@ CHECKPOINTS = Path(__file__).resolve().parents[2] / "shared" / "checkpoints"
 for name in [name for name in os.environ if name.startswith("SLURM_")]:
     del os.environ[name]
 
+# The longest tests, which come first: the workers end together where the last ones are short.
+LONG = ("tests/training/", "tests/modes/test_runs.py", "tests/test_scripts.py", "tests/device/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`base` with `changes`, where a dict changes only what it names."""

@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 
 @contextlib.contextmanager
@@ -17,12 +17,14 @@ def started(line: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
             process.kill()
 
 
-def wait_until(
-    condition: Callable[[], object], process: subprocess.Popen, seconds: float = 120
-) -> None:
+class Running(Protocol):
+    def poll(self) -> int | None: ...
+
+
+def wait_until(condition: Callable[[], object], process: Running, seconds: float = 120) -> None:
     """Until `condition` holds, while `process` runs."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, f"ended with {process.returncode}"
+        assert process.poll() is None, f"ended with {process.poll()}"
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.01)

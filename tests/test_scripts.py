@@ -17,6 +17,7 @@ from modes.checks.combinations import check
 from modes.settings import Settings
 from modes.trained_run import open_run
 from tests.changed import changed
+from tests.composed import composed
 from tests.modes import in_process
 from tests.processes import started, wait_until
 
@@ -78,11 +79,10 @@ def given(site: dict[str, str], command: list[str], cwd: Path) -> list[str]:
 def accepted(overrides: list[str]) -> Settings:
     """The settings, checked as main.py checks them; of a run whose teacher is not there, all but
     that."""
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(overrides)
-        check(changed(settings, mode="benchmark"), main.keys_of(overrides))
-        if not settings.training.finetune_path:
-            check(settings, main.keys_of(overrides))
+    settings = composed(*overrides)
+    check(changed(settings, mode="benchmark"), main.keys_of(overrides))
+    if not settings.training.finetune_path:
+        check(settings, main.keys_of(overrides))
     return settings
 
 
@@ -154,11 +154,10 @@ def test_every_evaluation_is_of_a_run_that_a_script_trains() -> None:
     recipes = {name for text in texts for name in re.findall(r"experiment=(\S+) \"", text)}
     read = {path for text in texts for path in re.findall(r"eval.checkpoint_path=(\S+)'", text)}
     made = set()
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        for recipe in recipes:
-            settings = main.compose([f"experiment={recipe}"])
-            made.add(settings.checkpointing.save_dir)
-            read.add(settings.training.finetune_path or settings.checkpointing.save_dir)
+    for recipe in recipes:
+        settings = composed(f"experiment={recipe}")
+        made.add(settings.checkpointing.save_dir)
+        read.add(settings.training.finetune_path or settings.checkpointing.save_dir)
     assert len(read) > 20
     assert {path.replace("${seed}", "1") for path in read} <= made
 
@@ -245,7 +244,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return in_process.train(folder, text, "algo=mdlm", "trainer.max_steps=2")
 
 
-@pytest.mark.parametrize("name", STOPPED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * ("gen" in name)) for name in STOPPED]
+)
 def test_an_evaluation_that_runs_out_of_time_is_queued_again(
     name: str, trained: Path, site: dict[str, str], tmp_path: Path
 ) -> None:

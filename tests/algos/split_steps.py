@@ -4,7 +4,6 @@ passes: the losses that are logged, and the first step's gradient as the optimiz
 Run by each of several processes it writes those of all algorithms to a file."""
 
 import os
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -123,8 +122,3 @@ def main(file: Path, steps: int, packings: list[str]) -> None:
     if rank == 0:
         torch.save(found, file)
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

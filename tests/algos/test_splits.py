@@ -2,11 +2,7 @@
 its texts are padded, plays no part in loss and gradient, with noise and dropout."""
 
 import functools
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +11,12 @@ import torch
 from torch import Tensor
 
 from tests.algos.configured import NAMES
-from tests.algos.split_steps import GLOBAL, PACKINGS, examples, train, trainable
-from tests.processes import started
+from tests.algos.split_steps import GLOBAL, PACKINGS, examples, main, train, trainable
+from tests.modes.forked import run_together
 
 # Of Lightning, of data that come without validation and without a number of workers.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-ROOT = Path(__file__).resolve().parents[2]
-STEPS = 20
+STEPS = 10
 cases = pytest.mark.parametrize(("name", "packing"), [(n, p) for n in NAMES for p in PACKINGS])
 
 
@@ -30,29 +25,15 @@ def distance(one: Tensor, other: Tensor) -> float:
     return float((one.double() - other.double()).norm() / one.double().norm())
 
 
-def free_port() -> str:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+def _rank(file: Path, packings: Sequence[str]) -> None:
+    torch.set_num_threads(1)
+    main(file, STEPS, list(packings))
 
 
 def split(world: int, packings: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """All algorithms, trained by so many processes."""
     file = tmp_path_factory.mktemp("split") / "found.pt"
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": str(world)}
-    common |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "tests.algos.split_steps", str(file), str(STEPS), *packings]
-    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
-    with ExitStack() as stack:
-        environments = [os.environ | common | rank for rank in ranks]
-        options = {"cwd": ROOT, "stderr": subprocess.PIPE, "text": True}
-        processes = [
-            stack.enter_context(started(command, env=one, **options)) for one in environments
-        ]
-        errors = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * world, errors
+    run_together(_rank, world, file, packings)
     return torch.load(file, weights_only=True)
 
 

@@ -1,12 +1,8 @@
 """On a device the agreement of several processes is copied to the host as soon as it is there, and
 waited for up to that copy alone."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from tests.modes import forked
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import torch
 from torch import distributed as dist
@@ -51,8 +47,5 @@ assert done == [*once, *(["looked at", *once] * 3), "looked at"], done
 
 
 def test_a_device_is_not_waited_for() -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True
-    )
+    done = forked.run_text(PROGRAM)
     assert done.returncode == 0, done.stderr

@@ -1,11 +1,7 @@
 """One token after another on a device that can record: the host waits for nothing."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from tests.modes import forked
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import torch
 from backbones.dit import DiT
@@ -46,8 +42,5 @@ torch.testing.assert_close(torch.cat(hidden, 1).cpu(), expected, rtol=1e-5, atol
 
 
 def test_a_token_is_read_without_waiting() -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True
-    )
+    done = forked.run_text(PROGRAM)
     assert done.returncode == 0, done.stderr

@@ -1,11 +1,7 @@
 """The stand-in of a device refuses and counts what a GPU would."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from tests.modes import forked
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import torch
 from benchmarks import stand_in
@@ -64,8 +60,5 @@ torch.testing.assert_close(layer.weight.grad.cpu(), gradient)
 
 
 def test_stand_in_refuses_and_counts_what_a_gpu_would() -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True
-    )
+    done = forked.run_text(PROGRAM)
     assert done.returncode == 0, done.stderr

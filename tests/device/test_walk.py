@@ -2,14 +2,13 @@
 fails here as on a GPU; waits are counted."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.modes import forked
 
 pytestmark = pytest.mark.timeout(900)  # of one walk, on a machine that does much else
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,17 +26,16 @@ MOST = {
 OF_KIND = {"training": 2, "evaluation": 1, "sampling": 3.2, "correction": 3}
 
 
-def walk(*arguments: str) -> dict[str, dict[str, Any]]:
-    line = [sys.executable, *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, cwd=ROOT)
+def walk(text: str) -> dict[str, dict[str, Any]]:
+    """What the program prints."""
+    done = forked.run_text(text, seconds=840)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, dict[str, Any]]:
-    return walk("tests/device/walk.py")
+    return walk((ROOT / "tests" / "device" / "walk.py").read_text())
 
 
 def test_nothing_mixes_devices(results: dict[str, dict[str, Any]]) -> None:
@@ -84,6 +82,6 @@ print(json.dumps({"before": before, "planted": found(run)}))
 
 
 def test_a_missing_device_is_found() -> None:
-    found = walk("-c", PLANTED)
+    found = walk(PLANTED)
     assert "error" not in found["before"]
     assert "at least two devices, standin:0 and cpu!" in found["planted"]["error"]

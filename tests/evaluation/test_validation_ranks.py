@@ -1,7 +1,5 @@
 import os
-import subprocess
-import sys
-from contextlib import ExitStack
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,33 +7,7 @@ import torch
 
 from evaluation.perplexity import in_order, sequence_rows, summarise
 from evaluation.validation import Validation
-from tests.processes import started
-
-RANK = """
-import sys, warnings
-from types import SimpleNamespace
-import torch
-from evaluation.validation import Validation
-
-warnings.simplefilter("error")
-rank, store, batches = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-torch.distributed.init_process_group(
-    "gloo", init_method=f"file://{store}", rank=rank, world_size=2
-)
-logged = {}
-module = SimpleNamespace(device=torch.device("cpu"), log=logged.__setitem__)
-validation = Validation()
-index, nats, scored = torch.load(batches)
-shards = [[[0, 1, 2], [5]], [[3, 4]]], [[[0, 1], [2, 3], [4, 5]], []]  # the last rank has none
-for shard in shards:
-    validation.on_validation_start(None, module)
-    for part in shard[rank]:
-        outputs = {"index": index[part], "nats": nats[part], "scored": scored[part]}
-        validation.on_validation_batch_end(None, module, outputs, {}, 0)
-    validation.on_validation_epoch_end(None, module)
-    print({name: float(value).hex() for name, value in logged.items()})
-torch.distributed.destroy_process_group()
-"""
+from tests.modes.forked import run_together
 
 
 class Module:
@@ -76,24 +48,30 @@ def test_validation_logs_the_numbers_of_a_pass(sequences):
     assert one["val/nll"] > 0 and one["val/nll_stderr"] != one["val/nll_stderr"]
 
 
+def logged_by_rank(folder: Path) -> None:
+    """Writes down what one of two processes logs, of its own shard of two validations."""
+    warnings.simplefilter("error")
+    rank = int(os.environ["RANK"])
+    if rank:  # which a launcher tells torchmetrics at its import
+        warnings.filterwarnings("ignore", "The ``compute`` method of metric CatMetric was called")
+    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    module, validation, said = Module(), Validation(), []
+    index, nats, scored = torch.load(folder / "batches.pt")
+    shards = [[[0, 1, 2], [5]], [[3, 4]]], [[[0, 1], [2, 3], [4, 5]], []]  # the last rank has none
+    for shard in shards:
+        validation.on_validation_start(None, module)
+        for part in shard[rank]:
+            outputs = {"index": index[part], "nats": nats[part], "scored": scored[part]}
+            validation.on_validation_batch_end(None, module, outputs, {}, 0)
+        validation.on_validation_epoch_end(None, module)
+        said.append(str({name: value.hex() for name, value in module.logged.items()}))
+    torch.distributed.destroy_process_group()
+    (folder / f"said-{rank}").write_text("\n".join(said))
+
+
 def test_two_processes_with_uneven_shards_give_the_numbers_of_one(tmp_path, sequences):
     torch.save(sequences, tmp_path / "batches.pt")
-    alone = {name: value.hex() for name, value in validated(*sequences).items()}
-    root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with ExitStack() as stack:
-        ranks = [
-            stack.enter_context(
-                started(
-                    [sys.executable, "-c", RANK, rank, tmp_path / "store", tmp_path / "batches.pt"],
-                    env={**environment, "LOCAL_RANK": rank},
-                    **pipes,
-                )
-            )
-            for rank in "01"
-        ]
-        for rank in ranks:
-            out, errors = rank.communicate(timeout=120)
-            assert rank.returncode == 0, errors
-            assert out.splitlines() == [str(alone)] * 2
+    alone = str({name: value.hex() for name, value in validated(*sequences).items()})
+    run_together(logged_by_rank, 2, tmp_path, seconds=120)
+    for rank in range(2):
+        assert (tmp_path / f"said-{rank}").read_text().splitlines() == [alone] * 2

@@ -2,10 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -16,8 +13,8 @@ from leaderboard.html import page as page_room
 from modes import leaderboard
 from modes.settings import Settings
 from tests.leaderboard import example_results, hostile
+from tests.modes import forked
 
-ROOT = Path(__file__).resolve().parents[2]
 CASES = 40
 LOSS = {"value": 0.1, "excess": 0.05, "stderr": 0.01}
 NO_RUN = {"steps": None, "tokens": None, "checkpoint_digest": None}
@@ -93,8 +90,7 @@ def test_drawings_of_what_is_accepted_beside_what_is_no_record(tmp_path, goods):
     (tmp_path / "loop.json").symlink_to("loop.json")
     (tmp_path / "curves" / "x.csv").write_text("step\n")
     _, problems = read_records(tmp_path)
-    command = [sys.executable, "main.py", "mode=leaderboard", f"results_dir={tmp_path}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = forked.run(["mode=leaderboard", f"results_dir={tmp_path}"], tmp_path, os.environ)
     assert done.returncode == 0, done.stderr[-2000:]
     aside = [line for line in done.stderr.splitlines() if line.startswith("set aside: ")]
     assert len(aside) == 3

@@ -1,7 +1,5 @@
 """mode=leaderboard as a user runs it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ from evaluation.records import write_record
 from leaderboard.settings import Leaderboard
 from modes import leaderboard
 from modes.settings import Settings
+from tests.modes import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,8 +131,7 @@ def test_an_empty_folder_says_what_to_run_first(tmp_path, there):
     folder = tmp_path / "results"
     if there:
         folder.mkdir()
-    command = [sys.executable, "main.py", "mode=leaderboard", f"results_dir={folder}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = commands.run(["mode=leaderboard", f"results_dir={folder}"], ROOT)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: results_dir={folder}: ")

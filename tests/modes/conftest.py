@@ -1,14 +1,16 @@
 """Runs of the real entry point on a small text."""
 
+import json
 import os
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.modes import forked
+from tests.modes import commands, forked
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -27,6 +29,17 @@ TINY = [
     "data.max_eval_blocks=24",
     "data=text",
 ]
+# Of each line that it reads, a command, it prints the end and what was said.
+WITHOUT_TORCH = f"""
+import json, sys
+from pathlib import Path
+sys.modules["torch"] = None
+sys.path[:0] = [{str(ROOT)!r}]
+from tests.modes import commands
+for line in sys.stdin:
+    done = commands.run(json.loads(line), Path.cwd())
+    print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
+"""
 Command = Callable[..., subprocess.CompletedProcess]
 
 
@@ -66,11 +79,39 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def command(arguments: list[str], environment: dict[str, str], tmp_path: Path) -> Command:
-    """Runs main.py with the tiny settings and more, from a directory that is not the
-    repository's."""
+def command(arguments: list[str], tmp_path: Path) -> Command:
+    """Runs main.py with the tiny settings and more, within this process, from a directory that is
+    not the repository's."""
 
     def run(*more: str, base: bool = True) -> subprocess.CompletedProcess:
-        return forked.run([*(arguments if base else []), *more], tmp_path, environment)
+        return commands.run([*(arguments if base else []), *more], tmp_path)
 
     return run
+
+
+@pytest.fixture
+def program(arguments: list[str], environment: dict[str, str], tmp_path: Path) -> Command:
+    """As `command`, in a process of its own: for several of them, and where its end matters."""
+
+    def run(*more: str) -> subprocess.CompletedProcess:
+        return forked.run([*arguments, *more], tmp_path, environment)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def without_torch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """Runs main.py in an interpreter, one for all commands, in which `import torch` fails."""
+    folder = tmp_path_factory.mktemp("without_torch")
+    line = [sys.executable, "-c", WITHOUT_TORCH]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(line, cwd=folder, text=True, **pipes) as interpreter:
+        given, answers = interpreter.stdin, interpreter.stdout
+        assert given is not None and answers is not None
+
+        def run(*arguments: str) -> subprocess.CompletedProcess:
+            print(json.dumps(arguments), file=given, flush=True)
+            return subprocess.CompletedProcess(arguments, *json.loads(answers.readline()))
+
+        yield run
+        given.close()  # which ends it

@@ -1,23 +1,18 @@
-"""Runs of the suite within the test's own process, or a fork of a preloaded one, since imports take
-most of the time of a command."""
+"""Tiny runs and their samples within the test's own process."""
 
 import json
-import os
 from pathlib import Path
 
-from hydra import initialize_config_dir
-
-import main
-from modes.sample_eval import run as sample_eval
-from tests.modes import forked
-from tests.modes.conftest import ROOT, TINY
+from tests.composed import start
+from tests.modes import commands
+from tests.modes.conftest import TINY
 
 
 def train(folder: Path, text: Path, *more: str) -> Path:
     """The directory of a tiny run on `text`."""
     places = [f"data.path={text}", "data.valid_split=tail", f"data.cache_dir={folder}/cache"]
     places += [f"checkpointing.save_dir={folder}/run", "trainer.max_steps=30", "optim.lr=0.01"]
-    done = forked.run([*TINY, *places, *more], folder, os.environ)
+    done = commands.run([*TINY, *places, *more], folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -26,10 +21,7 @@ def sample(run: Path, results: Path, *more: str) -> dict:
     """The newest record of a mode=sample_eval, with the samples of its file."""
     given = ["mode=sample_eval", f"eval.checkpoint_path={run}", "trainer.accelerator=cpu"]
     given += ["loader.eval_batch_size=8", f"results_dir={results}", *more]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(given)
-        main.check(settings, main.keys_of(given))
-        sample_eval.run(settings, given, main.compose)
+    start(*given)
     newest = max(results.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     record = json.loads(newest.read_text())
     return record | json.loads(Path(record["metrics"]["samples"]).read_text())

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import initialize_config_dir
 
 import main
 from modes.export import run as export
 from modes.ppl_eval import run as ppl_eval
 from modes.sample_eval import run as sample_eval
 from modes.train import run as train
+from tests.composed import compose, composed
 
 BLOCKS = ["algo=bd3lm", "algo.block_size=4", "data.framing=bos"]
 Run = Callable[..., str]
@@ -26,10 +26,9 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture) -> Run:
 
     def call(mode: Any, *overrides: str, base: bool = True) -> str:
         given = [*(arguments if base else []), *overrides]
-        with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-            settings = main.compose(given)
-            main.check(settings, main.keys_of(given))
-            (mode if callable(mode) else mode.run)(settings, given, main.compose)
+        settings = composed(*given)
+        main.check(settings, main.keys_of(given))
+        (mode if callable(mode) else mode.run)(settings, given, compose)
         return capsys.readouterr().out
 
     return call
@@ -120,12 +119,8 @@ def test_what_blocks_cannot_be_is_refused_in_a_line(overrides: str) -> None:
     given = ["algo=bd3lm", "algo.block_size=4", "model.length=16", *overrides.split()]
     if "algo=" in overrides.replace("algo.", ""):
         given = overrides.split()
-    with (
-        initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"),
-        pytest.raises(ValueError) as caught,
-    ):
-        settings = main.compose(given)
-        main.check(settings, main.keys_of(given))
+    with pytest.raises(ValueError) as caught:
+        main.check(composed(*given), main.keys_of(given))
     assert str(caught.value).startswith(REFUSED[overrides])
     assert "\n" not in str(caught.value)
 
@@ -133,5 +128,4 @@ def test_what_blocks_cannot_be_is_refused_in_a_line(overrides: str) -> None:
 @pytest.mark.parametrize("algo", ["ar", "bd3lm"])
 def test_a_cache_where_there_is_one_is_accepted(algo: str) -> None:
     given = [f"algo={algo}", "sampling.cache=true"]
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        main.check(main.compose(given), main.keys_of(given))
+    main.check(composed(*given), main.keys_of(given))

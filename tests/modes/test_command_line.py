@@ -108,32 +108,17 @@ REFUSED = {
 }
 
 
-def without_torch(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
-    """main.py in an interpreter in which `import torch` fails."""
-    main = str(ROOT / "main.py")
-    program = f"""
-import runpy, sys
-sys.modules["torch"] = None
-sys.argv = {["main.py", *arguments]!r}
-runpy.run_path({main!r}, run_name="__main__")
-"""
-    line = [sys.executable, "-c", program]
-    return subprocess.run(line, env=environment, capture_output=True, text=True)
-
-
 @pytest.mark.parametrize("overrides", REFUSED)
-def test_refused_in_one_line_without_heavy_imports(
-    overrides: str, environment: dict[str, str]
-) -> None:
+def test_refused_in_one_line_without_heavy_imports(overrides: str, without_torch: Command) -> None:
     """Importing torch would fail here: a refusal must not get that far."""
-    done = without_torch(overrides.split(), environment)
+    done = without_torch(*overrides.split())
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith(f"error: {REFUSED[overrides]}")
 
 
-def test_help_names_the_groups_and_needs_no_torch(environment: dict[str, str]) -> None:
-    done = without_torch(["--help"], environment)
+def test_help_names_the_groups_and_needs_no_torch(without_torch: Command) -> None:
+    done = without_torch("--help")
     assert done.returncode == 0, done.stderr
     for word in ("mode", "algo: ar, bd3lm, d3pm, distillation", "max_steps"):
         assert word in done.stdout

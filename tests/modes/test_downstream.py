@@ -3,8 +3,6 @@
 import json
 import lzma
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ from evaluation.downstream.tasks import check_tasks, load_tasks
 from evaluation.records import read_records
 from modes import downstream
 from tests.changed import changed
-from tests.modes.conftest import ROOT, TINY
+from tests.modes import commands
+from tests.modes.conftest import TINY
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed")
 # What lm-eval's imports say of each other.
@@ -85,8 +84,8 @@ def runs(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = [f"data.path={text}", "data.valid_split=tail", f"data.cache_dir={folder}/cache"]
     for algo in ("ar", "mdlm"):
         own = [f"algo={algo}", "trainer.max_steps=2", f"checkpointing.save_dir={folder}/{algo}"]
-        line = [sys.executable, str(ROOT / "main.py"), *TINY, *places, *own]
-        subprocess.run(line, cwd=folder, capture_output=True, check=True)
+        done = commands.run([*TINY, *places, *own], folder)
+        assert done.returncode == 0, done.stderr
     return folder
 
 

@@ -2,13 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import initialize_config_dir
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -19,7 +16,8 @@ from backbones.cost import Step, parameters, state_bytes, training_flops
 from data.settings import Data, Markov
 from data.tokenizers import make_tokenizer
 from modes import build, estimate
-from modes.settings import Settings
+from tests.composed import composed
+from tests.modes import forked
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "tokenizers"
 SMALL = ["model.hidden_size=64", "model.cond_dim=16", "model.n_blocks=2", "model.n_heads=2"]
@@ -27,11 +25,6 @@ SMALL += ["model.length=64", "data.tokenizer_name_or_path=bytes", "loader.global
 # A network whose activations outweigh what a process has beside them.
 TRIAL = ["model.hidden_size=256", "model.n_blocks=4", "model.n_heads=8", "model.length=128"]
 TRIAL += ["data.tokenizer_name_or_path=symbols:8000"]
-
-
-def composed(*overrides: str) -> Settings:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return main.compose(list(overrides))
 
 
 def addmm_in_place(own: list, left: list, right: list, out_shape: list | None = None, **_: object):
@@ -56,13 +49,11 @@ def test_a_training_step_has_the_parameters_and_operations_of_the_estimate(name:
 
 
 @pytest.mark.parametrize("name", ["mdlm", "duo_distill"])
-def test_memory_is_what_a_training_step_takes(name: str) -> None:
+def test_memory_is_what_a_training_step_takes(name: str, tmp_path: Path) -> None:
     """Within 15 %."""
+    line = ["--batch-size", "8", "--repeats", "0", f"algo={name}", *TRIAL]
     file = main.ROOT / "benchmarks" / "recipe_step.py"
-    line = [sys.executable, str(file), "--batch-size", "8", "--repeats", "0"]
-    line += [f"algo={name}", *TRIAL]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True)
+    done = forked.run(line, tmp_path, os.environ | {"OMP_NUM_THREADS": "1"}, file=file)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert 1 / 1.15 <= found["estimate_bytes"] / found["peak_bytes"] <= 1.15

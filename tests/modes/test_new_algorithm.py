@@ -89,20 +89,21 @@ FILES = {"timed": "", "parted": "share: 0.5\n"}
 toys = pytest.mark.parametrize("name", TOYS)
 
 
-@pytest.fixture
-def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The suite with both algorithms."""
-    folder = Path(shutil.copytree(main.ROOT / "configs", tmp_path / "configs"))
-    for name, text in FILES.items():
-        (folder / "algo" / f"{name}.yaml").write_text(f"name: {name}\n{text}")
-        monkeypatch.setitem(ALGORITHMS, name, TOYS[name])
-        monkeypatch.setitem(FACTS, name, TOYS[name].facts)
-        monkeypatch.setitem(ALGOS, name, KEYS[name])
-    monkeypatch.setattr(configured, "CONFIGS", folder)
-    monkeypatch.setattr(test_estimate, "composed", partial(composed, folder))
-    found = configured._composed("algo")
-    monkeypatch.setattr(configured, "SETTINGS", found)
-    yield folder
+    place = tmp_path_factory.mktemp("suite") / "configs"
+    folder = Path(shutil.copytree(main.ROOT / "configs", place))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in FILES.items():
+            (folder / "algo" / f"{name}.yaml").write_text(f"name: {name}\n{text}")
+            patch.setitem(ALGORITHMS, name, TOYS[name])
+            patch.setitem(FACTS, name, TOYS[name].facts)
+            patch.setitem(ALGOS, name, KEYS[name])
+        patch.setattr(configured, "CONFIGS", folder)
+        patch.setattr(test_estimate, "composed", partial(composed, folder))
+        patch.setattr(configured, "SETTINGS", configured._composed("algo"))
+        yield folder
 
 
 def composed(folder: Path, *overrides: str) -> Settings:

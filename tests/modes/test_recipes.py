@@ -2,16 +2,16 @@
 state."""
 
 import pytest
-from hydra import initialize_config_dir
 
 import main
 from backbones.dit import DiT
 from modes.build import algorithm
 from modes.checks.combinations import check
 from modes.checks.recipes import hint, recipe_of
-from modes.settings import Settings, stored
+from modes.settings import stored
 from schema.fields import keywords
 from tests.changed import changed
+from tests.composed import composed
 from tests.modes.conftest import lookup
 
 ALGOS = ("ar", "d3pm", "duo", "mdlm", "sedd", "udlm")
@@ -153,11 +153,6 @@ def table() -> dict[str, dict[str, object]]:
 
 
 TABLE = table()
-
-
-def composed(*overrides: str) -> Settings:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return main.compose(list(overrides))
 
 
 def test_every_recipe_is_in_the_table() -> None:

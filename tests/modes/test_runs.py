@@ -3,23 +3,23 @@
 import csv
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from algos.build import ALGORITHMS
-from tests.modes.conftest import ROOT, Command
-from tests.processes import started, wait_until
+from tests.modes import forked, in_process
+from tests.modes.conftest import Command
+from tests.processes import wait_until
+from tests.training import world
 
 # the distillation, which needs a teacher, has its own file
 ALGOS = sorted(ALGORITHMS.keys() - {"duo_distill"})
 
 
-def records(folder: Path) -> dict[str, dict]:
-    found = [json.loads(file.read_text()) for file in (folder / "results").glob("*.json")]
+def records(folder: Path, below: str = "results") -> dict[str, dict]:
+    found = [json.loads(file.read_text()) for file in (folder / below).glob("*.json")]
     return {record["metric"]: record for record in found}
 
 
@@ -76,40 +76,44 @@ def test_train_then_evaluate_then_sample(algo: str, command: Command, tmp_path: 
     assert all(0 <= token < 257 for sample in samples for token in sample["tokens"])
 
 
+ALL_AT_ONCE = [  # dropout, averaged weights, accumulation
+    "algo=gidd",
+    "model.dropout=0.1",
+    "loader.batch_size=2",
+    "trainer.max_steps=60",
+    "checkpointing.every_n_steps=4",
+]
+
+
+@pytest.fixture(scope="module")
+def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    return in_process.train(folder, text, *ALL_AT_ONCE, "optim.lr=0.001")
+
+
 @pytest.mark.parametrize(
     "how",
     [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL],
 )
 def test_a_stopped_run_goes_on_bit_for_bit(
     how: signal.Signals,
+    whole: Path,
     command: Command,
     arguments: list[str],
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """Dropout, averaged weights, accumulation and a stop at an arbitrary moment."""
-    more = [
-        "algo=gidd",
-        "model.dropout=0.1",
-        "loader.batch_size=2",
-        "trainer.max_steps=60",
-        "checkpointing.every_n_steps=4",
-    ]
-    whole = tmp_path / "whole"
-    straight = command(*more, f"checkpointing.save_dir={whole}")
-    assert straight.returncode == 0, straight.stderr
-
-    line = [sys.executable, str(ROOT / "main.py"), *arguments, *more]
+    """A stop at an arbitrary moment."""
     stopped = tmp_path / "run"
-    quiet = {"cwd": tmp_path, "env": environment, "stderr": subprocess.DEVNULL}
-    with started(line, **quiet) as process:
+    with forked.started([*arguments, *ALL_AT_ONCE], tmp_path, environment) as process:
         wait_until((stopped / "checkpoints" / "last.ckpt").exists, process)
         process.send_signal(how)
-        assert process.wait(timeout=60) != 0
+        assert process.wait(timeout=60) not in (0, None)
     reached = state(stopped)["global_step"]
     assert reached < 60
 
-    again = command(*more)
+    again = command(*ALL_AT_ONCE)
     assert again.returncode == 0, again.stderr
     one, other = state(whole), state(stopped)
     assert one["global_step"] == other["global_step"] == 60
@@ -154,31 +158,37 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimizer(
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
-def test_several_processes_train_and_evaluate_like_one(command: Command, tmp_path: Path) -> None:
+def test_several_processes_train_and_evaluate_like_one(
+    command: Command, program: Command, arguments: list[str], tmp_path: Path
+) -> None:
     """DDP over gloo, on texts of very different lengths: the same examples, times, noise and
-    dropout, the same validated blocks, and every loss divided by the tokens of the global batch."""
+    dropout, the same validated blocks, and every loss divided by the tokens of the global batch.
+    Lightning starts the second of two; the others are forked together."""
     lines = [json.dumps({"text": "beer " * (1 + i % 9)}) for i in range(400)]
     (tmp_path / "lines.jsonl").write_text("\n".join(lines))
-    more = [f"data.path={tmp_path}/lines.jsonl", "data.packing=pad", "model.dropout=0.1"]
-    more += ["trainer.max_steps=20", "trainer.val_check_interval=5", "trainer.limit_val_batches=1"]
+    data = [f"data.path={tmp_path}/lines.jsonl", "data.packing=pad"]
+    more = [*data, "algo=gidd", "model.dropout=0.1", "trainer.max_steps=20"]
+    more += ["trainer.val_check_interval=5", "trainer.limit_val_batches=1"]
 
-    def trained(devices: int) -> Path:
+    def of(devices: int) -> list[str]:
         folder = tmp_path / f"run{devices}"
-        world = [] if devices == 1 else ["strategy=ddp", f"trainer.devices={devices}"]
         places = [f"checkpointing.save_dir={folder}", f"results_dir={folder}/results"]
-        done = command("algo=gidd", *more, *places, *world)
-        assert done.returncode == 0, done.stderr
-        if devices < 4:
-            evaluate = ["mode=ppl_eval", "algo=gidd", f"eval.checkpoint_path={folder}"]
-            done = command(*evaluate, *more[:2], *places, *world)
-            assert done.returncode == 0, done.stderr
-        return folder
+        places += [f"eval.checkpoint_path={folder}"]
+        return places if devices == 1 else [*places, "strategy=ddp", f"trainer.devices={devices}"]
 
-    one = trained(1)
+    for run, devices in ((command, 1), (program, 2)):
+        done = run(*more, *of(devices))
+        assert done.returncode == 0, done.stderr
+    world.run([[*arguments, *more, *of(4)]], processes=4)
+    evaluate = [*arguments, "mode=ppl_eval", "algo=gidd", *data]
+    for devices in (1, 2):
+        world.run([[*evaluate, *of(devices)]], devices)
+
+    one = tmp_path / "run1"
     logged, seen = losses(one), losses(one, "val/nll")
     assert list(logged) == list(range(20)) and list(seen) == [4, 9, 14, 19]
     for devices in (2, 4):
-        folder = trained(devices)
+        folder = tmp_path / f"run{devices}"
         for key, tensor in state(one)["state_dict"].items():
             other = state(folder)["state_dict"][key]
             torch.testing.assert_close(tensor, other, rtol=1e-3, atol=1e-5)
@@ -190,22 +200,28 @@ def test_several_processes_train_and_evaluate_like_one(command: Command, tmp_pat
     assert ppl["protocol_digest"] == two["protocol_digest"]
 
 
-@pytest.mark.parametrize("batches", [1, 3])
 def test_two_processes_draw_the_samples_of_one(
-    batches: int, command: Command, tmp_path: Path
+    command: Command, arguments: list[str], tmp_path: Path
 ) -> None:
+    """Of one batch, which leaves nothing for the second process, and of three."""
     assert command("algo=mdlm", "trainer.max_steps=2").returncode == 0
-    sample = ["mode=sample_eval", f"eval.checkpoint_path={tmp_path}/run"]
-    sample += [f"sampling.num_sample_batches={batches}", "loader.eval_batch_size=4"]
-    drawn = []
-    for number, more in enumerate(([], ["strategy=ddp", "trainer.devices=2"])):
-        done = command(*sample, *more, f"results_dir={tmp_path}/results{number}")
-        assert done.returncode == 0, done.stderr
-        (file,) = (tmp_path / f"results{number}").glob("*.json")
-        samples = Path(json.loads(file.read_text())["metrics"]["samples"])
-        drawn.append(json.loads(samples.read_text())["samples"])
-    assert len(drawn[0]) == 4 * batches
-    assert drawn[0] == drawn[1]
+    counts, two = (1, 3), ["strategy=ddp", "trainer.devices=2"]
+    sample = [*arguments, "mode=sample_eval", f"eval.checkpoint_path={tmp_path}/run"]
+    sample += ["loader.eval_batch_size=4"]
+    for processes, more in ((1, []), (2, two)):
+        lines = [
+            [*sample, *more, f"sampling.num_sample_batches={batches}", f"results_dir={place}"]
+            for batches in counts
+            for place in [tmp_path / f"{processes}-{batches}"]
+        ]
+        world.run(lines, processes)
+    for batches in counts:
+        drawn = []
+        for processes in (1, 2):
+            samples = records(tmp_path / f"{processes}-{batches}", ".")["samples"]["metrics"]
+            drawn.append(json.loads(Path(samples["samples"]).read_text())["samples"])
+        assert len(drawn[0]) == 4 * batches
+        assert drawn[0] == drawn[1]
 
 
 def test_a_killed_benchmark_goes_on_and_repeats_nothing(
@@ -214,9 +230,7 @@ def test_a_killed_benchmark_goes_on_and_repeats_nothing(
     runs = tmp_path / "runs"
     more = ["mode=benchmark", "benchmark.algos=[ar,mdlm]", "trainer.max_steps=60"]
     more += [f"checkpointing.save_dir={runs}/${{algo.name}}", "checkpointing.every_n_steps=4"]
-    line = [sys.executable, str(ROOT / "main.py"), *arguments, *more]
-    quiet = {"cwd": tmp_path, "env": environment, "stderr": subprocess.DEVNULL}
-    with started(line, **quiet) as process:
+    with forked.started([*arguments, *more], tmp_path, environment) as process:
         wait_until((runs / "mdlm" / "checkpoints" / "last.ckpt").exists, process)
     assert state(runs / "mdlm")["global_step"] < 60
     first = {file: file.read_bytes() for file in (tmp_path / "results").rglob("*.*")}

@@ -2,16 +2,14 @@
 
 import json
 import os
-import socket
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_dir
 
-import main
 from modes import estimate
 from modes.settings import Settings
-from tests.modes.forked import _server
+from tests.composed import composed
+from tests.modes.forked import run_together
 
 # Networks of which the activations, the blocks, or the vocabulary outweigh the rest.
 TEXTS = ["model.hidden_size=256", "model.n_blocks=4", "model.n_heads=8", "model.length=128"]
@@ -22,17 +20,15 @@ WORDS = ["model.hidden_size=256", "model.n_blocks=2", "model.n_heads=8", "model.
 WORDS += ["data.tokenizer_name_or_path=symbols:50000", "algo=ar"]
 
 
-def composed(*overrides: str) -> Settings:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return main.compose(["strategy=fsdp", *overrides])
+def sharded(*overrides: str) -> Settings:
+    return composed("strategy=fsdp", *overrides)
 
 
-def _measure(place: dict[str, str], batch: int, passes: int, given: list[str], file: Path) -> None:
-    os.environ.update(place)
+def _measure(batch: int, passes: int, given: list[str], file: Path) -> None:
     from benchmarks.recipe_step import measured
 
     result = measured(batch, 0, passes, ["strategy=fsdp", *given])
-    if place["RANK"] == "0":
+    if os.environ["RANK"] == "0":
         file.write_text(json.dumps(result))
 
 
@@ -45,19 +41,7 @@ def test_memory_is_what_each_process_takes(
     processes: int, batch: int, passes: int, given: list[str], tmp_path: Path
 ) -> None:
     """Within 15 %."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
-    started = []
-    for rank in map(str, range(processes)):
-        place = common | {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": "1"}
-        arguments = (place, batch, passes, given, tmp_path / "found.json")
-        started.append(_server.Process(target=_measure, args=arguments))
-        started[-1].start()
-    for process in started:
-        process.join(240)
-        assert process.exitcode == 0
+    run_together(_measure, processes, batch, passes, given, tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())
     assert 1 / 1.15 <= found["estimate_bytes"] / found["peak_bytes"] <= 1.15, found
 
@@ -73,18 +57,18 @@ def test_memory_is_what_each_process_takes(
     ],
 )
 def test_the_configuration_says_the_parts(given: list[str], parts: int, accumulates: bool) -> None:
-    step = estimate.step_of(composed("loader.global_batch_size=64", *given))
+    step = estimate.step_of(sharded("loader.global_batch_size=64", *given))
     assert (step.parts, step.accumulates) == (parts, accumulates)
 
 
 def test_without_fsdp_nothing_is_in_parts() -> None:
-    assert estimate.step_of(composed("strategy=ddp", "trainer.devices=4")).parts == 0
+    assert estimate.step_of(sharded("strategy=ddp", "trainer.devices=4")).parts == 0
 
 
 def test_the_report_has_every_part_and_what_fits() -> None:
     given = ["algo=duo_distill", "model=8b", "data.tokenizer_name_or_path=symbols:126463"]
     given += ["trainer.devices=8", "trainer.num_nodes=8", "loader.global_batch_size=512"]
-    lines = estimate.report(composed(*given))
+    lines = estimate.report(sharded(*given))
     text = "\n".join(lines)
     assert "7,582" in text  # millions of parameters
     assert "memory of each of 64 devices" in text

@@ -3,18 +3,12 @@
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_dir
 
 import main
 from modes.checks.combinations import check
 from modes.checks.keys import checked
-from modes.settings import Settings, stored
-
-
-def settings(*overrides: str) -> Settings:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return main.compose(list(overrides))
-
+from modes.settings import stored
+from tests.composed import composed
 
 REFUSED = {
     "trainer.gradient_clip_val=0": "trainer.gradient_clip_val=0: must be positive",
@@ -55,7 +49,7 @@ def test_a_value_that_cannot_be_meant_is_refused(
     monkeypatch.setattr("modes.checks.loggers.importlib.util.find_spec", installed)
     given = typed.split()
     with pytest.raises(ValueError) as caught:
-        check(settings(*given), main.keys_of(given))
+        check(composed(*given), main.keys_of(given))
     assert str(caught.value).startswith(REFUSED[typed])
 
 
@@ -65,7 +59,7 @@ def installed(name: str) -> object | None:
 
 @pytest.mark.parametrize("devices", ["auto", -1, 2, "2", "0,1", [0, 1]])
 def test_devices_as_lightning_takes_them(devices: object) -> None:
-    plain = stored(settings())
+    plain = stored(composed())
     plain["trainer"]["devices"] = devices
     assert checked(plain).trainer.devices == devices
 
@@ -82,5 +76,5 @@ def test_a_login_is_a_key_a_netrc_or_none_needed(
         (tmp_path / "netrc").write_text("machine api.wandb.ai\n  login user\n  password x\n")
     elif way != "offline":
         monkeypatch.setenv(*{"key": ("WANDB_API_KEY", "x"), "mode": ("WANDB_MODE", "offline")}[way])
-    made = settings("wandb.name=x", f"wandb.offline={'true' if way == 'offline' else 'false'}")
+    made = composed("wandb.name=x", f"wandb.offline={'true' if way == 'offline' else 'false'}")
     check(made, set())

@@ -13,7 +13,7 @@ import torch
 from torch import distributed as dist
 
 from algos.base import Algorithm
-from tests.modes.forked import _server
+from tests.modes.forked import server
 from tests.training.world import SMALL, logged, run, start, stop, wait
 from training.agreement import Agreement
 from training.checkpoint import read_checkpoint
@@ -40,7 +40,7 @@ def asking(folder: Path, rank: int) -> None:
 
 
 def test_no_process_waits_for_another_to_be_asked(tmp_path: Path) -> None:
-    processes = [_server.Process(target=asking, args=(tmp_path, rank)) for rank in range(2)]
+    processes = [server.Process(target=asking, args=(tmp_path, rank)) for rank in range(2)]
     for process in processes:
         process.start()
     wait(lambda: None not in [process.exitcode for process in processes], seconds=100)

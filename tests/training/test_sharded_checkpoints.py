@@ -8,15 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import initialize_config_dir
 from safetensors.torch import load_file
 
-import main
-from modes import export
-from modes.ppl_eval import run as ppl_eval
-from modes.sample_eval import run as sample_eval
 from modes.train.resume import resumed
-from tests.modes.conftest import ROOT
+from tests.composed import composed, start
 from tests.training.world import SMALL, logged, run
 from training import checkpoint as checkpoints
 from training.checkpoint import read_checkpoint
@@ -53,28 +48,24 @@ def whole(sharded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def evaluated(mode: Any, given: list[str], results: Path, *more: str) -> dict[str, Any]:
+def evaluated(given: list[str], results: Path, *more: str) -> dict[str, Any]:
     """The record of a mode."""
     command = [text for text in given if not text.startswith("mode=")]
     command += [*more, f"results_dir={results}"]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(command)
-        main.check(settings, main.keys_of(command))
-        mode.run(settings, command, main.compose)
+    start(*command)
     records = list(results.glob("*.json")) if results.is_dir() else []
     return json.loads(records[0].read_text()) if records else {}
 
 
 @pytest.mark.parametrize(
-    ("mode", "name", "more"),
+    ("mode", "more"),
     [
-        (ppl_eval, "ppl_eval", []),
-        (sample_eval, "sample_eval", ["sampling.steps=3", "sampling.num_sample_batches=2"]),
+        ("ppl_eval", []),
+        ("sample_eval", ["sampling.steps=3", "sampling.num_sample_batches=2"]),
     ],
 )
 def test_an_evaluation_of_parts_is_that_of_one_file(
-    mode: Any,
-    name: str,
+    mode: str,
     more: list[str],
     given: list[str],
     sharded: Path,
@@ -83,8 +74,8 @@ def test_an_evaluation_of_parts_is_that_of_one_file(
 ) -> None:
     found = []
     for number, path in enumerate((sharded, whole)):
-        own = [f"mode={name}", f"eval.checkpoint_path={path}", f"eval.output_dir={tmp_path}/out"]
-        found.append(evaluated(mode, given, tmp_path / str(number), *own, *more))
+        own = [f"mode={mode}", f"eval.checkpoint_path={path}", f"eval.output_dir={tmp_path}/out"]
+        found.append(evaluated(given, tmp_path / str(number), *own, *more))
     assert found[0]["value"] == found[1]["value"]
     assert found[0]["training"]["tokens"] == found[1]["training"]["tokens"]
 
@@ -93,7 +84,7 @@ def test_an_export_of_parts_has_the_averaged_weights(
     given: list[str], sharded: Path, tmp_path: Path
 ) -> None:
     own = ["mode=export", f"eval.checkpoint_path={sharded}", f"export.path={tmp_path}/model"]
-    evaluated(export, given, tmp_path / "results", *own)
+    evaluated(given, tmp_path / "results", *own)
     exported = load_file(tmp_path / "model" / "model.safetensors")
     average = read_checkpoint(sharded)["ema"]["weights"]
     assert exported.keys() == average.keys()
@@ -104,8 +95,8 @@ def test_a_run_begins_with_the_weights_of_parts(
     given: list[str], sharded: Path, whole: Path, tmp_path: Path
 ) -> None:
     """In one process and, sharing them out at once, in two."""
-    for name, start, devices in (("a", sharded, 1), ("b", whole, 1), ("c", sharded, 2)):
-        more = ["algo=gidd", f"training.finetune_path={start}", "strategy=fsdp"]
+    for name, source, devices in (("a", sharded, 1), ("b", whole, 1), ("c", sharded, 2)):
+        more = ["algo=gidd", f"training.finetune_path={source}", "strategy=fsdp"]
         more = [*more, f"trainer.devices={devices}"] if devices > 1 else more[:2]
         run([[*given, *more, f"checkpointing.save_dir={tmp_path}/{name}"]], devices)
     expected = logged(tmp_path / "b", "train/loss")
@@ -144,9 +135,7 @@ def test_what_begins_a_run_is_looked_at_without_its_tensors(
     checkpoints_read = checkpoints.read_shards
     monkeypatch.setattr(checkpoints, "read_shards", watched)
     command = [*given, "algo=mdlm", f"checkpointing.save_dir={sharded}", "strategy=fsdp"]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        start = resumed(main.compose(command))
-    assert start.step == 2
+    assert resumed(composed(*command)).step == 2
     (content,) = read
     assert all(weight.is_meta for weight in content["state_dict"].values())
     assert all(weight.is_meta for weight in content["ema"]["weights"].values())

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import initialize_config_dir
 
 import main
-from tests.modes.conftest import ROOT
+from tests.composed import composed
 from tests.training.world import SMALL, logged, run
 from training.checkpoint import read_checkpoint
 
@@ -115,7 +114,6 @@ def test_parts_within_a_node_and_copies_between_nodes(one: Path, tmp_path: Path)
     ],
 )
 def test_what_fsdp_cannot_do_is_refused(given: list[str], message: str) -> None:
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose([*SHARDED, *given])
+    settings = composed(*SHARDED, *given)
     with pytest.raises(ValueError, match=message):
         main.check(settings, main.keys_of([*SHARDED, *given]))

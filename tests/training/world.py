@@ -1,5 +1,5 @@
-"""Trainings in one process or in several that were forked together, one command after another: a
-process group takes no imports."""
+"""Commands in this process or in several that were forked together, one after another: a process
+group takes no imports."""
 
 import csv
 import os
@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import initialize_config_dir
-
 import main
-from tests.modes.conftest import ROOT
-from tests.modes.forked import _server
+from tests import composed
+from tests.modes.forked import server
 
 SMALL = [
     "mode=train",
@@ -45,7 +43,11 @@ def run(
     before: Callable[[int], None] | None = None,
 ) -> None:
     """Every command in as many processes, `before` which they call a function with their rank; none
-    of them may fail."""
+    of them may fail. One process is this one."""
+    if processes == 1 and before is None:
+        for overrides in commands:
+            composed.start(*overrides)
+        return
     started = start(commands, processes, nodes, before)
     wait(lambda: any(codes := [one.exitcode for one in started]) or None not in codes)
     codes = [process.exitcode for process in started]
@@ -91,7 +93,7 @@ def start(
         own = environment | {key: str(value) for key, value in place.items()}
         own |= {"TQDM_DISABLE": "1"}
         arguments = (commands, processes, own, rank, before)
-        started.append(_server.Process(target=_run, args=arguments))
+        started.append(server.Process(target=_run, args=arguments))
         started[-1].start()
     return started
 
@@ -109,17 +111,8 @@ def _run(
         port = int(environment["MASTER_PORT"]) + number
         one = {} if processes == 1 else environment | {"MASTER_PORT": str(port)}
         os.environ.update(one)
-        _command(list(overrides))
-
-
-def _command(overrides: list[str]) -> None:
-    from modes.train import run as train
-
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(overrides)
-        main.check(settings, main.keys_of(overrides))
-        train.run(settings, overrides, main.compose)
-    main.leave_process_group()
+        composed.start(*overrides)
+        main.leave_process_group()
 
 
 def logged(folder: Path, name: str) -> dict[int, float]:

@@ -3,20 +3,17 @@
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_dir
 
-import main
 from modes.benchmark.runs import Budget, Row, budget, rows
 from modes.estimate import flops_per_token, vocabulary
-from tests.modes.conftest import ROOT
+from tests.composed import compose
 
 PLACE = "checkpointing.save_dir=runs/${algo.name}-${seed}"
 
 
 def made(*overrides: str) -> list[Row]:
     given = ["mode=benchmark", *overrides]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        return rows(main.compose(given), given, main.compose)
+    return rows(compose(given), given, compose)
 
 
 def test_rows_are_every_algorithm_with_every_seed() -> None:

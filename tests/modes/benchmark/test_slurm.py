@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_dir
 
-import main
 from modes.benchmark import run as benchmark
 from modes.benchmark.slurm import LATE, SCRIPT
+from tests.composed import compose
 from tests.modes.conftest import ROOT
 
 GIVEN = ["mode=benchmark", "benchmark.algos=[ar,mdlm]", "benchmark.budget=2k steps"]
@@ -20,8 +19,7 @@ GIVEN += ["results_dir=here", "seed=5"]
 
 def run(*more: str) -> None:
     overrides = [*GIVEN, *more]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        benchmark.run(main.compose(overrides), overrides, main.compose)
+    benchmark.run(compose(overrides), overrides, compose)
 
 
 def stub(folder: Path, name: str, text: str) -> None:
@@ -109,8 +107,7 @@ def test_script_runs_the_row_of_its_task(tmp_path: Path) -> None:
 
 def test_jobs_of_a_track_end_in_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
     overrides = ["mode=benchmark", "track=shakespeare-epochs", "benchmark.jobs=print"]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        benchmark.run(main.compose(overrides), overrides, main.compose)
+    benchmark.run(compose(overrides), overrides, compose)
     *_, last = capsys.readouterr().out.splitlines()
     place = "results_dir=results/shakespeare-epochs"
     assert shlex.split(last)[2:] == ["mode=leaderboard", place, "track=shakespeare-epochs"]

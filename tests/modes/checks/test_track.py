@@ -1,6 +1,5 @@
 """The rules of a track for a command: each has a command that breaks it."""
 
-import functools
 import json
 import subprocess
 import sys
@@ -8,35 +7,25 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra import initialize_config_dir
 
 import main
 from leaderboard.tracks.rules import budget_of
 from modes.benchmark.runs import Row, rows
 from modes.checks.track import check_track
-from modes.settings import Settings
 from tests.changed import changed
+from tests.composed import compose, composed
 
 TRACKS = sorted(file.stem for file in (main.ROOT / "configs" / "track").glob("*.yaml"))
 HEAVY = ("torch", "lightning", "numpy", "scipy", "pandas", "altair")
 
 
-@functools.cache
-def alone(track: str) -> Settings:
-    """The settings of a track, composed once."""
-    return main.compose([track])
-
-
 def held(*overrides: str) -> None:
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(list(overrides))
-        check_track(settings, main.keys_of(list(overrides)), lambda given: alone(*given))
+    check_track(composed(*overrides), main.keys_of(list(overrides)), compose)
 
 
 def made(*overrides: str) -> list[Row]:
     given = ["mode=benchmark", *overrides]
-    with initialize_config_dir(str(main.ROOT / "configs"), version_base="1.3"):
-        return rows(main.compose(given), given, main.compose)
+    return rows(compose(given), given, compose)
 
 
 SHAKESPEARE, EPOCHS = "track=shakespeare-1M", "track=shakespeare-epochs"
@@ -158,7 +147,7 @@ def test_a_refusal_loads_nothing_heavy(tmp_path: Path) -> None:
 
 def test_a_track_without_a_budget_is_told_so() -> None:
     """A file of one's own, found by --config-dir."""
-    settings = alone("track=shakespeare-1M")
+    settings = composed("track=shakespeare-1M")
     own = changed(settings, mode="benchmark", benchmark={"budget": None})
     with pytest.raises(
         ValueError, match=r"track=shakespeare-1M: benchmark.budget=None in its file"

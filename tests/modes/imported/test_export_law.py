@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import initialize_config_dir
 from scipy.stats import chi2_contingency
 
-import main
 from algos.base import Algorithm
 from algos.build import ALGORITHMS
 from algos.settings import read_algo
@@ -24,7 +22,7 @@ from modes.settings import stored
 from samplers.build import draw
 from samplers.config import sampler_config
 from samplers.settings import Sampling
-from tests.modes.conftest import ROOT
+from tests.composed import composed
 
 UNLIKE = ("duo_distill", "bd3lm")  # its student has the network of duo; it has no layout here
 COUNT, STEPS, LENGTH = 20_000, 3, 4
@@ -41,8 +39,7 @@ def models(overrides: list[str]) -> tuple[Algorithm, Any]:
     """An algorithm of three tokens with large random weights, and the same network exported."""
     sizes = ["model.hidden_size=16", "model.n_blocks=1", "model.n_heads=2", "model.cond_dim=8"]
     line = ["data=markov", "data.states=2", f"model.length={LENGTH}", *sizes, *overrides]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = stored(main.compose(line))
+    settings = stored(composed(*line))
     tokenizer = make_tokenizer("symbols:2")
     algorithm = algorithm_of(settings, tokenizer.vocab_size).eval()
     torch.manual_seed(5)

@@ -9,31 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra import initialize_config_dir
 
-import main
 from algos.base import Draws
 from data.loaders import tensors
 from evaluation.perplexity import in_order, sequence_rows, summarise
 from evaluation.records import read_records
 from evaluation.rounding import with_error
 from modes import build, trained_run
-from modes.checks.combinations import check
-from modes.ppl_eval import run as ppl_eval
-from modes.train import run as train
+from tests.composed import composed, start
 from tests.modes.conftest import TINY
 
-CONFIGS = Path(main.__file__).parent / "configs"
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 TEXT = "\n".join(f"{i} bottles of beer on the wall, take {i % 7} down" for i in range(300))
-
-
-def run(*overrides: str) -> None:
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        settings = main.compose(list(overrides))
-        check(settings, main.keys_of(list(overrides)))
-        modes = {"train": train, "ppl_eval": ppl_eval}
-        modes[settings.mode].run(settings, list(overrides), main.compose)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +31,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         (folder / "text.txt").write_text(TEXT)
         places = [f"data.path={folder}/text.txt", f"data.cache_dir={folder}/cache"]
         places += [f"checkpointing.save_dir={folder}/run", "trainer.max_steps=60", "optim.lr=0.003"]
-        run(*TINY, *places, f"algo={algo}")
+        start(*TINY, *places, f"algo={algo}")
     return folders
 
 
@@ -58,7 +45,7 @@ def evaluate(trained: Path, tmp_path: Path) -> Iterator[Any]:
     """mode=ppl_eval of the run; the newest record as a dict."""
 
     def of(*more: str) -> list[dict[str, Any]]:
-        run(
+        start(
             *("mode=ppl_eval", "trainer.accelerator=cpu", "loader.eval_batch_size=8"),
             *(f"eval.checkpoint_path={trained}/run", f"results_dir={tmp_path}/results", *more),
         )
@@ -209,8 +196,7 @@ def test_ppl_eval_small_shared_texts(trained: Path, evaluate: Any) -> None:
 def test_ppl_eval_the_stated_error_is_the_spread_over_seeds(runs: dict[str, Path]) -> None:
     """And four passes have half the error of one."""
     overrides = ["mode=ppl_eval", f"eval.checkpoint_path={runs['mdlm']}/run"]
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        opened = trained_run.open_run(main.compose(overrides), overrides)
+    opened = trained_run.open_run(composed(*overrides), overrides)
     data = build.data(opened.settings, devices=1)
     algorithm = trained_run.restore(opened)
     index = np.arange(16)

@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import initialize_config_dir
 
 import main
 from evaluation.ordered import OrderedNats
 from evaluation.records import read_records
 from modes.checks.combinations import check
-from modes.ppl_eval import run as ppl_eval
+from tests.composed import composed, start
 from tests.modes import in_process
-from tests.modes.conftest import ROOT
 
 TEXT = "\n".join(f"{i} bottles of beer on the wall, take {i % 7} down" for i in range(300))
 
@@ -28,10 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluate(run: Path, results: Path, *more: str) -> dict[str, Any]:
     given = ["mode=ppl_eval", f"eval.checkpoint_path={run}", "trainer.accelerator=cpu"]
     given += ["loader.eval_batch_size=8", f"results_dir={results}", *more]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(given)
-        check(settings, main.keys_of(given))
-        ppl_eval.run(settings, given, main.compose)
+    start(*given)
     records, problems = read_records(results)
     assert not problems
     return max(records, key=lambda record: record.path.stat().st_mtime_ns).fields
@@ -156,7 +151,6 @@ def test_refusals(trained: Path, tmp_path: Path, more: str, message: str) -> Non
     ],
 )
 def test_refusals_of_the_configuration_alone(line: str, message: str) -> None:
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(line.split())
-        with pytest.raises(ValueError, match=message):
-            check(settings, main.keys_of(line.split()))
+    settings = composed(*line.split())
+    with pytest.raises(ValueError, match=message):
+        check(settings, main.keys_of(line.split()))

@@ -1,8 +1,6 @@
 """Self-correction through the entry point: of samples, of files, and what is refused."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +14,7 @@ import main
 from evaluation.sample_quality.metrics import unigram_entropy
 from modes.sample_eval.point import CORRECTION_DEFAULTS
 from samplers.config import DEFAULTS
-from tests.modes import in_process
+from tests.modes import commands, in_process
 from tests.modes.conftest import ROOT
 
 BOS = 256
@@ -42,10 +40,10 @@ def entropy(rows: list[list[int]]) -> float:
 
 
 def test_self_correction_on_the_command_line(trained: Path, tmp_path: Path) -> None:
-    line = [sys.executable, str(ROOT / "main.py"), "mode=sample_eval", "trainer.accelerator=cpu"]
+    line = ["mode=sample_eval", "trainer.accelerator=cpu"]
     line += [f"eval.checkpoint_path={trained}/run", f"results_dir={tmp_path}", "sampling.steps=4"]
     line += ["loader.eval_batch_size=8", "sampling.self_correction=8", "sampling.show=1"]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    done = commands.run(line, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "/13 [" in done.stderr  # calls: 4 of the sampler, 8 steps and a last look
     assert "self-correction: entropy" in done.stdout

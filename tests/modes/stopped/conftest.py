@@ -9,33 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import initialize_config_dir
 
-import main
 from algos.build import ALGORITHMS
-from modes.audit import run as audit
-from modes.oracle import run as oracle
-from modes.ppl_eval import run as ppl_eval
-from modes.sample_eval import run as sample_eval
-from modes.train import run as train
-from tests.modes.conftest import ROOT, TINY
+from tests.composed import start
+from tests.modes.conftest import TINY
 
 OF_RUN = ALGORITHMS["mdlm"]
-MODES = {
-    "train": train,
-    "ppl_eval": ppl_eval,
-    "sample_eval": sample_eval,
-    "oracle": oracle,
-    "audit": audit,
-}
 Run = Callable[..., None]
-
-
-def start(*overrides: str) -> None:
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(list(overrides))
-        main.check(settings, main.keys_of(list(overrides)))
-        MODES[settings.mode].run(settings, list(overrides), main.compose)
 
 
 @pytest.fixture(scope="module")

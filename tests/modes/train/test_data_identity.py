@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra import initialize_config_dir
@@ -13,18 +12,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 import main
-from modes.ppl_eval import run as ppl_eval
-from modes.sample_eval import run as sample_eval
-from modes.train import run as train
+from tests.composed import start
 from tests.modes.conftest import ROOT, TINY
-
-MODES: dict[str, Any] = {"train": train, "ppl_eval": ppl_eval, "sample_eval": sample_eval}
-
-
-def run(*given: str) -> None:
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(list(given))
-        MODES[settings.mode].run(settings, list(given), main.compose)
 
 
 @pytest.fixture
@@ -48,7 +37,7 @@ def save_tokenizer(path: Path, digits: str) -> None:
 def begin(steps: int, *more: str) -> None:
     places = ["data.valid_split=tail", "data.cache_dir=cache", "checkpointing.save_dir=run"]
     own = ["data.path=c.txt", "algo=ar", f"trainer.max_steps={steps}"]
-    run(*TINY, *places, *own, *more)
+    start(*TINY, *places, *own, *more)
 
 
 EVALUATE = ("mode=ppl_eval", "eval.checkpoint_path=run", "trainer.accelerator=cpu")
@@ -63,23 +52,23 @@ def test_data_of_another_content_under_the_same_name(folder: Path) -> None:
         begin(4)
     for mode in (EVALUATE, SAMPLE):
         with pytest.raises(ValueError, match=r"^data=text: not the text that the run .* differs"):
-            run(*mode)
+            start(*mode)
     assert not (folder / "results").exists()
-    run(*SAMPLE, "eval.reference=false")
-    run(*EVALUATE, *TEXT, "data.path=c.txt")  # named, it is another text to evaluate on
+    start(*SAMPLE, "eval.reference=false")
+    start(*EVALUATE, *TEXT, "data.path=c.txt")  # named, it is another text to evaluate on
 
 
 def test_data_of_the_same_content_under_another_name(folder: Path) -> None:
     begin(2)
     shutil.move("c.txt", "d.txt")
     with pytest.raises(FileNotFoundError, match=r"c.txt.*; it is the text of the run .*data.path"):
-        run(*EVALUATE)
+        start(*EVALUATE)
     begin(4, "data.path=d.txt")
     config = json.loads((folder / "run" / "config.json").read_text())
     assert config["data"]["path"] == "d.txt"
-    run(*EVALUATE)
-    run(*EVALUATE, *TEXT, f"data.path={folder}/d.txt")
-    run(*EVALUATE, "++data.path=d.txt")
+    start(*EVALUATE)
+    start(*EVALUATE, *TEXT, f"data.path={folder}/d.txt")
+    start(*EVALUATE, "++data.path=d.txt")
 
 
 def test_data_keys_of_the_text_of_a_run_apply_to_its_evaluation() -> None:
@@ -106,9 +95,9 @@ def test_tokenizer_edited_with_the_same_size(folder: Path) -> None:
         begin(4, tokenizer)
     for mode in (EVALUATE, SAMPLE):
         with pytest.raises(ValueError, match=r"^data.tokenizer_name_or_path=tok: .*differs"):
-            run(*mode)
+            start(*mode)
     begin(4, "data.tokenizer_name_or_path=moved")
-    run(*EVALUATE)
+    start(*EVALUATE)
 
 
 def test_tokenizer_of_another_size_is_no_traceback(folder: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from hydra import initialize_config_dir
 
 import main
 from algos.base import Algorithm
@@ -22,18 +21,13 @@ from modes.train import resume
 from modes.train import run as train
 from storage import file_digest
 from tests.changed import changed
+from tests.composed import composed
 from tests.modes.conftest import ROOT, Command
-from tests.modes.test_command_line import without_torch
 from tests.training.contents import resumed_parts
 from training.ema import EMA
 from training.finetune import read_source
 
 GPT2 = ROOT.parent / "shared" / "tokenizers" / "gpt2"
-
-
-def compose(*overrides: str) -> Settings:
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        return main.compose(list(overrides))
 
 
 def state(folder: Path) -> dict[str, Any]:
@@ -42,7 +36,7 @@ def state(folder: Path) -> dict[str, Any]:
 
 def write_run(folder: Path, *overrides: str, vocab_size: int = 257, **more: Any) -> Settings:
     """A run directory as training leaves it, with a new network's weights: its settings."""
-    settings = compose(*overrides)
+    settings = composed(*overrides)
     algorithm = build.algorithm(settings, vocab_size)
     (folder / "checkpoints").mkdir(parents=True)
     content = {"state_dict": algorithm.state_dict(), "config": stored(settings), "global_step": 3}
@@ -133,7 +127,7 @@ def test_finetune_refuses_a_source_of_another_meaning(
     overrides: str, arguments: list[str], tmp_path: Path
 ) -> None:
     write_run(tmp_path / "source", *arguments)
-    settings = compose(*arguments, overrides, f"training.finetune_path={tmp_path}/source")
+    settings = composed(*arguments, overrides, f"training.finetune_path={tmp_path}/source")
     with pytest.raises(ValueError, match=r"^training.finetune_path=") as caught:
         train.run(settings, [], main.compose)
     assert REFUSED[overrides] in str(caught.value)
@@ -149,7 +143,7 @@ def test_finetune_compares_tokenizers_by_content(tmp_path: Path) -> None:
     there = f"data.tokenizer_name_or_path={tmp_path}/there"
     write_run(tmp_path / "source", *small, there, vocab_size=50257)
     finetuned = f"training.finetune_path={tmp_path}/source"
-    settings = compose(*small, f"data.tokenizer_name_or_path={tmp_path}/here", finetuned)
+    settings = composed(*small, f"data.tokenizer_name_or_path={tmp_path}/here", finetuned)
     source = read_source(tmp_path / "source" / "checkpoints" / "last.ckpt", averaged=True)
     tokenizer = make_tokenizer(str(tmp_path / "here"))
     algorithm = build.algorithm(settings, tokenizer.vocab_size)
@@ -177,7 +171,7 @@ def test_average_is_within_reach_of_the_algorithm(
 
     monkeypatch.setattr(L.Trainer, "fit", fit)
     for decay in (0.99, 0):
-        train.run(compose(*arguments, f"training.ema={decay}"), [], main.compose)
+        train.run(composed(*arguments, f"training.ema={decay}"), [], main.compose)
     (average, ema), without = reached
     assert average is not None
     assert average() is ema.average
@@ -197,16 +191,16 @@ EARLY = {
 
 @pytest.mark.parametrize("overrides", EARLY)
 def test_finetune_refuses_before_anything_heavy_is_imported(
-    overrides: str, environment: dict[str, str], tmp_path: Path
+    overrides: str, without_torch: Command, tmp_path: Path
 ) -> None:
-    done = without_torch(overrides.format(tmp_path).split(), environment)
+    done = without_torch(*overrides.format(tmp_path).split())
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith(f"error: {EARLY[overrides].format(tmp_path)}")
 
 
 def test_distillation_needs_a_teacher() -> None:
-    settings = compose("algo=duo_distill")
+    settings = composed("algo=duo_distill")
     with pytest.raises(ValueError, match=r"^training.finetune_path: algo=duo_distill needs"):
         check(settings, [])
     check(changed(settings, mode="leaderboard"), [])
@@ -236,7 +230,7 @@ def test_record_has_facts_of_the_training_from_the_algorithm(
     origin = {"algo": "duo", "steps": 9}
     write_run(tmp_path / "run", *arguments, distillation=4, finetuned_from=origin)
     overrides = ["mode=ppl_eval", f"eval.checkpoint_path={tmp_path}/run"]
-    run = trained_run.open_run(compose(*overrides), overrides)
+    run = trained_run.open_run(composed(*overrides), overrides)
     (tmp_path / "next").write_bytes(b"what training saves meanwhile")
     (tmp_path / "next").replace(run.file)
     training = provenance(run, trained_run.restore(run), 0.0, torch.device("cpu"))["training"]
@@ -247,6 +241,6 @@ def test_record_has_facts_of_the_training_from_the_algorithm(
 
 
 def test_tokenizer_of_symbols_needs_no_files() -> None:
-    run, asked = stored(compose("data=markov", "data.states=8")), stored(compose())["data"]
+    run, asked = stored(composed("data=markov", "data.states=8")), stored(composed())["data"]
     data = data_settings(asked, run, {"data"})
     assert data == asked | {"tokenizer_name_or_path": "symbols:8"}

@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import initialize_config_dir
 
-import main
 from evaluation.validation import Validation
-from modes.train import run as train
-from tests.modes.conftest import ROOT
+from tests.composed import start
 from tests.modes.test_runs import losses, state
 from training.checkpoint import AtomicCheckpointIO
 from training.saving import Checkpoints
@@ -24,9 +21,7 @@ class Killed(BaseException):
 
 def run(arguments: list[str], folder: Path, *more: str) -> Path:
     given = [*arguments, "algo=ar", f"checkpointing.save_dir={folder}", *more]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        settings = main.compose(given)
-        train.run(settings, given, main.compose)
+    start(*given)
     return folder
 
 

@@ -2,29 +2,24 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.processes import started, wait_until
+from tests.modes import forked
+from tests.processes import wait_until
 
-ROOT = Path(__file__).resolve().parents[3]
 
-
-@pytest.mark.parametrize("how", [signal.SIGTERM])
 def test_loader_threads_end_after_a_signal_to_the_group(
-    how: signal.Signals, arguments: list[str], environment: dict[str, str], tmp_path: Path
+    arguments: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
-    line = [sys.executable, str(ROOT / "main.py"), *arguments, "loader.num_workers=2"]
+    line = [*arguments, "loader.num_workers=2"]
     line += ["trainer.max_steps=1000000", "checkpointing.every_n_steps=1000000"]
-    written = tmp_path / "said"
-    group = {"cwd": tmp_path, "env": environment, "start_new_session": True}
-    with written.open("w") as said, started(line, stderr=said, **group) as process:
-        wait_until(lambda: list((tmp_path / "run" / "logs").rglob("metrics.csv")), process)
-        os.killpg(process.pid, how)
-        assert process.wait(timeout=60) == 128 + how
+    with forked.started(line, tmp_path, environment, session=True) as program:
+        wait_until(lambda: list((tmp_path / "run" / "logs").rglob("metrics.csv")), program)
+        os.killpg(program.pid, signal.SIGTERM)
+        assert program.wait(timeout=60) == 128 + signal.SIGTERM
+        assert "Traceback" not in program.said()[1]
+        with pytest.raises(ProcessLookupError):  # nobody of the group is left
+            os.killpg(program.pid, 0)
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
-    assert "Traceback" not in written.read_text()
-    with pytest.raises(ProcessLookupError):  # nobody of the group is left
-        os.killpg(process.pid, 0)

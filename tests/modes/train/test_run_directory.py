@@ -7,20 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import initialize_config_dir
 
 import main
 from modes.checks.keys import checked
-from modes.settings import Settings, stored
+from modes.settings import stored
 from modes.train import resume
 from modes.train import run as train
 from storage import Held, holding
-from tests.modes.conftest import ROOT
-
-
-def compose(given: list[str]) -> Settings:
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        return main.compose(given)
+from tests.composed import compose
 
 
 def test_run_directory_names_its_writer_to_a_second_run(
