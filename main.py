@@ -28,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from modes.checks import messages
 from modes.checks.arguments import HELP, MULTIRUN, flags_first, overrides_of, own_configs, verbatim
-from modes.checks.combinations import check
+from modes.checks.combinations import check, check_checkpoint
 from modes.checks.foreign import translate
 from modes.checks.groups import addable, choices, is_group, usage
 from modes.checks.keys import check_nodes, checked, key_of, keys_of
@@ -106,6 +106,7 @@ def main(config: DictConfig) -> None:
         choices = HydraConfig.get().runtime.choices
         settings = checked(plain(config), overrides)
         check(settings, keys_of(overrides), choices["algo"])
+        check_checkpoint(settings)
         check_track(settings, list(map(key_of, overrides)), compose)
         if choices["experiment"] is None and (line := hint(settings)):
             messages.note(line)

@@ -46,6 +46,12 @@ def check(settings: Settings, overridden: Collection[str], called: str | None = 
         check_sweep(settings, overridden)
 
 
+def check_checkpoint(settings: Settings) -> None:
+    """FileNotFoundError where the run or model to examine is not there."""
+    if settings.eval.checkpoint_path and settings.mode in (*OF_A_RUN, "oracle", "audit"):
+        check_source(settings.eval.checkpoint_path, "eval.checkpoint_path")
+
+
 def check_sweep(settings: Settings, overridden: Collection[str]) -> None:
     """Every point of it is held to what a single command with it would be."""
     check_plotting()
@@ -77,11 +83,8 @@ def check_pairs(settings: Settings, overridden: Collection[str]) -> None:
     if any(key.split(".")[0] == "noise" for key in overridden) and noise not in schedules:
         allowed = [*schedules] or "no noise key: its own parameters set it"
         raise ValueError(f"noise={noise}: algo={called} takes {allowed}")
-    checkpoint = settings.eval.checkpoint_path
-    if mode in OF_A_RUN and not checkpoint:
+    if mode in OF_A_RUN and not settings.eval.checkpoint_path:
         raise ValueError(f"eval.checkpoint_path: mode={mode} needs a run directory or a checkpoint")
-    if checkpoint and mode in (*OF_A_RUN, "oracle", "audit"):
-        check_source(checkpoint, "eval.checkpoint_path")
 
 
 def check_export(settings: Settings) -> None:
