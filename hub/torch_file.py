@@ -1,6 +1,9 @@
 """Files of torch.save, read as data: by torch's own unpickler of weights, with an inert record for
 every class and function that is not torch's. Nothing that they name is imported or called."""
 
+import pickletools
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,11 @@ SHOWN = 200  # characters of a reason
 # Of torch where what stands for a storage is none.
 FAULTS = (*DAMAGED, AssertionError)
 DEFAULT_DICT = "collections.defaultdict"
+MOST_NAMES = 1000  # torch looks through all of them for every object
+MOST_VALUES = 10**5  # in a tuple and the tuples in it: each is a step of its hash
+# Encodings of bytes into more bytes, which could be encoded again.
+GROWING = {"hex", "hexcodec", "base64", "base64codec", "uu", "uucodec"}
+GROWING |= {"quopri", "quopricodec", "quotedprintable"}
 
 
 class Record:
@@ -58,8 +66,50 @@ def top_keys(file: Path) -> frozenset[Any] | None:
 
 
 def _load(file: Path) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.infolist():
+            if entry.filename.endswith("/data.pkl"):
+                if entry.compress_type != zipfile.ZIP_STORED:
+                    raise ValueError(f"{entry.filename} is compressed")
+                _check_effort(archive.read(entry))
     names = {*get_unsafe_globals_in_checkpoint(file)} - {DEFAULT_DICT}
     records = [(type(name, (Record,), {"name": name}), name) for name in names]
     # Without the function that makes its values, which nobody asks for.
     with safe_globals([*records, (lambda *arguments: {}, DEFAULT_DICT)]):
         return torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+
+
+def _check_effort(pickle: bytes) -> None:
+    """ValueError for a short pickle that would take hours or all memory: with many names, bytes of
+    any size, or a tuple of twice the same tuple, which is twice in another, and so on."""
+    names: set[str] = set()
+    counts: list[int] = []  # of the values in each object on the stack
+    marks: list[int] = []
+    memo: dict[Any, int] = {}
+    grows = False
+    for operation, argument, _ in pickletools.genops(pickle):
+        kind, before = operation.name, [item.name for item in operation.stack_before]
+        if kind == "GLOBAL":
+            names.add(argument)
+        elif isinstance(argument, str):
+            grows |= re.sub("[^a-z0-9]+", "", argument.lower()) in GROWING
+        if kind == "MARK":
+            marks.append(len(counts))
+        elif kind.endswith("BINPUT"):
+            memo[argument] = counts[-1]
+        elif kind.endswith("BINGET"):
+            counts.append(memo[argument])
+        else:
+            is_marked = "mark" in before
+            start = marks.pop() if is_marked else len(counts)
+            start -= before.index("mark") if is_marked else len(before)
+            taken, counts[start:] = counts[start:], []
+            # Containers that change have no hash.
+            is_fixed = kind.startswith("TUPLE") or kind in ("REDUCE", "NEWOBJ")
+            counts += [1 + sum(taken) if is_fixed else 1] * len(operation.stack_after)
+            if counts[-1:] > [MOST_VALUES]:
+                raise ValueError(f"a tuple of more than {MOST_VALUES:,} values")
+    if len(names) > MOST_NAMES:
+        raise ValueError(f"{len(names):,} names of classes, at most {MOST_NAMES:,} are read")
+    if any(name.endswith(" bytearray") for name in names) or (grows and "_codecs encode" in names):
+        raise ValueError("bytes that may be far larger than the file")

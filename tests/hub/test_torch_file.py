@@ -3,6 +3,7 @@
 import collections
 import os
 import random
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,41 @@ def test_read_torch_file_refuses_what_is_compressed(tmp_path: Path) -> None:
     file = saved(tmp_path, torch.zeros(4))
     with pytest.raises(ValueError, match="compressed"):
         read_torch_file(rewritten(file, {}, zipfile.ZIP_DEFLATED))
+
+
+def doubled(count: int) -> bytes:
+    """A tuple of twice the same tuple, `count` deep: 2 ** count steps to whoever hashes it."""
+    numbers = (struct.pack("<I", number) for number in range(count))
+    return b")" + b"".join(b"r" + number + b"j" + number + b"\x86" for number in numbers)
+
+
+def encoded(name: bytes) -> bytes:
+    return b"c_codecs\nencode\nX\x01\0\0\0aX" + struct.pack("<I", len(name)) + name + b"\x86R"
+
+
+@pytest.mark.parametrize(
+    ("pickle", "reason"),
+    [
+        (b"}" + doubled(60) + b"Ns", "a tuple of more than 100,000 values"),
+        (b"cbuiltins\nset\n]" + doubled(60) + b"a\x85R", "a tuple of more than 100,000 values"),
+        (b"cbuiltins\nbytearray\nK\x09\x85R", "far larger than the file"),
+        (encoded(b"hex"), "far larger than the file"),
+        (encoded(b"Quoted-printable"), "far larger than the file"),
+        (b"]" + b"".join(b"cm\nc%d\na" % number for number in range(1001)), "1,001 names"),
+    ],
+)
+def test_read_torch_file_refuses_what_takes_hours_or_all_memory(
+    pickle: bytes, reason: str, tmp_path: Path
+) -> None:
+    file = rewritten(saved(tmp_path, 0), {"data.pkl": b"\x80\x02" + pickle + b"."})
+    with pytest.raises(ValueError, match=reason):
+        read_torch_file(file)
+    assert top_keys(file) is None
+
+
+def test_top_keys_does_not_unpack(tmp_path: Path) -> None:
+    """A small file could unpack to more than there is memory."""
+    assert top_keys(rewritten(saved(tmp_path, {"a": 1}), {}, zipfile.ZIP_DEFLATED)) is None
 
 
 @pytest.mark.parametrize(
