@@ -36,6 +36,13 @@ def test_a_look_at_a_folder_leaves_nothing(tmp_path: Path) -> None:
     assert not list((tmp_path / "a").iterdir())
 
 
+@pytest.mark.parametrize("folder", ["{long}", "a/{long}/b"])
+def test_a_look_at_a_folder_refuses_a_name_that_is_too_long(folder: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot be written \(File name too long\)"):
+        check_writable(tmp_path / folder.format(long="n" * 300), "results_dir")
+    assert not list(tmp_path.iterdir())
+
+
 def test_numbers_are_on_the_screen_before_a_record_fails(
     evaluate: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
