@@ -1,6 +1,7 @@
 """Folders that are whole or absent: written beside under a name of their own, then moved into
 place, by whoever holds a lock on them."""
 
+import glob
 import os
 import shutil
 import uuid
@@ -38,9 +39,11 @@ def _beside(folder: Path, end: str) -> Path:
 
 def _mend(folder: Path) -> None:
     """Undoes what a killed writer left: its part, and what it had put aside already."""
-    for left in folder.parent.glob(f".{folder.name}.*.partial"):
+    # Not those of a folder whose name is this one, a dot and more.
+    each = f".{glob.escape(folder.name)}.{'?' * len(uuid.uuid4().hex)}"
+    for left in folder.parent.glob(f"{each}.partial"):
         shutil.rmtree(left)
-    for old in folder.parent.glob(f".{folder.name}.*.old"):
+    for old in folder.parent.glob(f"{each}.old"):
         if os.path.lexists(folder):
             _remove(old)
         else:

@@ -36,3 +36,23 @@ def test_an_unfinished_folder_is_known_by_the_one_it_is_to_be(tmp_path: Path) ->
     new.mkdir()  # as a kill leaves it
     write(folder, "new")
     assert not new.exists()
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "a[1]"])
+def test_what_a_killed_writer_left_is_mended(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    write(folder, "old")
+    aside = folder.rename(tmp_path / f".{name}.{'0' * 32}.old")  # then it was killed
+    (tmp_path / f".{name}.{'1' * 32}.partial").mkdir()
+    with pytest.raises(InterruptedError), replacing_folder(folder):
+        assert (folder / "file").read_text() == "old" and not aside.exists()
+        raise InterruptedError
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_whose_name_begins_with_that_of_another_is_left_alone(tmp_path: Path) -> None:
+    aside = tmp_path / f".a.b.{'0' * 32}.old"
+    aside.mkdir()
+    with replacing_folder(tmp_path / "a.b.c") as new:
+        write(tmp_path / "a", "new")
+        assert new.is_dir() and aside.is_dir()
