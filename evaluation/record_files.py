@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -27,7 +28,8 @@ Floats = NDArray[np.float64]
 LARGEST_CURVE, LARGEST_SEQUENCES = 2**26, 2**28  # bytes, unpacked
 FARTHEST = 1e100  # from zero, of a value in a drawing; a NaN is beyond it
 MOST_NATS = 1e12  # of a sequence
-DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, RuntimeError, ValueError)
+HEADER = (MemoryError, OverflowError, TokenError, TypeError)  # the errors of numpy beside these
 DTYPES = (np.dtype(np.int64), np.dtype(np.float64))
 
 
@@ -129,7 +131,7 @@ def _arrays(content: bytes) -> Sequences:
             if size > LARGEST_SEQUENCES:
                 raise ValueError(f"{size:,} bytes unpacked, at most {LARGEST_SEQUENCES:,}")
             columns = [_column(archive, name) for name in NAMES]
-    except (KeyError, ValueError, EOFError, RuntimeError, MemoryError, *DAMAGED) as error:
+    except (*DAMAGED, *HEADER) as error:
         raise ValueError(f"not the arrays of a likelihood ({error})") from error
     if len({len(column) for column in columns}) != 1:
         raise ValueError(f"{', '.join(NAMES)} are not of one length")

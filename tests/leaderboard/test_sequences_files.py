@@ -168,6 +168,21 @@ def test_an_array_that_says_it_is_larger_than_it_is(board, algorithm, nats, tmp_
         read_sequences(record)
 
 
+@pytest.mark.parametrize("header", ["{[]: 1}", "{", "(10**30,)", "(True,)", "(-1,)"])
+def test_an_array_with_a_header_that_is_none(board, algorithm, nats, tmp_path, header):
+    if header.startswith("("):
+        header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {header}}}"
+    header = header.replace("10**30", f"{10**30}").encode() + b"\n"
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("index.npy", b"\x93NUMPY\1\0" + bytes([len(header), 0]) + header + bytes(8))
+    (record,) = board(
+        likelihood(algorithm, "mdlm", nats["mdlm"], archive(tmp_path, file.getvalue()))
+    )
+    with pytest.raises(ValueError, match="not the arrays of a likelihood"):
+        read_sequences(record)
+
+
 @pytest.mark.parametrize("place", range(0, 1100, 37))
 def test_any_flipped_byte_is_an_error_with_a_name(board, algorithm, nats, tmp_path, place):
     """Under the digest of what it is then."""
