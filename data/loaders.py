@@ -33,13 +33,16 @@ class Loader:
 
     def _ahead(self) -> Iterator[Arrays]:
         waiting: deque[Future[Arrays]] = deque()
-        with ThreadPoolExecutor(self.num_workers) as threads:
+        threads = ThreadPoolExecutor(self.num_workers)
+        try:
             for numbers in self._sampler:
                 waiting.append(threads.submit(self._view.batch, numbers))
                 if len(waiting) > AHEAD * self.num_workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        finally:
+            threads.shutdown(cancel_futures=True)  # an end before the last batch waits for no other
 
 
 def tensors(batch: Arrays) -> Batch:

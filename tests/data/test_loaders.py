@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,26 @@ def test_no_thread_is_left_of_batches_that_are_left_early(make: Make, text_file:
     del part
     assert threading.active_count() == before
     assert [batch["index"].tolist() for batch in loader] == first
+
+
+def test_batches_left_early_are_not_cut(
+    make: Make, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk the end of a program would wait for them."""
+    loader = make("text", path=str(text_file), num_workers=1).train_dataloader()
+    batch, goes_on, cut = type(loader._view).batch, threading.Event(), itertools.count(1)
+
+    def slow(view: Any, numbers: list[int]) -> Any:
+        if next(cut) > 1:
+            assert goes_on.wait(60)
+        return batch(view, numbers)
+
+    monkeypatch.setattr("data.packing.View.batch", slow)
+    batches = iter(loader)
+    next(batches)
+    threading.Timer(0.2, goes_on.set).start()  # after the batches are left
+    del batches
+    assert next(cut) == 3
 
 
 @pytest.mark.parametrize("workers", [0, 1])
