@@ -152,7 +152,7 @@ def check_tags(file: Path, seen: set[Path]) -> None:
         content = yaml.load(file.read_bytes(), PlainLoader)
     except Refused as error:
         raise Refused(f"{file}: {error}") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # of its types too
         raise Refused(f"{file}: not YAML ({one_line(error)})") from error
     listed = content.get("include") if isinstance(content, dict) else None
     for include in listed if isinstance(listed, list) else [listed]:

@@ -268,8 +268,11 @@ def test_trust_what_makes_no_task_is_one_line(
     assert "\n" not in str(refused.value) and "eval.tasks=" in str(refused.value)
 
 
-def test_trust_a_file_that_is_no_yaml_is_named(folder: Path) -> None:
-    (folder / "evil.yaml").write_text("task: evil\n  doc_to_text: [")
+@pytest.mark.parametrize(
+    "text", ["task: evil\n  doc_to_text: [", "a: !!bool x", "a: !!int ''", "a: !!timestamp x"]
+)
+def test_trust_a_file_that_is_no_yaml_is_named(text: str, folder: Path) -> None:
+    (folder / "evil.yaml").write_text(text)
     assert "evil.yaml: not YAML" in refusal(folder)
 
 
