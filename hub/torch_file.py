@@ -90,7 +90,7 @@ def _check_effort(pickle: bytes) -> None:
     for operation, argument, _ in pickletools.genops(pickle):
         kind, before = operation.name, [item.name for item in operation.stack_before]
         if kind == "GLOBAL":
-            names.add(argument)
+            names.add(str(argument))
         elif isinstance(argument, str):
             grows |= re.sub("[^a-z0-9]+", "", argument.lower()) in GROWING
         if kind == "MARK":
