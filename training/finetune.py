@@ -175,9 +175,10 @@ def briefly(names: Collection[str], among: Iterable[str]) -> list[str]:
     def short(name: str) -> str:
         parts = name.split(".")
         starts = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
-        return next(
+        alone = (
             start for start in starts if not any(other.startswith(f"{start}.") for other in others)
         )
+        return next(alone, name)
 
     return numbered({short(name) for name in names})
 
