@@ -3,6 +3,7 @@
 python main.py mode=train algo=gidd
 """
 
+import argparse
 import importlib
 import itertools
 import os
@@ -59,6 +60,10 @@ MODES = {
     "estimate": "modes.estimate",
 }
 
+
+if sys.version_info >= (3, 14):
+    # argparse looks at each help text at once; one of Hydra 1.3 is no string until it is shown.
+    argparse.ArgumentParser._check_help = lambda parser, action: None
 
 for group, name, node in defaults():
     ConfigStore.instance().store(group=group, name=name, node=node)

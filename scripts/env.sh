@@ -4,13 +4,13 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 find_python() {
     local name
-    for name in ${PYTHON:-python3.11 python3.12 python3}; do
-        if "$name" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
+    for name in ${PYTHON:-python3.11 python3.12 python3.13 python3.14 python3}; do
+        if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
             echo "$name"
             return
         fi
     done
-    echo "error: CPython 3.11 or 3.12 is needed and was not found; set PYTHON=/path/to/python" >&2
+    echo "error: CPython 3.11 to 3.14 is needed and was not found; set PYTHON=/path/to/python" >&2
     return 1
 }
 
