@@ -1,29 +1,28 @@
 import importlib
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from types import ModuleType
 
 import pytest
 
-KERNELS = ("row_kernels", "score_kernels", "divergence_kernels")
-
-
-# Triton's own functions are made for its interpreter, or not, when it is imported first, which
-# torch.compile may do before a kernel is tested.
-if find_spec("triton") is not None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRITON_INTERPRET", "1")
-        importlib.import_module("triton.language")
+KERNELS = ("diffusion.row_kernels", "diffusion.score_kernels", "diffusion.divergence_kernels")
+INTERPRETED: dict[str, ModuleType] = {}  # what `taken` took at the end of the last test
 
 
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The module of row kernels, by Triton's interpreter on the CPU as the others are, and not left
-    behind."""
+    """The module of row kernels, by Triton's interpreter on the CPU as the others are. What the
+    variable says when Triton is imported, which torch may have done before, its own functions keep:
+    they are imported once more for these tests, and put back behind them for those of a GPU."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    for name in KERNELS:
-        sys.modules.pop(f"diffusion.{name}", None)
+    usual = taken()
+    sys.modules.update(INTERPRETED)
     yield importlib.import_module("diffusion.row_kernels")
-    for name in KERNELS:
-        sys.modules.pop(f"diffusion.{name}", None)
+    INTERPRETED.update(taken())
+    sys.modules.update(usual)
+
+
+def taken() -> dict[str, ModuleType]:
+    """Triton's modules in Python and those of kernels, which are imported no more."""
+    names = [name for name in sys.modules if name in KERNELS or name.split(".")[0] == "triton"]
+    return {name: sys.modules.pop(name) for name in names if not name.startswith("triton._C")}
