@@ -17,22 +17,23 @@ def open_tokenizer(name_or_path: str) -> Any:
     """The transformers tokenizer of a folder, else of that name in the local Hub cache, else on
     the Hub; ValueError in one line where there is none."""
     folder = Path(name_or_path).expanduser()
-    if folder.exists() or name_or_path.startswith((".", "/", "~")):
-        if not folder.is_dir():
-            raise refusal(name_or_path, "no such folder")
-        return _load(str(folder), name_or_path)
-    with suppress(OSError, ValueError):
-        return from_library(name_or_path, local_files_only=True)
-    if (reason := unreachable()) is not None:
-        raise refusal(name_or_path, f"not in the Hub's cache, and {reason}")
-    return _load(name_or_path, name_or_path)
-
-
-def _load(source: str, name: str) -> Any:
+    is_local = folder.exists() or name_or_path.startswith((".", "/", "~"))
+    if is_local and not folder.is_dir():
+        raise refusal(name_or_path, "no such folder")
     try:
-        return from_library(source)
+        return from_library(str(folder)) if is_local else from_hub(name_or_path)
     except (OSError, ValueError) as error:
-        raise refusal(name, first_line(error)) from error
+        raise refusal(name_or_path, first_line(error)) from error
+
+
+def from_hub(name: str) -> Any:
+    """The transformers tokenizer of that name in the local Hub cache, else on the Hub; OSError or
+    ValueError within seconds where it cannot be had."""
+    with suppress(OSError, ValueError):
+        return from_library(name, local_files_only=True)
+    if (reason := unreachable()) is not None:
+        raise ValueError(f"not in the Hub's cache, and {reason}")
+    return from_library(name)
 
 
 def from_library(source: str, **options: Any) -> Any:

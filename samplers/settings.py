@@ -39,7 +39,10 @@ class Sampling(Prediction):
     steps: int = field(128, "steps of time", at_least=1, at_most=MANY)
     grid: Literal["cosine", "uniform"] = field("uniform", "of times")
     length: int | None = field(
-        None, "tokens; null: the model's; semi_ar draws longer texts", at_least=2, at_most=2**24
+        None,
+        "tokens; null: the model's; semi_ar and blocks draw longer texts",
+        at_least=2,
+        at_most=2**24,
     )
     stride: int | None = field(
         None,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One row of a benchmark for each task of a job array; python main.py mode=benchmark benchmark.jobs=slurm submits it.
-# By hand: sbatch --array=0-7 scripts/benchmark.sh data=openwebtext-split model=small
+# By hand: sbatch --array=0-8 scripts/benchmark.sh data=openwebtext-split model=small
 #SBATCH --job-name=benchmark
 #SBATCH --nodes=1 --ntasks-per-node=1
 #SBATCH --requeue --signal=B:USR1@300

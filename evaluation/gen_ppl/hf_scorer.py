@@ -14,7 +14,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from data.pretrained import load_pretrained
-from data.tokenizer_files import SENTENCEPIECE, TOKENIZER_FILES, first_line, from_library
+from data.tokenizer_files import (
+    SENTENCEPIECE,
+    TOKENIZER_FILES,
+    first_line,
+    from_hub,
+    from_library,
+)
 from data.tokenizers import Tokenizer
 from evaluation.gen_ppl.scorer import KEY, Scorer
 
@@ -96,9 +102,7 @@ def _tokenizer(name: str) -> Any:
     if folder.is_dir() and not any((folder / file).is_file() for file in files):
         raise ValueError(f"the folder has no tokenizer ({', '.join(TOKENIZER_FILES)}, ...)")
     with _reading("its tokenizer cannot be read"):
-        if not folder.is_dir():
-            load_pretrained(name)  # says within seconds where the Hub cannot be reached
-        return from_library(name)
+        return from_library(name) if folder.is_dir() else from_hub(name)
 
 
 def _network(name: str) -> Any:

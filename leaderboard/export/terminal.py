@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 from rich import box
 from rich import table as rich_table
-from rich.console import Console, Group, JustifyMethod
+from rich.cells import cell_len
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.text import Text
 
 from leaderboard.table import Table
 
 READABLE = 100  # characters of a line of words
 WIDE = 200  # characters of a line in a file or a pipe, where no window has to be fitted
+GAP = 2  # characters between two columns
 LINES = 3  # of words below a table
 MORE = "... leaderboard.explain=true"
 
@@ -63,18 +65,42 @@ def print_table(
     title: str = "",
     caption: str = "",
     words: int = 1,
+    labels: int = 0,
 ) -> None:
     """Prints cells as a table; the first `words` columns hold words, the others numbers. A row
-    without cells is a line between those above and below it."""
-    drawn = rich_table.Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for position, header in enumerate(headers):
-        justify: JustifyMethod = "left" if position < words else "right"
-        drawn.add_column(header, justify=justify, no_wrap=position >= words, overflow="fold")
-    for row in rows:
-        if row:
-            drawn.add_row(*map(Text, row))
-        else:
-            drawn.add_section()
+    without cells is a line between those above and below it. Columns that a terminal has no room
+    for stand below the others, behind the first `labels` (at least the words) once more."""
     console = wide_console()
-    for part in filter(None, (title, drawn, caption)):
+    labels = max(words, labels)
+    parts: list[RenderableType] = [title] if title else []
+    for numbers in side_by_side(headers, rows, labels, console.width):
+        kept = [*range(labels), *numbers]
+        drawn = rich_table.Table(box=box.SIMPLE, padding=(0, GAP - 1, 0, 0), pad_edge=False)
+        drawn.show_edge = False
+        for index in kept:
+            justify: JustifyMethod = "left" if index < words else "right"
+            no_wrap = index >= words
+            drawn.add_column(headers[index], justify=justify, no_wrap=no_wrap, overflow="fold")
+        for row in rows:
+            if row:
+                drawn.add_row(*(Text(row[index]) for index in kept))
+            else:
+                drawn.add_section()
+        parts += [drawn] if len(parts) <= bool(title) else ["", drawn]
+    for part in [*parts, caption] if caption else parts:
         console.print(part, highlight=False, markup=False)
+
+
+def side_by_side(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], labels: int, width: int
+) -> list[list[int]]:
+    """The columns behind the labels in groups, each of which fits into `width` beside these."""
+    lines = [headers, *filter(None, rows)]
+    widths = [max(cell_len(line[index]) for line in lines) + GAP for index in range(len(headers))]
+    room = width + GAP - sum(widths[:labels])
+    groups: list[list[int]] = [[]]
+    for index in range(labels, len(headers)):
+        if groups[-1] and sum(widths[i] for i in [*groups[-1], index]) > room:
+            groups.append([])
+        groups[-1].append(index)
+    return groups

@@ -29,12 +29,14 @@ COLUMNS = (
     Column("NFE", "network_evaluations", evaluations, "network evaluations a text"),
     Column("seconds", "seconds_per_text", short, "seconds a text", "s"),
     Column("distinct-2", "distinct_2", measure, "share of bigrams that are distinct"),
-    Column("repetition", "repetition", measure, "share of tokens that repeat a passage"),
+    Column("repetition", "repetition", measure, "share of 4-grams that occurred before"),
     Column(
         "two-sample acc.", "two_sample_accuracy", measure, "samples against held-out; 0.5 is best"
     ),
     Column("MAUVE", "mauve", measure, "overlap with held-out text in an embedding"),
-    Column("train overlap", "train_overlap", measure, "share of n-grams copied from training text"),
+    Column(
+        "train overlap", "train_overlap", measure, "share of tokens in n-grams of training text"
+    ),
     Column("deviation", "generative_perplexity", seeds, "of gen. ppl between n seeds"),
 )
 MEASURED: tuple[str, ...] = ("divergence", "distinct_2", "repetition")

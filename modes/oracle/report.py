@@ -35,7 +35,8 @@ def show(rows: Sequence[Fields], language: MarkovLanguage) -> None:
             parts = [difference(*(losses[key] for losses in both)) for key in shown]
             cells += [["", "training's part", "", *parts, "", ""], []]
     title = f"lost beyond true texts (*: more than {SURE} standard errors)"
-    print_table([*headers, "evaluations", "seconds"], cells, title, words=1 + several)
+    headers += ["evaluations", "seconds"]
+    print_table(headers, cells, title, words=1 + several, labels=2 + several)
     foreign = max(row["metrics"]["foreign"] for row in rows)
     if foreign:
         print(f"up to {foreign:.2%} of the tokens of a row are no symbols of the language")

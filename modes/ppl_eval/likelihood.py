@@ -97,9 +97,11 @@ class Evaluator:
 
     def _announce(self, run: TrainedRun, data: TokenDataModule) -> None:
         """Prints the cost of the order, and has the bar count network calls."""
-        assert self.order is not None
+        assert self.order is not None and isinstance(self.algorithm, DiffusionAlgorithm)
         how, length = data.protocol(), run.settings.model.length
-        texts, most = how["blocks"], self.order.steps(length - (how["framing"] == "bos"))
+        block = length // self.algorithm.blocks_of(length)  # blocks are read side by side
+        positions = min(block, length - (how["framing"] == "bos"))
+        texts, most = how["blocks"], self.order.steps(positions)
         self.progress.calls = most
         if self.trainer.is_global_zero:
             sign = "at most " if self.order.entropy_bound is not None else ""

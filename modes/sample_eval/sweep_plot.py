@@ -95,7 +95,8 @@ def show(rows: Sequence[Row], reference: float | None = None) -> None:
     if reference is not None:
         held_out = "Entropy of held-out text in blocks of the same length"
         legend = f"{held_out}: {reference:.3f} nats\n{legend}"
-    print_table(list(columns), list(zip(*columns.values(), strict=True)), caption=legend)
+    cells = list(zip(*columns.values(), strict=True))
+    print_table(list(columns), cells, caption=legend, labels=1 + len(swept(rows)))
 
 
 def picture(

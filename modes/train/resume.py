@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from data.module import TokenDataModule
 from leaderboard.run_key import NOT_THE_RECIPE, flat
+from modes import build
 from modes.settings import Settings, stored
 from modes.trained_run import differing_data
 from training.checkpoint import DIGESTS, LAST, read_checkpoint, vocab_size_of
@@ -18,7 +19,8 @@ from training.shards import take_shape
 # the training, but for what it began with; its length; and names whose content has a digest.
 FREE = NOT_THE_RECIPE - {"seed", "data.stride", "data.valid_split", "training.finetune_path"}
 FREE |= {"trainer", "callbacks", "training.max_seconds"}
-FREE |= {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
+NAMES = {"data.path", "data.valid_path", "data.tokenizer_name_or_path"}
+FREE |= NAMES
 OWN_NAME = ", or give this text a data.name of its own"  # which names the default folder
 
 
@@ -52,8 +54,9 @@ def resumed(settings: Settings) -> Start:
     # the weights share out the checks of the files too.
     part = slice(0) if settings.strategy.name == "fsdp" else slice(None)
     checkpoint = read_checkpoint(last, "checkpointing.save_dir", True, take_shape, part)
-    refuse_other(flat(checkpoint["config"]), flat(stored(settings)))
-    return Start(
+    began, asked = flat(checkpoint["config"]), flat(stored(settings))
+    refuse_other(began, asked)
+    start = Start(
         last,
         checkpoint["global_step"],
         trained_seconds(checkpoint) or 0.0,
@@ -61,6 +64,9 @@ def resumed(settings: Settings) -> Start:
         checkpoint[DIGESTS],
         vocab_size_of(checkpoint),
     )
+    if any(began.get(name) != asked.get(name) for name in NAMES):  # also of a run that has finished
+        check_data(start, build.data(settings, 1), settings)
+    return start
 
 
 def refuse_other(stored: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -57,7 +57,8 @@ def test_bd3lm_from_an_mdlm_run_to_an_export(run: Run, tmp_path: Path) -> None:
     places += ["trainer.accelerator=cpu", "loader.eval_batch_size=8"]
     few = ["eval.passes=2", "data.max_eval_blocks=8"]
     run(ppl_eval, "mode=ppl_eval", *places, *few, base=False)
-    run(ppl_eval, "mode=ppl_eval", *places, *few, "eval.order=confidence", base=False)
+    shown = run(ppl_eval, "mode=ppl_eval", *places, *few, "eval.order=confidence", base=False)
+    assert "1 per step: 4 network evaluations per text of" in shown
     bound, exact = records(tmp_path)
     assert bound["kind"] == "upper bound" and bound["algo"] == "bd3lm"
     assert bound["training"]["clip"]["low"] >= 0.001

@@ -144,6 +144,16 @@ def test_hf_scorer_a_model_kind_of_the_tokenizer_library_is_one_line(
         opened(folder)
 
 
+def test_hf_scorer_that_cannot_be_downloaded_is_named_by_its_own_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError) as refused:
+        opened(Path("some-scorer"))
+    absent = "its tokenizer cannot be read: not in the Hub's cache, and HF_HUB_OFFLINE is set"
+    assert str(refused.value) == f"{KEY}=some-scorer: {absent}"
+
+
 class Touch:
     def __init__(self, file: Path):
         self.file = file

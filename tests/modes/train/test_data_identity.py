@@ -58,6 +58,15 @@ def test_data_of_another_content_under_the_same_name(folder: Path) -> None:
     start(*EVALUATE, *TEXT, "data.path=c.txt")  # named, it is another text to evaluate on
 
 
+def test_data_of_another_content_is_refused_by_a_finished_run_too(folder: Path) -> None:
+    begin(2)
+    (folder / "d.txt").write_text("\n".join(f"{i} other words" for i in range(900)))
+    with pytest.raises(ValueError, match=r"^checkpointing.save_dir=run: .*another train text"):
+        begin(2, "data.path=d.txt")
+    shutil.copy("c.txt", "e.txt")
+    begin(2, "data.path=e.txt")
+
+
 def test_data_of_the_same_content_under_another_name(folder: Path) -> None:
     begin(2)
     shutil.move("c.txt", "d.txt")
