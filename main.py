@@ -28,7 +28,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from modes.checks import messages
-from modes.checks.arguments import HELP, MULTIRUN, flags_first, overrides_of, own_configs, verbatim
+from modes.checks.arguments import (
+    HELP,
+    MULTIRUN,
+    PATHS,
+    flags_first,
+    overrides_of,
+    own_configs,
+    verbatim,
+)
 from modes.checks.combinations import check, check_checkpoint
 from modes.checks.foreign import translate
 from modes.checks.groups import addable, choices, is_group, usage
@@ -106,7 +114,7 @@ def check_groups(arguments: list[str]) -> None:
 
 @hydra.main(version_base="1.3", config_path=str(ROOT / "configs"), config_name="config")
 def main(config: DictConfig) -> None:
-    with refusing(config.get("mode")):
+    with refusing(config):
         overrides = typed(HydraConfig.get().overrides.task)
         choices = HydraConfig.get().runtime.choices
         settings = checked(plain(config), overrides)
@@ -122,15 +130,15 @@ def main(config: DictConfig) -> None:
 
 
 @contextmanager
-def refusing(mode: str | None = None) -> Iterator[None]:
-    """A mistake of the user, and what the system refuses, ends in lines on stderr, of the command's
-    `mode` where it is known; a fault of the program in its traceback."""
+def refusing(config: DictConfig | None = None) -> Iterator[None]:
+    """A mistake of the user, and what the system refuses, ends in lines on stderr, which speak of
+    the `config` where it is composed; a fault of the program in its traceback."""
     try:
         yield
     except BrokenPipeError:  # `command_line` ends the program
         raise
     except (*COMPOSITION, ValueError, OSError, FloatingPointError) as error:
-        lines = explain(error, mode)
+        lines = explain(error, config)
         if TRACEBACKS or not lines:
             raise
         refuse(lines)
@@ -138,14 +146,16 @@ def refusing(mode: str | None = None) -> Iterator[None]:
         leave_process_group()
 
 
-def explain(error: Exception, mode: str | None) -> list[str]:
+def explain(error: Exception, config: DictConfig | None) -> list[str]:
     """Lines for the user; none for a fault of the program."""
     if isinstance(error, OverrideParseException):
         return [messages.of_grammar(error.override, str(error))]
     if isinstance(error, COMPOSITION):
         return [messages.of_composition(str(error), error.__cause__)]
-    if isinstance(error, UnknownKeys) and mode == "benchmark":
+    if isinstance(error, UnknownKeys) and config is not None and config.get("mode") == "benchmark":
         return messages.of_rows(error)
+    if isinstance(error, OSError) and error.strerror and config is not None:
+        return [messages.of_file(error, {key: OmegaConf.select(config, key) for key in PATHS})]
     # The system's own complaints speak for themselves, those of a library about a value do not.
     return str(error).splitlines() if isinstance(error, OSError) or is_ours(error) else []
 

@@ -22,10 +22,12 @@ def holding(file: Path, key: str) -> Iterator[None]:
     """Keeps `file` locked while the block runs, and removes it afterwards; the system frees the
     lock of a process that dies. Held, which begins with `key`, where another process has it;
     OSError where nothing can be written."""
-    created = [folder for folder in file.parents if not folder.exists()]
     try:
+        created = [folder for folder in file.parents if not folder.exists()]
         file.parent.mkdir(parents=True, exist_ok=True)
         stream = _locked(file, key)
+    except FileExistsError as error:  # a file, or a link that leads nowhere
+        raise OSError(f"{key}: cannot write there: not a folder; a folder is needed") from error
     except OSError as error:
         raise OSError(f"{key}: cannot write there: {error.strerror}") from error
     try:

@@ -9,8 +9,9 @@ from schema.fields import walk
 
 KINDS = {key: (setting.kind, setting.limits.written) for key, setting in walk(Settings)}
 TEXTS = {key for key, (_, written) in KINDS.items() if written == "text"}
+PATHS = [key for key, (_, written) in KINDS.items() if written == "path"]
 LISTS = {  # may be lists of paths, also NAME:PATH
-    key for key, (kind, written) in KINDS.items() if written == "path" and kind and kind.item
+    key for key in PATHS if (kind := KINDS[key][0]) and kind.item
 }
 WORDS = {  # paths and names
     key for key, (kind, _) in KINDS.items() if kind and kind.types == {str} and not kind.choices

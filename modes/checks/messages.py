@@ -1,8 +1,12 @@
 """Lines for what Hydra refuses, and notes; only the standard library."""
 
+import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from modes.checks.groups import choices
 from schema.check import UnknownKeys
@@ -21,6 +25,24 @@ def of_rows(error: UnknownKeys) -> list[str]:
         return str(error).splitlines()
     line = "not every algorithm of benchmark.algos has this key; of one alone, give algo= as well"
     return [f"{key}: {line}" for key in error.keys]
+
+
+def of_file(error: OSError, paths: Mapping[str, Any]) -> str:
+    """The system's complaint about a file, behind the key of `paths` that leads to it."""
+    name = error.filename2 or error.filename
+    if not isinstance(name, str):
+        return str(error)
+    file = Path(name).absolute()
+    leading = []
+    for key, value in paths.items():
+        for text in [value] if isinstance(value, str | None) else value:
+            path = Path(os.path.expanduser(text or "")).absolute()  # noqa: PTH111 it may raise
+            if text and path in (file, *file.parents):
+                leading.append((len(path.parts), f"{key}={text}", path))
+    if not leading:
+        return str(error)
+    _, setting, path = max(leading)
+    return f"{setting}: {error.strerror}" + (f" ({name})" if path != file else "")
 
 
 def of_composition(text: str, cause: BaseException | None) -> str:

@@ -56,3 +56,20 @@ def test_where_nothing_can_be_written_the_key_is_named(tmp_path: Path) -> None:
     message = r"^results_dir=file: cannot write there: "
     with pytest.raises(OSError, match=message), lock:
         raise AssertionError
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_folder_is_said_to_be_none(kind: str, tmp_path: Path) -> None:
+    if kind == "file":
+        (tmp_path / kind).touch()
+    else:
+        (tmp_path / kind).symlink_to("/nowhere/at/all")
+    message = "^key: cannot write there: not a folder"
+    with pytest.raises(OSError, match=message), holding(tmp_path / kind / "lock", "key"):
+        raise AssertionError
+
+
+def test_a_folder_whose_name_is_too_long_is_named_by_its_key(tmp_path: Path) -> None:
+    message = "^key: cannot write there: File name too long"
+    with pytest.raises(OSError, match=message), holding(tmp_path / ("x" * 300) / "lock", "key"):
+        raise AssertionError
