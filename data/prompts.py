@@ -108,7 +108,7 @@ def read_lines(file: Path) -> list[tuple[str, dict[str, Any]]]:
 def _line(line: bytes, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line.decode("utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON ({error})") from error
     if not isinstance(row, dict):
         raise ValueError(f'{where}: must be a JSON object such as {{"prompt": "Once"}}')

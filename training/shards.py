@@ -78,10 +78,18 @@ def is_index(file: Path) -> bool:
 
 def read_index(file: Path) -> dict[str, Any]:
     """The index at `file`; ValueError for JSON that is none."""
-    index = json.loads(file.read_text(encoding="utf-8"))
-    if not {"folder", "files", "content"} <= index.keys() or not FOLDER.fullmatch(index["folder"]):
+    try:
+        index = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("JSON that is nested too deeply") from error
+    kinds = {"folder": str, "files": dict, "content": dict}
+    if (
+        not isinstance(index, dict)
+        or not all(isinstance(index.get(key), kind) for key, kind in kinds.items())
+        or not FOLDER.fullmatch(index["folder"])
+    ):
         raise ValueError("an index without folder, files and content")
-    return dict(index)
+    return index
 
 
 def read_shards(
@@ -148,11 +156,13 @@ class Pieces:
 
 
 def remove_unused(folder: Path) -> None:
-    """Removes the parts in `folder` that no index there leads to."""
-    used = set()
-    for file in folder.glob("*.ckpt"):
-        if file.is_file() and is_index(file):
-            used.add(read_index(file)["folder"])
+    """Removes the parts in `folder` that no index there leads to; none where one of the indices
+    cannot be read, which says of no part that it is unused."""
+    try:
+        files = [file for file in folder.glob("*.ckpt") if file.is_file() and is_index(file)]
+        used = {read_index(file)["folder"] for file in files}
+    except (OSError, ValueError):
+        return
     for path in folder.iterdir():
         if FOLDER.fullmatch(path.name) and path.name not in used and path.is_dir():
             shutil.rmtree(path)

@@ -43,6 +43,11 @@ def resumed(settings: Settings) -> Start:
     directory = Path(settings.checkpointing.save_dir)
     last = directory / "checkpoints" / LAST
     if not last.exists():
+        if last.is_symlink():
+            raise FileNotFoundError(
+                f"checkpointing.save_dir={directory}: {last} is a link to {last.readlink()}, which "
+                f"is not there; bring it back, or remove the link for a new run"
+            )
         refuse_foreign(directory / CONFIG)
         return Start(None, 0, 0.0, False, {})
     if not settings.checkpointing.resume_from_ckpt:
@@ -92,7 +97,7 @@ def refuse_foreign(file: Path) -> None:
         return
     try:
         keys = json.loads(file.read_text(encoding="utf-8")).keys()
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         keys = set()
     if not {"algo", "model", "checkpointing"} <= keys:
         raise ValueError(

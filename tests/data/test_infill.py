@@ -167,6 +167,9 @@ def test_read_tasks_refuses_files_of_none(lines: Callable[..., Path], tmp_path: 
         check_tasks_early(options(tasks=str(tmp_path / "no.jsonl")))
     with pytest.raises(ValueError, match="there is no task in it"):
         check_tasks_early(options(tasks=str(lines("", " "))))
+    (tmp_path / "deep.jsonl").write_text('{"prompt":' * 10**5)
+    with pytest.raises(ValueError, match="line 1: not JSON"):
+        check_tasks_early(options(tasks=str(tmp_path / "deep.jsonl")))
     check_tasks_early(options())
 
 

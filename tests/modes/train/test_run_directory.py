@@ -39,7 +39,7 @@ def test_run_directory_of_a_refused_run_is_not_made(arguments: list[str], tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("content", ['{"model_type": "gpt2"}', "[1]", "no JSON"])
+@pytest.mark.parametrize("content", ['{"model_type": "gpt2"}', "[1]", "no JSON", "[" * 10**5])
 def test_run_directory_of_another_program_is_left_alone(
     content: str, arguments: list[str], tmp_path: Path
 ) -> None:
@@ -48,6 +48,17 @@ def test_run_directory_of_another_program_is_left_alone(
     with pytest.raises(ValueError, match=r"save_dir=.*config.json there is of another program"):
         train.run(compose(arguments), arguments, main.compose)
     assert (tmp_path / "run" / "config.json").read_text() == content
+
+
+def test_run_directory_whose_checkpoint_cannot_be_reached_is_left_alone(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    link = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    link.symlink_to("/nowhere/last.ckpt")
+    with pytest.raises(FileNotFoundError, match=r"save_dir=.*is a link to /nowhere/last.ckpt"):
+        train.run(compose(arguments), arguments, main.compose)
+    assert link.is_symlink()
 
 
 def test_run_directory_without_a_checkpoint_is_new(arguments: list[str], tmp_path: Path) -> None:
