@@ -40,7 +40,7 @@ def render(table: Table, width: int, explain: bool = False) -> Group:
     and the meaning of the columns."""
     kept, left_out = table.fitting(width)
     headers, lines = table.headers(), table.cells()
-    wider = f"A wider terminal also shows: {', '.join(left_out)}." if left_out else ""
+    wider = f"A wider terminal also shows: {', '.join(left_out)}" if left_out else ""
     if explain:
         notes = filter(None, [table.note(), table.explanation(), wider])
         below = textwrap.wrap(" ".join(notes), min(width, READABLE))
