@@ -240,6 +240,8 @@ def command_line() -> None:
             else:
                 # Without the first, Hydra prints errors itself, over several lines.
                 os.environ |= {"HYDRA_FULL_ERROR": "1", QUIET: "1"}
+                if not sys.stderr.isatty():  # a progress bar's seconds: a log grows for days
+                    os.environ.setdefault("TQDM_MININTERVAL", "30")
                 main()
             sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough

@@ -25,8 +25,8 @@ def with_error(value: float, stderr: float | None, decimals: int = 3, sign: str 
 
 def places_of(stderr: float | None, decimals: int) -> int:
     """The number of decimals of a value that its error leaves meaning to, negative before the
-    point; `decimals` where the error is not known or 0."""
-    if not stderr or not math.isfinite(stderr):
+    point; `decimals` where the error is not known, 0 or that of the arithmetic alone."""
+    if not stderr or not math.isfinite(stderr) or stderr < 10.0**-MOST_DECIMALS:
         return decimals
     rounded = float(f"{stderr:.{FIGURES - 1}e}")  # 0.0996 is 0.10
     return min(FIGURES - 1 - math.floor(math.log10(rounded)), MOST_DECIMALS)

@@ -36,7 +36,6 @@ launch() {
     line+=("trainer.num_nodes=$nodes" "trainer.devices=$devices")
     [ "$((nodes * devices))" -eq 1 ] || line+=(strategy=ddp)
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$cores}" # not those of the node for each process
-    export TQDM_MININTERVAL="${TQDM_MININTERVAL:-30}" # a bar's seconds: it goes to a file that grows for days
     trap save_and_stop USR1
     srun --nodes="$nodes" --ntasks="$((nodes * devices))" --ntasks-per-node="$devices" \
         --cpus-per-task="$cores" --kill-on-bad-exit=1 "${line[@]}" "$@" &

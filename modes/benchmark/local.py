@@ -21,6 +21,7 @@ LOG = "benchmark.log"  # in the run directory: the output of a row
 PARENT = "BENCHMARK_PARENT"  # the process that a row must not outlive
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 GOES_ON = "are kept; the same command goes on from there"
+BAR_SECONDS = "0.5"  # between two states of a row's bar, which the overview follows
 PERCENT = re.compile(r"(\d+)%\|")  # in a progress bar
 
 
@@ -50,7 +51,7 @@ def run_all(
 def _run(line: list[str], log: Path, overview: Overview) -> str | None:
     """The reason why the process of a row failed, None where it did not."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {PARENT: str(os.getpid())}
+    environment = os.environ | {PARENT: str(os.getpid()), "TQDM_MININTERVAL": BAR_SECONDS}
     with (
         log.open("ab", buffering=0) as stream,
         # A session of its own: Ctrl-C comes from here, once.

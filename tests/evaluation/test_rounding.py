@@ -63,3 +63,8 @@ def test_value_and_error_end_at_the_same_place(value, stderr):
 @pytest.mark.parametrize("places", [-2, 0, 3])
 def test_a_number_to_so_many_places(places):
     assert float(fixed(1234.5678, places)) == pytest.approx(round(1234.5678, places), abs=0.51)
+
+
+@pytest.mark.parametrize(("stderr", "places"), [(None, 3), (0.0, 3), (4e-19, 3), (0.0012, 4)])
+def test_an_error_of_the_arithmetic_alone_says_nothing_of_the_digits(stderr, places):
+    assert places_of(stderr, 3) == places
