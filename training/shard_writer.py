@@ -10,14 +10,13 @@ from typing import Any, cast
 
 import torch
 import torch.distributed.checkpoint as dcp
-from safetensors.torch import save_file
 from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlan, SavePlanner, WriteItem
 from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
 
-from storage import file_digest, sync, write_atomic
+from storage import file_digest, save_tensors, sync, write_atomic
 from training.shards import INDEX, encoded, remove_unused
 
 
@@ -55,7 +54,7 @@ class ShardWriter(StorageWriter):
             data = cast(Tensor, planner.resolve_data(item)).detach().contiguous()
             tensors[item.index.fqn] = data
             places[item.index.fqn] = _place(item)
-        save_file(tensors, self.unfinished / name, {"tensors": json.dumps(places)})
+        save_tensors(self.unfinished / name, tensors, {"tensors": json.dumps(places)})
         sync(self.unfinished / name)
         mark = {"name": name, "sha256": file_digest(self.unfinished / name)}
         written: torch.futures.Future[list[WriteResult]] = torch.futures.Future()
