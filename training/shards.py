@@ -155,12 +155,12 @@ class Pieces:
         return found[0] if len(found) == 1 else cat(found)
 
 
-def remove_unused(folder: Path) -> None:
-    """Removes the parts in `folder` that no index there leads to; none where one of the indices
-    cannot be read, which says of no part that it is unused."""
+def remove_unused(folder: Path, but: str = "") -> None:
+    """Removes the parts in `folder` that no index there leads to, but those with this name; none
+    where one of the indices cannot be read, which says of no part that it is unused."""
     try:
         files = [file for file in folder.glob("*.ckpt") if file.is_file() and is_index(file)]
-        used = {read_index(file)["folder"] for file in files}
+        used = {but, *(read_index(file)["folder"] for file in files)}
     except (OSError, ValueError):
         return
     for path in folder.iterdir():
