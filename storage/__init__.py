@@ -3,6 +3,7 @@
 from storage.atomic import file_digest, naming, new_file, replacing, sync, write_atomic
 from storage.folders import replacing_folder, unfinished
 from storage.lock import Held, holding
+from storage.names import utf8_name
 from storage.tensors import save_tensors
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "save_tensors",
     "sync",
     "unfinished",
+    "utf8_name",
     "write_atomic",
 ]
