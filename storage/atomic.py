@@ -108,7 +108,7 @@ def remove_unfinished(folder: Path) -> None:
 
 def _remove_abandoned(name: Path) -> None:
     try:
-        with name.open("rb") as stream:
+        with name.open("r+b") as stream:  # NFS locks only what can be written
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             name.unlink(missing_ok=True)
     # Its writer lives; it was moved into place, or removed by another; it is another user's.

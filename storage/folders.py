@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.atomic import naming, sync
@@ -50,12 +50,14 @@ def _mend(folder: Path) -> None:
     # Not those of a folder whose name is this one, a dot and more.
     each = f".{glob.escape(folder.name)}.{'?' * len(uuid.uuid4().hex)}"
     for left in folder.parent.glob(f"{each}.partial"):
-        shutil.rmtree(left)
+        with suppress(PermissionError):  # another user's stays
+            shutil.rmtree(left)
     for old in folder.parent.glob(f"{each}.old"):
-        if os.path.lexists(folder):
-            _remove(old)
-        else:
-            old.rename(folder)
+        with suppress(PermissionError):
+            if os.path.lexists(folder):
+                _remove(old)
+            else:
+                old.rename(folder)
 
 
 def _put(new: Path, folder: Path) -> None:
