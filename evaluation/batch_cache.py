@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +112,16 @@ def read_note(folder: Path) -> dict[str, Any]:
 def clear_recorded(folder: Path) -> None:
     """Removes the folders of commands that were killed between their only record and the end."""
     for left in folder.glob("unfinished-*"):
-        note = read_note(left)
-        if not note.get("alone") or not Path(note.get("path", "")).is_file():
-            continue
-        try:
-            with holding(_lock(left), "unfinished"):
-                shutil.rmtree(left)
-        except Held:  # it is about to do so itself
-            continue
+        with suppress(PermissionError):  # another user's
+            _clear_recorded(left)
+
+
+def _clear_recorded(left: Path) -> None:
+    note = read_note(left)
+    if not note.get("alone") or not Path(note.get("path", "")).is_file():
+        return
+    with suppress(Held), holding(_lock(left), "unfinished"):  # held: it is about to do so itself
+        shutil.rmtree(left)
 
 
 def _lock(folder: Path) -> Path:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from algos.facts import facts_of
@@ -18,6 +17,7 @@ from hub.export_published import published_layout
 from hub.export_tokenizer import write_tokenizer
 from hub.exported import KIND
 from hub.published import SIZES
+from storage import save_tensors
 
 CODE = "modeling_discrete_diffusion"
 
@@ -53,7 +53,7 @@ def export_model(folder: Path, model: Exported, layout: str, key: str = "export.
             config, weights, swapped, has_mask = config_of(model), model.weights, True, True
             shutil.copyfile(Path(__file__).with_name(f"{CODE}.py"), new / f"{CODE}.py")
         whole = {name: tensor.contiguous() for name, tensor in weights.items()}
-        save_file(whole, new / "model.safetensors", metadata={"format": "pt"})
+        save_tensors(new / "model.safetensors", whole, {"format": "pt"})
         (new / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         length = model.config["model"]["length"]
         write_tokenizer(new, model.tokenizer, model.vocab_size, length, has_mask, swapped)

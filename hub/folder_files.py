@@ -13,6 +13,7 @@ from torch import Tensor
 from data.tokenizer_files import TOKENIZER_FILES, first_line
 from hub.published import tensors
 from hub.torch_file import read_torch_file
+from storage import utf8_name
 
 NAMES = ("model.safetensors", "pytorch_model.bin")
 INDEX = ".index.json"
@@ -111,7 +112,8 @@ def _read(file: Path) -> dict[str, Any]:
             raise ValueError(f"{file.name}: not weights by name")
         return content
     try:
-        return load_file(file)
+        with utf8_name(file) as name:
+            return load_file(name)
     except (SafetensorError, OSError, ValueError) as error:
         reason = first_line(error)
         raise ValueError(

@@ -11,6 +11,7 @@ import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from data.tokenizer_files import first_line
+from storage import utf8_name
 from training.checkpoint import DAMAGED, check_archive
 
 SHOWN = 200  # characters of a reason
@@ -72,6 +73,11 @@ def _load(file: Path) -> Any:
                 if entry.compress_type != zipfile.ZIP_STORED:
                     raise ValueError(f"{entry.filename} is compressed")
                 _check_effort(archive.read(entry))
+    with utf8_name(file) as name:
+        return _mapped(name)
+
+
+def _mapped(file: Path) -> Any:
     names = {*get_unsafe_globals_in_checkpoint(file)} - {DEFAULT_DICT}
     records = [(type(name, (Record,), {"name": name}), name) for name in names]
     # Without the function that makes its values, which nobody asks for.

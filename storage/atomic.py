@@ -17,6 +17,7 @@ UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.part")
 # A file system without locks says nothing about the writer: older than this, nobody writes it.
 ABANDONED_SECONDS = 3600.0
 NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a quota, the limit of a file's size
 
 
 @contextmanager
@@ -59,10 +60,22 @@ def _beside(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
     remove_unfinished(path.parent)
     stream, name = _locked_new(path)
     try:
-        with stream:
+        with naming(path), stream:
             yield stream, name
     finally:
         name.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Names `path` in the system's complaint that there is no room, which comes without a name
+    where it answers a write."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _locked_new(path: Path) -> tuple[IO[bytes], Path]:
@@ -95,7 +108,7 @@ def remove_unfinished(folder: Path) -> None:
 
 def _remove_abandoned(name: Path) -> None:
     try:
-        with name.open("rb") as stream:
+        with name.open("r+b") as stream:  # NFS locks only what can be written
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             name.unlink(missing_ok=True)
     # Its writer lives; it was moved into place, or removed by another; it is another user's.

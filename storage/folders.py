@@ -6,24 +6,32 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from storage.atomic import sync
+from storage.atomic import naming, sync
 
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """A new folder of files, which takes the place of `folder` when the block ends without an
-    exception; otherwise that stays as it was. What a killed writer left is mended first."""
+    exception; otherwise that stays as it was. What a killed writer left is mended first. An error
+    of the system speaks of `folder`, the name that the user knows."""
     _mend(folder)
     new = _beside(folder, "partial")
-    new.mkdir()
     try:
-        yield new
-        for path in (*new.iterdir(), new):
-            sync(path)
-        _put(new, folder)
+        with naming(folder):
+            new.mkdir()
+            yield new
+            for path in (*new.iterdir(), new):
+                sync(path)
+            _put(new, folder)
+    except OSError as error:
+        for key in ("filename", "filename2"):
+            name = getattr(error, key)
+            if isinstance(name, str) and name.startswith(str(new)):
+                setattr(error, key, str(folder) + name.removeprefix(str(new)))
+        raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
@@ -42,12 +50,14 @@ def _mend(folder: Path) -> None:
     # Not those of a folder whose name is this one, a dot and more.
     each = f".{glob.escape(folder.name)}.{'?' * len(uuid.uuid4().hex)}"
     for left in folder.parent.glob(f"{each}.partial"):
-        shutil.rmtree(left)
+        with suppress(PermissionError):  # another user's stays
+            shutil.rmtree(left)
     for old in folder.parent.glob(f"{each}.old"):
-        if os.path.lexists(folder):
-            _remove(old)
-        else:
-            old.rename(folder)
+        with suppress(PermissionError):
+            if os.path.lexists(folder):
+                _remove(old)
+            else:
+                old.rename(folder)
 
 
 def _put(new: Path, folder: Path) -> None:

@@ -1,11 +1,12 @@
 """A folder that one process at a time may write, with the name of the one that does."""
 
+import errno
 import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -31,26 +32,50 @@ def holding(file: Path, key: str) -> Iterator[None]:
     except OSError as error:
         raise OSError(f"{key}: cannot write there: {error.strerror}") from error
     try:
-        holder = {
-            "host": socket.gethostname(),
-            "process": os.getpid(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        stream.truncate(0)
-        stream.write(json.dumps(holder).encode())
-        stream.flush()
+        if stream.writable():
+            _sign(stream)
         yield
     finally:
-        file.unlink(missing_ok=True)
+        with suppress(PermissionError):  # another user's, in a folder such as /tmp: it stays
+            file.unlink(missing_ok=True)
         stream.close()
         for folder in created:  # nothing was written: the folder goes too
             if folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()
 
 
+def _sign(stream: IO[bytes]) -> None:
+    holder = {
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    stream.truncate(0)
+    stream.write(json.dumps(holder).encode())
+    stream.flush()
+
+
+def _opened(file: Path) -> IO[bytes]:
+    """The file of a lock, made where there is none. One that another user left can be locked by
+    whoever reads it."""
+    try:
+        return _for_writing(file)
+    except PermissionError:
+        if not os.access(file, os.R_OK):
+            raise
+    try:
+        return file.open("rb", buffering=0)
+    except FileNotFoundError:  # just removed
+        return _for_writing(file)
+
+
+def _for_writing(file: Path) -> IO[bytes]:
+    return os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
+
+
 def _locked(file: Path, key: str) -> IO[bytes]:
     while True:
-        stream = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
+        stream = _opened(file)
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -59,6 +84,8 @@ def _locked(file: Path, key: str) -> IO[bytes]:
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 stream.close()
+                if error.errno == errno.EBADF:  # NFS locks only what can be written
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from error
                 raise
         if _same(file, stream):
             return stream

@@ -15,7 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from storage import replacing
+from storage import replacing, utf8_name
 from training.shards import INDEX, Take, is_index, read_shards, remove_unused, take_all
 
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -107,7 +107,8 @@ def read_checkpoint(
 def _in_one(file: Path, take: Take, part: slice) -> Any:
     for own in [file][part]:
         check_archive(own)
-    checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    with utf8_name(file) as name:
+        checkpoint = torch.load(name, map_location="cpu", weights_only=True, mmap=True)
     if take is take_all:
         return checkpoint
 

@@ -8,12 +8,16 @@ from typing import Any
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from storage import write_atomic
+from storage import naming, write_atomic
 
 
 class AtomicWriter(ExperimentWriter):
     """Lightning's, but for a new header: the whole file is written beside, then put in its place,
-    so that a kill in between loses nothing."""
+    so that a kill in between loses nothing. A full disk is a complaint with the file's name."""
+
+    def save(self) -> None:
+        with naming(Path(self.metrics_file_path)):
+            super().save()
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         file = Path(self.metrics_file_path)

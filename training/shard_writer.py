@@ -3,6 +3,7 @@ torch.distributed.checkpoint."""
 
 import json
 import os
+import shutil
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,13 @@ from typing import Any, cast
 
 import torch
 import torch.distributed.checkpoint as dcp
-from safetensors.torch import save_file
 from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlan, SavePlanner, WriteItem
 from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
 
-from storage import file_digest, sync, write_atomic
+from storage import file_digest, save_tensors, sync, write_atomic
 from training.shards import INDEX, encoded, remove_unused
 
 
@@ -39,6 +39,8 @@ class ShardWriter(StorageWriter):
 
     def set_up_storage_writer(self, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
         self.unfinished.mkdir(parents=True, exist_ok=True)
+        if is_coordinator:  # a start that was killed left its parts, whose room is needed
+            remove_unused(self.file.parent, but=self.unfinished.name)
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
         return plan
@@ -55,7 +57,7 @@ class ShardWriter(StorageWriter):
             data = cast(Tensor, planner.resolve_data(item)).detach().contiguous()
             tensors[item.index.fqn] = data
             places[item.index.fqn] = _place(item)
-        save_file(tensors, self.unfinished / name, {"tensors": json.dumps(places)})
+        save_tensors(self.unfinished / name, tensors, {"tensors": json.dumps(places)})
         sync(self.unfinished / name)
         mark = {"name": name, "sha256": file_digest(self.unfinished / name)}
         written: torch.futures.Future[list[WriteResult]] = torch.futures.Future()
@@ -88,7 +90,7 @@ class Saving:
 
     def __init__(self) -> None:
         self.group: dist.ProcessGroup | None = None  # of its own: it speaks while training does
-        self.file: Path | None = None
+        self.writer: ShardWriter | None = None
         self.pending: Future[Any] | None = None
 
     def begin(self, checkpoint: dict[str, Any], file: Path, mark: str) -> None:
@@ -101,17 +103,18 @@ class Saving:
         content = encoded(checkpoint, tensors)
         writer = ShardWriter(file, mark, content)
         saved = dcp.async_save(tensors, storage_writer=writer, process_group=self.group)
-        self.file, self.pending = file, cast("Future[Any]", saved)
+        self.writer, self.pending = writer, cast("Future[Any]", saved)
 
     def wait(self) -> None:
         """Until it is whole; OSError where it could not be written."""
-        if self.pending is None:
+        if self.pending is None or self.writer is None:
             return
         pending, self.pending = self.pending, None
         try:
             pending.result()
         except dcp.api.CheckpointException as error:
-            first = next(iter(error.failures.values()))[0]
+            shutil.rmtree(self.writer.unfinished, ignore_errors=True)
+            file, first = self.writer.file, next(iter(error.failures.values()))[0]
             raise OSError(
-                f"cannot write the checkpoint {self.file}: {first}; the older one is untouched"
+                f"cannot write the checkpoint {file}: {first}; the older one is untouched"
             ) from error

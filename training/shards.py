@@ -15,7 +15,7 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor, cat, empty
 
-from storage import file_digest
+from storage import file_digest, utf8_name
 
 INDEX = "index.json"
 FOLDER = re.compile(r"\.?shards-[0-9a-f]{32}")  # with a dot while it is written
@@ -117,12 +117,17 @@ def read_shards(
     return content
 
 
+def _opened(file: Path) -> Any:
+    with utf8_name(file) as name:
+        return safe_open(name, "pt")
+
+
 class Pieces:
     """The tensors of safetensors files, each of which says of every tensor the shape of the whole
     and the row of it that its part begins with."""
 
     def __init__(self, folder: Path, names: list[str]):
-        self.files = [safe_open(folder / name, "pt") for name in names]
+        self.files = [_opened(folder / name) for name in names]
         self.shapes: dict[str, Shape] = {}
         self.parts: dict[str, list[tuple[int, Any]]] = {}  # the first row, the file
         for file in self.files:
@@ -155,12 +160,12 @@ class Pieces:
         return found[0] if len(found) == 1 else cat(found)
 
 
-def remove_unused(folder: Path) -> None:
-    """Removes the parts in `folder` that no index there leads to; none where one of the indices
-    cannot be read, which says of no part that it is unused."""
+def remove_unused(folder: Path, but: str = "") -> None:
+    """Removes the parts in `folder` that no index there leads to, but those with this name; none
+    where one of the indices cannot be read, which says of no part that it is unused."""
     try:
         files = [file for file in folder.glob("*.ckpt") if file.is_file() and is_index(file)]
-        used = {read_index(file)["folder"] for file in files}
+        used = {but, *(read_index(file)["folder"] for file in files)}
     except (OSError, ValueError):
         return
     for path in folder.iterdir():

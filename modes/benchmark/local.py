@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -89,7 +90,8 @@ def _follow(stderr: IO[bytes], log: Any, overview: Overview) -> str:
                 overview.advance(int(match[1]) / 100)
             else:
                 last = part.strip()
-                log.write(f"{part}\n".encode())
+                with suppress(OSError):  # a full disk, of which the row speaks itself
+                    log.write(f"{part}\n".encode())
     return last
 
 

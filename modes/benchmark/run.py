@@ -43,7 +43,8 @@ def run(settings: Settings, overrides: list[str], compose: Compose) -> None:
     if len(failures) < len(every):
         from modes import leaderboard
 
-        leaderboard.run(settings, overrides, compose)
+        with StopSignals(f"all records {GOES_ON}"):
+            leaderboard.run(settings, overrides, compose)
     if failures:
         print("\n".join(failures), file=sys.stderr)
         for row in every:

@@ -75,6 +75,19 @@ def test_run_all_names_a_row_that_fails_and_goes_on(
     assert "%" not in err
 
 
+@pytest.mark.usefixtures("programs")
+def test_a_row_whose_log_has_no_room_ends_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "benchmark.log").symlink_to("/dev/full")
+    ends = (
+        "import sys, time; print('a', file=sys.stderr); time.sleep(0.2); sys.exit('error: no room')"
+    )
+    failures = run_all([(row(0, tmp_path), ["train"])], [ends], Seen(1), StopSignals())
+    assert failures == [
+        f"failed: algo0, seed 1, start: error: no room ({tmp_path}/0/benchmark.log)"
+    ]
+
+
 WAITS = """
 import os, signal, sys, time
 from pathlib import Path
