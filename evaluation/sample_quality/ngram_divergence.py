@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.bootstrap import Interval, bootstrap, mean, ratio
+from evaluation.bootstrap import Interval, bootstrap, ratio, wilson
 from evaluation.ngrams import Ids, joined
 
 ORDER = 6
@@ -86,19 +86,13 @@ def distance(
     totals = np.bincount(tokens.pair, weights=score, minlength=count).astype(np.float64)
     lengths = np.bincount(tokens.pair, minlength=count).astype(np.float64)
     right = np.where(np.abs(totals) > 1e-9, totals > 0, 0.5)  # equal texts: a coin
-    wide = _widened(totals, totals.sum() / lengths.sum() * lengths)
-    accuracy = mean(_widened(right, np.full(count, right.mean())), seed)
-    # Widening takes a share beyond its ends.
-    low, high = max(accuracy.low or 0.0, 0.0), min(accuracy.high or 1.0, 1.0)
+    # Every pair counts twice, where it is scored and in the models that score the others: for equal
+    # distributions a symmetric sum over pairs of pairs, whose variance is twice that of independent
+    # scores.
+    centre = totals.sum() / lengths.sum() * lengths
+    wide = centre + np.sqrt(2) * (totals - centre)
     divergence = bootstrap(np.stack([wide, lengths], 1), ratio, seed)
-    return Distance(divergence, accuracy._replace(low=low, high=high))
-
-
-def _widened(values: Floats, centre: Floats) -> Floats:
-    """Every pair counts twice, where it is scored and in the models that score the others: for
-    equal distributions a symmetric sum over pairs of pairs, whose variance is twice that of
-    independent scores."""
-    return centre + np.sqrt(2) * (values - centre)
+    return Distance(divergence, wilson(float(right.mean()), count / 2))
 
 
 def _tokens(pairs: Sequence[tuple[list[int], list[int]]]) -> Tokens:

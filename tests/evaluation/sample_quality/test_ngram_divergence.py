@@ -48,6 +48,17 @@ def test_ngram_divergence_it_is_half_the_jeffreys_divergence_of_two_known_unigra
     assert found.value < exact + 4 * found.stderr  # from below
 
 
+def test_ngram_divergence_accuracy_of_sets_told_apart_every_time_is_not_certain():
+    other = np.roll(language(2), 1, axis=-1)
+    found = distance(texts(language(2), 16, 1), texts(other, 16, 2), 0)
+    assert found is not None
+    accuracy = found.two_sample_accuracy
+    assert accuracy.value == accuracy.high == 1
+    # Wilson's for 8 of 8: z^2 / (8 + z^2) below 1.
+    assert accuracy.low == pytest.approx(8 / (8 + 1.96**2))
+    assert accuracy.stderr == pytest.approx((1 - accuracy.low) / (2 * 1.96))
+
+
 def test_ngram_divergence_exchanging_the_sets_changes_nothing():
     p = language(2)
     made = naive_baselines.chain(texts(p, 300, 3), 1, texts(p, 50, 4), 1, 1.0, 0)
