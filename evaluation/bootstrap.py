@@ -77,3 +77,14 @@ def jackknife(share: float, without: Values) -> Interval:
     stderr = float(np.sqrt((texts - 1) * without.var()))
     low, high = share - NORMAL * stderr, share + NORMAL * stderr
     return Interval(share, stderr, max(low, 0.0), min(high, 1.0))
+
+
+def wilson(share: float, count: float) -> Interval:
+    """The share of successes among `count` independent trials, with Wilson's interval: 64 of 64
+    leave failures possible, which drawing them again would deny. The error is half of it over that
+    of a normal one, and so never 0."""
+    square = NORMAL**2 / count
+    centre = (share + square / 2) / (1 + square)
+    stderr = math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
+    low, high = centre - NORMAL * stderr, centre + NORMAL * stderr
+    return Interval(share, stderr, max(low, 0.0), min(high, 1.0))

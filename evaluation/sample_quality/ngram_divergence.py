@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.bootstrap import Interval, bootstrap, mean, ratio
+from evaluation.bootstrap import SURE, Interval, bootstrap, ratio, wilson
 from evaluation.ngrams import Ids, joined
 
 ORDER = 6
@@ -86,19 +86,22 @@ def distance(
     totals = np.bincount(tokens.pair, weights=score, minlength=count).astype(np.float64)
     lengths = np.bincount(tokens.pair, minlength=count).astype(np.float64)
     right = np.where(np.abs(totals) > 1e-9, totals > 0, 0.5)  # equal texts: a coin
-    wide = _widened(totals, totals.sum() / lengths.sum() * lengths)
-    accuracy = mean(_widened(right, np.full(count, right.mean())), seed)
-    # Widening takes a share beyond its ends.
-    low, high = max(accuracy.low or 0.0, 0.0), min(accuracy.high or 1.0, 1.0)
-    divergence = bootstrap(np.stack([wide, lengths], 1), ratio, seed)
-    return Distance(divergence, accuracy._replace(low=low, high=high))
+    return Distance(_divergence(totals, lengths, seed), wilson(float(right.mean()), count / 2))
 
 
-def _widened(values: Floats, centre: Floats) -> Floats:
-    """Every pair counts twice, where it is scored and in the models that score the others: for
-    equal distributions a symmetric sum over pairs of pairs, whose variance is twice that of
-    independent scores."""
-    return centre + np.sqrt(2) * (values - centre)
+def _divergence(totals: Floats, lengths: Floats, seed: int) -> Interval:
+    """The mean score per token of pairs with these sums of scores and tokens (S,).
+
+    A pair counts twice, by its score and in the models that score the others. The variance is twice
+    that of independent scores for equal distributions, a symmetric sum over pairs of pairs. For
+    different ones a pair moves the models as it moves its score, and it is at most four times."""
+    centre = totals.sum() / lengths.sum() * lengths
+    for factor in (np.sqrt(2), 2.0):
+        wide = centre + factor * (totals - centre)
+        found = bootstrap(np.stack([wide, lengths], 1), ratio, seed)
+        if found.value <= SURE * (found.stderr or 0.0):
+            break
+    return found
 
 
 def _tokens(pairs: Sequence[tuple[list[int], list[int]]]) -> Tokens:

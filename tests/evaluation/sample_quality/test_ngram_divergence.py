@@ -38,6 +38,19 @@ def test_ngram_divergence_equal_distributions_are_zero_within_intervals_of_the_r
     assert np.mean(told) == pytest.approx(0.5, abs=0.05)
 
 
+def test_ngram_divergence_different_distributions_have_intervals_of_the_right_width():
+    """A pair moves the models as it moves its own score: the error is no smaller for it."""
+    p = language(1)
+    other = 0.8 * p + 0.2 * np.roll(p, 1, axis=-1)
+    found = [distance(texts(other, 24, 2 * s), texts(p, 24, 2 * s + 1), s) for s in range(80)]
+    values = np.array([one.divergence.value for one in found])
+    errors = np.array([one.divergence.stderr for one in found])
+    assert np.all(values > 2 * errors)
+    assert errors.mean() == pytest.approx(values.std(), rel=0.25)
+    mean = values.mean()  # of sets of this size, which see less than larger ones
+    assert np.mean([one.divergence.low <= mean <= one.divergence.high for one in found]) >= 0.88
+
+
 def test_ngram_divergence_it_is_half_the_jeffreys_divergence_of_two_known_unigram_languages():
     p, q = np.random.default_rng(0).dirichlet(np.full(SYMBOLS, 2.0), size=2)
     generator = np.random.default_rng(1)
@@ -46,6 +59,17 @@ def test_ngram_divergence_it_is_half_the_jeffreys_divergence_of_two_known_unigra
     found = distance(*sets, seed=0).divergence
     assert found.value == pytest.approx(exact, rel=0.1)
     assert found.value < exact + 4 * found.stderr  # from below
+
+
+def test_ngram_divergence_accuracy_of_sets_told_apart_every_time_is_not_certain():
+    other = np.roll(language(2), 1, axis=-1)
+    found = distance(texts(language(2), 16, 1), texts(other, 16, 2), 0)
+    assert found is not None
+    accuracy = found.two_sample_accuracy
+    assert accuracy.value == accuracy.high == 1
+    # Wilson's for 8 of 8: z^2 / (8 + z^2) below 1.
+    assert accuracy.low == pytest.approx(8 / (8 + 1.96**2))
+    assert accuracy.stderr == pytest.approx((1 - accuracy.low) / (2 * 1.96))
 
 
 def test_ngram_divergence_exchanging_the_sets_changes_nothing():
