@@ -174,7 +174,7 @@ def test_a_point_says_its_numbers_and_leads_to_its_record(opened: Any) -> None:
     assert "samples on stdlib" in opened.text_content("#record-title")
     opened.keyboard.press("Escape")
     opened.locator("#record").wait_for(state="hidden")
-    assert "#" not in opened.url
+    opened.wait_for_function("() => !location.hash")
 
 
 def test_a_row_leads_to_its_record_by_keyboard(opened: Any, file: Path) -> None:

@@ -46,15 +46,15 @@ def in_a_step(rank: int) -> None:
 
 def in_a_part(rank: int) -> None:
     """The second process, with half of its file written."""
-    plain = shard_writer.save_file
+    plain = shard_writer.save_tensors
 
-    def save(tensors: Any, file: Path, *arguments: Any) -> None:
-        plain(tensors, file, *arguments)
+    def save(file: Path, *arguments: Any) -> None:
+        plain(file, *arguments)
         if rank == 1 and saved() == STEP:
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
             die()
 
-    shard_writer.save_file = save
+    shard_writer.save_tensors = save
     saved = of_checkpoint()
 
 
