@@ -155,9 +155,13 @@ class DiT(nn.Module):
     def _embed(self, tokens: Tensor, weights: Tensor | None) -> Tensor:
         if tokens.is_floating_point():
             return tokens
-        use = None if weights is None else partial(_mixed, weights=weights)
-        rows: Tensor = self.embedding(tokens, use)
-        return rows
+        if weights is None:
+            plain: Tensor = self.embedding(tokens)
+            return plain
+        use = partial(_mixed, weights=weights.flatten(0, 1))
+        # In its shape behind the module: sharding warns of one whose output is a view.
+        rows: Tensor = self.embedding(tokens.flatten(0, 1), use)
+        return rows.unflatten(0, tokens.shape[:2])
 
     def _condition(self, level: Tensor | None, device: torch.device) -> Tensor | None:
         if self.level is None:
@@ -205,7 +209,6 @@ class DiT(nn.Module):
 
 
 def _mixed(table: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
-    """Sums (B, L, D) of the rows of tokens (B, L, K) with weights (B, L, K)."""
-    each = weights.flatten(0, 1).to(table.dtype)
-    bags = F.embedding_bag(tokens.flatten(0, 1), table, mode="sum", per_sample_weights=each)
-    return bags.reshape(*tokens.shape[:2], -1)
+    """Sums (n, D) of the rows of tokens (n, K) with weights (n, K)."""
+    each = weights.to(table.dtype)
+    return F.embedding_bag(tokens, table, mode="sum", per_sample_weights=each)

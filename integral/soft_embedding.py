@@ -33,8 +33,8 @@ def soft_embedding(
     columns = (column.float().unsqueeze(-1).expand(x.shape).flatten() for column in (mu, sharp))
     rows = Rows(x.flatten(), *columns)
     chunks = _chunks(seeds.tolist(), x, gaussians.padded(vocab_size))
-    z, embedded = _SoftEmbedding.apply(table, rows, vocab_size, chunks)
-    return z.view(x.shape), embedded.view(*x.shape, -1)
+    z, embedded = _SoftEmbedding.apply(table, x.shape, rows, vocab_size, chunks)
+    return z, embedded
 
 
 def _chunks(seeds: list[int], x: Tensor, width: int) -> list[list[Run]]:
@@ -64,12 +64,19 @@ class _SoftEmbedding(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, table: Tensor, rows: Rows, vocab_size: int, chunks: list[list[Run]]
+        ctx: Any,
+        table: Tensor,
+        shape: tuple[int, int],
+        rows: Rows,
+        vocab_size: int,
+        chunks: list[list[Run]],
     ) -> tuple[Tensor, Tensor]:
         ctx.rows, ctx.vocab_size, ctx.chunks, ctx.kept = rows, vocab_size, chunks, []
         ctx.table = (table.shape, table.dtype)
-        z = torch.empty_like(rows.x)
-        embedded = torch.zeros(len(z), table.shape[1], device=z.device)
+        # In their shape from the start: sharding warns of a module whose output is a view.
+        tokens = rows.x.new_empty(shape)
+        mixed = torch.zeros(*shape, table.shape[1], device=tokens.device)
+        z, embedded = tokens.view(-1), mixed.view(-1, table.shape[1])
         buffer = _buffer(chunks, gaussians.padded(vocab_size), z.device)
         used = table[:vocab_size].float()
         for chunk in chunks:
@@ -87,8 +94,8 @@ class _SoftEmbedding(torch.autograd.Function):
             else:
                 terms = used[few.token] * few.weight.unsqueeze(-1)
                 embedded[here].index_add_(0, few.row, terms)
-        ctx.mark_non_differentiable(z)
-        return z, embedded.to(table.dtype)
+        ctx.mark_non_differentiable(tokens)
+        return tokens, mixed.to(table.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -96,18 +103,18 @@ class _SoftEmbedding(torch.autograd.Function):
         rows, vocab_size = ctx.rows, ctx.vocab_size
         shape, dtype = ctx.table
         d_table = torch.zeros(shape, device=gradient.device)
-        used = d_table[:vocab_size]
+        used, gradients = d_table[:vocab_size], gradient.flatten(0, 1)
         buffer = _buffer(ctx.chunks, gaussians.padded(vocab_size), gradient.device)
         for chunk, few in zip(ctx.chunks, ctx.kept, strict=True):
             here = slice(chunk[0].start, chunk[-1].stop)
-            d_rows = gradient[here].float()
+            d_rows = gradients[here].float()
             if few is None:
                 part = rows.part(here)
                 weights = _again(buffer[: len(part.x)], part, vocab_size, chunk)
                 used.addmm_(weights.T, d_rows)
             else:
                 used.index_add_(0, few.token, d_rows[few.row] * few.weight.unsqueeze(-1))
-        return d_table.to(dtype), None, None, None
+        return d_table.to(dtype), None, None, None, None
 
 
 def _again(heights: Tensor, rows: Rows, vocab_size: int, chunk: list[Run]) -> Tensor:
