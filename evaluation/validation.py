@@ -40,6 +40,7 @@ class Validation(L.Callback):
         mean = nats.sum() / count.sum()
         error = stderr_over_sequences(nats - mean * count, int(count.sum()))
         stderr = mean.new_tensor(math.nan if error is None else error)
-        pl_module.log("val/nll", mean.float())
-        pl_module.log("val/nll_stderr", stderr.float())
-        pl_module.log("val/ppl", torch.exp(mean).float())
+        values = {"val/nll": mean, "val/nll_stderr": stderr, "val/ppl": torch.exp(mean)}
+        for name, value in values.items():
+            # The same on every process, so that the largest is each to the last bit.
+            pl_module.log(name, value.float(), sync_dist=True, reduce_fx="max")
